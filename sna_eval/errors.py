@@ -1,0 +1,70 @@
+"""What a user can get wrong, said in one line.
+
+`InputError` is raised wherever a plan, an argument, a file or a task cannot be used as given. On a
+command line it ends the program with exit status 2 and its one line, no traceback; in Python it
+is an ordinary `ValueError`.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+
+class InputError(ValueError):
+    """A value from outside that cannot be used.
+
+    **Arguments:**
+
+    - `field`: what was being read, e.g. `"gate.low"` or `"tasks.sna_sst2.interventions[0].layer"`.
+    - `expected`: what would have been right.
+    - `got`: what came instead; shown with `repr`, shortened.
+    - `hint`: what to do about it.
+    """
+
+    def __init__(self, field: str, *, expected: str, got: Any, hint: str = "") -> None:
+        shown = repr(got)
+        shown = shown if len(shown) <= 120 else shown[:117] + "..."
+        advice = f"; {hint}" if hint else ""
+        super().__init__(f"{field}: expected {expected}, got {shown}{advice}")
+        self.field = field
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (self.field, self.expected, self.got, self.hint))
+
+
+def _rebuild(field: str, expected: str, got: Any, hint: str) -> InputError:
+    return InputError(field, expected=expected, got=got, hint=hint)
+
+
+def report(error: InputError) -> None:
+    """Prints the one line to standard error."""
+    line = " ".join(str(error).split())
+    print(f"sna-eval: error: {line}", file=sys.stderr)
+
+
+def exit_cleanly_on_input_error() -> None:
+    """Uncaught `InputError`s end the program with status 2 and one line, under any launcher.
+
+    lm_eval's own command line knows nothing of `InputError`; this reaches it through
+    `sys.excepthook`. Every other exception goes to the hook that was there before.
+    """
+    previous = sys.excepthook
+    if getattr(previous, "_sna_eval", False):
+        return
+
+    def hook(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, InputError):
+            previous(kind, error, trace)
+            return
+        report(error)
+        raise SystemExit(2)
+
+    hook._sna_eval = True  # type: ignore[attr-defined]
+    sys.excepthook = hook
