@@ -1,0 +1,90 @@
+"""Coding items: Python syntax, idiom, and semantics.
+
+Syntax and idiom are near-forced continuations; semantics asks what a snippet prints (the snippets
+and their results come from `snippets.py`) or which method gives a stated result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from .idioms import IDIOMS, METHODS
+from .item import Item, distinct, sentence
+from .snippets import snippets
+
+_ITEMS = (
+    ("line", "lines"), ("word", "words"), ("user", "users"), ("row", "rows"), ("name", "names"),
+    ("path", "paths"), ("item", "items"), ("key", "keys"), ("node", "nodes"), ("file", "files"),
+    ("score", "scores"), ("token", "tokens"), ("color", "colors"), ("point", "points"),
+    ("event", "events"), ("price", "prices"), ("task", "tasks"), ("field", "fields"),
+)  # fmt: skip
+
+_MODULES = (
+    "math", "random", "json", "time", "datetime", "collections", "itertools", "pathlib",
+    "functools", "typing",
+)  # fmt: skip
+
+# (prompt with {one} and {many} to fill, what the grammar demands next)
+_SYNTAX = (
+    ("for {one}", " in"),
+    ("{many} = load()\nfor {one}", " in"),
+    ("def first({many}):\n    for {one}", " in"),
+    ("names = [{one}.name for {one}", " in"),
+    ("if {one} not", " in"),
+    ("for {one} in {many}", ":"),
+    ("while {one}", ":"),
+    ("if not {many}", ":"),
+    ("if {one} is None", ":"),
+    ("check = lambda {one}", ":"),
+    ("if {many}:\n    use({many})\nelse", ":"),
+    ("result = {one} if {many}", " else"),
+    ("size = 1 if {one} is None", " else"),
+    ("if {many}:\n    {one} = 1\n", "else"),
+    ("print({one}", ")"),
+    ("count = len({many}", ")"),
+    ("{many} = sorted(set({many}", "))"),
+    ("total = sum({one}.size for {one} in {many}", ")"),
+    ("first = {many}[0", "]"),
+    ("last = {many}[-1", "]"),
+    ("{many} = [1, 2, 3", "]"),
+    ("with open({one})", " as"),
+    ("with lock_for({one})", " as"),
+    ("try:\n    {one} = read()\n", "except"),
+    ("try:\n    save({many})\n", "except"),
+    ("{one} = {one}.strip()\nassert {one} is", " not"),
+)
+
+
+def syntax() -> list[Item]:
+    """A line of Python cut where the grammar leaves (nearly) one way to go on."""
+    rng = Random(41)
+    filled = [
+        Item(shape.format(one=one, many=many), target)
+        for shape, target in _SYNTAX
+        for one, many in rng.sample(_ITEMS, 12)
+    ]
+    imports = [Item(f"from {module}", " import") for module in _MODULES]
+    comments = [Item(f"import os\nimport sys\nfrom {module}", " import") for module in _MODULES]
+    return distinct([*filled, *imports, *comments])
+
+
+def idioms() -> list[Item]:
+    """Code that every reader of Python has seen, cut before its usual next word."""
+    return distinct(
+        # `@` is the place to fill, since braces are Python's own.
+        Item(shape.replace("@", filler), target.replace("@", filler), source=shape)
+        for shape, fillers, target in IDIOMS
+        for filler in fillers
+    )
+
+
+def semantics() -> list[Item]:
+    """What a short program prints, and which method has the stated effect."""
+    return distinct([*snippets(), *_methods()])
+
+
+def _methods() -> Iterator[Item]:
+    for effect, call, method in METHODS:
+        yield Item(f"# {sentence(effect)}.\n{call}.", method, source=effect)
+        yield Item(f"To {effect}, write {call}.", method, source=effect)
