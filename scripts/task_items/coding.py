@@ -40,7 +40,6 @@ _SYNTAX = (
     ("if {many}:\n    use({many})\nelse", ":"),
     ("result = {one} if {many}", " else"),
     ("size = 1 if {one} is None", " else"),
-    ("if {many}:\n    {one} = 1\n", "else"),
     ("print({one}", ")"),
     ("count = len({many}", ")"),
     ("{many} = sorted(set({many}", "))"),
@@ -50,8 +49,15 @@ _SYNTAX = (
     ("{many} = [1, 2, 3", "]"),
     ("with open({one})", " as"),
     ("with lock_for({one})", " as"),
-    ("try:\n    {one} = read()\n", "except"),
-    ("try:\n    save({many})\n", "except"),
+    ("{one} = {{'a': 1, 'b': 2", "}}"),
+    ("label = f'The {one} is {{{one}", "}}"),
+    ("seen = {{{one}.id", "}}"),
+    ("title = '{one}", "'"),
+    ("def label(self):\n    return '{one}", "'"),
+    ("async for {one}", " in"),
+    ("raise ValueError(f'no {many}'", ")"),
+    ("del {many}[0", "]"),
+    ("return {one} if {many}", " else"),
     ("{one} = {one}.strip()\nassert {one} is", " not"),
 )
 
@@ -60,7 +66,7 @@ def syntax() -> list[Item]:
     """A line of Python cut where the grammar leaves (nearly) one way to go on."""
     rng = Random(41)
     filled = [
-        Item(shape.format(one=one, many=many), target)
+        Item(shape.format(one=one, many=many), target.format())
         for shape, target in _SYNTAX
         for one, many in rng.sample(_ITEMS, 12)
     ]

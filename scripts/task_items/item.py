@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Item:
-    """A prompt that ends without a space, and the target that continues it."""
+    """A prompt that ends without white space, and the target that continues it.
+
+    lm_eval moves white space from the end of a prompt, newlines too, to the continuation, which
+    would then be more than one token.
+    """
 
     prompt: str
     """What the model reads."""
@@ -23,8 +27,8 @@ class Item:
     """The fact that the item is laid out from; empty: the prompt itself. Splits share no source."""
 
     def __post_init__(self) -> None:
-        if not self.prompt or self.prompt != self.prompt.rstrip(" "):
-            raise ValueError(f"prompt must not be empty or end in a space, got {self.prompt!r}")
+        if not self.prompt or self.prompt != self.prompt.rstrip():
+            raise ValueError(f"prompt must not be empty or end in white space, got {self.prompt!r}")
         if not self.target.strip():
             raise ValueError(f"target must not be blank, got {self.target!r} for {self.prompt!r}")
 

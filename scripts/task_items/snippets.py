@@ -24,7 +24,7 @@ Program = tuple[str, str, object]
 
 
 def snippets() -> Iterator[Item]:
-    """Each kind of program with fresh values, laid out as a script and as a session."""
+    """Each kind of program with fresh values, ending in a print or in an assertion."""
     rng = Random(42)
     for make in _KINDS:
         for turn in range(16):
@@ -34,11 +34,13 @@ def snippets() -> Iterator[Item]:
 
 def _layout(turn: int, statements: str, expression: str, value: object) -> Item:
     lines = statements.splitlines()
-    nested = any(line.startswith(" ") for line in lines)
-    if turn % 2 and not nested:
-        session = "".join(f">>> {line}\n" for line in lines)
-        return Item(f"{session}>>> {expression}\n", f"{value}")
-    return Item("\n".join([*lines, f"print({expression})  # prints"]), f" {value}")
+    # A string on the right of == would need quotes, and its target more than one token.
+    ending = (
+        f"assert {expression} =="
+        if turn % 2 and isinstance(value, int)
+        else f"print({expression})  # prints"
+    )
+    return Item("\n".join([*lines, ending]), f" {value}")
 
 
 def _numbers(rng: Random, count: int) -> list[int]:

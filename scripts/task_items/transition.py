@@ -2,7 +2,8 @@
 
 A model that knows the form of an answer but cannot know which one gives each of twelve about one
 chance in twelve, 0.083, which lies between the zone boundaries 0.07 and 0.10. So every context here
-admits exactly twelve answers (months, hours, coloured things from a stated dozen), and the target is drawn for it uniformly, by seed. One draw per prompt; no prompt has two targets.
+admits exactly twelve answers (months, hours, colored things from a stated dozen), and the target is
+drawn for it uniformly, by seed. One draw per prompt; no prompt has two targets.
 
 This makes candidates only. Whether an item lies in the zone depends on the model;
 `build_tasks.py --transition-model` measures that and keeps those that do.
@@ -72,14 +73,18 @@ _CONTEXTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
+_OPENINGS = ("", "It is said: ", "Note: ", "We heard this: ", "In the report: ", "By the way: ")
+
+
 def transition_candidates() -> list[Item]:
-    """All contexts with all their fillers; three wordings each; one drawn target each."""
+    """Every context with every filler, in six wordings with one drawn target each."""
     rng = Random(31)
     items = []
     for context, fillers, answers in _CONTEXTS:
-        for opening in ("", "It is said: ", "Note: "):
-            deck = list(answers) * 2
-            rng.shuffle(deck)
+        for opening in _OPENINGS:
+            # Whole decks rather than single draws: each answer comes up about equally often.
+            deck = rng.sample(answers, 12) + rng.sample(answers, 12)
             for filler, answer in zip(fillers, deck, strict=False):
-                items.append(Item(opening + context.format(x=filler), f" {answer}"))
+                text = context.format(x=filler)
+                items.append(Item(opening + text, f" {answer}", source=text))
     return distinct(items)

@@ -1,0 +1,121 @@
+"""Write the development and test items of the bundled tasks, or check the ones on disk.
+
+    python scripts/build_tasks.py                 # the twelve generation tasks
+    python scripts/build_tasks.py --check         # exit 1 if the files differ from that
+    python scripts/build_tasks.py --transition-only --transition-model DIR
+
+The first two need no model and give the same bytes each time. `sna_transition` depends on a model,
+so it is written (or checked) only where one is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from task_items import CANDIDATES, Item, transition_candidates
+from task_items.one_token import load_tokenizer, not_one_token
+from task_items.selection import Splits, select
+from task_items.zone_two import HIGH, LOW, score_with, select_inside
+
+_ROOT = Path(__file__).resolve().parents[1]
+_DEFAULT_TOKENIZER = _ROOT.parent / "shared" / "data" / "gpt2-tokenizer"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 0 is success, 1 a difference found by --check, 2 bad input."""
+    options = _parse(argv)
+    try:
+        tasks = dict(_tasks(options))
+        _verify(options.tokenizer, tasks)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"build_tasks: {error}", file=sys.stderr)
+        return 2
+    files = {path: text for task, splits in tasks.items() for path, text in _files(task, splits)}
+    return _check(options.data, files) if options.check else _write(options.data, files)
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    add = parser.add_argument
+    add("--check", action="store_true", help="write nothing; exit 1 if a file differs")
+    add("--data", type=Path, default=_ROOT / "task_configs" / "data", help="folder of the items")
+    add("--tokenizer", type=Path, help="folder with GPT-2's vocab.json and merges.txt")
+    add("--transition-model", type=Path, help="causal model that scores the transition items")
+    add("--transition-only", action="store_true", help="leave the twelve generation tasks alone")
+    options = parser.parse_args(argv)
+    if options.transition_only and options.transition_model is None:
+        parser.error("--transition-only: expected --transition-model DIR beside it, got none")
+    return options
+
+
+def _tasks(options: argparse.Namespace) -> Iterator[tuple[str, Splits]]:
+    if not options.transition_only:
+        for task, candidates in CANDIDATES.items():
+            yield f"sna_{task}", select(task, candidates())
+    if options.transition_model is not None:
+        yield "sna_transition", _transition(options.transition_model)
+
+
+def _transition(path: Path) -> Splits:
+    if not (path / "config.json").is_file():
+        raise FileNotFoundError(
+            f"--transition-model: expected a folder with config.json, got {path}"
+        )
+    splits, chosen = select_inside(score_with(path, transition_candidates()))
+    inside = sum(scored.inside for scored in chosen)
+    print(f"sna_transition: {inside} of {len(chosen)} items lie in [{LOW}, {HIGH}]")
+    return splits
+
+
+def _verify(tokenizer: Path | None, tasks: dict[str, Splits]) -> None:
+    """Stop at the first target that is not one GPT-2 token."""
+    if tokenizer is None and not _DEFAULT_TOKENIZER.is_dir():
+        print("no GPT-2 tokenizer named (--tokenizer DIR): targets were not checked for one token")
+        return
+    encoder = load_tokenizer(tokenizer or _DEFAULT_TOKENIZER)
+    for task, splits in tasks.items():
+        for item in not_one_token(encoder, splits.development + splits.test):
+            raise ValueError(f"{task}: target {item.target!r} is not one token in {item.prompt!r}")
+
+
+def _files(task: str, splits: Splits) -> Iterator[tuple[str, str]]:
+    """Path below the data folder and contents, for both splits."""
+    yield f"{task}/development.jsonl", _lines(splits.development)
+    yield f"{task}/test.jsonl", _lines(splits.test)
+
+
+def _lines(items: list[Item]) -> str:
+    rows = ({"prompt": item.prompt, "target": item.target} for item in items)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _check(folder: Path, files: dict[str, str]) -> int:
+    wrong = [name for name, text in files.items() if _read(folder / name) != text]
+    if wrong:
+        print(
+            f"{folder}: {len(wrong)} of {len(files)} files differ, first {wrong[0]}; rerun without --check"
+        )
+        return 1
+    print(f"{folder}: all {len(files)} files are up to date")
+    return 0
+
+
+def _read(path: Path) -> str | None:
+    return path.read_bytes().decode("utf-8") if path.is_file() else None
+
+
+def _write(folder: Path, files: dict[str, str]) -> int:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("utf-8"))
+    print(f"{folder}: {len(files)} files written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
