@@ -97,7 +97,8 @@ def _check(folder: Path, files: dict[str, str]) -> int:
     wrong = [name for name, text in files.items() if _read(folder / name) != text]
     if wrong:
         print(
-            f"{folder}: {len(wrong)} of {len(files)} files differ, first {wrong[0]}; rerun without --check"
+            f"{folder}: {len(wrong)} of {len(files)} files differ, first {wrong[0]}; "
+            "rerun without --check"
         )
         return 1
     print(f"{folder}: all {len(files)} files are up to date")

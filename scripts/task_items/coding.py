@@ -55,7 +55,7 @@ _SYNTAX = (
     ("title = '{one}", "'"),
     ("def label(self):\n    return '{one}", "'"),
     ("async for {one}", " in"),
-    ("raise ValueError(f'no {many}'", ")"),
+    ("raise ValueError({one}", ")"),
     ("del {many}[0", "]"),
     ("return {one} if {many}", " else"),
     ("{one} = {one}.strip()\nassert {one} is", " not"),

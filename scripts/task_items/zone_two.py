@@ -66,7 +66,7 @@ def _probabilities(
     prompts = [tokenizer.encode(i.prompt, add_special_tokens=False) for i in items]
     wholes = [tokenizer.encode(i.prompt + i.target, add_special_tokens=False) for i in items]
     width = max(map(len, wholes))
-    # Padding stands on the right, where a causal model never looks; which token it is plays no part.
+    # Padding stands on the right, where a causal model never looks, so any token will do.
     ids = torch.tensor([whole + [0] * (width - len(whole)) for whole in wholes])
     mask = torch.tensor([[1] * len(whole) + [0] * (width - len(whole)) for whole in wholes])
     with torch.inference_mode():
@@ -88,12 +88,10 @@ def select_inside(scored: list[Scored]) -> tuple[Splits, list[Scored]]:
     ranked = sorted(
         scored, key=lambda s: (not s.inside, abs(s.probability - CENTER), s.item.prompt)
     )
-    if scored and any(s.inside for s in scored):
-        # Inside the zone every probability is as good as another: chance decides, not the distance.
-        inside = [s for s in ranked if s.inside]
-        Random("transition inside").shuffle(inside)
-        ranked = inside + ranked[len(inside) :]
-    chosen = _first_of_each_source(ranked, N_DEVELOPMENT + N_TEST)
+    # Inside the zone every probability is as good as another: chance decides, not the distance.
+    inside = [s for s in ranked if s.inside]
+    Random("transition inside").shuffle(inside)
+    chosen = _first_of_each_source(inside + ranked[len(inside) :], N_DEVELOPMENT + N_TEST)
     Random("items of transition").shuffle(chosen)
     items = [s.item for s in chosen]
     return Splits(items[:N_DEVELOPMENT], items[N_DEVELOPMENT:]), chosen
