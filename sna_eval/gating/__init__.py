@@ -1,0 +1,17 @@
+"""Confidence signals, zones and the gate. Knows torch alone."""
+
+from sna_eval.gating.signals import entropy, margin, max_prob, target_prob
+from sna_eval.gating.zones import PAPER_BOUNDS, Gate, Mode, Signal, Transition, Zone
+
+__all__ = [
+    "PAPER_BOUNDS",
+    "Gate",
+    "Mode",
+    "Signal",
+    "Transition",
+    "Zone",
+    "entropy",
+    "margin",
+    "max_prob",
+    "target_prob",
+]

@@ -1,0 +1,198 @@
+"""One forward pass over rows: logits only where they are read, captured and resumed at a block.
+
+`Engine` is the only place that calls the model to score text. What it gives is, to float rounding,
+what a plain forward pass of every row on its own gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.resume import captured_inputs, resumed
+from sna_eval.intervention.rows import Batch, Row
+from sna_eval.intervention.sites import Sites, base_model
+from sna_eval.intervention.spec import Intervention
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model's forward pass allows; found by trying, see `intervention.probing`."""
+
+    resumes: bool = False
+    """A pass may start at a block."""
+    packs: bool = False
+    """Several continuations may share one context in a row."""
+    returns_tuple: bool = False
+    """Blocks return a tuple rather than a tensor."""
+
+
+@dataclass(frozen=True)
+class BranchScore:
+    """Score of one continuation."""
+
+    log_likelihood: float
+    is_greedy: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RowScore:
+    """Scores of a row's continuations, in order."""
+
+    branches: tuple[BranchScore, ...]
+    log_probs: torch.Tensor
+    """Next-token distribution after the context, `[vocabulary]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assigned:
+    """Interventions, and which rows of the batch each acts on."""
+
+    intervention: Intervention
+    rows: torch.Tensor
+    """Bool, `[batch]`."""
+
+
+@dataclass(eq=False)
+class Engine:
+    """Runs batches of rows through one model."""
+
+    model: nn.Module
+    sites: Sites
+    abilities: Abilities = field(default_factory=Abilities)
+    softmax_dtype: torch.dtype | None = None
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """Entered around every pass, e.g. autocast."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def run(
+        self, batch: Batch, *, capture: Sequence[int] = ()
+    ) -> tuple[list[RowScore], Mapping[int, torch.Tensor]]:
+        """Scores a batch with the unmodified model.
+
+        **Arguments:**
+
+        - `capture`: layers whose block input is wanted.
+
+        **Returns:** the rows' scores, and `{layer: [batch, position, d_model]}`.
+        """
+        with captured_inputs(self.sites, capture) as captured:
+            scores = self._score(batch)
+        return scores, captured
+
+    def amplified(
+        self,
+        batch: Batch,
+        assigned: Sequence[Assigned],
+        *,
+        hidden: torch.Tensor | None = None,
+    ) -> list[RowScore]:
+        """Scores a batch with interventions on.
+
+        **Arguments:**
+
+        - `assigned`: interventions with the rows they act on.
+        - `hidden`: what enters the lowest layer that is intervened on, `[batch, position,
+            d_model]`, from an earlier `run`; the pass resumes there. `None` runs all blocks.
+        """
+        layer = min(entry.intervention.layer for entry in assigned)
+        rows_of = {id(entry.intervention): entry.rows for entry in assigned}
+
+        def mask(intervention: Intervention, positions: int) -> torch.Tensor | None:
+            return _acting(batch, rows_of[id(intervention)], intervention)
+
+        start: AbstractContextManager[None] = nullcontext()
+        if hidden is not None:
+            start = resumed(
+                self.sites, layer, hidden, returns_tuple=self.abilities.returns_tuple
+            )
+        interventions = [entry.intervention for entry in assigned]
+        with start, amplify(self.model, interventions, sites=self.sites, mask=mask):
+            return self._score(batch)
+
+    @torch.no_grad()
+    def _score(self, batch: Batch) -> list[RowScore]:
+        with self.context(), scored_positions_only(self.model, batch) as pick:
+            output = self.model(batch.input_ids, use_cache=False, **self._masks(batch))
+        log_probs = torch.log_softmax(pick(output.logits), dim=-1, dtype=self.softmax_dtype)
+        return _collect(batch, log_probs)
+
+    def _masks(self, batch: Batch) -> dict[str, Any]:
+        """Attention masks and positions for rows that hold several branches."""
+        if not batch.packed:
+            return {}
+        config = getattr(self.model.config, "text_config", self.model.config)
+        window = getattr(config, "sliding_window", None)
+        full = self._additive(batch.visible())
+        mask: Any = full
+        if window is not None:
+            sliding = self._additive(batch.visible(window))
+            by_type = {"full_attention": full, "sliding_attention": sliding}
+            mask = by_type if getattr(config, "layer_types", None) else sliding
+        return {"attention_mask": mask, "position_ids": batch.position_ids}
+
+    def _additive(self, visible: torch.Tensor) -> torch.Tensor:
+        dtype = next(self.model.parameters()).dtype
+        zero = torch.zeros((), dtype=dtype, device=visible.device)
+        return torch.where(visible, zero, torch.finfo(dtype).min)
+
+
+@contextmanager
+def scored_positions_only(
+    model: nn.Module, batch: Batch
+) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+    """The vocabulary projection sees the scored positions alone.
+
+    **Yields** a function that turns the model's logits into `[slot, vocabulary]`, whether or not
+    the model has a projection that could be narrowed.
+    """
+    head = base_model(model).get_output_embeddings()  # type: ignore[operator]
+
+    def narrow(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        rows, positions = batch.slot_rows.to(args[0].device), batch.slot_positions.to(args[0].device)
+        return (args[0][rows, positions].unsqueeze(0), *args[1:])
+
+    def pick(logits: torch.Tensor) -> torch.Tensor:
+        if head is not None:
+            return logits[0]
+        return logits[batch.slot_rows, batch.slot_positions]
+
+    handle = head.register_forward_pre_hook(narrow) if head is not None else None
+    try:
+        yield pick
+    finally:
+        if handle is not None:
+            handle.remove()
+
+
+def _acting(batch: Batch, rows: torch.Tensor, intervention: Intervention) -> torch.Tensor | None:
+    """Where an intervention acts: bool, broadcasting to `[batch, position]`; `None` everywhere."""
+    if intervention.positions == "all":
+        return None if bool(rows.all()) else rows.unsqueeze(1)
+    last = torch.tensor([len(row.context) - 1 for row in batch.rows]).unsqueeze(1)
+    position = torch.arange(batch.width).unsqueeze(0)
+    touched = position == last if intervention.positions == "last" else position >= last
+    return rows.unsqueeze(1) & touched.to(rows.device)
+
+
+def _collect(batch: Batch, log_probs: torch.Tensor) -> list[RowScore]:
+    """From `[slot, vocabulary]` to a score per branch of every row."""
+    log_probs = log_probs.to(batch.reads.device)
+    chosen = log_probs[batch.reads, batch.targets].split(batch.branch_lengths)
+    greedy = (log_probs.argmax(dim=-1)[batch.reads] == batch.targets).split(batch.branch_lengths)
+    sums = torch.stack([part.sum() for part in chosen]).tolist()
+    hits = torch.stack([part.all() for part in greedy]).tolist()
+    branches = iter([BranchScore(*pair) for pair in zip(sums, hits, strict=True)])
+    return [
+        RowScore(tuple(next(branches) for _ in row.branches), log_probs[first])
+        for row, first in zip(batch.rows, batch.first_slots, strict=True)
+    ]

@@ -1,0 +1,95 @@
+"""Finds out by trying what a model's forward pass allows.
+
+No table of architectures: a short random text is scored the fast and the plain way, and a fast way
+is used only where both agree. Whatever raises or disagrees falls back to plain full passes.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import nn
+
+from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
+from sna_eval.intervention.resume import captured_inputs
+from sna_eval.intervention.rows import Batch, Row
+from sna_eval.intervention.sites import Sites
+from sna_eval.intervention.spec import Intervention
+
+_LOGGER = logging.getLogger(__name__)
+_TOLERANCE = {torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1}
+"""Largest difference in log-probability that still counts as agreement: about twenty times what
+two batch sizes of one model differ by, and far below what a wrong mask or position does."""
+
+
+def probe(model: nn.Module, sites: Sites) -> Abilities:
+    """Tries resuming and packing on a short random text."""
+    returns_tuple = _returns_tuple(model, sites)
+    engine = Engine(model, sites, Abilities(returns_tuple=returns_tuple))
+    tokens = _random_tokens(model)
+    resumes, packs = _attempt(_resumes, engine, tokens), _attempt(_packs, engine, tokens)
+    for able, what in ((resumes, "resumed at a block"), (packs, "packed with several choices")):
+        if not able:
+            _LOGGER.info("%s: passes cannot be %s; plain passes are used", sites.architecture, what)
+    return Abilities(resumes, packs, returns_tuple)
+
+
+def _resumes(engine: Engine, tokens: tuple[int, ...]) -> bool:
+    """A pass resumed at the middle block, for one row of two, equals the full pass."""
+    layer = engine.sites.n_layers // 2
+    rows = [Row(tokens[:6], (tokens[6:9],)), Row(tokens[3:9], (tokens[9:12],))]
+    intervention = Intervention(layer, tuple(range(min(4, engine.sites.d_mlp))), 2.0)
+    both, one = Batch(rows, engine.device), Batch(rows[1:], engine.device)
+    assigned = [Assigned(intervention, torch.ones(1, dtype=torch.bool, device=engine.device))]
+    _, captured = engine.run(both, capture=[layer])
+    fast = engine.amplified(one, assigned, hidden=captured[layer][1:])
+    return _agree(engine, fast, engine.amplified(one, assigned))
+
+
+def _packs(engine: Engine, tokens: tuple[int, ...]) -> bool:
+    """Two continuations in one row score as they do in rows of their own."""
+    context, first, second = tokens[:5], tokens[5:8], tokens[8:12]
+    packed, _ = engine.run(Batch([Row(context, (first, second))], engine.device))
+    alone, _ = engine.run(
+        Batch([Row(context, (first,)), Row(context, (second,))], engine.device)
+    )
+    return _agree(engine, packed, alone)
+
+
+def _attempt(test: object, engine: Engine, tokens: tuple[int, ...]) -> bool:
+    try:
+        return bool(test(engine, tokens))  # type: ignore[operator]
+    except Exception as error:  # any failure means that this way is not open
+        _LOGGER.debug("probe failed: %s", error)
+        return False
+
+
+def _agree(engine: Engine, fast: list[RowScore], plain: list[RowScore]) -> bool:
+    first, second = (
+        torch.tensor([branch.log_likelihood for row in rows for branch in row.branches])
+        for rows in (fast, plain)
+    )
+    dtype = next(engine.model.parameters()).dtype
+    return bool((first - second).abs().max() <= _TOLERANCE.get(dtype, 2e-1))
+
+
+def _returns_tuple(model: nn.Module, sites: Sites) -> bool:
+    kinds: list[bool] = []
+    handle = sites.blocks[0].register_forward_hook(
+        lambda module, args, output: kinds.append(isinstance(output, tuple))
+    )
+    try:
+        with torch.no_grad(), captured_inputs(sites, []):
+            device = next(model.parameters()).device
+            model(torch.tensor([_random_tokens(model)[:2]], device=device), use_cache=False)
+    finally:
+        handle.remove()
+    return kinds[0] if kinds else False
+
+
+def _random_tokens(model: nn.Module) -> tuple[int, ...]:
+    config = getattr(model.config, "text_config", model.config)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randint(1, int(config.vocab_size), (12,), generator=generator)
+    return tuple(int(token) for token in drawn)

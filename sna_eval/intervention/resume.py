@@ -1,0 +1,78 @@
+"""Capturing what enters a block, and resuming a forward pass there.
+
+A resumed pass leaves the module list and its indices alone: blocks below the layer hand their
+input through, the captured rows go in at the layer, and the model's own `forward` runs, so masks,
+rotary tables and caches stay its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.intervention.sites import Sites
+
+
+@contextmanager
+def captured_inputs(sites: Sites, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
+    """Collects what enters the given blocks: `{layer: [batch, position, d_model]}`."""
+    captured: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            captured[layer] = args[0] if args else kwargs["hidden_states"]
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in set(layers):
+            block = sites.blocks[layer]
+            handle = block.register_forward_pre_hook(keep(layer), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield captured
+
+
+@contextmanager
+def resumed(
+    sites: Sites, layer: int, hidden: torch.Tensor, *, returns_tuple: bool
+) -> Iterator[None]:
+    """Forward passes in the body start at block `layer` with `hidden`.
+
+    **Arguments:**
+
+    - `hidden`: what enters the block, `[batch, position, d_model]`.
+    - `returns_tuple`: whether this model's blocks return a tuple or a bare tensor.
+    """
+
+    def hand_through(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        return (hidden_states, None) if returns_tuple else hidden_states
+
+    def put_in(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return (hidden, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": hidden}
+
+    with ExitStack() as stack:
+        for block in sites.blocks[:layer]:
+            stack.enter_context(_forward_replaced(block, hand_through))
+        handle = sites.blocks[layer].register_forward_pre_hook(put_in, with_kwargs=True)
+        stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def _forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Shadows a module's `forward` by an instance attribute, and takes exactly that away again."""
+    own = module.__dict__.get("forward")  # accelerate's device hooks keep theirs here
+    module.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        if own is None:
+            del module.__dict__["forward"]
+        else:
+            module.__dict__["forward"] = own

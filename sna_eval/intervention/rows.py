@@ -1,0 +1,133 @@
+"""Rows of a forward pass: a context once, its continuations after it.
+
+A row holds one context and one or more continuations (branches) of it. The last token of a branch
+is only predicted, never read, so one-token branches add nothing to the row. Two branches of
+several tokens each may share a row when each attends to the context and to itself alone, with
+positions restarting after the context; `Batch` builds that mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One context and its continuations."""
+
+    context: Tokens
+    """At least one token."""
+    branches: tuple[Tokens, ...]
+    """Continuations, each of at least one token."""
+
+    def __post_init__(self) -> None:
+        assert self.context, "a row needs a context"
+        assert self.branches, "a row needs a continuation"
+        assert all(self.branches), "a continuation needs a token"
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """What the model reads: the context, then every branch without its last token."""
+        return self.context + tuple(token for branch in self.branches for token in branch[:-1])
+
+    @property
+    def packed(self) -> bool:
+        """Whether branches must be kept from seeing each other."""
+        return sum(len(branch) > 1 for branch in self.branches) > 1
+
+    @cached_property
+    def segments(self) -> tuple[int, ...]:
+        """Branch number of every token, 0 for the context: `[position]`."""
+        own = [number for number, branch in enumerate(self.branches, 1) for _ in branch[:-1]]
+        return (0,) * len(self.context) + tuple(own)
+
+    @cached_property
+    def positions(self) -> tuple[int, ...]:
+        """Position id of every token: branches restart after the context."""
+        start = len(self.context)
+        own = [start + offset for branch in self.branches for offset in range(len(branch) - 1)]
+        return tuple(range(start)) + tuple(own)
+
+    def slots(self) -> list[list[int]]:
+        """For each branch the positions whose logits predict its tokens."""
+        first = len(self.context) - 1
+        slots, start = [], len(self.context)
+        for branch in self.branches:
+            slots.append([first, *range(start, start + len(branch) - 1)])
+            start += len(branch) - 1
+        return slots
+
+
+class Batch:
+    """Rows padded to one length, with the positions to be scored."""
+
+    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
+        self.rows = tuple(rows)
+        self.device = device
+        self.width = max(len(row.tokens) for row in self.rows)
+        self.input_ids = _padded([row.tokens for row in self.rows], self.width).to(device)
+        """`[batch, position]`, padded on the right, where no real token looks."""
+        self._lay_out_slots()
+
+    def _lay_out_slots(self) -> None:
+        """Scored positions, each once, and which of them each branch reads."""
+        where: list[tuple[int, int]] = []
+        reads, targets, self.branch_lengths = [], [], []
+        self.first_slots: list[int] = []
+        for number, row in enumerate(self.rows):
+            slot_of: dict[int, int] = {}
+            for branch, positions in zip(row.branches, row.slots(), strict=True):
+                for position in positions:
+                    if position not in slot_of:
+                        slot_of[position] = len(where)
+                        where.append((number, position))
+                    reads.append(slot_of[position])
+                targets.extend(branch)
+                self.branch_lengths.append(len(branch))
+            self.first_slots.append(slot_of[len(row.context) - 1])
+        self.slot_rows, self.slot_positions = (
+            torch.tensor(column, device=self.device) for column in zip(*where, strict=True)
+        )
+        self.reads = torch.tensor(reads, device=self.device)
+        self.targets = torch.tensor(targets, device=self.device)
+
+    @property
+    def packed(self) -> bool:
+        return any(row.packed for row in self.rows)
+
+    @cached_property
+    def position_ids(self) -> torch.Tensor:
+        """`[batch, position]`; padding repeats position 0."""
+        return _padded([row.positions for row in self.rows], self.width).to(self.device)
+
+    def visible(self, window: int | None = None) -> torch.Tensor:
+        """Which position each position may attend to: bool, `[batch, 1, position, position]`.
+
+        **Arguments:**
+
+        - `window`: sliding window in tokens, `None` for full attention.
+        """
+        padding = -1
+        segments = _padded([row.segments for row in self.rows], self.width, padding)
+        segments = segments.to(self.device)
+        query, key = segments.unsqueeze(2), segments.unsqueeze(1)
+        ahead = self.position_ids.unsqueeze(2) - self.position_ids.unsqueeze(1)
+        seen = ((key == 0) | (key == query)) & (ahead >= 0)
+        if window is not None:
+            seen &= ahead < window
+        itself = torch.eye(self.width, dtype=torch.bool, device=self.device)
+        return (seen | itself).unsqueeze(1)  # padding sees itself, so that no softmax is empty
+
+
+def _padded(values: Sequence[Sequence[int]], width: int, fill: int = 0) -> torch.Tensor:
+    """`[row, width]` of whole numbers, filled up on the right."""
+    padded = torch.full((len(values), width), fill, dtype=torch.long)
+    for number, row in enumerate(values):
+        padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return padded

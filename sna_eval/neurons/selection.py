@@ -1,0 +1,66 @@
+"""Choosing neurons from activation statistics.
+
+Differential selection follows Akhtar (2026), arXiv:2604.07098, section 3.1; contrastive selection
+follows its section 6.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Chosen neurons, best first, and the score each was chosen by."""
+
+    neurons: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+def differential(task: torch.Tensor, reference: torch.Tensor, *, top_k: int) -> Selected:
+    """The `top_k` largest positive differences `mean(task) - mean(reference)`.
+
+    **Arguments:**
+
+    - `task`, `reference`: mean activations, `[d_mlp]`.
+    - `top_k`: how many at most; fewer where fewer differences are positive.
+    """
+    return _largest(task - reference, top_k, positive_only=True)
+
+
+def contrastive(
+    first: torch.Tensor, second: torch.Tensor, *, top_k: int
+) -> tuple[Selected, Selected]:
+    """Neurons of either class: the `top_k` largest and the `top_k` smallest of `first - second`.
+
+    The two sets are disjoint by construction.
+
+    **Arguments:**
+
+    - `first`, `second`: mean activations over each class, `[d_mlp]`; `top_k` at most half of them.
+
+    **Returns:** the first class' neurons and the second's, scores as differences in favour of the
+    class.
+    """
+    if 2 * top_k > first.numel():
+        raise ValueError(f"two disjoint sets of {top_k} do not fit into {first.numel()} neurons")
+    difference = first - second
+    return (
+        _largest(difference, top_k, positive_only=False),
+        _largest(-difference, top_k, positive_only=False),
+    )
+
+
+def overlap(first: Selected, second: Selected) -> float:
+    """Share of neurons that two selections of like size have in common, 0 to 1."""
+    size = max(len(first.neurons), len(second.neurons))
+    return len(set(first.neurons) & set(second.neurons)) / size if size else 0.0
+
+
+def _largest(scores: torch.Tensor, top_k: int, *, positive_only: bool) -> Selected:
+    """The largest scores; ties go to the lower index, so the choice is reproducible."""
+    order = torch.argsort(scores, descending=True, stable=True)[:top_k].tolist()
+    kept = [index for index in order if not positive_only or scores[index] > 0]
+    return Selected(tuple(kept), tuple(float(scores[index]) for index in kept))

@@ -1,0 +1,45 @@
+"""The plan: what is done to which task, behind which gate. Load, check, resolve, fingerprint, save."""
+
+from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
+from sna_eval.plan.fingerprint import (
+    model_fingerprint,
+    plan_fingerprint,
+    prompt_fingerprint,
+    task_fingerprint,
+)
+from sna_eval.plan.inline import PlanArguments, plan_from_arguments
+from sna_eval.plan.matching import match_pattern, match_task
+from sna_eval.plan.resolving import check_model, check_task, resolve_task
+from sna_eval.plan.schema import (
+    UNLABELLED,
+    ModelSpec,
+    Plan,
+    PlannedIntervention,
+    Selection,
+    TaskPlan,
+)
+
+__all__ = [
+    "UNLABELLED",
+    "ModelSpec",
+    "Plan",
+    "PlanArguments",
+    "PlannedIntervention",
+    "Selection",
+    "TaskPlan",
+    "bundled_plans",
+    "check_model",
+    "check_task",
+    "load_plan",
+    "match_pattern",
+    "match_task",
+    "model_fingerprint",
+    "parse_plan",
+    "plan_fingerprint",
+    "plan_from_arguments",
+    "plan_to_dict",
+    "prompt_fingerprint",
+    "resolve_task",
+    "save_plan",
+    "task_fingerprint",
+]

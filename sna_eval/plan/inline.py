@@ -1,0 +1,148 @@
+"""Plans given as model arguments: `layer=8,top_k=15,multiplier=2.5,gate=target_prob,low=0.07`.
+
+The same arguments change the gate of a plan that comes from a file: `plan=FILE,gate=never`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.plan.files import load_plan, parse_gate, parse_plan
+from sna_eval.plan.schema import Plan
+
+
+@dataclass(frozen=True)
+class PlanArguments:
+    """The model arguments that make up a plan, as lm_eval parsed them; `None` where not given."""
+
+    plan: Any = None
+    """Name or path of a plan."""
+    layer: Any = None
+    multiplier: Any = None
+    neurons: Any = None
+    """Indices, `12;845;3071`."""
+    top_k: Any = None
+    select: Any = None
+    """Selection method."""
+    pooling: Any = None
+    positions: Any = None
+    direction: Any = None
+    allow_oracle: Any = None
+    gate: Any = None
+    """A signal's name, `always` or `never`."""
+    low: Any = None
+    high: Any = None
+    transition: Any = None
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return tuple(entry.name for entry in fields(cls))
+
+    def build(self) -> Plan:
+        """The plan these arguments describe."""
+        if self.plan is not None:
+            return self._from_file()
+        if self.layer is None:
+            return self._gate_only()
+        return parse_plan({"version": 1, "tasks": {"*": self._task()}})
+
+    def _from_file(self) -> Plan:
+        extra = [name for name in _INTERVENTION_ARGUMENTS if getattr(self, name) is not None]
+        if extra:
+            raise InputError(
+                extra[0],
+                expected=f"no such argument beside plan={self.plan}",
+                got=getattr(self, extra[0]),
+                hint="put it into the plan file, or leave `plan` out",
+            )
+        plan = load_plan(str(self.plan))
+        changes = self._gate_changes()
+        if not changes:
+            return plan
+        return plan.with_gate(lambda gate: parse_gate(changes, "gate", gate))
+
+    def _gate_only(self) -> Plan:
+        """Without a plan only `gate=never` makes sense: the plain model."""
+        if self.gate == "never":
+            return Plan({})
+        raise InputError(
+            "plan",
+            expected="plan=NAME_OR_PATH, or an inline plan with layer=",
+            got=None,
+            hint="for example plan=sna-reference, or "
+            "layer=8,top_k=15,multiplier=2.5,gate=target_prob,low=0.07,high=0.10",
+        )
+
+    def _task(self) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "layer": self.layer,
+            "multiplier": self.multiplier,
+            "positions": self.positions,
+            "direction": self.direction,
+            "allow_oracle": self.allow_oracle,
+        }
+        if self.neurons is not None:
+            self._refuse_beside_neurons()
+            entry["neurons"] = _neuron_list(self.neurons)
+        else:
+            entry["select"] = _without_none(
+                {"method": self.select, "top_k": self.top_k, "pooling": self.pooling}
+            )
+        return {"gate": self._gate_changes() or None, "interventions": [_without_none(entry)]}
+
+    def _refuse_beside_neurons(self) -> None:
+        for name in ("select", "top_k", "pooling"):
+            if getattr(self, name) is not None:
+                raise InputError(
+                    name, expected="no such argument beside neurons=", got=getattr(self, name)
+                )
+
+    def _gate_changes(self) -> dict[str, Any]:
+        gate = "mode" if self.gate in ("always", "never") else "signal"
+        return _without_none(
+            {
+                gate: self.gate,
+                "low": self.low,
+                "high": self.high,
+                "transition": self.transition,
+            }
+        )
+
+
+_INTERVENTION_ARGUMENTS = (
+    "layer",
+    "multiplier",
+    "neurons",
+    "top_k",
+    "select",
+    "pooling",
+    "positions",
+    "direction",
+    "allow_oracle",
+)
+
+
+def plan_from_arguments(arguments: Mapping[str, Any]) -> Plan:
+    """Builds the plan that model arguments describe."""
+    return PlanArguments(**arguments).build()
+
+
+def ungated(gate: Gate) -> Gate:
+    """The same gate, always open."""
+    return replace(gate, mode="always")
+
+
+def _neuron_list(value: Any) -> list[int]:
+    parts = str(value).split(";")
+    try:
+        return [int(part) for part in parts if part.strip()]
+    except ValueError as error:
+        raise InputError("neurons", expected="indices such as 12;845;3071", got=value) from error
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,106 @@
+"""Strict reading of plain YAML values: every complaint names the field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from sna_eval.errors import InputError
+
+T = TypeVar("T")
+
+
+class Fields:
+    """One mapping of a plan file; takes each key once and complains about those left over."""
+
+    def __init__(self, value: Any, path: str) -> None:
+        if not isinstance(value, Mapping):
+            raise InputError(path, expected="a mapping", got=value)
+        self._values = {str(key): entry for key, entry in value.items()}
+        self._known: list[str] = []
+        self.path = path
+
+    def at(self, key: str) -> str:
+        """Path of a key, for messages."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def take(self, key: str) -> Any:
+        """The raw value, or `None`."""
+        self._known.append(key)
+        return self._values.pop(key, None)
+
+    def integer(self, key: str, default: int | None = None) -> int | None:
+        value = self.take(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputError(self.at(key), expected="a whole number", got=value)
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float | None:
+        value = self.take(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(self.at(key), expected="a number", got=value)
+        if not math.isfinite(value):
+            raise InputError(self.at(key), expected="a finite number", got=value)
+        return float(value)
+
+    def text(self, key: str, default: T) -> str | T:
+        value = self.take(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise InputError(self.at(key), expected="a text", got=value)
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.take(key)
+        if value is None:
+            return False
+        if not isinstance(value, bool):
+            raise InputError(self.at(key), expected="true or false", got=value)
+        return value
+
+    def required(self, key: str, value: T | None) -> T:
+        if value is None:
+            raise InputError(self.at(key), expected="a value", got=None, hint="add this key")
+        return value
+
+    def done(self) -> None:
+        """Complains about the first key that nothing took."""
+        for key in self._values:
+            raise InputError(
+                self.at(key),
+                expected=f"one of the keys {', '.join(self._known)}",
+                got=key,
+                hint="remove or rename it",
+            )
+
+
+def items(value: Any, path: str) -> Iterator[tuple[Any, str]]:
+    """The entries of a list, each with its path."""
+    if not isinstance(value, list):
+        raise InputError(path, expected="a list", got=value)
+    for number, entry in enumerate(value):
+        yield entry, f"{path}[{number}]"
+
+
+def integers(value: Any, path: str) -> tuple[int, ...]:
+    """A list of whole numbers."""
+    entries = list(items(value, path))
+    for entry, where in entries:
+        if isinstance(entry, bool) or not isinstance(entry, int):
+            raise InputError(where, expected="a whole number", got=entry)
+    return tuple(entry for entry, _ in entries)
+
+
+def numbers(value: Any, path: str) -> tuple[float, ...]:
+    """A list of numbers."""
+    entries = list(items(value, path))
+    for entry, where in entries:
+        if isinstance(entry, bool) or not isinstance(entry, (int, float)):
+            raise InputError(where, expected="a number", got=entry)
+    return tuple(float(entry) for entry, _ in entries)

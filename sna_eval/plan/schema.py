@@ -1,0 +1,147 @@
+"""What a plan says: which intervention on which task, behind which gate.
+
+These are values. Reading and writing them as YAML is `plan.files`; turning `select:` into neuron
+indices is `plan.resolving`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.intervention import Positions
+from sna_eval.neurons import Pooling
+
+SelectionMethod = Literal["differential", "contrastive"]
+
+NeuronSets = Mapping[str, tuple[int, ...]]
+"""Neurons by label; the one label `""` holds those that belong to no class."""
+ScoreSets = Mapping[str, tuple[float, ...]]
+
+UNLABELLED = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How neurons are to be found."""
+
+    method: SelectionMethod = "differential"
+    """`differential`: task against neutral text. `contrastive`: one class against the other."""
+    top_k: int = 10
+    """Neurons per set."""
+    prompts: Literal["development"] = "development"
+    """Which items the task prompts come from; never the test split."""
+    reference: Literal["neutral"] = "neutral"
+    """What `differential` compares with: the bundled neutral sentences."""
+    pooling: Pooling = "mean"
+    """Tokens that count: all (`mean`), or the `last` of each prompt."""
+
+    def __post_init__(self) -> None:
+        _one_of("select.method", self.method, get_args(SelectionMethod))
+        _one_of("select.prompts", self.prompts, ("development",))
+        _one_of("select.reference", self.reference, ("neutral",))
+        _one_of("select.pooling", self.pooling, get_args(Pooling))
+        if self.top_k < 1:
+            raise InputError("select.top_k", expected="at least 1", got=self.top_k)
+
+
+@dataclass(frozen=True)
+class PlannedIntervention:
+    """One layer's intervention, resolved (`neurons`) or not yet (`select`)."""
+
+    layer: int
+    """Block index, from 0."""
+    multiplier: float
+    """Factor on the chosen neurons."""
+    method: str = "sna"
+    """Name of the method in `sna_eval.methods`."""
+    positions: Positions = "all"
+    """Tokens it touches."""
+    direction: str = "both"
+    """Which label's neurons to amplify: `both`, `predicted`, `gold`, or a label's name."""
+    allow_oracle: bool = False
+    """Must be true for `direction: gold`, which knows the right answer."""
+    select: Selection | None = None
+    """How to find the neurons; `None` once they are found."""
+    neurons: NeuronSets | None = None
+    """The neurons, by label."""
+    scores: ScoreSets | None = None
+    """The score each neuron was chosen by, in the order of `neurons`."""
+    found: Mapping[str, Any] | None = None
+    """How the neurons were found: method, model hash, prompt hash."""
+
+    def __post_init__(self) -> None:
+        if (self.select is None) == (self.neurons is None):
+            raise InputError(
+                "interventions",
+                expected="either `select` or `neurons`",
+                got="both" if self.select else "neither",
+                hint="`select` says how to find neurons, `neurons` lists them",
+            )
+        if self.direction == "gold" and not self.allow_oracle:
+            raise InputError(
+                "direction",
+                expected="`both`, `predicted` or a label",
+                got="gold",
+                hint="`gold` amplifies the right answer's neurons; set `allow_oracle: true` to see "
+                "what an oracle would gain",
+            )
+
+    @property
+    def sees_answer(self) -> bool:
+        return self.direction == "gold"
+
+    @property
+    def resolved(self) -> bool:
+        return self.neurons is not None
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What is done to one task."""
+
+    gate: Gate
+    interventions: tuple[PlannedIntervention, ...]
+
+    @property
+    def resolved(self) -> bool:
+        return all(intervention.resolved for intervention in self.interventions)
+
+    @property
+    def sees_answer(self) -> bool:
+        """Whether gate or direction depends on the right answer."""
+        return self.gate.sees_answer or any(i.sees_answer for i in self.interventions)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The model a plan was made for; `None` fields are not checked."""
+
+    name: str | None = None
+    n_layers: int | None = None
+    d_mlp: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks' plans, by task name or glob."""
+
+    tasks: Mapping[str, TaskPlan]
+    model: ModelSpec = field(default_factory=ModelSpec)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", MappingProxyType(dict(self.tasks)))
+
+    def with_gate(self, change: Any) -> Plan:
+        """A plan whose every gate has gone through `change`."""
+        tasks = {name: replace(task, gate=change(task.gate)) for name, task in self.tasks.items()}
+        return replace(self, tasks=tasks)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(name, expected=f"one of {', '.join(allowed)}", got=value)
