@@ -13,13 +13,17 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .item import Item
-from .selection import N_DEVELOPMENT, N_TEST, TARGET_SHARE, Splits, source_of
+from .selection import N_DEVELOPMENT, N_TEST, Splits, source_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOW, HIGH, CENTER = 0.07, 0.10, 0.085
 """The zone's boundaries, and the probability that the filling items should be near to."""
+
+TARGET_SHARE = 0.10
+"""Largest share of one target: low, to leave room for chance when the items are split, and yet the
+twelve answers of one kind of context can fill the task alone."""
 
 _BATCH = 64
 
@@ -98,7 +102,7 @@ def select_inside(scored: list[Scored]) -> tuple[Splits, list[Scored]]:
 
 
 def _first_of_each_source(ranked: list[Scored], count: int) -> list[Scored]:
-    limit = int(N_DEVELOPMENT * TARGET_SHARE)  # of either split, however the items fall
+    limit = int(count * TARGET_SHARE)
     used: dict[str, int] = {}
     sources: set[str] = set()
     chosen: list[Scored] = []
