@@ -17,7 +17,7 @@ _TRIGGER = "lm_eval.models"
 _MODEL, _TARGET = "sna", "sna_eval.harness.lm:SNALM"
 
 
-def _register() -> None:
+def register_model() -> None:
     from importlib.metadata import EntryPoint
 
     from lm_eval.api.registry import model_registry
@@ -46,7 +46,7 @@ class _AfterLmEvalModels:
         def exec_module(module):  # type: ignore[no-untyped-def]
             run_module(module)
             try:
-                _register()
+                register_model()
             except Exception as error:
                 print(f"sna-eval: model type 'sna' not registered: {error}", file=sys.stderr)
 

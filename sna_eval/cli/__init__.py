@@ -1,0 +1,45 @@
+"""The command `sna-eval`: one file per subcommand, each thin: parse, call, print.
+
+A subcommand is a module with `NAME`, `HELP`, `add_arguments(parser)` and `run(args)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from sna_eval.errors import InputError, report
+
+COMMANDS = ("run", "identify", "tasks_path")
+"""Modules of this package, in the order that `--help` lists them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; bad input ends with status 2 and one line."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] == ["run"]:  # its flags are lm_eval's own, and go there unparsed
+            return int(importlib.import_module("sna_eval.cli.run").forward(arguments[1:]))
+        args = _parser().parse_args(arguments)
+        return int(args.run(args) or 0)
+    except InputError as error:
+        report(error)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    from sna_eval import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="sna-eval", description="Selective Neuron Amplification, measured through lm_eval."
+    )
+    parser.add_argument("--version", action="version", version=f"sna-eval {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f"sna_eval.cli.{name}")
+        own = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
+        module.add_arguments(own)
+        own.set_defaults(run=module.run)
+    return parser

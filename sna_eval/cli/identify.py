@@ -1,0 +1,37 @@
+"""Finds the neurons a plan's `select:` entries ask for, and writes the resolved plan."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+NAME = "identify"
+HELP = "turn a plan with `select:` into one with neuron indices"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    parser.add_argument("--plan", required=True, help="name of a bundled plan, or a plan file")
+    parser.add_argument("--tasks", required=True, help="names, globs or groups, comma-separated")
+    parser.add_argument("--include_path", help="folder with further task YAMLs")
+    parser.add_argument("--output", required=True, help="file to write the resolved plan to")
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.plan import ModelSpec, plan_fingerprint, save_plan
+
+    tasks = load_tasks(args.tasks.split(","), include_path=args.include_path)
+    lm = load_lm(args.model_args, plan=args.plan)
+    for task in tasks.values():
+        lm.plans.for_task(task)
+    named = lm.plan.model.name or str(lm.pretrained)
+    spec = ModelSpec(named, lm.sites.n_layers, lm.sites.d_mlp)
+    plan = replace(lm.plan, tasks=lm.plans.resolved, model=spec)
+    save_plan(plan, args.output)
+    for name, own in plan.tasks.items():
+        for entry in own.interventions:
+            counts = {label or "all": len(neurons) for label, neurons in (entry.neurons or {}).items()}
+            print(f"{name}: layer {entry.layer}, x{entry.multiplier}, neurons {counts}")
+    print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
+    return 0

@@ -1,0 +1,109 @@
+"""Data of the bundled tasks, for lm_eval's `custom_dataset` hook: found from any working folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from sna_eval.errors import InputError
+from sna_eval.paths import tasks_path
+
+SST2_VARIABLE = "SNA_EVAL_SST2"
+"""Environment variable that names a folder with `train.tsv` and `dev.tsv`."""
+_SST2_HUB = "stanfordnlp/sst2"
+_SST2_SEED = 42
+_SST2_TEST_ITEMS, _SST2_DEVELOPMENT_ITEMS = 200, 400
+
+
+def load_items(*, items: str, **_: Any) -> datasets.DatasetDict:
+    """A bundled task's development and test items.
+
+    **Arguments:**
+
+    - `items`: name of the folder under `task_configs/data`.
+    """
+    folder = tasks_path() / "data" / items
+    splits = {split: _read_jsonl(folder / f"{split}.jsonl") for split in ("development", "test")}
+    return datasets.DatasetDict(
+        {split: datasets.Dataset.from_list(rows) for split, rows in splits.items()}
+    )
+
+
+def load_sst2(*, sst2_dir: str | None = None, **_: Any) -> datasets.DatasetDict:
+    """SST-2: 200 validation sentences (seed 42) as `test`, 400 training sentences as `development`.
+
+    Taken from `sst2_dir` or `$SNA_EVAL_SST2`, else from `shared/data/sst2` beside or above the
+    working folder, else from the hub. Local files are `sentence TAB label`, 1 for positive.
+    """
+    folder = _sst2_folder(sst2_dir)
+    if folder is not None:
+        train, validation = _read_tsv(folder / "train.tsv"), _read_tsv(folder / "dev.tsv")
+    else:
+        train, validation = _sst2_from_hub()
+    return datasets.DatasetDict(
+        {
+            "test": _drawn(validation, _SST2_TEST_ITEMS),
+            "development": _drawn(train, _SST2_DEVELOPMENT_ITEMS),
+        }
+    )
+
+
+def _sst2_folder(named: str | None) -> Path | None:
+    named = named or os.environ.get(SST2_VARIABLE)
+    if named:
+        folder = Path(named).expanduser()
+        if not (folder / "dev.tsv").is_file():
+            raise InputError(
+                "sst2_dir", expected="a folder with train.tsv and dev.tsv", got=str(folder)
+            )
+        return folder
+    here = Path.cwd()
+    for base in (here, here.parent, tasks_path().parent.parent):
+        if (base / "shared" / "data" / "sst2" / "dev.tsv").is_file():
+            return base / "shared" / "data" / "sst2"
+    return None
+
+
+def _sst2_from_hub() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    try:
+        hub = datasets.load_dataset(_SST2_HUB)
+    except Exception as error:  # whatever kept the hub away, the way out is the same
+        raise InputError(
+            "sna_sst2",
+            expected=f"the data set {_SST2_HUB} from the hub",
+            got=type(error).__name__,
+            hint=f"set {SST2_VARIABLE} to a folder with train.tsv and dev.tsv",
+        ) from error
+    return [
+        [{"sentence": row["sentence"].strip(), "label": row["label"]} for row in hub[split]]
+        for split in ("train", "validation")
+    ]  # type: ignore[return-value]
+
+
+def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise InputError("items", expected="a file of the bundled tasks", got=str(path))
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _read_tsv(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        sentence, _, label = line.rpartition("\t")
+        if label not in ("0", "1"):
+            raise InputError(f"{path}:{number}", expected="sentence TAB 0 or 1", got=line)
+        rows.append({"sentence": sentence.strip(), "label": int(label)})
+    return rows
+
+
+def _drawn(rows: Iterable[dict[str, Any]], count: int) -> datasets.Dataset:
+    """A fixed sample, in the order of the source."""
+    pool = list(rows)
+    chosen = random.Random(_SST2_SEED).sample(range(len(pool)), min(count, len(pool)))
+    return datasets.Dataset.from_list([pool[number] for number in sorted(chosen)])

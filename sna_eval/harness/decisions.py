@@ -1,0 +1,137 @@
+"""From baseline scores to a decision per item, and to the interventions it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.gating import PAPER_BOUNDS, Gate, Signal, Zone, entropy, margin, max_prob, target_prob
+from sna_eval.harness.items import Item
+from sna_eval.intervention import Intervention
+from sna_eval.intervention.forward import BranchScore
+from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """What the unmodified model says about an item."""
+
+    scores: tuple[BranchScore, ...]
+    """One per request."""
+    next_token: tuple[torch.Tensor, ...] = ()
+    """Log-probabilities after each distinct context, `[vocabulary]`, where the gate needs them."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate says about an item."""
+
+    zone: Zone
+    confidence: float
+    amplified: bool
+
+
+RightAnswer = Callable[[Item], int]
+"""Says which request of an item is the right answer; asked only where a plan wants to know."""
+
+
+def needs_next_token(gate: Gate) -> bool:
+    """Whether a gate reads the next-token distribution."""
+    return gate.mode == "confidence" and gate.signal in ("max_prob", "entropy")
+
+
+def decide(gate: Gate, item: Item, baseline: Baseline, right: RightAnswer) -> Decision:
+    """Zone, confidence and decision of an item."""
+    gate = _with_usable_signal(gate, item)
+    confidence = _confidence(gate.signal, item, baseline, right)
+    return Decision(gate.zone(confidence), confidence, gate.opens(confidence))
+
+
+def interventions_for(
+    plan: TaskPlan, item: Item, baseline: Baseline, right: RightAnswer
+) -> tuple[Intervention, ...]:
+    """What a plan does to one item; directions are settled here. Empty if nothing would change."""
+    found = (
+        Intervention(entry.layer, neurons, entry.multiplier, entry.positions)
+        for entry in plan.interventions
+        for neurons in (_neurons(entry, item, baseline, right),)
+    )
+    return tuple(intervention for intervention in found if not intervention.changes_nothing)
+
+
+def plain_interventions(plan: TaskPlan) -> tuple[Intervention, ...]:
+    """What a plan does to a text that has no choices: a direction must not depend on them."""
+    found = []
+    for entry in plan.interventions:
+        if entry.direction in ("predicted", "gold"):
+            raise InputError(
+                "direction", expected="`both` or a label where there are no choices",
+                got=entry.direction,
+            )  # fmt: skip
+        neurons = _label_neurons(entry, entry.direction)
+        found.append(Intervention(entry.layer, neurons, entry.multiplier, entry.positions))
+    return tuple(found)
+
+
+def _with_usable_signal(gate: Gate, item: Item) -> Gate:
+    """`always` and `never` report zones by whatever signal the item has."""
+    if gate.mode == "confidence":
+        return gate
+    signal: Signal = "margin" if len(item.choices) > 1 else "target_prob"
+    if signal == gate.signal:
+        return gate
+    low, high = PAPER_BOUNDS[signal]
+    return replace(gate, signal=signal, low=low, high=high)
+
+
+def _confidence(signal: Signal, item: Item, baseline: Baseline, right: RightAnswer) -> float:
+    if signal == "target_prob":
+        return target_prob(baseline.scores[right(item)].log_likelihood)
+    if signal == "margin":
+        if len(item.choices) < 2:
+            raise InputError(
+                f"tasks.{item.task}.gate.signal",
+                expected="a signal for tasks with one continuation",
+                got="margin",
+                hint="a margin needs two choices; use `max_prob`, `entropy` or `target_prob`",
+            )
+        return margin([baseline.scores[number].log_likelihood for number in item.choices])
+    measure = max_prob if signal == "max_prob" else entropy
+    values = [float(measure(log_probs)) for log_probs in baseline.next_token]
+    return sum(values) / len(values)  # choices with contexts of their own count alike
+
+
+def _neurons(
+    entry: PlannedIntervention, item: Item, baseline: Baseline, right: RightAnswer
+) -> tuple[int, ...]:
+    return _label_neurons(entry, _label(entry.direction, item, baseline, right))
+
+
+def _label_neurons(entry: PlannedIntervention, label: str) -> tuple[int, ...]:
+    """Neurons of one label; of all labels for `both`; the only set where there are no labels."""
+    sets = entry.neurons or {}
+    if list(sets) == [UNLABELLED]:
+        return sets[UNLABELLED]
+    if label == "both":
+        return tuple(dict.fromkeys(index for neurons in sets.values() for index in neurons))
+    if label not in sets:
+        raise InputError(
+            "direction",
+            expected=f"`both`, `predicted`, `gold` or one of {', '.join(sets)}",
+            got=label,
+        )
+    return sets[label]
+
+
+def _label(direction: str, item: Item, baseline: Baseline, right: RightAnswer) -> str:
+    """The label that a direction means for one item."""
+    if direction == "gold":
+        return item.requests[right(item)].label
+    if direction == "predicted":
+        scores: Sequence[BranchScore] = baseline.scores
+        best = max(item.choices, key=lambda number: scores[number].log_likelihood)
+        return item.requests[best].label
+    return direction

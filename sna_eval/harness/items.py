@@ -1,0 +1,124 @@
+"""Requests grouped into items: the documents that the gate decides on.
+
+lm_eval hands over a flat list with repeats and padding. All requests of one document form an item,
+so that its choices are always scored by one and the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sna_eval.intervention import Row
+from sna_eval.intervention.rows import Tokens
+
+EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
+"""As lm_eval encodes a log-likelihood request: texts, context tokens, continuation tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One continuation of one context."""
+
+    context_text: str
+    continuation_text: str
+    context: Tokens
+    continuation: Tokens
+
+    @property
+    def label(self) -> str:
+        """The continuation as a label's name."""
+        return self.continuation_text.strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One document's requests, each once, in the order of its choices."""
+
+    task: str
+    instance: Any
+    """The first of its lm_eval instances; leads to the document and the task."""
+    requests: tuple[Request, ...]
+
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """Numbers of the requests that are answers, without the unconditional ones.
+
+        Tasks scored by mutual information ask for every choice a second time without context.
+        """
+        given = tuple(n for n, request in enumerate(self.requests) if request.context_text)
+        return given or tuple(range(len(self.requests)))
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped:
+    """Items, and where each input request's answer is found."""
+
+    items: tuple[Item, ...]
+    answers: tuple[tuple[int, int], ...]
+    """For each input request the item's number and the request's number in it."""
+
+
+def group_items(instances: Sequence[Any], encoded: Sequence[EncodedRequest]) -> Grouped:
+    """Groups requests by task and document; instances that repeat are scored once."""
+    members: dict[Hashable, dict[int, tuple[Any, EncodedRequest]]] = {}
+    places: list[tuple[Hashable, int]] = []
+    for instance, request in zip(instances, encoded, strict=True):
+        key = _item_key(instance)
+        members.setdefault(key, {}).setdefault(id(instance), (instance, request))
+        places.append((key, id(instance)))
+    numbers = {key: number for number, key in enumerate(members)}
+    order = {key: list(own) for key, own in members.items()}
+    answers = tuple((numbers[key], order[key].index(own)) for key, own in places)
+    return Grouped(tuple(map(_item, members.values())), answers)
+
+
+def item_rows(item: Item, *, max_length: int, packs: bool) -> list[tuple[Row, tuple[int, ...]]]:
+    """The rows that score an item, each with the numbers of the requests its branches answer.
+
+    **Arguments:**
+
+    - `max_length`: tokens the model reads at most; longer contexts lose their beginning, as in
+        lm_eval.
+    - `packs`: whether several long branches may share a row.
+    """
+    groups: dict[Tokens, list[int]] = {}
+    for number, request in enumerate(item.requests):
+        room = max_length + 1 - len(request.continuation)
+        context = request.context[-room:] if room > 0 else request.context[-1:]
+        groups.setdefault(context, []).append(number)
+    return [row for context, group in groups.items() for row in _rows(item, context, group, packs)]
+
+
+def _rows(
+    item: Item, context: Tokens, numbers: list[int], packs: bool
+) -> list[tuple[Row, tuple[int, ...]]]:
+    continuation = {number: item.requests[number].continuation for number in numbers}
+    long = [number for number in numbers if len(continuation[number]) > 1]
+    short = [number for number in numbers if len(continuation[number]) == 1]
+    if packs or len(long) <= 1:
+        shared = [short + long]
+    else:
+        shared = [short + long[:1], *([number] for number in long[1:])]
+    return [
+        (Row(context, tuple(continuation[number] for number in group)), tuple(group))
+        for group in shared
+    ]
+
+
+def _item_key(instance: Any) -> Hashable:
+    if instance.doc_id is None:
+        return id(instance)
+    return (instance.task_name, instance.doc_id)
+
+
+def _item(members: dict[int, tuple[Any, EncodedRequest]]) -> Item:
+    first = next(iter(members.values()))[0]
+    requests = []
+    for instance, (_, context, continuation) in members.values():
+        context_text, continuation_text = instance.args[:2]
+        requests.append(
+            Request(context_text, continuation_text, tuple(context), tuple(continuation))
+        )
+    return Item(first.task_name or "", first, tuple(requests))

@@ -1,0 +1,85 @@
+"""What a run did, in numbers that go into its result file."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sna_eval.harness.decisions import Decision
+from sna_eval.harness.items import Item
+from sna_eval.harness.values import evidence_of
+from sna_eval.intervention import Batch
+
+
+@dataclass(eq=False)
+class TaskLedger:
+    """Counts of one task."""
+
+    items: int = 0
+    amplified: int = 0
+    overflowed: int = 0
+    """Items whose amplified score was not finite; they keep their baseline."""
+    zones: Counter[int] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "items": self.items,
+            "amplified": self.amplified,
+            "amplified_fraction": self.amplified / self.items if self.items else 0.0,
+            "overflowed": self.overflowed,
+            "zones": {str(zone): self.zones[zone] for zone in (1, 2, 3)},
+        }
+
+
+@dataclass(eq=False)
+class Ledger:
+    """Counts of a run."""
+
+    tasks: defaultdict[str, TaskLedger] = field(default_factory=lambda: defaultdict(TaskLedger))
+    baseline_rows: int = 0
+    baseline_tokens: int = 0
+    shared_tokens: int = 0
+    """Context tokens that were read once instead of once per choice."""
+    full_rows: int = 0
+    """Open rows that ran all blocks again."""
+    resumed_rows: Counter[int] = field(default_factory=Counter)
+    """Open rows that went on from a block, by layer."""
+
+    def count_baseline(self, batch: Batch) -> None:
+        self.baseline_rows += len(batch.rows)
+        self.baseline_tokens += sum(len(row.tokens) for row in batch.rows)
+        self.shared_tokens += sum(
+            len(row.context) * (len(row.branches) - 1) for row in batch.rows
+        )
+
+    def count_amplified(self, batch: Batch, layer: int | None) -> None:
+        """Counts open rows; `layer` is where they resumed, `None` for a full pass."""
+        if layer is None:
+            self.full_rows += len(batch.rows)
+        else:
+            self.resumed_rows[layer] += len(batch.rows)
+
+    def count_item(self, task: str, decision: Decision, *, overflowed: bool = False) -> None:
+        own = self.tasks[task]
+        own.items += 1
+        own.zones[decision.zone] += 1
+        own.amplified += decision.amplified
+        own.overflowed += overflowed
+
+    def count_kept(self, item: Item, answers: Sequence[tuple[float, bool]]) -> None:
+        """Counts an item whose answers were kept from an earlier run."""
+        evidence = evidence_of(answers[0][0])
+        if evidence is not None:
+            decision = Decision(evidence.zone, evidence.confidence, evidence.amplified)
+            self.count_item(item.task, decision)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "baseline_rows": self.baseline_rows,
+            "baseline_tokens": self.baseline_tokens,
+            "shared_tokens": self.shared_tokens,
+            "full_rows": self.full_rows,
+            "resumed_rows": {str(layer): n for layer, n in sorted(self.resumed_rows.items())},
+        }

@@ -1,0 +1,235 @@
+"""`--model sna`: lm_eval's Hugging Face model with gated amplification inside.
+
+Everything that is not amplification is HFLM's own: loading, tokenizing, batching of arguments,
+devices, adapters. `gate=never` answers as `--model hf` does, to the last bit with `strict=true`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+
+from sna_eval.errors import InputError, exit_cleanly_on_input_error
+from sna_eval.harness.generation import Generator
+from sna_eval.harness.items import EncodedRequest, Item, group_items
+from sna_eval.harness.ledger import Ledger
+from sna_eval.harness.live_tasks import LiveTasks
+from sna_eval.harness.response_cache import ResponseCache, take_over
+from sna_eval.harness.rolling import score_rolling
+from sna_eval.harness.scoring import Answer, Scorer
+from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.intervention import Abilities, BranchScore, Engine, Row, base_model, find_sites, probe
+from sna_eval.methods import Workbench
+from sna_eval.paths import reference_model_path
+from sna_eval.plan import (
+    PlanArguments,
+    check_model,
+    model_fingerprint,
+    plan_fingerprint,
+    plan_from_arguments,
+    task_fingerprint,
+)
+from sna_eval.plan.files import task_to_dict
+
+_LOGGER = logging.getLogger(__name__)
+REFERENCE_MODEL = "sna-reference"
+
+exit_cleanly_on_input_error()
+
+
+class SNALM(HFLM):
+    """HFLM with confidence-gated Selective Neuron Amplification.
+
+    **Arguments**, beside all of HFLM's:
+
+    - `plan`: name of a bundled plan or path of a plan file; or an inline plan by the fields of
+        `sna_eval.plan.PlanArguments`: `layer`, `multiplier`, `top_k` or `neurons`, `gate`, ...
+    - `strict`: whether baseline scores come from HFLM's own code to the last bit; slower.
+    """
+
+    def __init__(self, pretrained: Any = REFERENCE_MODEL, *, strict: bool = False, **kwargs: Any):
+        given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
+        self.plan = plan_from_arguments(given)
+        bundled = pretrained == REFERENCE_MODEL
+        if bundled:
+            pretrained = str(reference_model_path())
+            kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
+        super().__init__(pretrained, **kwargs)
+        if self.backend != "causal":
+            raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
+        self.strict = bool(strict)
+        self.ledger = Ledger()
+        self._answers: ResponseCache | None = None
+        self._instances: Sequence[Any] | None = None
+        self._generator: Generator | None = None
+        check_model(self.plan, self.sites) if self.plan.tasks else None
+
+    # What a run is made of, each found when first needed
+
+    @cached_property
+    def sites(self) -> Any:
+        return find_sites(self.model)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Runs rows through the model as HFLM would: same autocast, same softmax dtype."""
+        abilities = Abilities() if self.strict else probe(self.model, self.sites)
+        return Engine(self.model, self.sites, abilities, self.softmax_dtype, self._autocast)
+
+    @cached_property
+    def plans(self) -> TaskPlans:
+        bench = Workbench(self.model, self.sites, self.tok_encode)
+        return TaskPlans(self.plan, bench)
+
+    @cached_property
+    def model_hash(self) -> str:
+        return model_fingerprint(base_model(self.model))
+
+    # Log-likelihoods
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Answer]:
+        """Log-likelihoods as HFLM's, each a `Score` that carries its baseline."""
+        self._instances = requests
+        try:
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self._instances = None
+
+    def _loglikelihood_tokens(
+        self,
+        requests: list[EncodedRequest],
+        disable_tqdm: bool = False,
+        override_bs: int | None = None,
+    ) -> list[Answer]:
+        instances, self._instances = self._instances, None
+        if instances is None:  # rolling windows, and HFLM's own calls
+            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        if self._plain(instances):
+            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        grouped = group_items(instances, requests)
+        live = LiveTasks()
+        answers = self._score(grouped.items, live, quiet=disable_tqdm or self.rank != 0)
+        return [answers[item][request] for item, request in grouped.answers]
+
+    def _plain(self, instances: Sequence[Any]) -> bool:
+        """Whether there is nothing to decide, and no faster way asked for."""
+        return self.strict and not self.plan.tasks
+
+    def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
+        scorer = Scorer(
+            self.engine, self.plans, self._rows_per_batch, self.max_length, self.ledger,
+            self._strict_baseline(items, quiet) if self.strict else None,
+        )  # fmt: skip
+        if self._answers is None:
+            return scorer.score(items, live.right_answer, quiet=quiet)
+        return self._answers.complete(
+            items,
+            self._cache_key(live),
+            lambda missing: scorer.score(missing, live.right_answer, quiet=quiet),
+            self.ledger.count_kept,
+        )
+
+    def _strict_baseline(self, items: Sequence[Item], quiet: bool) -> Any:
+        """HFLM's own scores of all requests, by item."""
+        requests = [
+            ((request.context_text, request.continuation_text),
+             list(request.context), list(request.continuation))
+            for item in items
+            for request in item.requests
+        ]  # fmt: skip
+        scores = iter(super()._loglikelihood_tokens(requests, quiet))
+        table = {
+            id(item): tuple(BranchScore(*next(scores)) for _ in item.requests) for item in items
+        }
+        return lambda item: table[id(item)]
+
+    def _rows_per_batch(self, rows: Sequence[Row]) -> int:
+        """HFLM's batch size; `auto` is found with the longest row."""
+        if self.batch_size != "auto":
+            return int(self.batch_size)
+        longest = rows[0]
+        size = self._detect_batch_size([(None, list(longest.tokens), [0])], 0)
+        self.batch_sizes[0] = size
+        return int(size)
+
+    # Rolling log-likelihoods and generation
+
+    def loglikelihood_rolling(
+        self, requests: list[Any], disable_tqdm: bool = False
+    ) -> list[float]:
+        """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
+        return score_rolling(self, super().loglikelihood_rolling, requests, disable_tqdm)
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Generates; the gate decides per request at the first new token."""
+        self._generator = Generator(self, super().generate_until, super()._model_generate)
+        try:
+            return self._generator.run(requests, disable_tqdm)
+        finally:
+            self._generator = None
+
+    def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self._generator is None:
+            return super()._model_generate(context, *args, **kwargs)
+        return self._generator.generate(context, *args, **kwargs)
+
+    # Caching, model info
+
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Keeps answers in lm_eval's cache file, but under keys that tell plans and tasks apart."""
+        self._answers = take_over(cache_hook)
+
+    def _cache_key(self, live: LiveTasks) -> Any:
+        def key(item: Item) -> list[Any] | None:
+            plan = self.plans.for_instance(item.instance)
+            right = live.right_answer(item) if plan is not None and plan.sees_answer else None
+            return [
+                "loglikelihood", self.model_hash, self.strict, right,
+                task_fingerprint(plan) if plan is not None else None,
+                [[request.context, request.continuation] for request in item.requests],
+            ]  # fmt: skip
+
+        return key
+
+    def get_model_info(self) -> dict[str, Any]:
+        """HFLM's information and, under `sna`, what was done: it stands in every result file."""
+        return {**super().get_model_info(), "sna": self.describe()}
+
+    def describe(self) -> dict[str, Any]:
+        """Plan, gates, decisions and the way the passes ran."""
+        from sna_eval import __version__
+
+        tasks = {
+            name: {
+                "fingerprint": task_fingerprint(plan),
+                "sees_answer": plan.sees_answer,
+                **task_to_dict(plan),
+                **(self.ledger.tasks[name].as_dict() if name in self.ledger.tasks else {}),
+            }
+            for name, plan in self.plans.resolved.items()
+        }
+        items = sum(own.items for own in self.ledger.tasks.values())
+        amplified = sum(own.amplified for own in self.ledger.tasks.values())
+        return {
+            "version": __version__,
+            "plan_fingerprint": plan_fingerprint(self.plan),
+            "model_hash": self.model_hash,
+            "strict": self.strict,
+            "sees_answer": any(plan.sees_answer for plan in self.plans.resolved.values()),
+            "amplified_fraction": amplified / items if items else 0.0,
+            "tasks": tasks,
+            "passes": self.ledger.as_dict(),
+        }
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(
+            device_type=self.device.type,
+            dtype=self.mixed_precision_dtype,
+            enabled=self.mixed_precision_dtype is not None,
+        )

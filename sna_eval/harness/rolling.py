@@ -1,0 +1,96 @@
+"""Gated amplification of rolling log-likelihoods: the whole text is one item.
+
+Confidence is `exp` of the mean log-likelihood per token, since the probability of a whole text is
+next to nothing for every model. Signals on the next token do not apply to a text as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sna_eval.errors import InputError
+from sna_eval.harness.decisions import Decision, plain_interventions
+from sna_eval.harness.values import Evidence, Score
+from sna_eval.intervention import Intervention, amplify
+from sna_eval.plan import TaskPlan
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+Rolling = Callable[..., list[float]]
+
+
+def score_rolling(
+    lm: SNALM, rolling: Rolling, requests: Sequence[Any], disable_tqdm: bool
+) -> list[float]:
+    """Baseline of all texts, then a second pass over those whose gate opened.
+
+    **Arguments:**
+
+    - `rolling`: HFLM's own method.
+    """
+    baseline = rolling(list(requests), disable_tqdm=disable_tqdm)
+    plans = [lm.plans.for_instance(request) for request in requests]
+    answers: list[float] = list(baseline)
+    open_texts: dict[tuple[Intervention, ...], list[int]] = defaultdict(list)
+    for number, plan in enumerate(plans):
+        if plan is None:
+            continue
+        decision = _decide(lm, plan, requests[number], baseline[number])
+        lm.ledger.count_item(requests[number].task_name or "", decision)
+        answers[number] = Score(baseline[number], _evidence(plan, decision, baseline[number]))
+        if decision.amplified:
+            open_texts[_interventions(plan)].append(number)
+    for interventions, numbers in open_texts.items():
+        with _alone(lm), amplify(lm.model, interventions, sites=lm.sites):
+            amplified = rolling([requests[number] for number in numbers], disable_tqdm=disable_tqdm)
+        for number, value in zip(numbers, amplified, strict=True):
+            if math.isfinite(value):
+                answers[number] = Score(value, answers[number].evidence)  # type: ignore[attr-defined]
+    return answers
+
+
+def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> Decision:
+    gate = plan.gate
+    if gate.mode == "confidence" and gate.signal != "target_prob":
+        raise InputError(
+            f"tasks.{request.task_name}.gate.signal",
+            expected="`target_prob`, `always` or `never` for a rolling text",
+            got=gate.signal,
+        )
+    tokens = max(1, len(lm.tok_encode(request.args[0])))
+    confidence = math.exp(log_likelihood / tokens)
+    return Decision(gate.zone(confidence), confidence, gate.opens(confidence))
+
+
+def _interventions(plan: TaskPlan) -> tuple[Intervention, ...]:
+    """All tokens of a text but the first are continuation, so `continuation` means everywhere."""
+    if any(entry.positions == "last" for entry in plan.interventions):
+        raise InputError("positions", expected="`all` for a rolling text", got="last")
+    return tuple(replace(entry, positions="all") for entry in plain_interventions(plan))
+
+
+def _evidence(plan: TaskPlan, decision: Decision, baseline: float) -> Evidence:
+    return Evidence(
+        baseline=baseline,
+        baseline_is_greedy=False,
+        zone=decision.zone,
+        confidence=decision.confidence,
+        amplified=decision.amplified,
+        oracle=plan.sees_answer,
+    )
+
+
+@contextmanager
+def _alone(lm: SNALM) -> Iterator[None]:
+    """HFLM pads rolling windows over all ranks; the open texts of a rank are its own affair."""
+    world, lm._world_size = lm._world_size, 1
+    try:
+        yield
+    finally:
+        lm._world_size = world

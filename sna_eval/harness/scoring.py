@@ -1,0 +1,237 @@
+"""Both answers for every request in one run: baseline pass, gate, resumed pass over open items.
+
+The baseline pass captures what enters the lowest layer that an item's plan intervenes on. Items
+whose gate opens queue up with their captured rows, and go on from that layer in full batches,
+together with items of other tasks. Captured rows are kept from an item's first row to its
+decision, and for at most one batch of open rows per layer after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from tqdm import tqdm
+
+from sna_eval.harness.decisions import (
+    Baseline,
+    Decision,
+    RightAnswer,
+    decide,
+    interventions_for,
+    needs_next_token,
+)
+from sna_eval.harness.items import Item, item_rows
+from sna_eval.harness.ledger import Ledger
+from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.harness.values import Evidence, Score
+from sna_eval.intervention import Assigned, Batch, BranchScore, Engine, Intervention, Row
+from sna_eval.plan import TaskPlan
+
+Answer = tuple[float, bool]
+"""Log-likelihood, a `Score` where a plan applies, and whether it would be produced greedily."""
+
+
+@dataclass(eq=False)
+class _Progress:
+    """An item on its way: its rows, and what is known of it so far."""
+
+    item: Item
+    plan: TaskPlan | None
+    rows: list[tuple[Row, tuple[int, ...]]]
+    layer: int | None
+    """Lowest layer that the plan intervenes on; `None` where nothing can open."""
+    scores: dict[int, BranchScore] = field(default_factory=dict)
+    next_token: list[torch.Tensor] = field(default_factory=list)
+    hidden: list[torch.Tensor | None] = field(default_factory=list)
+    amplified: dict[int, BranchScore] = field(default_factory=dict)
+    decision: Decision | None = None
+
+    @property
+    def baseline(self) -> Baseline:
+        scores = tuple(self.scores[number] for number in range(len(self.item.requests)))
+        return Baseline(scores, tuple(self.next_token))
+
+
+@dataclass(frozen=True, eq=False)
+class _OpenRow:
+    """A row whose gate opened, waiting for a batch."""
+
+    owner: _Progress
+    row: Row
+    numbers: tuple[int, ...]
+    interventions: tuple[Intervention, ...]
+    hidden: torch.Tensor | None
+    """What enters the lowest intervened layer, `[position, d_model]`; `None`: run all blocks."""
+
+    @property
+    def layer(self) -> int:
+        return min(intervention.layer for intervention in self.interventions)
+
+
+@dataclass(eq=False)
+class Scorer:
+    """Scores items with one engine, by the plans of their tasks."""
+
+    engine: Engine
+    plans: TaskPlans
+    batch_size: Callable[[Sequence[Row]], int]
+    """Rows per batch, given all rows longest first."""
+    max_length: int
+    ledger: Ledger
+    baseline: Callable[[Item], tuple[BranchScore, ...]] | None = None
+    """Baseline scores from elsewhere (`strict=true`); passes then cannot be resumed."""
+
+    def score(
+        self, items: Sequence[Item], right: RightAnswer, *, quiet: bool = False
+    ) -> list[list[Answer]]:
+        """Both answers of every request of every item, in order."""
+        works = [self._start(item) for item in items]
+        order = sorted(works, key=lambda work: -max(len(row.tokens) for row, _ in work.rows))
+        size = self.batch_size([row for work in order for row, _ in work.rows])
+        waiting: dict[int, list[_OpenRow]] = defaultdict(list)
+        bar = tqdm(total=len(works), desc="Scoring items", disable=quiet)
+        for work in self._baselines(order, size):
+            for open_row in self._decide(work, right):
+                queue = waiting[open_row.layer]
+                queue.append(open_row)
+                if len(queue) >= size:
+                    self._amplify(queue)
+                    queue.clear()
+            bar.update()
+        for queue in waiting.values():
+            if queue:
+                self._amplify(queue)
+        bar.close()
+        return [self._answers(work) for work in works]
+
+    def _start(self, item: Item) -> _Progress:
+        plan = self.plans.for_instance(item.instance)
+        rows = item_rows(
+            item, max_length=self.max_length, packs=self.engine.abilities.packs
+        )
+        layer = None
+        if plan is not None and plan.gate.mode != "never":
+            layer = min((entry.layer for entry in plan.interventions), default=None)
+        return _Progress(item, plan, rows, layer)
+
+    def _baselines(self, works: Sequence[_Progress], size: int) -> Iterator[_Progress]:
+        """Runs the baseline; yields every item as soon as all its rows are scored."""
+        if self.baseline is not None:
+            for work in works:
+                self._strict_baseline(work, self.baseline)
+                yield work
+            return
+        queue = [(work, number) for work in works for number in range(len(work.rows))]
+        for start in range(0, len(queue), size):
+            chunk = queue[start : start + size]
+            self._baseline_batch(chunk)
+            for work, number in chunk:
+                if number == len(work.rows) - 1:
+                    yield work
+
+    def _strict_baseline(
+        self, work: _Progress, baseline: Callable[[Item], tuple[BranchScore, ...]]
+    ) -> None:
+        work.scores = dict(enumerate(baseline(work.item)))
+        work.hidden = [None] * len(work.rows)
+        if work.plan is not None and needs_next_token(work.plan.gate):
+            contexts = dict.fromkeys(row.context for row, _ in work.rows)
+            rows = [Row(context, ((0,),)) for context in contexts]
+            scores, _ = self.engine.run(Batch(rows, self.engine.device))
+            work.next_token = [score.log_probs for score in scores]
+
+    def _baseline_batch(self, chunk: Sequence[tuple[_Progress, int]]) -> None:
+        rows = [work.rows[number][0] for work, number in chunk]
+        capture: set[int] = set()
+        if self.engine.abilities.resumes:
+            capture = {work.layer for work, _ in chunk if work.layer is not None}
+        batch = Batch(rows, self.engine.device)
+        scores, captured = self.engine.run(batch, capture=sorted(capture))
+        self.ledger.count_baseline(batch)
+        for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
+            numbers = work.rows[number][1]
+            work.scores.update(zip(numbers, score.branches, strict=True))
+            if work.plan is not None and needs_next_token(work.plan.gate):
+                work.next_token.append(score.log_probs)
+            hidden = None
+            if work.layer is not None and work.layer in captured:
+                hidden = captured[work.layer][place, : len(rows[place].tokens)].clone()
+            work.hidden.append(hidden)
+
+    def _decide(self, work: _Progress, right: RightAnswer) -> Iterator[_OpenRow]:
+        """Decides on an item and yields its rows if they go on."""
+        hidden, work.hidden = work.hidden, []
+        if work.plan is None:
+            return
+        work.decision = decide(work.plan.gate, work.item, work.baseline, right)
+        if not work.decision.amplified:
+            return
+        interventions = interventions_for(work.plan, work.item, work.baseline, right)
+        if not interventions:
+            return
+        lowest = min(intervention.layer for intervention in interventions)
+        for (row, numbers), captured in zip(work.rows, hidden, strict=True):
+            usable = captured if lowest == work.layer else None
+            yield _OpenRow(work, row, numbers, interventions, usable)
+
+    def _amplify(self, queue: Sequence[_OpenRow]) -> None:
+        """Runs the open rows of one layer on, as one batch."""
+        resumed = all(entry.hidden is not None for entry in queue)
+        batch = Batch([entry.row for entry in queue], self.engine.device)
+        hidden = _stacked([entry.hidden for entry in queue], batch.width) if resumed else None
+        scores = self.engine.amplified(batch, _assigned(queue, batch), hidden=hidden)
+        self.ledger.count_amplified(batch, queue[0].layer if resumed else None)
+        for entry, score in zip(queue, scores, strict=True):
+            entry.owner.amplified.update(zip(entry.numbers, score.branches, strict=True))
+
+    def _answers(self, work: _Progress) -> list[Answer]:
+        numbers = range(len(work.item.requests))
+        if work.plan is None or work.decision is None:
+            return [(work.scores[n].log_likelihood, work.scores[n].is_greedy) for n in numbers]
+        changed = work.amplified
+        overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
+        final = work.scores if overflowed or not changed else changed
+        self.ledger.count_item(work.item.task, work.decision, overflowed=overflowed)
+        return [
+            (Score(final[n].log_likelihood, _evidence(work, n)), final[n].is_greedy)
+            for n in numbers
+        ]
+
+
+def _evidence(work: _Progress, number: int) -> Evidence:
+    assert work.decision is not None
+    assert work.plan is not None
+    own = work.scores[number]
+    return Evidence(
+        baseline=own.log_likelihood,
+        baseline_is_greedy=own.is_greedy,
+        zone=work.decision.zone,
+        confidence=work.decision.confidence,
+        amplified=work.decision.amplified,
+        oracle=work.plan.sees_answer,
+    )
+
+
+def _assigned(queue: Sequence[_OpenRow], batch: Batch) -> list[Assigned]:
+    """Every distinct intervention with the rows of the batch it acts on."""
+    rows: dict[Intervention, torch.Tensor] = {}
+    for number, entry in enumerate(queue):
+        for intervention in entry.interventions:
+            own = rows.setdefault(
+                intervention, torch.zeros(len(queue), dtype=torch.bool, device=batch.device)
+            )
+            own[number] = True
+    return [Assigned(intervention, own) for intervention, own in rows.items()]
+
+
+def _stacked(hidden: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:
+    """`[batch, position, d_model]` from rows of different length; padding is zero."""
+    rows = [row for row in hidden if row is not None]
+    stacked = rows[0].new_zeros(len(rows), width, rows[0].shape[-1])
+    for number, row in enumerate(rows):
+        stacked[number, : row.shape[0]] = row
+    return stacked

@@ -1,0 +1,56 @@
+"""Each task's resolved plan, found once and kept for the run."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sna_eval.harness.live_tasks import LiveTasks, examples_of, no_development_items
+from sna_eval.methods import Workbench
+from sna_eval.plan import Plan, TaskPlan, check_task, match_task, resolve_task
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class TaskPlans:
+    """Looks up what a plan does to a task, searching neurons where it says `select:`."""
+
+    def __init__(self, plan: Plan, bench: Workbench) -> None:
+        self.plan = plan
+        self._bench = bench
+        self._resolved: dict[str, TaskPlan | None] = {}
+
+    @property
+    def resolved(self) -> dict[str, TaskPlan]:
+        """The tasks met so far that the plan does something to."""
+        return {name: task for name, task in self._resolved.items() if task is not None}
+
+    def for_instance(self, instance: Any) -> TaskPlan | None:
+        """The resolved plan for the task of a request; `None` where the plan leaves it alone."""
+        name = instance.task_name or ""
+        if name not in self._resolved:
+            self._resolved[name] = self._resolve(name, instance)
+        return self._resolved[name]
+
+    def for_task(self, task: Any) -> TaskPlan | None:
+        """The resolved plan for an lm_eval task."""
+        name = task.config.task
+        if name not in self._resolved:
+            self._resolved[name] = self._resolve(name, None, task)
+        return self._resolved[name]
+
+    def _resolve(self, name: str, instance: Any, task: Any = None) -> TaskPlan | None:
+        plan = match_task(self.plan, name)
+        if plan is None:
+            _LOGGER.warning("the plan has no entry for task %r: baseline only", name)
+            return None
+        if plan.gate.mode == "never":
+            return plan
+        if not plan.resolved:
+            task = task or LiveTasks().of(instance)
+            if task is None:
+                raise no_development_items(name)
+            _LOGGER.info("searching neurons for task %r", name)
+            plan = resolve_task(plan, self._bench, examples_of(task))
+        check_task(plan, self._bench.sites, field=f"tasks.{name}")
+        return plan

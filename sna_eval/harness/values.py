@@ -1,0 +1,66 @@
+"""Answers that remember their baseline, in the types every lm_eval task already handles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sna_eval.gating import Zone
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How an amplified answer came about."""
+
+    baseline: float
+    """The unmodified model's log-likelihood."""
+    baseline_is_greedy: bool
+    """Whether the unmodified model would have produced the continuation greedily."""
+    zone: Zone
+    """Zone of the item, by the unmodified model's confidence."""
+    confidence: float
+    """The confidence signal, in [0, 1]."""
+    amplified: bool
+    """Whether the gate opened."""
+    oracle: bool
+    """Whether gate or direction knew the right answer."""
+
+
+class Score(float):
+    """A log-likelihood with its `Evidence`: a float to everyone else.
+
+    Survives pickling (data parallel runs), JSON (as the number) and arithmetic (as a plain float).
+    """
+
+    __slots__ = ("evidence",)
+    evidence: Evidence
+
+    def __new__(cls, value: float, evidence: Evidence) -> Score:
+        score = super().__new__(cls, value)
+        score.evidence = evidence
+        return score
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Score, (float(self), self.evidence))
+
+
+class GeneratedText(str):
+    """A generated text with the decision behind it: a string to everyone else."""
+
+    __slots__ = ("amplified", "confidence", "zone")
+    zone: Zone
+    confidence: float
+    amplified: bool
+
+    def __new__(cls, text: str, zone: Zone, confidence: float, amplified: bool) -> GeneratedText:
+        value = super().__new__(cls, text)
+        value.zone, value.confidence, value.amplified = zone, confidence, amplified
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (GeneratedText, (str(self), self.zone, self.confidence, self.amplified))
+
+
+def evidence_of(value: Any) -> Evidence | None:
+    """The evidence an answer carries; `None` for another model's plain number."""
+    return value.evidence if isinstance(value, Score) else None
