@@ -60,6 +60,8 @@ class SNALM(HFLM):
         if bundled:
             pretrained = str(reference_model_path())
             kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
+        if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
+            kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
         super().__init__(pretrained, **kwargs)
         if self.backend != "causal":
             raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
