@@ -1,0 +1,191 @@
+"""The engine's fast ways against one plain forward pass per continuation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sna_eval.intervention import (
+    Abilities,
+    Assigned,
+    Batch,
+    Engine,
+    Intervention,
+    Positions,
+    Row,
+    amplify,
+    find_sites,
+    probe,
+)
+from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
+
+TOLERANCE = 1e-5
+LAYER = 2
+INTERVENTION = Intervention(LAYER, (1, 5, 7), 3.0)
+
+
+def tokens(length: int, seed: int) -> tuple[int, ...]:
+    return tuple(token_ids(1, length, seed=seed)[0].tolist())
+
+
+RAGGED = [
+    Row(tokens(13, 1), (tokens(1, 2), tokens(1, 3))),
+    Row(tokens(4, 4), (tokens(3, 5), tokens(5, 6), tokens(1, 7))),
+    Row(tokens(1, 8), (tokens(6, 9),)),
+    Row(tokens(9, 10), (tokens(4, 11), tokens(4, 12))),
+]
+
+
+@pytest.fixture(scope="module", params=[*CONFIGS, *FURTHER_CONFIGS])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    model = build_model(request.param)
+    sites = find_sites(model)
+    return Engine(model, sites, probe(model, sites))
+
+
+@torch.no_grad()
+def plain_scores(
+    model: Any, row: Row, intervention: Intervention | None = None
+) -> list[tuple[float, bool]]:
+    """One forward pass per continuation, read with nothing of the engine's."""
+    scores = []
+    for branch in row.branches:
+        ids = torch.tensor([row.context + branch[:-1]])
+        with amplify(model, [intervention] if intervention else []):
+            log_probs = torch.log_softmax(model(ids).logits[0], -1)
+        read = log_probs[len(row.context) - 1 :]
+        value = sum(float(read[n, token]) for n, token in enumerate(branch))
+        greedy = read.argmax(-1).tolist() == list(branch)
+        scores.append((value, greedy))
+    return scores
+
+
+def split(rows: list[Row]) -> list[Row]:
+    """One row per continuation, for models that do not pack."""
+    return [Row(row.context, (branch,)) for row in rows for branch in row.branches]
+
+
+def rows_for(engine: Engine) -> list[Row]:
+    return RAGGED if engine.abilities.packs else split(RAGGED)
+
+
+def assert_scores(engine: Engine, scores: Any, rows: list[Row], *args: Any) -> None:
+    for score, row in zip(scores, rows, strict=True):
+        for own, (value, greedy) in zip(
+            score.branches, plain_scores(engine.model, row, *args), strict=True
+        ):
+            assert own.log_likelihood == pytest.approx(value, abs=TOLERANCE)
+            assert own.is_greedy == greedy
+
+
+def test_baseline_equals_plain_passes(engine: Engine) -> None:
+    rows = rows_for(engine)
+    scores, _ = engine.run(Batch(rows, engine.device))
+    assert_scores(engine, scores, rows)
+
+
+def test_next_token_distribution(engine: Engine) -> None:
+    rows = rows_for(engine)
+    scores, _ = engine.run(Batch(rows, engine.device))
+    for score, row in zip(scores, rows, strict=True):
+        with torch.no_grad():
+            logits = engine.model(torch.tensor([row.context])).logits[0, -1]
+        torch.testing.assert_close(
+            score.log_probs, torch.log_softmax(logits, -1), atol=TOLERANCE, rtol=0
+        )
+
+
+def test_resumed_rows_equal_plain_amplified_passes(engine: Engine) -> None:
+    assert engine.abilities.resumes
+    rows = rows_for(engine)
+    _, captured = engine.run(Batch(rows, engine.device), capture=[LAYER])
+    chosen = [0, len(rows) - 1]
+    batch = Batch([rows[number] for number in chosen], engine.device)
+    hidden = captured[LAYER][chosen, : batch.width]
+    assigned = [Assigned(INTERVENTION, torch.ones(2, dtype=torch.bool))]
+    scores = engine.amplified(batch, assigned, hidden=hidden)
+    assert_scores(engine, scores, [rows[number] for number in chosen], INTERVENTION)
+
+
+def test_a_resumed_pass_really_skips_the_lower_blocks(engine: Engine) -> None:
+    rows = rows_for(engine)[:1]
+    batch = Batch(rows, engine.device)
+    _, captured = engine.run(batch, capture=[LAYER])
+    ran: list[int] = []
+    handles = [
+        projection.register_forward_pre_hook(lambda module, args, n=number: ran.append(n))
+        for number, projection in enumerate(engine.sites.projections)
+    ]
+    assigned = [Assigned(INTERVENTION, torch.ones(1, dtype=torch.bool))]
+    engine.amplified(batch, assigned, hidden=captured[LAYER])
+    for handle in handles:
+        handle.remove()
+    assert ran == [2, 3]
+
+
+def test_rows_of_different_plans_share_a_batch(engine: Engine) -> None:
+    other = Intervention(3, (0, 9), 0.25)
+    rows = rows_for(engine)[:2]
+    assigned = [
+        Assigned(INTERVENTION, torch.tensor([True, False])),
+        Assigned(other, torch.tensor([False, True])),
+    ]
+    batch = Batch(rows, engine.device)
+    _, captured = engine.run(batch, capture=[LAYER])
+    scores = engine.amplified(batch, assigned, hidden=captured[LAYER])
+    assert_scores(engine, scores[:1], rows[:1], INTERVENTION)
+    assert_scores(engine, scores[1:], rows[1:], other)
+
+
+@pytest.mark.parametrize("positions", ["last", "continuation"])
+def test_positions(engine: Engine, positions: Positions) -> None:
+    intervention = Intervention(LAYER, (1, 5, 7), 3.0, positions)
+    for row in rows_for(engine):
+        batch = Batch([row], engine.device)
+        assigned = [Assigned(intervention, torch.ones(1, dtype=torch.bool))]
+        (score,) = engine.amplified(batch, assigned)
+        for own, branch in zip(score.branches, row.branches, strict=True):
+            ids = torch.tensor([row.context + branch[:-1]])
+            last = len(row.context) - 1
+            touched = torch.arange(ids.shape[1]) == last
+            if positions == "continuation":
+                touched = torch.arange(ids.shape[1]) >= last
+            where = touched.unsqueeze(0)
+            with torch.no_grad(), amplify(engine.model, [intervention], mask=lambda *_, w=where: w):
+                read = torch.log_softmax(engine.model(ids).logits[0], -1)[last:]
+            value = sum(float(read[n, token]) for n, token in enumerate(branch))
+            assert own.log_likelihood == pytest.approx(value, abs=TOLERANCE)
+
+
+def test_the_model_is_as_it_was(engine: Engine) -> None:
+    ids = token_ids(2, 9)
+    before = {name for name, module in engine.model.named_modules() if "forward" in vars(module)}
+    with torch.no_grad():
+        plain = engine.model(ids).logits
+        batch = Batch(rows_for(engine)[:1], engine.device)
+        _, captured = engine.run(batch, capture=[LAYER])
+        with pytest.raises(RuntimeError):  # a hidden state of the wrong width fails in mid-pass
+            engine.amplified(
+                batch,
+                [Assigned(INTERVENTION, torch.ones(1, dtype=torch.bool))],
+                hidden=captured[LAYER][..., :-1],
+            )
+        assert torch.equal(engine.model(ids).logits, plain)
+    after = {name for name, module in engine.model.named_modules() if "forward" in vars(module)}
+    assert after == before
+
+
+def test_which_architectures_pack() -> None:
+    for name, packs in {"llama": True, "mistral": True, "bloom": False}.items():
+        model = build_model(name)
+        assert probe(model, find_sites(model)) == Abilities(
+            resumes=True, packs=packs, returns_tuple=name == "bloom"
+        )
+
+
+def test_one_token_branches_add_nothing_to_a_row() -> None:
+    row = Row((1, 2, 3), ((4,), (5,), (6,)))
+    assert row.tokens == (1, 2, 3)
+    assert not row.packed
