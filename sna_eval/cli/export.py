@@ -1,0 +1,74 @@
+"""Writes one task's amplification as a PEFT adapter or a checkpoint, for other engines to serve.
+
+The gate is not part of an export; `docs/serving.md` shows how a client applies it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+NAME = "export"
+HELP = "write a plan as an IA3 adapter, a LoRA adapter or a merged checkpoint"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    parser.add_argument("--plan", required=True, help="name of a bundled plan, or a plan file")
+    parser.add_argument("--task", required=True, help="the task whose part of the plan is written")
+    parser.add_argument("--format", required=True, choices=("ia3", "lora", "merged"))
+    parser.add_argument("--output", required=True, help="folder to write, new or empty")
+    parser.add_argument("--include_path", help="folder with further task YAMLs")
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.export import Source, export_plan
+    from sna_eval.harness.loading import load_lm
+
+    lm = load_lm(args.model_args, plan=args.plan)
+    source = Source(
+        model=lm.model,
+        tokenizer=lm.tokenizer,
+        sites=lm.sites,
+        task=args.task,
+        plan=_task_plan(lm, args.task, args.include_path),
+        name=str(lm.pretrained),
+        revision=_revision(lm),
+        whole_plan=lm.plan,
+    )
+    folder = export_plan(source, args.output, format=args.format)
+    for scaling in source.scalings:
+        factors = ", ".join(f"{factor:g}" for factor in dict.fromkeys(scaling.factors.values()))
+        print(f"{source.module_name(scaling.layer)}: {len(scaling.neurons)} neurons x {factors}")
+    print(f"{folder}: {args.format}, plan {source.plan_hash}, ungated")
+    return 0
+
+
+def _task_plan(lm: Any, task: str, include_path: str | None) -> Any:
+    """The task's plan, with neurons searched for where it says `select:`."""
+    from sna_eval.errors import InputError
+    from sna_eval.harness.loading import load_tasks
+    from sna_eval.plan import match_task
+
+    plan = match_task(lm.plan, task)
+    if plan is None:
+        raise InputError(
+            "task", expected=f"a task that the plan has an entry for ({', '.join(lm.plan.tasks)})",
+            got=task,
+        )  # fmt: skip
+    if plan.resolved:
+        return plan
+    tasks = load_tasks([task], include_path=include_path)
+    if list(tasks) != [task]:
+        raise InputError(
+            "task", expected="one task, not a group or glob", got=task,
+            hint=f"name one of {', '.join(list(tasks)[:5])}",
+        )  # fmt: skip
+    return lm.plans.for_task(tasks[task])
+
+
+def _revision(lm: Any) -> str | None:
+    """The revision asked for; folders have none."""
+    from pathlib import Path
+
+    return None if Path(str(lm.pretrained)).is_dir() else lm.revision

@@ -1,0 +1,35 @@
+"""Amplification as a PEFT IA3 adapter: a vector on the output projection's input.
+
+IA3 (Liu et al. 2022, arXiv:2205.05638) multiplies activations by learned vectors; in PEFT a layer
+listed in `feedforward_modules` has its *input* multiplied. That is amplification, with the vector
+`m` on the chosen neurons and 1 elsewhere. Nothing is learned here, and no weight is read, so
+quantized models can be exported too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sna_eval.export.adapters import base_fields, save_adapter
+from sna_eval.export.source import Source
+from sna_eval.export.weights import is_transposed
+
+
+def write_ia3(source: Source, folder: Path) -> None:
+    """Writes `adapter_config.json` and `adapter_model.safetensors`."""
+    from peft import IA3Config
+
+    modules = [source.module_name(layer) for layer in source.layers]
+    config = IA3Config(
+        target_modules=modules,  # whole paths: IA3 has no list of layers
+        feedforward_modules=modules,
+        fan_in_fan_out=is_transposed(source.sites.projections[source.layers[0]]),
+        **base_fields(source),
+    )
+    tensors = {
+        f"{module}.ia3_l": scaling.vector(source.sites.d_mlp).to(torch.float32).unsqueeze(0)
+        for module, scaling in zip(modules, source.scalings, strict=True)
+    }
+    save_adapter(config, tensors, folder)

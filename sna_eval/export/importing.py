@@ -1,0 +1,177 @@
+"""A PEFT IA3 adapter back into a plan.
+
+Every entry of a vector that is not 1 is a neuron, its value the multiplier; an intervention has one
+multiplier, so a layer with several becomes several interventions. An adapter holds no gate: its
+plan is ungated (`gate: always`), unless the adapter is an export of this package whose record says
+what the gate was, and whose vectors are still those of its plan.
+
+Adapters on other layers than the output projection are refused: they do not scale neurons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.export.adapters import CONFIG_NAME, PREFIX, TENSORS_NAME
+from sna_eval.export.record import RECORD_NAME, read_json, read_record
+from sna_eval.export.scaling import LayerScaling, layer_scalings
+from sna_eval.gating import Gate
+from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
+
+MOST_MULTIPLIERS = 64
+"""Different multipliers in a layer at most; a trained IA3 vector has as many as neurons."""
+_LARGEST_CONFIG = 2**20  # bytes
+_TENSOR = re.compile(r"(?P<module>[\w.]+)\.ia3_l")
+
+
+def import_ia3(folder: str | Path, *, task: str = "*") -> Plan:
+    """The plan that an IA3 adapter stands for.
+
+    **Arguments:**
+
+    - `folder`: holds `adapter_config.json` and `adapter_model.safetensors`; no other format of
+        tensors is read, since those can run code.
+    - `task`: task name or glob of the plan, where the adapter does not say.
+
+    **Raises:** `InputError` for anything that is not such an adapter.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    vectors = _vectors(_read_tensors(folder), folder / TENSORS_NAME)
+    recorded = read_record(folder)
+    if recorded is not None:
+        return _verified(*recorded, vectors, folder)
+    interventions = tuple(
+        PlannedIntervention(layer, multiplier, neurons={UNLABELLED: neurons})
+        for layer, vector in sorted(vectors.items())
+        for multiplier, neurons in _by_multiplier(vector, layer).items()
+    )
+    if not interventions:
+        raise InputError(
+            str(folder), expected="a vector with an entry other than 1", got="none",
+            hint="this adapter changes nothing",
+        )  # fmt: skip
+    width = next(iter(vectors.values())).numel()
+    name = config.get("base_model_name_or_path")
+    model = ModelSpec(name if isinstance(name, str) else None, d_mlp=width)
+    return Plan({task: TaskPlan(Gate(mode="always"), interventions)}, model)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / CONFIG_NAME, _LARGEST_CONFIG)
+    if config.get("peft_type") != "IA3":
+        raise InputError(
+            f"{folder / CONFIG_NAME}: peft_type", expected="IA3", got=config.get("peft_type"),
+            hint="only IA3 adapters say which neurons they scale",
+        )  # fmt: skip
+    return config
+
+
+def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / TENSORS_NAME
+    if not path.is_file():
+        raise InputError(
+            str(path), expected="the adapter's tensors as safetensors", got="none",
+            hint="save the adapter anew with PEFT's save_pretrained",
+        )  # fmt: skip
+    try:
+        return dict(load_file(path))
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise InputError(
+            str(path), expected="a safetensors file", got=" ".join(str(error).split())
+        ) from error
+
+
+def _vectors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[int, torch.Tensor]:
+    """The vector of each layer's output projection, `[d_mlp]`."""
+    vectors: dict[int, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        layer = _layer(name, path)
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
+            raise InputError(f"{path}: {name}", expected="finite numbers", got=str(tensor.dtype))
+        if bool((tensor == 1).all()):
+            continue
+        if tensor.dim() != 2 or tensor.shape[0] != 1:
+            raise InputError(
+                f"{path}: {name}", expected="a vector on a layer's input, [1, d_mlp]",
+                got=list(tensor.shape), hint="this adapter scales outputs, which are not neurons",
+            )  # fmt: skip
+        if layer in vectors:
+            raise InputError(
+                f"{path}: {name}", expected="one output projection in each layer",
+                got=f"a second one in layer {layer}",
+            )  # fmt: skip
+        vectors[layer] = tensor.flatten()
+    _check_widths(vectors, path)
+    return vectors
+
+
+def _layer(name: str, path: Path) -> int:
+    """The block that a tensor belongs to: the first number in its module's path."""
+    match = _TENSOR.fullmatch(name.removeprefix(PREFIX))
+    numbers = [p for p in match["module"].split(".") if p.isdecimal()] if match else []
+    if not numbers or len(numbers[0]) > 6:
+        raise InputError(
+            str(path), expected=f"names like {PREFIX}transformer.h.0.mlp.c_proj.ia3_l",
+            got=name, hint="this is no IA3 adapter of a decoder",
+        )  # fmt: skip
+    return int(numbers[0])
+
+
+def _check_widths(vectors: Mapping[int, torch.Tensor], path: Path) -> None:
+    widths = {vector.numel() for vector in vectors.values()}
+    if len(widths) > 1:
+        raise InputError(
+            str(path), expected="vectors of one length", got=sorted(widths),
+            hint="this adapter scales other layers than the output projection",
+        )  # fmt: skip
+
+
+def _by_multiplier(vector: torch.Tensor, layer: int) -> dict[float, tuple[int, ...]]:
+    """Neurons by multiplier, gentler multipliers first."""
+    neurons: dict[float, list[int]] = defaultdict(list)
+    for index in (vector != 1).nonzero().flatten().tolist():
+        neurons[_shortest(vector[index])].append(index)
+    if len(neurons) > MOST_MULTIPLIERS:
+        raise InputError(
+            f"layer {layer}", expected=f"at most {MOST_MULTIPLIERS} different multipliers",
+            got=len(neurons), hint="evaluate a trained adapter with --model hf and peft=",
+        )  # fmt: skip
+    return {multiplier: tuple(neurons[multiplier]) for multiplier in sorted(neurons)}
+
+
+def _shortest(value: torch.Tensor) -> float:
+    """The decimal with fewest digits that rounds to `value` in its dtype: 1.7, not 1.70000005."""
+    exact = value.float() if value.dtype == torch.bfloat16 else value
+    return float(np.format_float_scientific(exact.numpy()[()]))
+
+
+def _verified(task: str, plan: Plan, vectors: Mapping[int, torch.Tensor], folder: Path) -> Plan:
+    """The recorded plan, if its vectors are the adapter's."""
+    expected = {scaling.layer: scaling for scaling in layer_scalings(plan.tasks[task])}
+    same = expected.keys() == vectors.keys() and all(
+        _is_vector_of(expected[layer], vector) for layer, vector in vectors.items()
+    )
+    if not same:
+        raise InputError(
+            str(folder / RECORD_NAME), expected="the plan that the adapter's vectors stand for",
+            got="another one", hint=f"remove {RECORD_NAME} to import the vectors alone",
+        )  # fmt: skip
+    return plan
+
+
+def _is_vector_of(scaling: LayerScaling, vector: torch.Tensor) -> bool:
+    if scaling.neurons[-1] >= vector.numel():
+        return False
+    return torch.equal(scaling.vector(vector.numel()).to(vector.dtype), vector)

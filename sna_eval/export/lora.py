@@ -1,0 +1,97 @@
+"""Amplification as a PEFT LoRA adapter, which vLLM, SGLang, TGI and TensorRT-LLM serve per request.
+
+Scaling the inputs `S` of a linear layer `W` by `m` adds `W[:, S] diag(m - 1)` applied to `x[S]`:
+a LoRA (Hu et al. 2021, arXiv:2106.09685) of rank `|S|` whose `A` picks the neurons by one-hot rows
+and whose `B` holds the scaled columns. With `lora_alpha = r` its own scaling factor is 1.
+
+All layers get the largest layer's rank, short ones filled up with zeros: PEFT could give each its
+own (`rank_pattern`), but several engines read one rank for the whole adapter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sna_eval.export.adapters import base_fields, save_adapter
+from sna_eval.export.scaling import LayerScaling
+from sna_eval.export.source import Source
+from sna_eval.export.weights import check_finite, is_transposed, neurons_last
+
+
+def lora_rank(source: Source) -> int:
+    """The adapter's rank: neurons changed in the layer that has most."""
+    return max(len(scaling.factors) for scaling in source.scalings)
+
+
+def write_lora(source: Source, folder: Path) -> None:
+    """Writes `adapter_config.json` and `adapter_model.safetensors`."""
+    rank = lora_rank(source)
+    tensors = {}
+    for scaling in source.scalings:
+        module = source.module_name(scaling.layer)
+        weight = neurons_last(source.sites.projections[scaling.layer], module)
+        down, up = low_rank(scaling, weight, rank)
+        check_finite(up, module)
+        tensors[f"{module}.lora_A.weight"] = down
+        tensors[f"{module}.lora_B.weight"] = up
+    save_adapter(_config(source, rank), tensors, folder)
+
+
+def low_rank(
+    scaling: LayerScaling, weight: torch.Tensor, rank: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two factors of what amplification adds to a weight.
+
+    **Arguments:**
+
+    - `weight`: `[d_model, d_mlp]`.
+    - `rank`: at least the number of neurons.
+
+    **Returns:** `A`, `[rank, d_mlp]`, and `B`, `[d_model, rank]`, in float32.
+    """
+    d_model, d_mlp = weight.shape
+    count = len(scaling.neurons)
+    index = torch.tensor(scaling.neurons)
+    down = torch.zeros(rank, d_mlp)
+    down[torch.arange(count), index] = 1.0
+    columns = weight[:, index.to(weight.device)].to("cpu", torch.float64)
+    up = torch.zeros(d_model, rank)
+    up[:, :count] = (columns * (scaling.vector(d_mlp)[index] - 1)).to(torch.float32)
+    return down, up
+
+
+def _config(source: Source, rank: int) -> Any:
+    """The configuration with the shortest module names that mean the right layers and no others.
+
+    Engines other than PEFT know projections by their last name (`down_proj`) rather than by path.
+    """
+    from peft import LoraConfig
+
+    modules = [source.module_name(layer) for layer in source.layers]
+    path = source.sites.projection_path
+    short, layers = path.rpartition(".")[2], list(source.layers)
+    for names, of_layers in (([short], layers), ([path], layers), (modules, None)):
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=rank,
+            lora_dropout=0.0,
+            bias="none",
+            target_modules=names,
+            layers_to_transform=of_layers,
+            fan_in_fan_out=is_transposed(source.sites.projections[source.layers[0]]),
+            **base_fields(source),
+        )
+        if _targets(config, source.model) == set(modules):
+            return config
+    raise AssertionError("whole paths name the modules they are the paths of")
+
+
+def _targets(config: Any, model: Any) -> set[str]:
+    """The modules that PEFT would put an adapter on."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    names = (name for name, _ in model.named_modules())
+    return {name for name in names if check_target_module_exists(config, name)}

@@ -1,0 +1,103 @@
+"""`sna_export.json`: what an export is, for programs. The card says the same to people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.export.source import Source
+from sna_eval.plan import ModelSpec, Plan, parse_plan, plan_to_dict, task_fingerprint
+
+RECORD_NAME = "sna_export.json"
+VERSION = 1
+_LARGEST_RECORD = 64 * 2**20  # bytes
+
+
+def recorded_plan(source: Source) -> Plan:
+    """The one task's plan, with the model it fits."""
+    given = source.whole_plan.model.name if source.whole_plan is not None else None
+    spec = ModelSpec(given or source.name, source.sites.n_layers, source.sites.d_mlp)
+    return Plan({source.task: source.plan}, spec)
+
+
+def record_of(source: Source, kind: str) -> dict[str, Any]:
+    """An export's record, as plain JSON values."""
+    from sna_eval import __version__
+
+    return {
+        "version": VERSION,
+        "format": kind,
+        "made_by": f"sna-eval {__version__}",
+        "task": source.task,
+        "base_model": {
+            "name": source.name,
+            "revision": source.revision,
+            "commit": source.commit,
+            "model_hash": source.model_hash,
+            "architecture": source.sites.architecture,
+            "dtype": str(source.model.dtype).removeprefix("torch."),
+        },
+        "plan_fingerprint": source.plan_hash,
+        "task_fingerprint": task_fingerprint(source.plan),
+        "gate_included": False,
+        "modules": [
+            {
+                "name": source.module_name(scaling.layer),
+                "layer": scaling.layer,
+                "neurons": list(scaling.neurons),
+                "factors": list(scaling.factors.values()),
+            }
+            for scaling in source.scalings
+        ],
+        "plan": plan_to_dict(recorded_plan(source)),
+    }
+
+
+def write_record(record: Mapping[str, Any], folder: Path) -> None:
+    """Writes the record beside the weights."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / RECORD_NAME).write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> tuple[str, Plan] | None:
+    """Task and plan of an export; `None` where a folder holds no record.
+
+    **Raises:** `InputError` for a record that cannot be read.
+    """
+    path = folder / RECORD_NAME
+    if not path.is_file():
+        return None
+    record = read_json(path, _LARGEST_RECORD)
+    if record.get("version") != VERSION:
+        raise InputError(
+            f"{path}: version", expected=str(VERSION), got=record.get("version"),
+            hint="this export was written by another version of sna-eval",
+        )  # fmt: skip
+    plan = parse_plan(record.get("plan"))
+    task = record.get("task")
+    if not isinstance(task, str) or list(plan.tasks) != [task]:
+        raise InputError(f"{path}: task", expected="the one task of its plan", got=task)
+    return task, plan
+
+
+def read_json(path: Path, largest: int) -> dict[str, Any]:
+    """A JSON file that holds an object.
+
+    **Raises:** `InputError` where it is missing, too large, or something else.
+    """
+    if not path.is_file():
+        raise InputError(str(path), expected="a JSON file", got="none", hint="check the folder")
+    if path.stat().st_size > largest:
+        raise InputError(str(path), expected=f"at most {largest} bytes", got=path.stat().st_size)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            str(path), expected="a JSON file", got=" ".join(str(error).split())
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(str(path), expected="a JSON object", got=value)
+    return value

@@ -1,0 +1,111 @@
+"""What of a plan a file of weights can hold: one factor per neuron, whatever the item or token."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
+
+
+@dataclass(frozen=True)
+class LayerScaling:
+    """All interventions on one layer, as one factor per neuron."""
+
+    layer: int
+    """Block index, from 0."""
+    factors: Mapping[int, float]
+    """Factor by neuron, in the order of neurons; factors of 1 are left out, so it is not empty."""
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        return tuple(self.factors)
+
+    def vector(self, d_mlp: int) -> torch.Tensor:
+        """The factors of all neurons, 1 where nothing changes: float64, `[d_mlp]`."""
+        vector = torch.ones(d_mlp, dtype=torch.float64)
+        vector[list(self.factors)] = torch.tensor(list(self.factors.values()), dtype=torch.float64)
+        return vector
+
+
+def layer_scalings(plan: TaskPlan, *, field: str = "plan") -> tuple[LayerScaling, ...]:
+    """The layers that a plan changes, first to last.
+
+    Interventions that share a neuron multiply, as they do in the forward pass.
+
+    **Raises:** `InputError` where what a plan does depends on the token or on the answer, where its
+    neurons are not known yet, and where it does nothing.
+    """
+    if plan.gate.mode == "never":
+        raise InputError(
+            f"{field}.gate.mode", expected="a gate that can open", got="never",
+            hint="nothing is amplified, so there is nothing to export",
+        )  # fmt: skip
+    factors: dict[int, dict[int, float]] = defaultdict(dict)
+    for number, entry in enumerate(plan.interventions):
+        own = factors[entry.layer]
+        for neuron in _neurons(entry, f"{field}.interventions[{number}]"):
+            own[neuron] = own.get(neuron, 1.0) * entry.multiplier
+    return _without_ones(factors, field)
+
+
+def _neurons(entry: PlannedIntervention, where: str) -> tuple[int, ...]:
+    """The neurons that an entry always amplifies."""
+    _check_static(entry, where)
+    sets = entry.neurons
+    if sets is None:
+        raise InputError(
+            f"{where}.neurons", expected="neuron indices", got=None,
+            hint="resolve the plan first: sna-eval identify",
+        )  # fmt: skip
+    if list(sets) == [UNLABELLED]:
+        return sets[UNLABELLED]
+    if entry.direction == "both":
+        return tuple(dict.fromkeys(index for neurons in sets.values() for index in neurons))
+    if entry.direction not in sets:
+        raise InputError(
+            f"{where}.direction", expected=f"`both` or one of {', '.join(sets)}",
+            got=entry.direction,
+        )  # fmt: skip
+    return sets[entry.direction]
+
+
+def _check_static(entry: PlannedIntervention, where: str) -> None:
+    """Weights cannot look at positions or answers."""
+    if entry.positions != "all":
+        raise InputError(
+            f"{where}.positions", expected="`all`: weights act on every token", got=entry.positions,
+            hint="this intervention needs `--model sna`, or export a plan with `positions: all`",
+        )  # fmt: skip
+    if entry.direction in ("predicted", "gold"):
+        raise InputError(
+            f"{where}.direction", expected="`both` or a label: weights do not know the answer",
+            got=entry.direction, hint="export one file per label, and choose between them",
+        )  # fmt: skip
+
+
+def _without_ones(
+    factors: Mapping[int, Mapping[int, float]], field: str
+) -> tuple[LayerScaling, ...]:
+    scalings = []
+    for layer in sorted(factors):
+        changed = {n: f for n, f in sorted(factors[layer].items()) if f != 1.0}
+        for neuron, factor in changed.items():
+            if not math.isfinite(factor) or abs(factor) > torch.finfo(torch.float32).max:
+                raise InputError(
+                    f"{field}.interventions.multiplier", expected="a factor that float32 can hold",
+                    got=factor, hint=f"look at neuron {neuron} of layer {layer}",
+                )  # fmt: skip
+        if changed:
+            scalings.append(LayerScaling(layer, changed))
+    if not scalings:
+        raise InputError(
+            f"{field}.interventions", expected="a neuron with a multiplier other than 1",
+            got="none", hint="this plan changes nothing, so there is nothing to export",
+        )  # fmt: skip
+    return tuple(scalings)

@@ -1,0 +1,69 @@
+"""What is exported: a loaded model, and one task's resolved plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.export.scaling import LayerScaling, layer_scalings
+from sna_eval.intervention import Sites, base_model
+from sna_eval.plan import Plan, TaskPlan, check_task, model_fingerprint, plan_fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One task's plan, and the model it was made for.
+
+    **Raises:** `InputError` where the plan does not fit the model or cannot be held by weights, and
+    where an adapter is on the model already.
+    """
+
+    model: Any
+    """The model as loaded; it is read, never changed."""
+    tokenizer: Any
+    sites: Sites
+    task: str
+    """Name of the task."""
+    plan: TaskPlan
+    """The task's plan, with neuron indices."""
+    name: str
+    """The base model's path or name, under which others can load it."""
+    revision: str | None = None
+    """Revision of the base model that was asked for; `None` for a folder."""
+    whole_plan: Plan | None = None
+    """The plan that the task's part was taken from, for its fingerprint."""
+    scalings: tuple[LayerScaling, ...] = field(init=False)
+    """The layers that change, first to last."""
+
+    def __post_init__(self) -> None:
+        if base_model(self.model) is not self.model:
+            raise InputError(
+                "peft", expected="a base model without an adapter", got=type(self.model).__name__,
+                hint="merge the adapter into a checkpoint first, and export for that",
+            )  # fmt: skip
+        where = f"tasks.{self.task}"
+        check_task(self.plan, self.sites, field=where)
+        object.__setattr__(self, "scalings", layer_scalings(self.plan, field=where))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return tuple(scaling.layer for scaling in self.scalings)
+
+    @property
+    def commit(self) -> str | None:
+        """The base model's commit on the hub; `None` where it came from a folder."""
+        return getattr(self.model.config, "_commit_hash", None)
+
+    @cached_property
+    def model_hash(self) -> str:
+        return model_fingerprint(self.model)
+
+    @property
+    def plan_hash(self) -> str | None:
+        return plan_fingerprint(self.whole_plan) if self.whole_plan is not None else None
+
+    def module_name(self, layer: int) -> str:
+        """Path of a layer's output projection in the model."""
+        return f"{self.sites.block_path}.{layer}.{self.sites.projection_path}"

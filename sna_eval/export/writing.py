@@ -1,0 +1,59 @@
+"""Writes an export: the weights, the card, and last the record that says it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+from sna_eval.errors import InputError
+from sna_eval.export.card import card_text
+from sna_eval.export.ia3 import write_ia3
+from sna_eval.export.lora import write_lora
+from sna_eval.export.merged import write_merged
+from sna_eval.export.record import record_of, write_record
+from sna_eval.export.source import Source
+
+Format = Literal["ia3", "lora", "merged"]
+
+_WRITERS: dict[str, Callable[[Source, Path], None]] = {
+    "ia3": write_ia3,
+    "lora": write_lora,
+    "merged": write_merged,
+}
+
+
+def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
+    """Writes what a plan does to a model, for engines that know nothing of this package.
+
+    **Arguments:**
+
+    - `folder`: new or empty.
+    - `format`: `ia3` or `lora` for a PEFT adapter, `merged` for a checkpoint.
+
+    **Returns:** the folder.
+    """
+    if format not in get_args(Format):
+        raise InputError("format", expected=f"one of {', '.join(get_args(Format))}", got=format)
+    folder = _empty_folder(Path(folder))
+    _WRITERS[format](source, folder)
+    record = record_of(source, format)
+    (folder / "README.md").write_text(card_text(source, record), encoding="utf-8")
+    write_record(record, folder)
+    return folder
+
+
+def _empty_folder(folder: Path) -> Path:
+    """Makes the folder; nothing that is there already is ever overwritten."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            "output", expected="a folder that is new or empty", got=str(folder),
+            hint="name another one",
+        )  # fmt: skip
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            "output", expected="a folder that can be made", got=f"{folder}: {error.strerror}"
+        ) from error
+    return folder
