@@ -47,7 +47,8 @@ def build_model(name: str, **changes: Any) -> Any:
     """A tiny random model of an architecture, in float32, the same at every call."""
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-    config = CONFIG_MAPPING[name](**{**CONFIGS, **FURTHER_CONFIGS}[name], **changes)
+    values = {**CONFIGS, **FURTHER_CONFIGS}[name]
+    config = CONFIG_MAPPING[name](**{**values, **changes})
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():

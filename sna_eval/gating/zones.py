@@ -32,6 +32,15 @@ PAPER_BOUNDS: dict[Signal, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What a gate says about one item."""
+
+    zone: Zone
+    confidence: float
+    amplified: bool
+
+
+@dataclass(frozen=True)
 class Gate:
     """Decides per item, from the unmodified model's confidence, whether to amplify."""
 
@@ -82,3 +91,7 @@ class Gate:
             return self.mode == "always"
         zone = self.zone(confidence)
         return zone == 1 or (zone == 2 and self.transition == "amplify")
+
+    def decide(self, confidence: float) -> Decision:
+        """Zone and decision of an item with this confidence."""
+        return Decision(self.zone(confidence), confidence, self.opens(confidence))

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS, Gate, Signal, Zone, entropy, margin, max_prob, target_prob
+from sna_eval.gating import (
+    PAPER_BOUNDS,
+    Decision,
+    Gate,
+    Signal,
+    entropy,
+    margin,
+    max_prob,
+    target_prob,
+)
 from sna_eval.harness.items import Item
 from sna_eval.intervention import Intervention
 from sna_eval.intervention.forward import BranchScore
@@ -25,15 +34,6 @@ class Baseline:
     """Log-probabilities after each distinct context, `[vocabulary]`, where the gate needs them."""
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What the gate says about an item."""
-
-    zone: Zone
-    confidence: float
-    amplified: bool
-
-
 RightAnswer = Callable[[Item], int]
 """Says which request of an item is the right answer; asked only where a plan wants to know."""
 
@@ -46,8 +46,7 @@ def needs_next_token(gate: Gate) -> bool:
 def decide(gate: Gate, item: Item, baseline: Baseline, right: RightAnswer) -> Decision:
     """Zone, confidence and decision of an item."""
     gate = _with_usable_signal(gate, item)
-    confidence = _confidence(gate.signal, item, baseline, right)
-    return Decision(gate.zone(confidence), confidence, gate.opens(confidence))
+    return gate.decide(_confidence(gate.signal, item, baseline, right))
 
 
 def interventions_for(

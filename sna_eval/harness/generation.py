@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Gate, entropy, max_prob
-from sna_eval.harness.decisions import Decision, plain_interventions
+from sna_eval.gating import Decision, Gate, entropy, max_prob
+from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import TaskPlan
@@ -38,7 +38,10 @@ class Generator:
     """Runs HFLM's generation with the gate and the interventions of each request's task."""
 
     def __init__(
-        self, lm: SNALM, generate_until: Callable[..., list[str]], model_generate: Callable[..., Any]
+        self,
+        lm: SNALM,
+        generate_until: Callable[..., list[str]],
+        model_generate: Callable[..., Any],
     ) -> None:
         self._lm = lm
         self._generate_until = generate_until
@@ -75,9 +78,7 @@ class Generator:
         for request, text in zip(requests, texts, strict=True):
             decision = decided[request.args[0]]
             self._lm.ledger.count_item(task, decision)
-            answers.append(
-                GeneratedText(text, decision.zone, decision.confidence, decision.amplified)
-            )
+            answers.append(GeneratedText(text, decision))
         return answers
 
     def generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -137,5 +138,4 @@ def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
             hint="a generated text has no target and no choices",
         )
     measure = entropy if gate.signal == "entropy" else max_prob
-    confidence = float(measure(log_probs))
-    return Decision(gate.zone(confidence), confidence, gate.opens(confidence))
+    return gate.decide(float(measure(log_probs)))

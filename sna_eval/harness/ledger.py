@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sna_eval.harness.decisions import Decision
+from sna_eval.gating import Decision
 from sna_eval.harness.items import Item
 from sna_eval.harness.values import evidence_of
 from sna_eval.intervention import Batch
@@ -50,9 +50,7 @@ class Ledger:
     def count_baseline(self, batch: Batch) -> None:
         self.baseline_rows += len(batch.rows)
         self.baseline_tokens += sum(len(row.tokens) for row in batch.rows)
-        self.shared_tokens += sum(
-            len(row.context) * (len(row.branches) - 1) for row in batch.rows
-        )
+        self.shared_tokens += sum(len(row.context) * (len(row.branches) - 1) for row in batch.rows)
 
     def count_amplified(self, batch: Batch, layer: int | None) -> None:
         """Counts open rows; `layer` is where they resumed, `None` for a full pass."""

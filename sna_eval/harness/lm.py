@@ -162,9 +162,7 @@ class SNALM(HFLM):
 
     # Rolling log-likelihoods and generation
 
-    def loglikelihood_rolling(
-        self, requests: list[Any], disable_tqdm: bool = False
-    ) -> list[float]:
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
         return score_rolling(self, super().loglikelihood_rolling, requests, disable_tqdm)
 

@@ -32,7 +32,9 @@ class Improvement(float):
         return (Improvement, (self.after, self.before))
 
 
-def generation_results(doc: dict[str, Any], results: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+def generation_results(
+    doc: dict[str, Any], results: Sequence[tuple[float, bool]]
+) -> dict[str, Any]:
     """`process_results` of tasks with one continuation: probabilities of the target."""
     ((value, is_greedy),) = results
     evidence = evidence_of(value)

@@ -28,7 +28,9 @@ class ResponseCache:
     def __init__(self, path: str) -> None:
         self._database = sqlite3.connect(path)
         with self._database as database:
-            database.execute("CREATE TABLE IF NOT EXISTS sna_answers (key TEXT PRIMARY KEY, answers TEXT)")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS sna_answers (key TEXT PRIMARY KEY, answers TEXT)"
+            )
 
     def complete(
         self,

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
-from sna_eval.harness.decisions import Decision, plain_interventions
+from sna_eval.gating import Decision
+from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import TaskPlan
@@ -64,8 +65,7 @@ def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> D
             got=gate.signal,
         )
     tokens = max(1, len(lm.tok_encode(request.args[0])))
-    confidence = math.exp(log_likelihood / tokens)
-    return Decision(gate.zone(confidence), confidence, gate.opens(confidence))
+    return gate.decide(math.exp(log_likelihood / tokens))
 
 
 def _interventions(plan: TaskPlan) -> tuple[Intervention, ...]:

@@ -110,9 +110,7 @@ class Scorer:
 
     def _start(self, item: Item) -> _Progress:
         plan = self.plans.for_instance(item.instance)
-        rows = item_rows(
-            item, max_length=self.max_length, packs=self.engine.abilities.packs
-        )
+        rows = item_rows(item, max_length=self.max_length, packs=self.engine.abilities.packs)
         layer = None
         if plan is not None and plan.gate.mode != "never":
             layer = min((entry.layer for entry in plan.interventions), default=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sna_eval.gating import Zone
+from sna_eval.gating import Decision, Zone
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,21 @@ class Score(float):
 
 
 class GeneratedText(str):
-    """A generated text with the decision behind it: a string to everyone else."""
+    """A generated text with the decision behind it: a string to everyone else.
 
-    __slots__ = ("amplified", "confidence", "zone")
-    zone: Zone
-    confidence: float
-    amplified: bool
+    lm_eval casts right answers to the type of a result, hence the decision may be missing.
+    """
 
-    def __new__(cls, text: str, zone: Zone, confidence: float, amplified: bool) -> GeneratedText:
+    __slots__ = ("decision",)
+    decision: Decision | None
+
+    def __new__(cls, text: str, decision: Decision | None = None) -> GeneratedText:
         value = super().__new__(cls, text)
-        value.zone, value.confidence, value.amplified = zone, confidence, amplified
+        value.decision = decision
         return value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (GeneratedText, (str(self), self.zone, self.confidence, self.amplified))
+        return (GeneratedText, (str(self), self.decision))
 
 
 def evidence_of(value: Any) -> Evidence | None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.resume import captured_inputs, resumed
-from sna_eval.intervention.rows import Batch, Row
+from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites, base_model
 from sna_eval.intervention.spec import Intervention
 
@@ -112,9 +112,7 @@ class Engine:
 
         start: AbstractContextManager[None] = nullcontext()
         if hidden is not None:
-            start = resumed(
-                self.sites, layer, hidden, returns_tuple=self.abilities.returns_tuple
-            )
+            start = resumed(self.sites, layer, hidden, returns_tuple=self.abilities.returns_tuple)
         interventions = [entry.intervention for entry in assigned]
         with start, amplify(self.model, interventions, sites=self.sites, mask=mask):
             return self._score(batch)
@@ -158,7 +156,10 @@ def scored_positions_only(
     head = base_model(model).get_output_embeddings()  # type: ignore[operator]
 
     def narrow(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        rows, positions = batch.slot_rows.to(args[0].device), batch.slot_positions.to(args[0].device)
+        rows, positions = (
+            batch.slot_rows.to(args[0].device),
+            batch.slot_positions.to(args[0].device),
+        )
         return (args[0][rows, positions].unsqueeze(0), *args[1:])
 
     def pick(logits: torch.Tensor) -> torch.Tensor:

@@ -51,9 +51,7 @@ def _packs(engine: Engine, tokens: tuple[int, ...]) -> bool:
     """Two continuations in one row score as they do in rows of their own."""
     context, first, second = tokens[:5], tokens[5:8], tokens[8:12]
     packed, _ = engine.run(Batch([Row(context, (first, second))], engine.device))
-    alone, _ = engine.run(
-        Batch([Row(context, (first,)), Row(context, (second,))], engine.device)
-    )
+    alone, _ = engine.run(Batch([Row(context, (first,)), Row(context, (second,))], engine.device))
     return _agree(engine, packed, alone)
 
 

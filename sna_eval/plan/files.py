@@ -62,7 +62,10 @@ def parse_plan(raw: Any) -> Plan:
     if not isinstance(tasks, Mapping) or not tasks:
         raise InputError("tasks", expected="a mapping from task names or globs", got=tasks)
     return Plan(
-        {str(name): _parse_task(entry, f"tasks.{name}", default_gate) for name, entry in tasks.items()},
+        {
+            str(name): _parse_task(entry, f"tasks.{name}", default_gate)
+            for name, entry in tasks.items()
+        },
         model,
     )
 
@@ -120,9 +123,7 @@ def _locate(name_or_path: str | Path) -> Path:
 
 def _read_yaml(path: Path) -> Any:
     if path.stat().st_size > _LARGEST_FILE:
-        raise InputError(
-            "plan", expected=f"a file of at most {_LARGEST_FILE} bytes", got=str(path)
-        )
+        raise InputError("plan", expected=f"a file of at most {_LARGEST_FILE} bytes", got=str(path))
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -154,7 +155,8 @@ def _parse_task(raw: Any, path: str, default_gate: Gate) -> TaskPlan:
     entries = fields.required("interventions", fields.take("interventions"))
     fields.done()
     interventions = tuple(
-        _parse_intervention(entry, where) for entry, where in items(entries, f"{path}.interventions")
+        _parse_intervention(entry, where)
+        for entry, where in items(entries, f"{path}.interventions")
     )
     return TaskPlan(gate, interventions)
 
