@@ -118,6 +118,21 @@ class Engine:
             return self._score(batch)
 
     @torch.no_grad()
+    def log_likelihoods(self, batch: Batch) -> torch.Tensor:
+        """Log-likelihood of every continuation, `[branch]`, in the order of the batch.
+
+        For many rows: no distribution is kept, and sums are in float32 at least. Hooks and
+        resumed passes that are in force around the call apply.
+        """
+        with self.context(), scored_positions_only(self.model, batch) as pick:
+            output = self.model(batch.input_ids, use_cache=False, **self._masks(batch))
+        logits = pick(output.logits)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        reads, targets = batch.reads.to(logits.device), batch.targets.to(logits.device)
+        chosen = logits[reads, targets] - torch.logsumexp(logits, dim=-1)[reads]
+        return _branch_sums(chosen, batch.branch_lengths)
+
+    @torch.no_grad()
     def _score(self, batch: Batch) -> list[RowScore]:
         with self.context(), scored_positions_only(self.model, batch) as pick:
             output = self.model(batch.input_ids, use_cache=False, **self._masks(batch))
@@ -183,6 +198,17 @@ def _acting(batch: Batch, rows: torch.Tensor, intervention: Intervention) -> tor
     position = torch.arange(batch.width).unsqueeze(0)
     touched = position == last if intervention.positions == "last" else position >= last
     return rows.unsqueeze(1) & touched.to(rows.device)
+
+
+def _branch_sums(values: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """Sums of consecutive stretches of `values`, `[sum of lengths]` to `[branch]`."""
+    longest = max(lengths)
+    if longest == 1:
+        return values
+    inside = torch.arange(longest).unsqueeze(0) < torch.tensor(lengths).unsqueeze(1)
+    table = values.new_zeros(len(lengths), longest)
+    table[inside.to(values.device)] = values
+    return table.sum(dim=-1)
 
 
 def _collect(batch: Batch, log_probs: torch.Tensor) -> list[RowScore]:

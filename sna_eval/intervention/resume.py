@@ -1,4 +1,4 @@
-"""Capturing what enters a block, and resuming a forward pass there.
+"""Capturing what enters or leaves a block, and resuming a forward pass there.
 
 A resumed pass leaves the module list and its indices alone: blocks below the layer hand their
 input through, the captured rows go in at the layer, and the model's own `forward` runs, so masks,
@@ -37,6 +37,45 @@ def captured_inputs(sites: Sites, layers: Sequence[int]) -> Iterator[dict[int, t
 
 
 @contextmanager
+def captured_outputs(sites: Sites, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
+    """Collects what leaves the given blocks: `{layer: [batch, position, d_model]}`."""
+    captured: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            captured[layer] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in set(layers):
+            handle = sites.blocks[layer].register_forward_hook(keep(layer))
+            stack.callback(handle.remove)
+        yield captured
+
+
+@contextmanager
+def continued(
+    sites: Sites, layer: int, hidden: torch.Tensor, *, returns_tuple: bool
+) -> Iterator[None]:
+    """Forward passes in the body go on behind block `layer`, as if it had left `hidden`.
+
+    **Arguments:**
+
+    - `hidden`: what leaves the block, `[batch, position, d_model]`.
+    - `returns_tuple`: whether this model's blocks return a tuple or a bare tensor.
+    """
+
+    def leave(*args: Any, **kwargs: Any) -> Any:
+        return (hidden, None) if returns_tuple else hidden
+
+    with ExitStack() as stack:
+        for block in sites.blocks[: layer + 1]:
+            stack.enter_context(forward_replaced(block, leave))
+        yield
+
+
+@contextmanager
 def resumed(
     sites: Sites, layer: int, hidden: torch.Tensor, *, returns_tuple: bool
 ) -> Iterator[None]:
@@ -58,14 +97,14 @@ def resumed(
 
     with ExitStack() as stack:
         for block in sites.blocks[:layer]:
-            stack.enter_context(_forward_replaced(block, hand_through))
+            stack.enter_context(forward_replaced(block, hand_through))
         handle = sites.blocks[layer].register_forward_pre_hook(put_in, with_kwargs=True)
         stack.callback(handle.remove)
         yield
 
 
 @contextmanager
-def _forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Shadows a module's `forward` by an instance attribute, and takes exactly that away again."""
     own = module.__dict__.get("forward")  # accelerate's device hooks keep theirs here
     module.__dict__["forward"] = forward
