@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from sna_eval.paths import tasks_path
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -41,6 +43,10 @@ FURTHER_CONFIGS: dict[str, dict[str, Any]] = {
     "gemma3_text": {**_GROUPED, "sliding_window": 8},
     "phi3": {**_GROUPED, "pad_token_id": 0},
 }
+
+
+VOCABULARY = 512
+"""Tokens of `word_tokenizer`."""
 
 
 def build_model(name: str, **changes: Any) -> Any:
@@ -81,18 +87,22 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def word_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A tokenizer of 128 tokens, made here: no network."""
+    """A tokenizer of 512 tokens, made from the bundled items: no network."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    letters = [*(chr(code) for code in range(33, 127)), "Ġ"]
     trainer = trainers.BpeTrainer(
-        vocab_size=128, special_tokens=["<eos>"], initial_alphabet=letters, show_progress=False
+        vocab_size=VOCABULARY,
+        special_tokens=["<eos>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(["the review sentiment positive negative"] * 9, trainer)
+    items = sorted((tasks_path() / "data").glob("*/development.jsonl"))
+    texts = [path.read_text(encoding="utf-8") for path in items]
+    tokenizer.train_from_iterator([*texts, "Review: Sentiment: positive negative " * 99], trainer)
     folder = tmp_path_factory.mktemp("tokenizer")
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<eos>", bos_token="<eos>", pad_token="<eos>"

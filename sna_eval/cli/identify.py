@@ -31,9 +31,8 @@ def run(args: argparse.Namespace) -> int:
     save_plan(plan, args.output)
     for name, own in plan.tasks.items():
         for entry in own.interventions:
-            counts = {
-                label or "all": len(neurons) for label, neurons in (entry.neurons or {}).items()
-            }
+            sets = entry.neurons or {}
+            counts = {label or "all": len(neurons) for label, neurons in sets.items()}
             print(f"{name}: layer {entry.layer}, x{entry.multiplier}, neurons {counts}")
     print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
     return 0

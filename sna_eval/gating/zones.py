@@ -28,7 +28,7 @@ PAPER_BOUNDS: dict[Signal, tuple[float, float]] = {
     "max_prob": (0.30, 0.60),
     "entropy": (0.30, 0.60),
 }
-"""`(low, high)` where a plan names none: the paper's two, and the margin's for the other signals."""
+"""`(low, high)` where a plan names none: the paper's two, the margin's for other signals."""
 
 
 @dataclass(frozen=True)

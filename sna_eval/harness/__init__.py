@@ -1,1 +1,1 @@
-"""The lm_eval side: the model type `sna`, its metrics and data. Everything above knows no lm_eval."""
+"""The lm_eval side: the model type `sna`, its metrics and data. No part before it knows lm_eval."""

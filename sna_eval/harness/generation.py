@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _RowOrder:
-    """Stands in for lm_eval's cache hook: HFLM reports to it every text, in the order of its rows."""
+    """Stands in for lm_eval's cache hook, to which HFLM reports its texts in row order."""
 
     dbdict = None
 

@@ -49,9 +49,9 @@ class ResponseCache:
             for number, answers in fresh.items():
                 row = (keys[number], _dump(answers))
                 database.execute("INSERT OR REPLACE INTO sna_answers VALUES (?, ?)", row)
-        for item, answers in zip(items, known, strict=True):
-            if answers is not None:
-                on_hit(item, answers)
+        for item, kept in zip(items, known, strict=True):
+            if kept is not None:
+                on_hit(item, kept)
         return [fresh[number] if kept is None else kept for number, kept in enumerate(known)]
 
     def _read(self, key: str) -> Answers | None:
@@ -71,7 +71,7 @@ def take_over(cache_hook: Any) -> ResponseCache | None:
     if table is None:
         return None
 
-    class Inert(SqliteDict):  # type: ignore[misc]
+    class Inert(SqliteDict):
         """Finds nothing and keeps nothing."""
 
         def __contains__(self, key: object) -> bool:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 import torch
 from tqdm import tqdm
 
+from sna_eval.gating import Decision
 from sna_eval.harness.decisions import (
     Baseline,
-    Decision,
     RightAnswer,
     decide,
     interventions_for,

@@ -1,4 +1,4 @@
-"""Where neurons are, and affine interventions on them. Knows torch, transformers, TransformerLens."""
+"""Where neurons are, affine interventions on them, and the forward passes that apply them."""
 
 from sna_eval.intervention.amplify import MaskFn, amplify
 from sna_eval.intervention.forward import Abilities, Assigned, BranchScore, Engine, RowScore

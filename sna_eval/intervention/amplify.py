@@ -91,7 +91,7 @@ def _positions(activations: torch.Tensor) -> int:
 def _where(
     where: torch.Tensor, intervention: Intervention, activations: torch.Tensor
 ) -> torch.Tensor:
-    """Applies the map where `where`, `[batch, position]`, is true; elsewhere bits stay as they are."""
+    """Applies the map where `where`, `[batch, position]`, holds; other bits stay as they are."""
     changed = intervention.transform(activations)
     if activations.dim() == 2:  # OPT flattens batch and position before its MLP
         batch = where.shape[0]

@@ -171,11 +171,9 @@ def scored_positions_only(
     head = base_model(model).get_output_embeddings()  # type: ignore[operator]
 
     def narrow(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        rows, positions = (
-            batch.slot_rows.to(args[0].device),
-            batch.slot_positions.to(args[0].device),
-        )
-        return (args[0][rows, positions].unsqueeze(0), *args[1:])
+        hidden = args[0]  # [batch, position, d_model]
+        slots = (batch.slot_rows.to(hidden.device), batch.slot_positions.to(hidden.device))
+        return (hidden[slots].unsqueeze(0), *args[1:])
 
     def pick(logits: torch.Tensor) -> torch.Tensor:
         if head is not None:

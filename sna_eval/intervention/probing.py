@@ -7,6 +7,7 @@ is used only where both agree. Whatever raises or disagrees falls back to plain 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from torch import nn
@@ -86,7 +87,7 @@ def _returns_tuple(model: nn.Module, sites: Sites) -> bool:
     return kinds[0] if kinds else False
 
 
-def _random_tokens(model: nn.Module) -> tuple[int, ...]:
+def _random_tokens(model: Any) -> tuple[int, ...]:
     config = getattr(model.config, "text_config", model.config)
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(1, int(config.vocab_size), (12,), generator=generator)

@@ -78,7 +78,9 @@ class Batch:
     def _lay_out_slots(self) -> None:
         """Scored positions, each once, and which of them each branch reads."""
         where: list[tuple[int, int]] = []
-        reads, targets, self.branch_lengths = [], [], []
+        reads: list[int] = []
+        targets: list[int] = []
+        self.branch_lengths: list[int] = []
         self.first_slots: list[int] = []
         for number, row in enumerate(self.rows):
             slot_of: dict[int, int] = {}

@@ -89,9 +89,10 @@ def find_sites(model: nn.Module) -> Sites:
     except AttributeError as error:
         raise _unknown(architecture, f"a block has no `{path}`") from error
     widths = {_widths(projection) for projection in projections}
-    if len(widths) != 1:
+    width = widths.pop() if len(widths) == 1 else None
+    if width is None:
         raise _unknown(architecture, f"`{path}` is no linear layer, or its width varies")
-    d_mlp, d_model = widths.pop()
+    d_mlp, d_model = width
     return Sites(architecture, blocks_map.name, path, blocks, projections, d_mlp, d_model)
 
 
@@ -129,7 +130,7 @@ def _adapter(model: nn.Module) -> tuple[str, Any]:
         logging.disable(previous)
 
 
-def _widths(projection: nn.Module) -> tuple[int, int] | None:
+def _widths(projection: Any) -> tuple[int, int] | None:
     """Input and output width of a linear layer, `None` if the module is not one."""
     module = getattr(projection, "base_layer", projection)  # a PEFT layer keeps its own beneath
     if hasattr(module, "in_features") and hasattr(module, "out_features"):

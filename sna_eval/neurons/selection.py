@@ -27,7 +27,7 @@ def differential(task: torch.Tensor, reference: torch.Tensor, *, top_k: int) -> 
     - `task`, `reference`: mean activations, `[d_mlp]`.
     - `top_k`: how many at most; fewer where fewer differences are positive.
     """
-    return _largest(task - reference, top_k, positive_only=True)
+    return largest(task - reference, top_k, positive_only=True)
 
 
 def contrastive(
@@ -48,8 +48,8 @@ def contrastive(
         raise ValueError(f"two disjoint sets of {top_k} do not fit into {first.numel()} neurons")
     difference = first - second
     return (
-        _largest(difference, top_k, positive_only=False),
-        _largest(-difference, top_k, positive_only=False),
+        largest(difference, top_k, positive_only=False),
+        largest(-difference, top_k, positive_only=False),
     )
 
 
@@ -59,7 +59,7 @@ def overlap(first: Selected, second: Selected) -> float:
     return len(set(first.neurons) & set(second.neurons)) / size if size else 0.0
 
 
-def _largest(scores: torch.Tensor, top_k: int, *, positive_only: bool) -> Selected:
+def largest(scores: torch.Tensor, top_k: int, *, positive_only: bool) -> Selected:
     """The largest scores; ties go to the lower index, so the choice is reproducible."""
     order = torch.argsort(scores, descending=True, stable=True)[:top_k].tolist()
     kept = [index for index in order if not positive_only or scores[index] > 0]

@@ -1,4 +1,4 @@
-"""The plan: what is done to which task, behind which gate. Load, check, resolve, fingerprint, save."""
+"""What is done to which task, behind which gate: load, check, resolve, fingerprint, save."""
 
 from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
 from sna_eval.plan.fingerprint import (

@@ -39,6 +39,6 @@ def write_entry(name: str, entry: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump(entry, file)
-        os.replace(file.name, folder / f"{name}.json")
+        Path(file.name).replace(folder / f"{name}.json")
     except OSError:
         return

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sna_eval.paths import tasks_path
-from tests.conftest import build_model
+from tests.conftest import VOCABULARY, build_model
 
 OWN_TASKS = {
     "own_rolling": """
@@ -96,7 +96,7 @@ def evaluate(own_tasks: Path) -> Evaluate:
 
 @pytest.fixture(scope="session")
 def tiny_gpt2() -> Any:
-    return build_model("gpt2", n_positions=512)
+    return build_model("gpt2", n_positions=256, vocab_size=VOCABULARY)
 
 
 @pytest.fixture(scope="session")
@@ -105,10 +105,8 @@ def make_sna(tiny_gpt2: Any, word_tokenizer: Any) -> Callable[..., Any]:
     from sna_eval.harness.lm import SNALM
 
     def make(model: Any = None, **arguments: Any) -> Any:
-        arguments = {"batch_size": 8, "max_batch_size": 8, **arguments}
-        return SNALM(
-            model if model is not None else tiny_gpt2, tokenizer=word_tokenizer, **arguments
-        )
+        arguments = {"batch_size": 8, "max_batch_size": 4, **arguments}
+        return SNALM(model or tiny_gpt2, tokenizer=word_tokenizer, **arguments)
 
     return make
 
@@ -119,10 +117,8 @@ def make_hf(tiny_gpt2: Any, word_tokenizer: Any) -> Callable[..., Any]:
     from lm_eval.models.huggingface import HFLM
 
     def make(model: Any = None, **arguments: Any) -> Any:
-        arguments = {"batch_size": 8, "max_batch_size": 8, **arguments}
-        return HFLM(
-            model if model is not None else tiny_gpt2, tokenizer=word_tokenizer, **arguments
-        )
+        arguments = {"batch_size": 8, "max_batch_size": 4, **arguments}
+        return HFLM(model or tiny_gpt2, tokenizer=word_tokenizer, **arguments)
 
     return make
 

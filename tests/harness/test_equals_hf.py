@@ -26,8 +26,7 @@ def local_sst2(shared_data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNA_EVAL_SST2", str(shared_data / "sst2"))
 
 
-@pytest.mark.parametrize("batch_size", [1, 8, "auto"])
-@pytest.mark.parametrize("shots", [0, 2])
+@pytest.mark.parametrize(("batch_size", "shots"), [(1, 0), (8, 2), ("auto", 0), (8, 0)])
 def test_to_the_last_bit(
     evaluate: Any, make_hf: Any, make_sna: Any, batch_size: Any, shots: int
 ) -> None:

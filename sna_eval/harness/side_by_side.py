@@ -1,0 +1,91 @@
+"""Baseline and amplified scores of one run side by side, by task and zone, from its result files."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sna_eval.errors import InputError
+
+_MEASURES = (("prob", "baseline_prob"), ("acc", "baseline_acc"))
+"""Amplified and baseline value of a sample; the first pair that a task has counts."""
+
+
+@dataclass(frozen=True)
+class ZoneRow:
+    """Means over one task's items of one zone, or of all zones."""
+
+    task: str
+    zone: str
+    n_items: int
+    measure: str
+    baseline: float
+    amplified: float
+
+    @property
+    def change(self) -> float:
+        return self.amplified - self.baseline
+
+
+def zone_rows(folder: str | Path) -> list[ZoneRow]:
+    """Rows of the newest run in an output folder that was written with `--log_samples`.
+
+    **Raises:** `InputError` where the folder has no samples of a task with baseline values.
+    """
+    files = _newest_samples(Path(folder))
+    rows = [row for task, path in files.items() for row in _task_rows(task, _read(path))]
+    if not rows:
+        raise InputError(
+            "output",
+            expected="sample files of an `sna` run (--output_path and --log_samples)",
+            got=str(folder),
+        )
+    return rows
+
+
+def format_rows(rows: Iterable[ZoneRow]) -> str:
+    """A table as text."""
+    head = f"{'task':<20} {'zone':>4} {'n':>4}  {'':<5}{'baseline':>9} {'amplified':>9} {'change':>8}"
+    lines = [head, "-" * len(head)]
+    for row in rows:
+        lines.append(
+            f"{row.task if row.zone == 'all' else '':<20} {row.zone:>4} {row.n_items:>4}  "
+            f"{row.measure:<5}{row.baseline:>9.4f} {row.amplified:>9.4f} {row.change:>+8.4f}"
+        )
+    return "\n".join(lines)
+
+
+def _newest_samples(folder: Path) -> dict[str, Path]:
+    """Each task's newest sample file: lm_eval ends their names with the time."""
+    newest: dict[str, Path] = {}
+    for path in sorted(folder.rglob("samples_*.jsonl"), key=lambda path: path.name):
+        task = path.stem.removeprefix("samples_").rpartition("_")[0]
+        newest[task] = path
+    return newest
+
+
+def _read(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def _task_rows(task: str, samples: Iterable[Mapping[str, Any]]) -> Iterator[ZoneRow]:
+    values: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    measure = ""
+    for sample in samples:
+        for after, before in _MEASURES:
+            if after in sample and before in sample:
+                measure = after
+                pair = (float(sample[before]), float(sample[after]))
+                values["all"].append(pair)
+                values[str(int(sample["zone"]))].append(pair)
+                break
+    for zone in ("all", "1", "2", "3"):
+        if pairs := values.get(zone):
+            before_mean, after_mean = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
+            yield ZoneRow(task, zone, len(pairs), measure, before_mean, after_mean)

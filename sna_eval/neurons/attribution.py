@@ -1,0 +1,102 @@
+"""Attribution: neurons whose activations carry the right answer's log-probability.
+
+The score of neuron `i` is `a[t, i] * d log P(target) / d a[t, i]`, summed over tokens and averaged
+over labelled prompts: to first order, how much the log-probability falls when the neuron is taken
+away, or rises when it is doubled. This is the Taylor criterion of Molchanov et al. (2017),
+arXiv:1611.06440, with its sign kept: they ask which units matter, we ask which ones help.
+
+It looks at the right answers of the prompts it is given, so these must be development items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.intervention import Batch, Row, Sites
+from sna_eval.intervention.forward import scored_positions_only
+from sna_eval.neurons.selection import Selected, largest
+
+
+def attribution_scores(
+    model: nn.Module,
+    sites: Sites,
+    rows: Sequence[Row],
+    *,
+    layers: Sequence[int],
+    batch_size: int = 16,
+) -> dict[int, torch.Tensor]:
+    """Mean attribution of every neuron of the given layers.
+
+    **Arguments:**
+
+    - `rows`: prompts, each with its right continuation as the only branch.
+    - `layers`: block indices.
+    - `batch_size`: prompts in one forward pass; the result does not depend on it.
+
+    **Returns:** `{layer: [d_mlp]}` in float64, on the CPU. No gradient stays on the model.
+    """
+    if not rows:
+        raise ValueError("attribution needs at least one prompt")
+    assert all(len(row.branches) == 1 for row in rows), "one right continuation a row"
+    sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
+    ordered = sorted(rows, key=lambda row: len(row.tokens), reverse=True)
+    device = next(model.parameters()).device
+    for start in range(0, len(ordered), batch_size):
+        batch = Batch(ordered[start : start + batch_size], device)
+        for layer, scores in _summed(model, sites, batch, layers).items():
+            sums[layer] += scores
+    return {layer: total / len(rows) for layer, total in sums.items()}
+
+
+def attribution(scores: torch.Tensor, *, top_k: int) -> Selected:
+    """The `top_k` largest scores, `[d_mlp]`."""
+    return largest(scores, top_k, positive_only=False)
+
+
+def _summed(
+    model: nn.Module, sites: Sites, batch: Batch, layers: Sequence[int]
+) -> dict[int, torch.Tensor]:
+    """Attribution of one batch, summed over tokens and prompts: `{layer: [d_mlp]}`."""
+    with torch.enable_grad(), _differentiable(sites, layers) as activations:
+        with scored_positions_only(model, batch) as pick:
+            logits = pick(model(batch.input_ids, use_cache=False).logits).float()
+        log_probs = torch.log_softmax(logits, dim=-1)
+        target = log_probs[batch.reads.to(logits.device), batch.targets.to(logits.device)].sum()
+        gradients = torch.autograd.grad(target, [activations[layer] for layer in layers])
+    return {
+        layer: (activations[layer].detach().double() * gradient.double())
+        .reshape(-1, sites.d_mlp)
+        .sum(dim=0)
+        .cpu()
+        for layer, gradient in zip(layers, gradients, strict=True)
+    }
+
+
+@contextmanager
+def _differentiable(sites: Sites, layers: Sequence[int]) -> Iterator[Mapping[int, torch.Tensor]]:
+    """Collects the activations of the given layers as parts of the graph.
+
+    Where no parameter asks for gradients, the lowest layer's activations become its leaves.
+    """
+    seen: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            own: torch.Tensor = args[0]
+            if not own.requires_grad:
+                own = own.detach().requires_grad_()
+            seen[layer] = own
+            return (own, *args[1:])
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in layers:
+            handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
+            stack.callback(handle.remove)
+        yield seen

@@ -1,0 +1,53 @@
+"""Random neurons that are like the chosen ones in all but the choice: the null of every result.
+
+Neurons differ widely in how strongly they fire, and scaling strong ones moves the output whatever
+they stand for. So each control neuron is drawn from those whose mean activation on the task comes
+closest to that of the chosen neuron it stands in for, by absolute value.
+"""
+
+from __future__ import annotations
+
+import random
+
+import torch
+
+from sna_eval.neurons.selection import Selected
+
+CANDIDATES = 20
+"""How many of the nearest neurons each draw is made from."""
+
+
+def matched_random(
+    means: torch.Tensor, chosen: Selected, *, seed: int, candidates: int = CANDIDATES
+) -> Selected:
+    """Draws one neuron for each chosen one, matched in mean activation, none of them chosen.
+
+    The first `k` drawn depend on the first `k` chosen and the later ones only through being left
+    out, so sets of growing size stay nested as the chosen ones are.
+
+    **Arguments:**
+
+    - `means`: mean activation on the task's prompts, `[d_mlp]`.
+    - `chosen`: the neurons to stand in for, best first.
+    - `seed`: a seed gives the same draw at every call.
+    - `candidates`: nearest neurons that each draw is made from; fewer where the layer has fewer.
+
+    **Returns:** as many neurons as were chosen, each with its mean activation as its score.
+    """
+    if 2 * len(chosen.neurons) > means.numel():
+        raise ValueError(
+            f"a control of {len(chosen.neurons)} needs a layer of twice as many neurons, "
+            f"not {means.numel()}"
+        )
+    size = means.double().abs()
+    taken = torch.zeros(means.numel(), dtype=torch.bool)
+    taken[list(chosen.neurons)] = True
+    generator = random.Random(seed)
+    drawn: list[int] = []
+    for neuron in chosen.neurons:
+        distance = (size - size[neuron]).abs().masked_fill(taken, torch.inf)
+        free = int((~taken).sum())
+        nearest = torch.argsort(distance, stable=True)[: min(candidates, free)].tolist()
+        drawn.append(generator.choice(nearest))
+        taken[drawn[-1]] = True
+    return Selected(tuple(drawn), tuple(float(means[neuron]) for neuron in drawn))
