@@ -1,0 +1,192 @@
+"""Plan files: what they say, what they refuse, and that they come back as they went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.plan import (
+    bundled_plans,
+    load_plan,
+    match_pattern,
+    match_task,
+    parse_plan,
+    plan_fingerprint,
+    plan_from_arguments,
+    plan_to_dict,
+    save_plan,
+)
+
+TEXT = """
+version: 1
+model: {name: gpt2-medium, n_layers: 24, d_mlp: 4096}
+defaults:
+  gate: {signal: target_prob, low: 0.07, high: 0.10, transition: leave}
+tasks:
+  "sna_math_*":
+    interventions:
+      - layer: 8
+        multiplier: 2.5
+        positions: all
+        select: {method: differential, top_k: 15, prompts: development, reference: neutral}
+  "sna_math_easy":
+    gate: {low: 0.05}
+    interventions:
+      - {layer: 3, multiplier: 2, neurons: [12, 845]}
+      - {layer: 21, multiplier: 1.5, neurons: [7], positions: last}
+  "sna_sst2":
+    gate: {signal: margin}
+    interventions:
+      - {layer: 21, multiplier: 12.0, direction: both, select: {method: contrastive, top_k: 10}}
+  "*":
+    gate: never
+    interventions: []
+"""
+
+
+def plan_values() -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(TEXT)
+    return values
+
+
+def test_reads_what_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(TEXT)
+    plan = load_plan(tmp_path / "plan.yaml")
+    assert plan.model.n_layers == 24
+    math = plan.tasks["sna_math_*"]
+    assert math.gate == Gate("target_prob", 0.07, 0.10)
+    assert math.interventions[0].select is not None
+    assert math.interventions[0].select.top_k == 15
+    easy = plan.tasks["sna_math_easy"]
+    assert easy.gate == Gate("target_prob", 0.05, 0.10)
+    assert [entry.neurons for entry in easy.interventions] == [{"": (12, 845)}, {"": (7,)}]
+    assert plan.tasks["sna_sst2"].gate == Gate("margin", 0.30, 0.60)
+    assert plan.tasks["*"].gate.mode == "never"
+
+
+def test_the_most_specific_pattern_wins() -> None:
+    plan = parse_plan(plan_values())
+    assert match_pattern(plan, "sna_math_easy") == "sna_math_easy"
+    assert match_pattern(plan, "sna_math_hard") == "sna_math_*"
+    assert match_pattern(plan, "arc_easy") == "*"
+    del (values := plan_values())["tasks"]["*"]
+    assert match_task(parse_plan(values), "arc_easy") is None
+
+
+def test_comes_back_equal(tmp_path: Path) -> None:
+    plan = parse_plan(plan_values())
+    save_plan(plan, tmp_path / "saved.yaml")
+    again = load_plan(tmp_path / "saved.yaml")
+    assert again == plan
+    assert plan_fingerprint(again) == plan_fingerprint(plan)
+
+
+def test_fingerprints_tell_plans_apart() -> None:
+    values = plan_values()
+    values["tasks"]["sna_math_easy"]["interventions"][0]["multiplier"] = 2.0000001
+    assert plan_fingerprint(parse_plan(values)) != plan_fingerprint(parse_plan(plan_values()))
+
+
+def test_bundled_plans_load() -> None:
+    names = bundled_plans()
+    assert {"sna-reference", "gpt2-medium-paper", "gpt2-small-paper", "pythia-160m-paper"} <= {*names}
+    for name in names:
+        assert load_plan(name).tasks
+
+
+def broken(path: str, value: Any) -> dict[str, Any]:
+    """The plan with one value replaced, by a dotted path."""
+    values = plan_values()
+    *parents, last = path.split("/")
+    place: Any = values
+    for key in parents:
+        place = place[int(key) if isinstance(place, list) else key]
+    place[last] = value
+    return values
+
+
+ENTRY = "tasks/sna_math_*/interventions/0"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("version", 2, "version: expected 1, got 2"),
+        ("colour", 1, "colour: expected one of the keys version, model, defaults, tasks"),
+        ("tasks", {}, "tasks: expected a mapping from task names or globs"),
+        ("model", {"depth": 3}, "model.depth: expected one of the keys"),
+        ("tasks/sna_sst2/speed", 1, "tasks.sna_sst2.speed: expected one of the keys"),
+        (f"{ENTRY}/multiplyer", 2, r"interventions\[0\].multiplyer: expected one of the keys"),
+        (f"{ENTRY}/multiplier", None, r"multiplier: expected a value, got None; add this key"),
+        (f"{ENTRY}/multiplier", float("nan"), "multiplier: expected a finite number"),
+        (f"{ENTRY}/multiplier", "big", "multiplier: expected a number"),
+        (f"{ENTRY}/layer", -1, "layer: expected a layer from 0"),
+        (f"{ENTRY}/layer", True, "layer: expected a whole number"),
+        (f"{ENTRY}/neurons", [1], "interventions: expected either `select` or `neurons`"),
+        (f"{ENTRY}/select", None, "interventions: expected either `select` or `neurons`"),
+        (f"{ENTRY}/select", {"top_k": 0}, "select.top_k: expected at least 1"),
+        (f"{ENTRY}/select", {"method": "magic"}, "select.method: expected one of"),
+        (f"{ENTRY}/select", {"prompts": "test"}, "select.prompts: expected one of development"),
+        (f"{ENTRY}/direction", "gold", "set `allow_oracle: true`"),
+        (f"{ENTRY}/direction", 3, "direction: expected a text"),
+        (f"{ENTRY}/allow_oracle", "yes", "allow_oracle: expected true or false"),
+        ("tasks/sna_sst2/gate", {"low": 0.9}, "gate.low: expected at most gate.high"),
+        ("tasks/sna_sst2/interventions", {}, "interventions: expected a list"),
+        ("tasks/sna_math_easy/interventions/0/neurons", ["a"], "expected a whole number"),
+    ],
+)
+def test_refuses(path: str, value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_plan(broken(path, value))
+
+
+def test_missing_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="plan: expected a file, or one of"):
+        load_plan(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("tasks: [")
+    with pytest.raises(InputError, match="expected a YAML file"):
+        load_plan(tmp_path / "bad.yaml")
+    (tmp_path / "code.yaml").write_text("!!python/object/apply:os.system ['true']")
+    with pytest.raises(InputError, match="expected a YAML file"):
+        load_plan(tmp_path / "code.yaml")
+
+
+def test_inline_plans() -> None:
+    plan = plan_from_arguments(
+        {"layer": 8, "top_k": 15, "multiplier": 2.5, "gate": "target_prob", "low": 0.07, "high": 0.1}
+    )
+    assert plan.tasks["*"].gate == Gate("target_prob", 0.07, 0.10)
+    listed = plan_from_arguments(
+        {"layer": 8, "neurons": "12;845;3071", "multiplier": 2, "gate": "always"}
+    )
+    assert listed.tasks["*"].interventions[0].neurons == {"": (12, 845, 3071)}
+    assert listed.tasks["*"].gate.mode == "always"
+    single = plan_from_arguments({"layer": 8, "neurons": 12, "multiplier": 2})
+    assert single.tasks["*"].interventions[0].neurons == {"": (12,)}
+
+
+def test_gate_arguments_change_a_plan(tmp_path: Path) -> None:
+    save_plan(parse_plan(plan_values()), tmp_path / "plan.yaml")
+    never = plan_from_arguments({"plan": str(tmp_path / "plan.yaml"), "gate": "never"})
+    assert {task.gate.mode for task in never.tasks.values()} == {"never"}
+    assert plan_from_arguments({"gate": "never"}).tasks == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "plan: expected plan=NAME_OR_PATH, or an inline plan with layer="),
+        ({"plan": "sna-reference", "layer": 3}, "layer: expected no such argument beside plan="),
+        ({"layer": 3, "neurons": "1;x", "multiplier": 2}, "neurons: expected indices such as"),
+        ({"layer": 3, "neurons": "1", "top_k": 2, "multiplier": 2}, "top_k: expected no such"),
+        ({"layer": 3, "top_k": 2}, "multiplier: expected a value"),
+    ],
+)
+def test_impossible_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plan_from_arguments(arguments)
