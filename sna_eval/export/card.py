@@ -120,8 +120,8 @@ def _gate(gate: Gate) -> str:
     answer = " It reads the right answer, which no server knows." if gate.sees_answer else ""
     return (
         f"The plan amplifies an item only where `{gate.signal}` of the *unamplified* model is "
-        f"below {gate.low:g} (zone 1); between that and {gate.high:g} (zone 2) an item {transition}."
-        f"{answer} This export amplifies whatever it is given: whoever sends requests decides, "
+        f"below {gate.low:g} (zone 1); between that and {gate.high:g} (zone 2) an item "
+        f"{transition}.{answer} This export amplifies whatever it is given: the sender decides, "
         "from a request to the base model first. `docs/serving.md` and `scripts/gated_client.py` "
         "of sna-eval show how."
     )
@@ -150,7 +150,7 @@ def _padded_vocabulary(source: Source) -> str:
     if own == tokens:
         return ""
     return (
-        f" This model has {own} vocabulary entries and its tokenizer {tokens}; with `peft=` lm_eval "
-        "makes the two equal, so its scores differ by what the other entries would have got. "
+        f" This model has {own} vocabulary entries and its tokenizer {tokens}; with `peft=` "
+        "lm_eval makes the two equal, so its scores differ by what the other entries would get. "
         "`sna-eval export --format merged` is scored as it is."
     )

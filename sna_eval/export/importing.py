@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from sna_eval.errors import InputError
@@ -154,7 +153,7 @@ def _by_multiplier(vector: torch.Tensor, layer: int) -> dict[float, tuple[int, .
 def _shortest(value: torch.Tensor) -> float:
     """The decimal with fewest digits that rounds to `value` in its dtype: 1.7, not 1.70000005."""
     exact = value.float() if value.dtype == torch.bfloat16 else value
-    return float(np.format_float_scientific(exact.numpy()[()]))
+    return float(str(exact.numpy()))  # numpy prints a number as short as its dtype allows
 
 
 def _verified(task: str, plan: Plan, vectors: Mapping[int, torch.Tensor], folder: Path) -> Plan:

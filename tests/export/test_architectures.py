@@ -1,0 +1,76 @@
+"""Every export, loaded by what other people run, scores as `sna` does with an open gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from sna_eval.export import import_ia3
+from tests.conftest import CONFIGS, FURTHER_CONFIGS, token_ids
+from tests.export.conftest import PLAN, TASK, source_of
+
+FUSED = ("phi3", "bloom", "gptj", "gemma3_text")
+"""Fused gate and up projections, fused attention, parallel blocks, norms after the projection."""
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_export_scores_as_sna_does(
+    name: str, model_folder: Any, export: Any, plan_file: Path, scores: Callable[..., list[float]]
+) -> None:
+    base = str(model_folder(name))
+    expected = scores("sna", pretrained=base, plan=str(plan_file), gate="always")
+    plain = scores("hf", pretrained=base)
+    got = {
+        "ia3": scores("hf", pretrained=base, peft=str(export(base, "ia3"))),
+        "lora": scores("hf", pretrained=base, peft=str(export(base, "lora"))),
+        "merged": scores("hf", pretrained=str(export(base, "merged"))),
+    }
+    assert max(abs(a - b) for a, b in zip(expected, plain, strict=True)) > 0.1
+    for values in got.values():
+        assert values == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("format", ["ia3", "lora"])
+@pytest.mark.parametrize("name", [*CONFIGS, *FUSED])
+def test_adapter_switches_off_without_a_trace(
+    name: str, format: Any, model_folder: Any, export: Any
+) -> None:
+    folder = model_folder(name)
+    adapter = export(folder, format)
+    ids = token_ids(2, 9, vocabulary=100)
+    base = AutoModelForCausalLM.from_pretrained(folder).eval()
+    with torch.no_grad():
+        before = base(ids).logits
+        model = PeftModel.from_pretrained(base, adapter).eval()
+        changed = model(ids).logits
+        with model.disable_adapter():
+            switched_off = model(ids).logits
+    assert torch.equal(switched_off, before)
+    assert (changed - before).abs().max() > 0.1
+    assert _adapted_modules(model) == {source_of(folder).module_name(layer) for layer in (1, 3)}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ia3_comes_back_as_the_plan(name: str, model_folder: Any, export: Any) -> None:
+    assert import_ia3(export(model_folder(name), "ia3")).tasks[TASK] == PLAN
+
+
+def _adapted_modules(model: Any) -> set[str]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {
+        name
+        for name, module in model.get_base_model().named_modules()
+        if isinstance(module, BaseTunerLayer)
+    }
+
+
+def test_more_architectures_are_really_more() -> None:
+    assert set(FUSED) <= set(FURTHER_CONFIGS)
+    assert len(CONFIGS) == 8
