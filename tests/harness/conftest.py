@@ -51,6 +51,10 @@ metric_list: [{{metric: acc}}, {{metric: acc_norm}}]
 """,
 }
 
+OWN_TASKS["own_choices_again"] = OWN_TASKS["own_choices"].replace(
+    "task: own_choices", "task: own_choices_again"
+)
+
 
 def _texts(seed: int) -> list[dict[str, Any]]:
     words = ["the", "cat", "sat", "on", "a", "mat", "while", "rain", "fell", "over", "town"]

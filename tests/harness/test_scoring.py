@@ -1,0 +1,170 @@
+"""Amplified answers through lm_eval's evaluator, against folded weights under `--model hf`."""
+
+from __future__ import annotations
+
+import copy
+import math
+from multiprocessing import Pipe
+from typing import Any
+
+import pytest
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.gating import margin
+from sna_eval.harness.values import Evidence, GeneratedText, Score, evidence_of
+from sna_eval.intervention import find_sites
+from tests.harness.conftest import answers, flat_numbers
+
+NEURONS = (1, 5, 7)
+FACTOR = 6.0
+LAYER = 2
+ALWAYS = {"layer": LAYER, "neurons": "1;5;7", "multiplier": FACTOR, "gate": "always"}
+TASKS = ["sna_math_easy", "sna_poetry_medium", "own_choices", "own_rolling", "own_generation"]
+
+
+def close(expected: list[float]) -> Any:
+    """1e-5; for sums over whole texts two units in the last place of float32, which are more."""
+    return pytest.approx(expected, abs=1e-5, rel=2**-22)
+
+
+@pytest.fixture(scope="module")
+def folded(tiny_gpt2: Any) -> Any:
+    model = copy.deepcopy(tiny_gpt2)
+    with torch.no_grad():
+        find_sites(model).projections[LAYER].weight[list(NEURONS)] *= FACTOR  # type: ignore[index,operator]
+    return model
+
+
+@pytest.fixture(scope="module")
+def baseline(evaluate: Any, make_hf: Any) -> Any:
+    return evaluate(make_hf(), TASKS)
+
+
+@pytest.fixture(scope="module")
+def amplified(evaluate: Any, make_hf: Any, folded: Any) -> Any:
+    return evaluate(make_hf(folded), TASKS)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_always_equals_folded_weights(
+    evaluate: Any, make_sna: Any, amplified: Any, baseline: Any, batch_size: int, strict: bool
+) -> None:
+    got = evaluate(make_sna(batch_size=batch_size, strict=strict, **ALWAYS), TASKS)
+    assert answers(got)["own_generation"] == answers(amplified)["own_generation"]
+    numbers = flat_numbers(answers(got))
+    assert numbers == close(flat_numbers(answers(amplified)))
+    before = flat_numbers(answers(baseline))
+    assert max(abs(a - b) for a, b in zip(numbers, before, strict=True)) > 0.01
+
+
+def test_samples_hold_both_answers(
+    evaluate: Any, make_sna: Any, amplified: Any, baseline: Any
+) -> None:
+    got = evaluate(make_sna(**ALWAYS), ["sna_math_easy"])
+    for own, before, after in zip(
+        *(
+            sorted(run["samples"]["sna_math_easy"], key=lambda sample: sample["doc_id"])
+            for run in (got, baseline, amplified)
+        ),
+        strict=True,
+    ):
+        assert own["baseline_prob"] == pytest.approx(before["prob"], abs=1e-6)
+        assert own["prob"] == pytest.approx(after["prob"], abs=1e-6)
+        assert own["delta_prob"] == pytest.approx(after["prob"] - before["prob"], abs=1e-6)
+        assert own["decision"] == 1.0
+        assert own["zone"] in (1.0, 2.0, 3.0)
+        assert own["confidence"] == pytest.approx(own["baseline_prob"])
+
+
+def test_improvement_is_of_the_means(
+    evaluate: Any, make_sna: Any, amplified: Any, baseline: Any
+) -> None:
+    got = evaluate(make_sna(**ALWAYS), ["sna_math_easy"])["results"]["sna_math_easy"]
+    before, after = (run["results"]["sna_math_easy"]["prob,none"] for run in (baseline, amplified))
+    assert got["improvement_pct,none"] == pytest.approx((after - before) / before * 100, rel=1e-3)
+
+
+def test_the_gate_mixes_the_two_models_item_by_item(
+    evaluate: Any, make_sna: Any, amplified: Any, baseline: Any
+) -> None:
+    before = {s["doc_id"]: s for s in baseline["samples"]["own_choices"]}
+    after = {s["doc_id"]: s for s in amplified["samples"]["own_choices"]}
+    margins = {
+        number: margin([response[0][0] for response in sample["resps"]])
+        for number, sample in before.items()
+    }
+    middle = sorted(margins.values())[len(margins) // 2]
+    gate = {"gate": "margin", "low": middle, "high": 1.0}
+    lm = make_sna(**{**ALWAYS, **gate})
+    got = evaluate(lm, ["own_choices"])
+    opened = 0
+    for sample in got["samples"]["own_choices"]:
+        number = sample["doc_id"]
+        is_open = margins[number] < middle
+        opened += is_open
+        expected = (after if is_open else before)[number]["resps"]
+        assert flat_numbers(sample["resps"]) == close(flat_numbers(expected))
+    assert 0 < opened < len(margins)
+    assert lm.ledger.tasks["own_choices"].amplified == opened
+
+
+@pytest.mark.parametrize("signal", ["max_prob", "entropy"])
+def test_next_token_signals(evaluate: Any, make_sna: Any, signal: str, tiny_gpt2: Any) -> None:
+    """Strict and fast runs agree on confidence, and on the decisions that follow."""
+    runs = []
+    for strict in (False, True):
+        plan = {**ALWAYS, "gate": signal, "low": 0.02, "high": 0.5}
+        samples = evaluate(make_sna(strict=strict, **plan), ["sna_math_easy"])["samples"]
+        runs.append(sorted(samples["sna_math_easy"], key=lambda sample: sample["doc_id"]))
+    for fast, strict_sample in zip(*runs, strict=True):
+        assert fast["confidence"] == pytest.approx(strict_sample["confidence"], abs=1e-6)
+        assert fast["decision"] == strict_sample["decision"]
+        assert 0 <= fast["confidence"] <= 1
+
+
+def test_overflow_keeps_the_baseline(
+    evaluate: Any, make_sna: Any, make_hf: Any, tiny_gpt2: Any
+) -> None:
+    model = copy.deepcopy(tiny_gpt2).half()
+    tasks = ["sna_math_easy", "own_choices"]
+    lm = make_sna(model, **{**ALWAYS, "multiplier": 1e9})
+    got = answers(evaluate(lm, tasks))
+    assert all(math.isfinite(number) for number in flat_numbers(got))
+    assert lm.ledger.tasks["sna_math_easy"].overflowed == 6
+    expected = answers(evaluate(make_hf(model), tasks))
+    assert flat_numbers(got) == pytest.approx(flat_numbers(expected), abs=0.05)
+
+
+def test_margins_need_choices(evaluate: Any, make_sna: Any) -> None:
+    lm = make_sna(**{**ALWAYS, "gate": "margin"})
+    with pytest.raises(InputError, match=r"sna_math_easy.gate.signal: .* got 'margin'"):
+        evaluate(lm, ["sna_math_easy"])
+
+
+@pytest.mark.parametrize(
+    ("task", "gate"), [("own_rolling", "entropy"), ("own_generation", "margin")]
+)
+def test_signals_that_do_not_apply(evaluate: Any, make_sna: Any, task: str, gate: str) -> None:
+    with pytest.raises(InputError, match=r"gate.signal: expected"):
+        evaluate(make_sna(**{**ALWAYS, "gate": gate}), [task])
+
+
+def sent(value: Any) -> Any:
+    """The value as another process receives it."""
+    here, there = Pipe()
+    here.send(value)
+    return there.recv()
+
+
+def test_scores_survive_what_lm_eval_does_to_them() -> None:
+    evidence = Evidence(-2.0, False, 1, 0.05, True, True)
+    score = Score(-1.5, evidence)
+    assert sent(score) == score
+    assert sent(score).evidence == evidence
+    assert copy.deepcopy(score).evidence == evidence
+    assert evidence_of(score) == evidence
+    assert evidence_of(-1.5) is None
+    text = GeneratedText("so")
+    assert sent(text) == "so"
