@@ -1,0 +1,89 @@
+"""Measures every configuration of a grid on development items, into a store that can be resumed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sna_eval.study.sweep import Executor, SweepOptions
+
+NAME = "sweep"
+HELP = "measure every layer, count and multiplier of a grid"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    add("--tasks", default="sna_generation", help="names, globs or groups, comma-separated")
+    add("--include_path", help="folder with further task YAMLs")
+    add("--output", help="folder of the store; a sweep that was stopped goes on there")
+    add("--layers", help="such as 0-7 or 2,5,8-10; default: every layer, for labels five of them")
+    add("--neurons", help="counts; default: the paper's 3,5,8,10,15,20,25, for labels 5,10,15")
+    add("--multipliers", help="default: the paper's twelve from 1.1 to 2.4, for labels 2,4,8,12")
+    add("--select", help="differential, contrastive, attribution or random; default: by the task")
+    add("--pooling", default="mean", help="prompt tokens that neurons are ranked on: mean or last")
+    add("--directions", help="both, predicted, gold or a label's name, comma-separated")
+    add("--allow_oracle", action="store_true", help="allow `gold`, which knows the right answer")
+    add("--split", default="development", help="development or test items")
+    add("--limit", type=int, help="items per task at most")
+    add("--plan", help="plan whose gates give the zones' boundaries; default: the paper's")
+    add("--seed", type=int, default=0, help="of --select random")
+    add("--tokens_per_pass", type=int, help="smaller needs less memory")
+    add("--executor", default="local", choices=("local", "ray"), help="where to compute")
+    add("--ray_address", help="of a running cluster, or `auto`; default: one on this machine")
+    add("--ray_cpus", type=float, default=1, help="CPUs that a worker takes")
+    add("--ray_gpus", type=float, default=0, help="GPUs that a worker takes")
+    add("--dry_run", action="store_true", help="print what it would cost, and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.errors import InputError
+    from sna_eval.study.sweep import CostModel, Sweep, run_sweep
+
+    if not args.output and not args.dry_run:
+        raise InputError("output", expected="a folder", got=None, hint="or add --dry_run")
+    sweep = Sweep(_options(args))
+    if args.dry_run:
+        print(CostModel(sweep).estimate())
+        return 0
+    store = run_sweep(sweep, args.output, executor=_executor(args))
+    table = store.configurations()
+    print(f"{args.output}: {table.num_rows:,} configurations of {len(sweep.subjects)} tasks")
+    return 0
+
+
+def _options(args: argparse.Namespace) -> SweepOptions:
+    from sna_eval.study.sweep import SweepOptions
+    from sna_eval.study.sweep.arguments import (
+        parse_counts,
+        parse_layers,
+        parse_names,
+        parse_numbers,
+    )
+
+    return SweepOptions(
+        tasks=parse_names(args.tasks) or (),
+        model_args=args.model_args,
+        include_path=args.include_path,
+        layers=parse_layers(args.layers),
+        n_neurons=parse_counts(args.neurons),
+        multipliers=parse_numbers("multipliers", args.multipliers),
+        directions=parse_names(args.directions),
+        allow_oracle=args.allow_oracle,
+        select=args.select,
+        pooling=args.pooling,
+        split=args.split,
+        limit=args.limit,
+        plan=args.plan,
+        seed=args.seed,
+        tokens_per_pass=args.tokens_per_pass,
+    )
+
+
+def _executor(args: argparse.Namespace) -> Executor:
+    from sna_eval.study.sweep import RayExecutor, local_executor
+
+    if args.executor == "local":
+        return local_executor
+    return RayExecutor(args.ray_address, args.ray_cpus, args.ray_gpus)

@@ -1,0 +1,46 @@
+"""The sweep: every layer, count and multiplier of every task, far faster than hooks in a loop.
+
+`Sweep` makes it ready, `run_sweep` runs it into a `SweepStore`, which a killed run resumes.
+"""
+
+from sna_eval.study.sweep.cost import Cost, CostModel
+from sna_eval.study.sweep.executors import Executor, local_executor
+from sna_eval.study.sweep.grid import (
+    LABEL_COUNTS,
+    LABEL_MULTIPLIERS,
+    PAPER_COUNTS,
+    PAPER_MULTIPLIERS,
+    Configuration,
+    Grid,
+    label_layers,
+)
+from sna_eval.study.sweep.options import SweepOptions
+from sna_eval.study.sweep.ray_executor import RayExecutor
+from sna_eval.study.sweep.running import run_sweep
+from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, Unit, UnitTables
+from sna_eval.study.sweep.store import SweepStore
+from sna_eval.study.sweep.sweep import Sweep
+
+__all__ = [
+    "CONFIGURATIONS",
+    "ITEMS",
+    "LABEL_COUNTS",
+    "LABEL_MULTIPLIERS",
+    "NEURONS",
+    "PAPER_COUNTS",
+    "PAPER_MULTIPLIERS",
+    "Configuration",
+    "Cost",
+    "CostModel",
+    "Executor",
+    "Grid",
+    "RayExecutor",
+    "Sweep",
+    "SweepOptions",
+    "SweepStore",
+    "Unit",
+    "UnitTables",
+    "label_layers",
+    "local_executor",
+    "run_sweep",
+]

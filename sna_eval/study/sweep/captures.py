@@ -1,0 +1,57 @@
+"""What a baseline pass leaves behind for the configurations that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.intervention import Sites
+
+
+@contextmanager
+def captured_activations(
+    sites: Sites, neurons: Mapping[int, Sequence[int]], *, rows: int
+) -> Iterator[dict[int, torch.Tensor]]:
+    """Collects the activations of chosen neurons: `{layer: [row, position, neuron]}`.
+
+    **Arguments:**
+
+    - `neurons`: the neurons wanted, by layer.
+    - `rows`: rows of the batch, for models that flatten batch and position before their MLP.
+    """
+    captured: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+            activations: torch.Tensor = args[0]
+            index = torch.tensor(neurons[layer], dtype=torch.long, device=activations.device)
+            chosen = activations.index_select(-1, index)
+            captured[layer] = chosen.reshape(rows, -1, index.numel())
+
+        return hook
+
+    with ExitStack() as stack:
+        for layer in neurons:
+            handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
+            stack.callback(handle.remove)
+        yield captured
+
+
+@torch.no_grad()
+def output_columns(sites: Sites, layer: int, neurons: Sequence[int]) -> torch.Tensor:
+    """What a layer's projection writes per unit of each neuron, `[neuron, d_model]`.
+
+    Asked of the module itself, so that adapters, other layouts and quantised weights count as they
+    act. The bias drops out of the difference.
+    """
+    projection = sites.projections[layer]
+    parameter = next(projection.parameters())
+    dtype = parameter.dtype if parameter.dtype.is_floating_point else torch.float16
+    units = torch.zeros(len(neurons) + 1, sites.d_mlp, dtype=dtype, device=parameter.device)
+    units[torch.arange(len(neurons)), torch.tensor(neurons, dtype=torch.long)] = 1.0
+    written: torch.Tensor = projection(units)
+    return written[:-1] - written[-1:]

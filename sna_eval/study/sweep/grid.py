@@ -1,0 +1,120 @@
+"""The grid: which layers, how many neurons, how much, and towards which label.
+
+A full factorial, so that what is said about consistency rests on all of it and not on a choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import Sites
+
+PAPER_COUNTS = (3, 5, 8, 10, 15, 20, 25)
+PAPER_MULTIPLIERS = (1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2, 2.4)
+"""Seven counts and twelve multipliers from 1.1 to 2.4 (Akhtar 2026, section 3.3)."""
+LABEL_COUNTS = (5, 10, 15)
+LABEL_MULTIPLIERS = (2.0, 4.0, 8.0, 12.0)
+"""Three counts and four multipliers on five layers: 60 configurations, as many as section 6.2 has.
+
+The paper names 10 neurons, layer 21 of 24 and multipliers up to 12; the rest of the grid is ours.
+"""
+_LABEL_LAYERS_OF_24 = (5, 9, 13, 17, 21)
+DIRECTIONS = ("both", "predicted", "gold")
+"""Directions beside the labels' own names."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One intervention of a layer's grid."""
+
+    n_neurons: int
+    """How many of the ranked neurons; per label where neurons belong to labels."""
+    multiplier: float
+    direction: str = "both"
+    """Whose neurons: `both`, `predicted`, `gold` or a label's name."""
+
+    @property
+    def sees_answer(self) -> bool:
+        return self.direction == "gold"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The configurations of one task: the same ones at every layer."""
+
+    layers: tuple[int, ...]
+    n_neurons: tuple[int, ...] = PAPER_COUNTS
+    multipliers: tuple[float, ...] = PAPER_MULTIPLIERS
+    directions: tuple[str, ...] = ("both",)
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "n_neurons", "multipliers", "directions"):
+            values = getattr(self, name)
+            if not values or len(set(values)) != len(values):
+                raise InputError(name, expected="one or more distinct values", got=values)
+        for count in self.n_neurons:
+            if count < 1:
+                raise InputError("n_neurons", expected="counts of at least 1", got=count)
+        for multiplier in self.multipliers:
+            if not math.isfinite(multiplier):
+                raise InputError("multipliers", expected="finite numbers", got=multiplier)
+
+    @cached_property
+    def configurations(self) -> tuple[Configuration, ...]:
+        """A layer's configurations, in the order of the store."""
+        return tuple(
+            Configuration(count, multiplier, direction)
+            for direction in self.directions
+            for count in self.n_neurons
+            for multiplier in self.multipliers
+        )
+
+    @property
+    def largest_count(self) -> int:
+        return max(self.n_neurons)
+
+    def __len__(self) -> int:
+        return len(self.layers) * len(self.configurations)
+
+    def check(self, sites: Sites) -> None:
+        """Raises `InputError` if a layer does not exist or has fewer neurons than asked for."""
+        for layer in self.layers:
+            sites.check_layer(layer, field="layers")
+        if self.largest_count > sites.d_mlp:
+            raise InputError(
+                "n_neurons",
+                expected=f"at most {sites.d_mlp}, the neurons of a layer",
+                got=self.largest_count,
+            )
+
+
+def label_layers(n_layers: int) -> tuple[int, ...]:
+    """Five layers at the depths 5, 9, 13, 17 and 21 have in 24; fewer in a shallow model."""
+    return tuple(dict.fromkeys(layer * n_layers // 24 for layer in _LABEL_LAYERS_OF_24))
+
+
+def check_directions(
+    directions: Sequence[str], labels: Sequence[str], *, allow_oracle: bool
+) -> None:
+    """Raises `InputError` unless every direction means something for these labels."""
+    allowed = (*DIRECTIONS, *labels) if labels else ("both",)
+    for direction in directions:
+        if direction not in allowed:
+            raise InputError(
+                "directions",
+                expected=f"among {', '.join(allowed)}",
+                got=direction,
+                hint="" if labels else "these neurons belong to no label; use select=contrastive",
+            )
+        if direction == "gold" and not allow_oracle:
+            raise InputError(
+                "directions",
+                expected="`both`, `predicted` or a label",
+                got="gold",
+                hint="`gold` amplifies the right answer's neurons; add --allow_oracle to see what "
+                "an oracle would gain",
+            )

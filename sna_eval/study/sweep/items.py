@@ -1,0 +1,168 @@
+"""A task's items as they are scored: requests, right answers, and rows for the model.
+
+Prompts, choices and tokens come from lm_eval's own code, so that an item means here what it means
+in an evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from sna_eval.errors import InputError
+from sna_eval.harness.items import EncodedRequest, Item, group_items, item_rows
+from sna_eval.harness.live_tasks import development_docs, gold_index
+from sna_eval.intervention import Row
+
+Split = Literal["development", "test"]
+"""`development`: items that are not evaluated. `test`: the items that lm_eval evaluates."""
+_SCORED = ("loglikelihood", "multiple_choice")
+
+
+@dataclass(frozen=True, eq=False)
+class TaskItems:
+    """The items of one task and split; requests are numbered through, item by item."""
+
+    items: tuple[Item, ...]
+    gold: tuple[int, ...]
+    """For each item the number, within the item, of the request that is the right answer."""
+
+    @property
+    def has_choices(self) -> bool:
+        return any(len(item.choices) > 1 for item in self.items)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Number of each item's first request, and at the end the number of requests."""
+        counts = [len(item.requests) for item in self.items]
+        return tuple(int(start) for start in np.cumsum([0, *counts]))
+
+    def right_answer(self, item: Item) -> int:
+        """Number of the request of `item` that is its right answer."""
+        return self._gold_of[id(item)]
+
+    @cached_property
+    def _gold_of(self) -> dict[int, int]:
+        return {id(item): gold for item, gold in zip(self.items, self.gold, strict=True)}
+
+    def described(self) -> list[str]:
+        """Contexts, continuations and right answers as texts: what makes these items these."""
+        return [
+            text
+            for item, gold in zip(self.items, self.gold, strict=True)
+            for text in (
+                *(part for r in item.requests for part in (r.context_text, r.continuation_text)),
+                str(gold),
+            )
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemRow:
+    """A row of the model's input, with the requests its branches answer."""
+
+    row: Row
+    item: int
+    """Number of the item."""
+    requests: tuple[int, ...]
+    """Numbers of the requests, counted through all items, one for each branch."""
+
+
+def load_items(task: Any, lm: Any, *, split: Split, limit: int | None = None) -> TaskItems:
+    """The items of a task.
+
+    **Arguments:**
+
+    - `task`: an lm_eval task that is scored by log-likelihoods.
+    - `lm`: the model, for its tokenizer.
+    - `limit`: how many items at most; the first ones, as for lm_eval.
+    """
+    if task.OUTPUT_TYPE not in _SCORED:
+        raise InputError(
+            "tasks",
+            expected=f"tasks scored by log-likelihood ({' or '.join(_SCORED)})",
+            got=f"{task.config.task}: {task.OUTPUT_TYPE}",
+            hint="leave it out",
+        )
+    docs = development_docs(task) if split == "development" else list(task.eval_docs)
+    docs = docs[:limit]
+    instances = [
+        instance for number, doc in enumerate(docs) for instance in _instances(task, doc, number)
+    ]
+    items = group_items(instances, encode(lm, instances)).items
+    gold = tuple(_right_request(task, item) for item in items)
+    return TaskItems(items, gold)
+
+
+def rows_of(items: TaskItems, *, max_length: int, packs: bool) -> list[ItemRow]:
+    """The rows that score the items, longest first, so that like lengths travel together."""
+    rows = [
+        ItemRow(row, number, tuple(items.starts[number] + own for own in numbers))
+        for number, item in enumerate(items.items)
+        for row, numbers in item_rows(item, max_length=max_length, packs=packs)
+    ]
+    return sorted(rows, key=lambda entry: -len(entry.row.tokens))
+
+
+def answered_rows(items: TaskItems, *, max_length: int) -> list[Row]:
+    """Every item's prompt with its right answer as only branch."""
+    rows = []
+    for item, gold in zip(items.items, items.gold, strict=True):
+        right = item.requests[gold]
+        room = max(1, max_length + 1 - len(right.continuation))
+        rows.append(Row(right.context[-room:], (right.continuation,)))
+    return rows
+
+
+def encode(lm: Any, instances: Sequence[Any]) -> list[EncodedRequest]:
+    """Requests as lm_eval tokenizes them, by lm_eval's own code."""
+    from lm_eval.api.model import TemplateLM
+
+    return TemplateLM.loglikelihood(_Encoder(lm), instances, disable_tqdm=True)
+
+
+class _Encoder:
+    """Stands in for the model in lm_eval's `loglikelihood`, and hands back what it would score."""
+
+    def __init__(self, lm: Any) -> None:
+        self._lm = lm
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lm, name)
+
+    def _loglikelihood_tokens(self, requests: list[EncodedRequest], **_: Any) -> Any:
+        return requests
+
+
+def _instances(task: Any, doc: Any, number: int) -> list[Any]:
+    """The requests of one document, built as `Task.build_all_requests` builds them."""
+    with _left_out_of_its_own_examples(task):
+        context = task.fewshot_context(
+            doc, num_fewshot=task.config.num_fewshot or 0, gen_prefix=task.doc_to_prefix(doc)
+        )
+    metadata = (task.config.task, number, task.config.repeats)
+    built = task.construct_requests(doc=doc, ctx=context, metadata=metadata)
+    return built if isinstance(built, list) else [built]
+
+
+@contextmanager
+def _left_out_of_its_own_examples(task: Any) -> Iterator[None]:
+    """lm_eval keeps a document out of its own few-shot examples only where it is a test item."""
+    config, fewshot = task.config, getattr(task, "fewshot_cfg", None)
+    evaluated = config.test_split
+    if config.num_fewshot and fewshot is not None:
+        config.test_split = fewshot.split
+    try:
+        yield
+    finally:
+        config.test_split = evaluated
+
+
+def _right_request(task: Any, item: Item) -> int:
+    choices = item.choices
+    return choices[0] if len(choices) == 1 else choices[gold_index(task, item.instance.doc)]

@@ -1,0 +1,62 @@
+"""Which rows travel together: groups of like length, whose configurations fill a pass.
+
+The layout depends on the rows and the grid alone, never on what is left to do, so that a sweep that
+is stopped and resumed computes the same numbers to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from sna_eval.intervention import Batch, Row
+from sna_eval.study.sweep.items import ItemRow
+
+
+@dataclass(eq=False)
+class RowGroup:
+    """Rows that travel together, and their batches."""
+
+    entries: tuple[ItemRow, ...]
+    device: torch.device
+    _batches: dict[int, Batch] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(entry.row for entry in self.entries)
+
+    @property
+    def width(self) -> int:
+        """Tokens of the longest row; the others are padded to it."""
+        return max(len(row.tokens) for row in self.rows)
+
+    @property
+    def requests(self) -> list[int]:
+        """Numbers of the requests that the branches answer, in order."""
+        return [request for entry in self.entries for request in entry.requests]
+
+    def repeated(self, times: int) -> Batch:
+        """The group's rows, `times` over."""
+        if times not in self._batches:
+            self._batches[times] = Batch(self.rows * times, self.device)
+        return self._batches[times]
+
+
+def group_rows(
+    entries: Sequence[ItemRow], *, configurations: int, tokens: int, device: torch.device
+) -> list[RowGroup]:
+    """Splits rows, longest first, into groups.
+
+    **Arguments:**
+
+    - `configurations`: how many times each row is to be run.
+    - `tokens`: what a pass should hold; a row whose configurations exceed it is a group of its own.
+    """
+    groups, start = [], 0
+    while start < len(entries):
+        size = max(1, tokens // (len(entries[start].row.tokens) * configurations))
+        groups.append(RowGroup(tuple(entries[start : start + size]), device))
+        start += size
+    return groups

@@ -1,0 +1,60 @@
+"""What a user asks of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from sna_eval.errors import InputError
+from sna_eval.neurons import Pooling
+from sna_eval.study.sweep.items import Split
+from sna_eval.study.sweep.ranking import Method
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """A sweep's settings; `None` means the default, which depends on model and task."""
+
+    tasks: tuple[str, ...] = ("sna_generation",)
+    """Names, globs or groups of lm_eval tasks."""
+    model_args: str = "pretrained=sna-reference"
+    """As for `lm_eval --model_args`."""
+    include_path: str | None = None
+    """Folder with further task YAMLs."""
+    layers: tuple[int, ...] | None = None
+    """Default: every layer; for `contrastive` five of them, as `grid.label_layers` says."""
+    n_neurons: tuple[int, ...] | None = None
+    """Default: the paper's seven counts; for `contrastive` 5, 10 and 15 per label."""
+    multipliers: tuple[float, ...] | None = None
+    """Default: the paper's twelve; for `contrastive` 2, 4, 8 and 12."""
+    directions: tuple[str, ...] | None = None
+    """Whose neurons, for `contrastive`; default: `both` labels'."""
+    allow_oracle: bool = False
+    """Must be true for the direction `gold`, which knows the right answer."""
+    select: Method | None = None
+    """How neurons are ranked; default: `contrastive` for two labels, `differential` otherwise."""
+    pooling: Pooling = "mean"
+    """Tokens of a prompt that count in the ranking."""
+    split: Split = "development"
+    """Items that are amplified; neurons are ranked on development items in any case."""
+    limit: int | None = None
+    """Items per task at most; `None`: all."""
+    plan: str | None = None
+    """Plan whose gates give the zones' boundaries; default: the paper's."""
+    seed: int = 0
+    """Of random neurons."""
+    tokens_per_pass: int | None = None
+    """Tokens in one forward pass; default: by kind of device."""
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("split", self.split, get_args(Split)),
+            ("pooling", self.pooling, get_args(Pooling)),
+            ("select", self.select, (*get_args(Method), None)),
+        ):
+            if value not in allowed:
+                named = ", ".join(entry for entry in allowed if entry)
+                raise InputError(name, expected=f"one of {named}", got=value)
+        for name, number in (("limit", self.limit), ("tokens_per_pass", self.tokens_per_pass)):
+            if number is not None and number < 1:
+                raise InputError(name, expected="at least 1", got=number)

@@ -1,0 +1,155 @@
+"""Runs one task's rows: once unmodified, then once for every configuration of every layer.
+
+A group's configurations ride as further rows of its batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from sna_eval.intervention import Engine, RowScore
+from sna_eval.intervention.resume import captured_outputs
+from sna_eval.study.sweep.captures import captured_activations, output_columns
+from sna_eval.study.sweep.grid import Configuration
+from sna_eval.study.sweep.layout import RowGroup
+from sna_eval.study.sweep.shortcuts import Shortcuts, find_shortcuts
+from sna_eval.study.sweep.starts import (
+    AtBlock,
+    BehindBlock,
+    LabelNeurons,
+    LabelWeights,
+    Route,
+    Start,
+    nested_updates,
+)
+
+TOKENS_PER_PASS = {"cpu": 1536}
+"""Tokens in one pass by kind of device: on a CPU few enough for its caches."""
+TOKENS_ON_ACCELERATOR = 32768
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What a layer's configurations need."""
+
+    layer: int
+    route: Route
+    neurons: LabelNeurons
+    """Ranked neurons by label, as many as the largest count takes."""
+
+    @property
+    def all_neurons(self) -> list[int]:
+        """One label after the other."""
+        return [index for own in self.neurons.values() for index in own]
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """What a layer's configurations start from, for one group of rows."""
+
+    hidden: torch.Tensor | None
+    """What leaves the block (route `behind`) or enters it (`at`), `[row, position, d_model]`."""
+    activations: torch.Tensor | None
+    """Of the ranked neurons, `[row, position, neuron]`; for route `behind` alone."""
+
+
+@dataclass(eq=False)
+class Passes:
+    """Forward passes of one model for sweeps."""
+
+    engine: Engine
+    tokens: int
+    """Tokens in one pass, about."""
+
+    @cached_property
+    def shortcuts(self) -> Shortcuts:
+        return find_shortcuts(self.engine)
+
+    def baseline(
+        self, group: RowGroup, plans: Sequence[LayerPlan]
+    ) -> tuple[list[RowScore], list[Captured]]:
+        """Scores a group with the unmodified model.
+
+        **Returns:** the rows' scores, and for every plan what its configurations start from.
+        """
+        sites = self.engine.sites
+        behind = {plan.layer: plan.all_neurons for plan in plans if plan.route == "behind"}
+        at = [plan.layer for plan in plans if plan.route == "at"]
+        with (
+            captured_activations(sites, behind, rows=len(group.rows)) as activations,
+            captured_outputs(sites, list(behind)) as left,
+        ):
+            scores, entered = self.engine.run(group.repeated(1), capture=at)
+        hidden = {**entered, **left}
+        return scores, [
+            Captured(hidden.get(plan.layer), activations.get(plan.layer)) for plan in plans
+        ]
+
+    def amplified(
+        self,
+        group: RowGroup,
+        plan: LayerPlan,
+        captured: Captured,
+        weights: LabelWeights,
+        configurations: Sequence[Configuration],
+    ) -> torch.Tensor:
+        """Scores a group once for every configuration of a layer.
+
+        **Arguments:**
+
+        - `weights`: which labels' neurons each direction amplifies in which rows.
+
+        **Returns:** log-likelihoods, `[configuration, branch]`.
+        """
+        start = self._start(plan, captured, weights, configurations)
+        results = []
+        for part in self._parts(group, configurations):
+            batch = group.repeated(len(part))
+            with ExitStack() as stack:
+                stack.enter_context(start.enter(part))
+                if plan.route == "behind" or plan.layer < self.engine.sites.n_layers - 1:
+                    shortcut = self.shortcuts.for_batch(self.engine.sites, batch)
+                    stack.enter_context(shortcut)
+                results.append(self.engine.log_likelihoods(batch).view(len(part), -1))
+        return torch.cat(results)
+
+    def _start(
+        self,
+        plan: LayerPlan,
+        captured: Captured,
+        weights: LabelWeights,
+        configurations: Sequence[Configuration],
+    ) -> Start:
+        if plan.route != "behind":
+            return AtBlock(self.engine, plan.layer, captured.hidden, plan.neurons, weights)
+        assert captured.hidden is not None
+        assert captured.activations is not None
+        updates = nested_updates(
+            captured.activations,
+            output_columns(self.engine.sites, plan.layer, plan.all_neurons),
+            plan.neurons,
+            weights,
+            sorted({own.n_neurons for own in configurations}),
+        )
+        return BehindBlock(self.engine, plan.layer, captured.hidden, updates)
+
+    def _parts(
+        self, group: RowGroup, configurations: Sequence[Configuration]
+    ) -> Iterator[Sequence[Configuration]]:
+        """Configurations in equal parts that each fill a pass."""
+        room = max(1, self.tokens // (group.width * len(group.rows)))
+        parts = math.ceil(len(configurations) / room)
+        size = math.ceil(len(configurations) / parts)
+        for first in range(0, len(configurations), size):
+            yield configurations[first : first + size]
+
+
+def tokens_per_pass(device: torch.device) -> int:
+    """How many tokens one pass should hold on a kind of device."""
+    return TOKENS_PER_PASS.get(device.type, TOKENS_ON_ACCELERATOR)

@@ -1,0 +1,94 @@
+"""Units on a Ray cluster: they run where there is room, and a lost worker's units run again.
+
+Workers load model and tasks themselves, by the sweep's options, and send tables back; the process
+that started the sweep writes the store, so no shared disk is needed. A worker keeps what it loaded
+from unit to unit. `ray` is an extra: `pip install "sna-eval[ray]"`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.study.sweep.options import SweepOptions
+from sna_eval.study.sweep.schemas import Unit, UnitTables
+from sna_eval.study.sweep.sweep import Sweep
+
+_RUN_AGAIN = -1  # as often as workers are lost; an error of the unit itself is raised at once
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """Computes units on a Ray cluster."""
+
+    address: str | None = None
+    """Of a running cluster, `auto` for the one this machine belongs to; `None` starts one here."""
+    cpus: float = 1
+    """CPUs that a worker takes."""
+    gpus: float = 0
+    """GPUs that a worker takes."""
+
+    def __call__(self, sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
+        """Sends the units out and yields their tables as they come back."""
+        if not sweep.from_options:
+            raise ValueError("workers load a sweep by its options; leave out `lm` and `tasks`")
+        ray = _ray()
+        own_cluster = not ray.is_initialized()
+        if own_cluster:
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield from self._collected(ray, sweep.options, units)
+        finally:
+            if own_cluster:
+                ray.shutdown()
+
+    def _collected(
+        self, ray: Any, options: SweepOptions, units: Sequence[Unit]
+    ) -> Iterator[UnitTables]:
+        remote = ray.remote(
+            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RUN_AGAIN, retry_exceptions=False
+        )(compute_unit)
+        threads = torch.get_num_threads()
+        waiting = [remote.remote(options, unit, threads) for unit in units]
+        while waiting:
+            ready, waiting = ray.wait(waiting, num_returns=1)
+            yield ray.get(ready[0])
+
+
+def compute_unit(options: SweepOptions, unit: Unit, threads: int) -> UnitTables:
+    """Computes one unit in a worker process.
+
+    **Arguments:**
+
+    - `threads`: as many as the starting process computes with. How sums are split over threads
+        shows in their last bits, and a store must not depend on who computed it.
+    """
+    torch.set_num_threads(threads)
+    (result,) = _sweep(options).compute(unit.task, [unit.layer])
+    return result
+
+
+@lru_cache(maxsize=1)
+def _sweep(options: SweepOptions) -> Sweep:
+    """The worker's model and tasks, kept for its next unit."""
+    return Sweep(options)
+
+
+def _ray() -> Any:
+    if importlib.util.find_spec("ray") is None:
+        raise InputError(
+            "executor",
+            expected="`ray` to be installed",
+            got="no such module",
+            hint='pip install "sna-eval[ray]", or use --executor local',
+        )
+    import ray
+
+    return ray

@@ -1,0 +1,184 @@
+"""Where the configurations of a layer start: what their rows share, and how each differs.
+
+Three ways in, each as exact as the model allows, the cheapest that the model passed a check for:
+
+- behind the block, where it adds its MLP's output unscaled to the stream: a configuration is then a
+  rank-k update, `hidden + (m - 1) * a[:, S] @ W_out[S]`, and the block itself is not run;
+- at the block, which runs with the intervention on;
+- at the embeddings, with the intervention on: plain hooks, many configurations at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import nn
+
+from sna_eval.intervention import Engine
+from sna_eval.intervention.resume import continued, resumed
+from sna_eval.study.sweep.grid import Configuration
+
+Route = Literal["behind", "at", "full"]
+"""The way in; see the module."""
+LabelNeurons = Mapping[str, tuple[int, ...]]
+"""Ranked neurons by label."""
+LabelWeights = Mapping[str, torch.Tensor]
+"""Whether a direction amplifies a label's neurons in a row: `{direction: [row, label]}`, 0 or 1."""
+
+
+class Start(Protocol):
+    """A layer's shared beginning, for one group of rows."""
+
+    def enter(self, configurations: Sequence[Configuration]) -> AbstractContextManager[None]:
+        """Forward passes in the body run the rows once per configuration, configurations outermost.
+
+        The batch must hold the group's rows, repeated as often as there are configurations.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class BehindBlock:
+    """Goes on behind the block with a rank-k update."""
+
+    engine: Engine
+    layer: int
+    hidden: torch.Tensor
+    """What leaves the unmodified block, `[row, position, d_model]`."""
+    updates: Mapping[tuple[str, int], torch.Tensor]
+    """By direction and count, what doubling the neurons would add: like `hidden`, float32."""
+
+    def enter(self, configurations: Sequence[Configuration]) -> AbstractContextManager[None]:
+        changed = torch.stack(
+            [
+                torch.add(
+                    self.hidden,
+                    self.updates[own.direction, own.n_neurons],
+                    alpha=own.multiplier - 1.0,
+                ).to(self.hidden.dtype)
+                for own in configurations
+            ]
+        )
+        return continued(
+            self.engine.sites,
+            self.layer,
+            changed.flatten(0, 1),
+            returns_tuple=self.engine.abilities.returns_tuple,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AtBlock:
+    """Runs from the block, or from the embeddings, with every row's activations scaled its way."""
+
+    engine: Engine
+    layer: int
+    hidden: torch.Tensor | None
+    """What enters the block, `[row, position, d_model]`; `None`: all blocks run."""
+    neurons: LabelNeurons
+    weights: LabelWeights
+
+    @contextmanager
+    def enter(self, configurations: Sequence[Configuration]) -> Iterator[None]:
+        factors = torch.cat([self._factors(own) for own in configurations])
+        with scaled_rows(self.engine.sites.projections[self.layer], factors):
+            if self.hidden is None:
+                yield
+                return
+            with resumed(
+                self.engine.sites,
+                self.layer,
+                self.hidden.repeat(len(configurations), 1, 1),
+                returns_tuple=self.engine.abilities.returns_tuple,
+            ):
+                yield
+
+    def _factors(self, configuration: Configuration) -> torch.Tensor:
+        """What each row's activations are multiplied by, `[row, d_mlp]`."""
+        weights = self.weights[configuration.direction]
+        factors = torch.ones(weights.shape[0], self.engine.sites.d_mlp, device=weights.device)
+        for label, neurons in enumerate(self.neurons.values()):
+            chosen = torch.tensor(neurons[: configuration.n_neurons], device=weights.device).long()
+            touched = weights[:, label, None] > 0
+            factors[:, chosen] = factors[:, chosen].masked_fill(touched, configuration.multiplier)
+        return factors
+
+
+def nested_updates(
+    activations: torch.Tensor,
+    columns: torch.Tensor,
+    neurons: LabelNeurons,
+    weights: LabelWeights,
+    counts: Sequence[int],
+) -> dict[tuple[str, int], torch.Tensor]:
+    """What doubling the first `k` neurons adds to the stream, for every direction and count.
+
+    The sets are nested, so each count adds to the one before.
+
+    **Arguments:**
+
+    - `activations`: of all labels' neurons, one label after the other,
+        `[row, position, neuron]`.
+    - `columns`: what the projection writes per unit of each of them, `[neuron, d_model]`.
+    - `counts`: neurons per label.
+
+    **Returns:** `{(direction, count): [row, position, d_model]}` in float32 at least.
+    """
+    wide = torch.promote_types(activations.dtype, torch.float32)
+    activations, columns = activations.to(wide), columns.to(wide)
+    by_label: dict[int, list[torch.Tensor]] = {}
+    for count in sorted(counts):
+        first = 0
+        for label, own in enumerate(neurons.values()):
+            done = by_label.setdefault(label, [])
+            start = first + min(len(own), _before(count, counts))
+            stop = first + min(len(own), count)
+            step = activations[..., start:stop] @ columns[start:stop]
+            done.append(done[-1] + step if done else step)
+            first += len(own)
+    return {
+        (direction, count): _mixed([done[place] for done in by_label.values()], own.to(wide))
+        for direction, own in weights.items()
+        for place, count in enumerate(sorted(counts))
+    }
+
+
+def _before(count: int, counts: Sequence[int]) -> int:
+    """The next smaller count, 0 for the smallest."""
+    return max((other for other in counts if other < count), default=0)
+
+
+def _mixed(by_label: Sequence[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+    """Sum over labels of the updates of those rows that a direction amplifies."""
+    return sum(
+        (update * weights[:, label, None, None] for label, update in enumerate(by_label)),
+        start=torch.zeros_like(by_label[0]),
+    )
+
+
+@contextmanager
+def scaled_rows(projection: nn.Module, factors: torch.Tensor) -> Iterator[None]:
+    """Multiplies what enters an output projection, row by row of the batch.
+
+    **Arguments:**
+
+    - `factors`: `[batch, d_mlp]`, float32; the products come back in the activations' dtype.
+    """
+
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        activations: torch.Tensor = args[0]
+        own = factors.to(activations.device)
+        if activations.dim() == 2:  # OPT flattens batch and position before its MLP
+            own = own.repeat_interleave(activations.shape[0] // own.shape[0], dim=0)
+        else:
+            own = own.unsqueeze(1)
+        return ((activations * own).to(activations.dtype), *args[1:])
+
+    handle = projection.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

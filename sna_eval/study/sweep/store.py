@@ -1,0 +1,160 @@
+"""The store of a sweep: a folder of Parquet files and a manifest.
+
+    DIR/manifest.json                                   what was run, and with what
+    DIR/configurations/TASK/layer-008.parquet           one row per configuration
+    DIR/items/TASK/layer-008.parquet                    one row per configuration and item
+    DIR/neurons/TASK/layer-008.parquet                  each layer's neurons, best first
+
+`pandas.read_parquet("DIR/configurations")` reads a whole table. Files are written under another
+name and renamed, the configurations' last: a unit is there when that file is, whenever the sweep
+was killed. One sweep writes a store at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sna_eval.errors import InputError
+from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
+
+VERSION = 1
+_ORDER = ("neurons", "items", "configurations")
+"""Tables in the order of writing: the last one says that a unit is complete."""
+
+
+@dataclass(frozen=True)
+class SweepStore:
+    """A sweep's results on disk."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def begin(cls, path: str | Path, manifest: Mapping[str, Any]) -> SweepStore:
+        """Starts a store, or takes up one that was begun with the same manifest.
+
+        **Raises:** `InputError` where the folder holds another sweep.
+        """
+        path = Path(path)
+        own: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **manifest}))
+        if (path / "manifest.json").exists():
+            _check_same(path, _read_manifest(path), own)
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            _replace(path / "manifest.json", (json.dumps(own, indent=2) + "\n").encode())
+        for left in path.rglob(".*.part"):
+            left.unlink(missing_ok=True)
+        return cls(path, own)
+
+    @classmethod
+    def load(cls, path: str | Path) -> SweepStore:
+        """Opens a store for reading."""
+        return cls(Path(path), _read_manifest(Path(path)))
+
+    @property
+    def units(self) -> list[Unit]:
+        """Everything the sweep consists of, in its order."""
+        return [
+            Unit(task, layer)
+            for task, own in self.manifest["tasks"].items()
+            for layer in own["grid"]["layers"]
+        ]
+
+    def pending(self) -> list[Unit]:
+        """Units not yet there."""
+        return [unit for unit in self.units if not self._file("configurations", unit).exists()]
+
+    def write(self, result: UnitTables) -> None:
+        """Writes a unit; a killed process leaves all of it or nothing that counts."""
+        for name in _ORDER:
+            file = self._file(name, result.unit)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            sink = pa.BufferOutputStream()
+            pq.write_table(result.tables[name], sink, compression="zstd")
+            _replace(file, sink.getvalue().to_pybytes())
+
+    def table(self, name: str, *, tasks: Sequence[str] | None = None) -> pa.Table:
+        """One of the tables `configurations`, `items` and `neurons`, in the order of the units.
+
+        **Arguments:**
+
+        - `tasks`: the tasks wanted; `None` means all.
+        """
+        files = [
+            self._file(name, unit)
+            for unit in self.units
+            if (tasks is None or unit.task in tasks) and self._file("configurations", unit).exists()
+        ]
+        tables = [pq.read_table(file, schema=SCHEMAS[name]) for file in files]
+        return pa.concat_tables(tables) if tables else SCHEMAS[name].empty_table()
+
+    def configurations(self) -> pa.Table:
+        return self.table("configurations")
+
+    def items(self) -> pa.Table:
+        return self.table("items")
+
+    def neurons(self) -> pa.Table:
+        return self.table("neurons")
+
+    def _file(self, name: str, unit: Unit) -> Path:
+        return self.path / name / quote(unit.task, safe="") / f"layer-{unit.layer:03d}.parquet"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / "manifest.json"
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        version = manifest["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "store",
+            expected="a folder written by `sna-eval sweep`",
+            got=str(path),
+            hint="check the path",
+        ) from error
+    if version != VERSION:
+        raise InputError("store.version", expected=str(VERSION), got=version)
+    return dict(manifest)
+
+
+def _check_same(path: Path, there: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raises `InputError` with the first setting that differs."""
+    before, after = _flat(there), _flat(own)
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            raise InputError(
+                f"output.{key}",
+                expected=f"{before.get(key)!r}, as the sweep in {path} was begun with",
+                got=after.get(key),
+                hint="resume with the same settings, or name another folder",
+            )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested mapping's leaves by dotted key."""
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, entry in value.items():
+        found |= _flat(entry, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Writes a file in one step: under another name first, then renamed."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    with part.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)

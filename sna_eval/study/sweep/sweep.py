@@ -1,0 +1,240 @@
+"""A sweep made ready: model and tasks loaded, grids settled, units ready to be computed."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.harness.live_tasks import examples_of
+from sna_eval.harness.loading import load_lm, load_tasks
+from sna_eval.intervention import Sites, base_model
+from sna_eval.methods import Examples, Workbench
+from sna_eval.paths import reference_model_path
+from sna_eval.plan import load_plan, match_task, model_fingerprint, prompt_fingerprint
+from sna_eval.plan.fingerprint import digest
+from sna_eval.study.sweep.grid import (
+    LABEL_COUNTS,
+    LABEL_MULTIPLIERS,
+    PAPER_COUNTS,
+    PAPER_MULTIPLIERS,
+    Grid,
+    check_directions,
+    label_layers,
+)
+from sna_eval.study.sweep.items import TaskItems, answered_rows, load_items, rows_of
+from sna_eval.study.sweep.layout import RowGroup, group_rows
+from sna_eval.study.sweep.options import SweepOptions
+from sna_eval.study.sweep.passes import Passes, tokens_per_pass
+from sna_eval.study.sweep.ranking import Method, Ranker, Ranking
+from sna_eval.study.sweep.routes import find_routes
+from sna_eval.study.sweep.schemas import Unit, UnitTables
+from sna_eval.study.sweep.starts import Route
+from sna_eval.study.sweep.tables import unit_tables
+from sna_eval.study.sweep.task_sweep import Subject, TaskSweep
+
+_VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval", "transformer-lens", "pyarrow")
+
+
+class Sweep:
+    """Everything a sweep's units are computed with; parts are made when first needed.
+
+    **Arguments:**
+
+    - `options`: what is asked.
+    - `lm`: an `SNALM` that is loaded already; `None` loads `options.model_args`.
+    - `tasks`: lm_eval tasks that are loaded already, by name; `None` loads `options.tasks`.
+    """
+
+    def __init__(
+        self,
+        options: SweepOptions,
+        *,
+        lm: Any | None = None,
+        tasks: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.options = options
+        self.from_options = lm is None and tasks is None
+        self._lm, self._tasks = lm, tasks
+        self._swept: dict[str, TaskSweep] = {}
+
+    @cached_property
+    def lm(self) -> Any:
+        return self._lm or load_lm(self.options.model_args, gate="never")
+
+    @cached_property
+    def tasks(self) -> Mapping[str, Any]:
+        if self._tasks is not None:
+            return self._tasks
+        return load_tasks(self.options.tasks, include_path=self.options.include_path)
+
+    @cached_property
+    def subjects(self) -> dict[str, Subject]:
+        """What is swept over each task."""
+        return {name: self._subject(name, task) for name, task in self.tasks.items()}
+
+    @property
+    def units(self) -> list[Unit]:
+        """Everything there is to compute, in order."""
+        return [
+            Unit(name, layer)
+            for name, subject in self.subjects.items()
+            for layer in subject.grid.layers
+        ]
+
+    @property
+    def sites(self) -> Sites:
+        return self.lm.sites
+
+    @cached_property
+    def passes(self) -> Passes:
+        engine = self.lm.engine
+        return Passes(engine, self.options.tokens_per_pass or tokens_per_pass(engine.device))
+
+    @cached_property
+    def routes(self) -> dict[int, Route]:
+        return find_routes(self.passes.engine, self._layers)
+
+    @cached_property
+    def ranker(self) -> Ranker:
+        bench = Workbench(self.lm.model, self.sites, self.lm.tok_encode)
+        return Ranker(bench, self._layers, self.options.pooling, self.options.seed)
+
+    def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
+        """Computes units of one task."""
+        swept = self.task_sweep(task)
+        subject = swept.subject
+        for result in swept.run(layers):
+            found = {
+                count: self.ranker.found(subject.method, subject.examples, result.ranking, count)
+                for count in subject.grid.n_neurons
+            }
+            yield unit_tables(subject, result, model=self.model_name, found=found)
+
+    def task_sweep(self, task: str) -> TaskSweep:
+        """The sweep of one task, its neurons ranked."""
+        if task not in self._swept:
+            subject = self.subjects[task]
+            self._swept[task] = TaskSweep(
+                subject, self.groups(task), self.passes, self.routes, self._rankings(subject)
+            )
+        return self._swept[task]
+
+    def groups(self, task: str) -> list[RowGroup]:
+        """How a task's rows travel."""
+        subject, engine = self.subjects[task], self.passes.engine
+        rows = rows_of(subject.items, max_length=self.lm.max_length, packs=engine.abilities.packs)
+        return group_rows(
+            rows,
+            configurations=len(subject.grid.configurations),
+            tokens=self.passes.tokens,
+            device=engine.device,
+        )
+
+    @property
+    def model_name(self) -> str:
+        """The model as the user named it, so that a store does not hold a machine's paths."""
+        from lm_eval.utils import simple_parse_args_string
+
+        if self._lm is None:
+            named = simple_parse_args_string(self.options.model_args).get("pretrained")
+            return str(named or "sna-reference")
+        named = getattr(self._lm, "pretrained", None)
+        if isinstance(named, str):
+            return "sna-reference" if named == str(reference_model_path()) else named
+        return type(self._lm.model).__name__
+
+    def manifest(self) -> dict[str, Any]:
+        """What is run, and with what: two sweeps with equal manifests give equal stores."""
+        settings = {
+            "model": self.model_name,
+            "model_hash": model_fingerprint(base_model(self.lm.model)),
+            "dtype": str(next(self.lm.model.parameters()).dtype).removeprefix("torch."),
+            "split": self.options.split,
+            "limit": self.options.limit,
+            "pooling": self.options.pooling,
+            "seed": self.options.seed,
+            "tokens_per_pass": self.passes.tokens,
+            "tasks": {name: _described(subject) for name, subject in self.subjects.items()},
+        }
+        versions = {name: version(name) for name in _VERSIONED}
+        return {
+            "plan_fingerprint": digest(settings),
+            **settings,
+            "versions": {"python": platform.python_version(), **versions},
+        }
+
+    @cached_property
+    def _layers(self) -> tuple[int, ...]:
+        """Layers that any task sweeps."""
+        return tuple(sorted({unit.layer for unit in self.units}))
+
+    def _subject(self, name: str, task: Any) -> Subject:
+        items = load_items(task, self.lm, split=self.options.split, limit=self.options.limit)
+        examples = examples_of(task)
+        method = self.options.select or _default_method(examples)
+        labels = examples.label_names if method == "contrastive" else ()
+        grid = self._grid(method)
+        grid.check(self.sites)
+        check_directions(grid.directions, labels, allow_oracle=self.options.allow_oracle)
+        gate = self._gate(name, items)
+        return Subject(name, self.options.split, items, examples, grid, method, gate)
+
+    def _grid(self, method: Method) -> Grid:
+        asked, labelled = self.options, method == "contrastive"
+        every = tuple(range(self.sites.n_layers))
+        return Grid(
+            asked.layers or (label_layers(len(every)) if labelled else every),
+            asked.n_neurons or (LABEL_COUNTS if labelled else PAPER_COUNTS),
+            asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
+            asked.directions or ("both",),
+        )
+
+    def _gate(self, name: str, items: TaskItems) -> Gate:
+        planned = match_task(load_plan(self.options.plan), name) if self.options.plan else None
+        if planned is not None:
+            return planned.gate
+        signal = "margin" if items.has_choices else "target_prob"
+        return Gate(signal, *PAPER_BOUNDS[signal])  # type: ignore[arg-type, index]
+
+    def _rankings(self, subject: Subject) -> dict[int, Ranking]:
+        def answered() -> Any:
+            items = load_items(self.tasks[subject.name], self.lm, split="development")
+            return answered_rows(items, max_length=self.lm.max_length)
+
+        return self.ranker.rank(
+            subject.method,
+            subject.name,
+            subject.examples,
+            answered,
+            top_k=subject.grid.largest_count,
+        )
+
+
+def _default_method(examples: Examples) -> Method:
+    return "contrastive" if len(set(examples.label_names)) == 2 else "differential"
+
+
+def _described(subject: Subject) -> dict[str, Any]:
+    grid = subject.grid
+    return {
+        "select": subject.method,
+        "n_items": len(subject.items.items),
+        "items_hash": prompt_fingerprint(subject.items.described()),
+        "prompts_hash": prompt_fingerprint(subject.examples.prompts),
+        "gate": {
+            "signal": subject.gate.signal,
+            "low": subject.gate.low,
+            "high": subject.gate.high,
+            "transition": subject.gate.transition,
+        },
+        "grid": {
+            "layers": list(grid.layers),
+            "n_neurons": list(grid.n_neurons),
+            "multipliers": list(grid.multipliers),
+            "directions": list(grid.directions),
+        },
+    }

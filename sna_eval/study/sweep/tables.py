@@ -1,0 +1,159 @@
+"""How a layer's result fills the tables of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, plan_fingerprint
+from sna_eval.plan.inline import ungated
+from sna_eval.study.sweep.grid import Configuration
+from sna_eval.study.sweep.ranking import Ranking
+from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, ZONES, Unit, UnitTables
+from sna_eval.study.sweep.task_sweep import LayerResult, Subject
+from sna_eval.study.sweep.values import Floats, ItemValues, item_values
+
+
+def unit_tables(
+    subject: Subject, result: LayerResult, *, model: str, found: Mapping[int, Mapping[str, Any]]
+) -> UnitTables:
+    """The tables of one task and layer.
+
+    **Arguments:**
+
+    - `found`: for each count how the neurons were found, as plans record it.
+    """
+    before = item_values(subject.items, result.baseline.log_likelihoods)
+    after = item_values(subject.items, result.log_likelihoods)
+    rows = [
+        _configuration_row(subject, result, number, before, after, found) | {"model": model}
+        for number in range(len(subject.grid.configurations))
+    ]
+    tables = {
+        "configurations": pa.Table.from_pylist(rows, schema=CONFIGURATIONS),
+        "items": _items_table(subject, result, before, after),
+        "neurons": pa.Table.from_pylist(_neuron_rows(subject, result), schema=NEURONS),
+    }
+    return UnitTables(Unit(subject.name, result.layer), tables)
+
+
+def configuration_plan(
+    layer: int, configuration: Configuration, ranking: Ranking, found: Mapping[str, Any]
+) -> PlannedIntervention:
+    """One configuration as a resolved plan's intervention."""
+    chosen = ranking.first(configuration.n_neurons)
+    return PlannedIntervention(
+        layer=layer,
+        multiplier=configuration.multiplier,
+        direction=configuration.direction,
+        allow_oracle=configuration.sees_answer,
+        neurons={label: own.neurons for label, own in chosen.items()},
+        scores={label: own.scores for label, own in chosen.items()},
+        found=dict(found),
+    )
+
+
+def _configuration_row(
+    subject: Subject,
+    result: LayerResult,
+    number: int,
+    before: ItemValues,
+    after: ItemValues,
+    found: Mapping[int, Mapping[str, Any]],
+) -> dict[str, Any]:
+    own = subject.grid.configurations[number]
+    entry = configuration_plan(result.layer, own, result.ranking, found[own.n_neurons])
+    plan = Plan({subject.name: TaskPlan(ungated(subject.gate), (entry,))})
+    base, amplified = float(before.prob.mean()), float(after.prob[number].mean())
+    confidence = float(np.mean([d.confidence for d in result.baseline.decisions]))
+    return {
+        "task": subject.name,
+        "layer": result.layer,
+        "n_neurons": own.n_neurons,
+        "multiplier": own.multiplier,
+        "plan_fingerprint": plan_fingerprint(plan),
+        "split": subject.split,
+        "n_items": len(subject.items.items),
+        "baseline_prob": base,
+        "amplified_prob": amplified,
+        "delta_prob": amplified - base,
+        "improvement_pct": (amplified - base) / base * 100 if base else None,
+        "zone": subject.gate.zone(confidence),
+        "select": subject.method,
+        "direction": own.direction,
+        "oracle": own.sees_answer,
+        **_accuracies(result, number, before, after),
+    }
+
+
+def _accuracies(
+    result: LayerResult, number: int, before: ItemValues, after: ItemValues
+) -> dict[str, Any]:
+    """Accuracy in all and by zone; nothing for tasks without choices."""
+    zones = np.array([decision.zone for decision in result.baseline.decisions])
+    counts = {f"n_zone{zone}": int((zones == zone).sum()) for zone in ZONES}
+    if before.correct is None or after.correct is None:
+        return counts
+    values: dict[str, Any] = dict(counts)
+    for name, correct in (("baseline_acc", before.correct), ("acc", after.correct[number])):
+        values[name] = float(correct.mean())
+        for zone in ZONES:
+            inside = correct[zones == zone]
+            values[f"{name}_zone{zone}"] = float(inside.mean()) if inside.size else None
+    return values
+
+
+def _items_table(
+    subject: Subject, result: LayerResult, before: ItemValues, after: ItemValues
+) -> pa.Table:
+    configurations = subject.grid.configurations
+    n_items, times = len(subject.items.items), len(configurations)
+
+    def per_configuration(values: list[Any]) -> Any:
+        return np.repeat(np.array(values), n_items)
+
+    def per_item(values: Floats | list[Any]) -> Any:
+        return np.tile(np.asarray(values), times)
+
+    decisions = result.baseline.decisions
+    columns: dict[str, Any] = {
+        "task": per_configuration([subject.name] * times),
+        "layer": per_configuration([result.layer] * times),
+        "n_neurons": per_configuration([own.n_neurons for own in configurations]),
+        "multiplier": per_configuration([own.multiplier for own in configurations]),
+        "direction": per_configuration([own.direction for own in configurations]),
+        "item": per_item([item.instance.doc_id for item in subject.items.items]),
+        "zone": per_item([decision.zone for decision in decisions]),
+        "confidence": per_item([decision.confidence for decision in decisions]),
+        "baseline_prob": per_item(before.prob),
+        "amplified_prob": after.prob.reshape(-1),
+        "baseline_correct": None,
+        "amplified_correct": None,
+    }
+    if before.correct is not None and after.correct is not None:
+        columns["baseline_correct"] = np.tile(before.correct, times)
+        columns["amplified_correct"] = after.correct.reshape(-1)
+    empty = pa.nulls(n_items * times, pa.bool_())
+    arrays = [
+        pa.array(columns[field.name], type=field.type) if columns[field.name] is not None else empty
+        for field in ITEMS
+    ]
+    return pa.Table.from_arrays(arrays, schema=ITEMS)
+
+
+def _neuron_rows(subject: Subject, result: LayerResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": subject.name,
+            "layer": result.layer,
+            "label": label,
+            "rank": rank,
+            "neuron": neuron,
+            "score": score,
+        }
+        for label, own in result.ranking.first(subject.grid.largest_count).items()
+        for rank, (neuron, score) in enumerate(zip(own.neurons, own.scores, strict=True), 1)
+    ]

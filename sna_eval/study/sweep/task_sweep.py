@@ -1,0 +1,189 @@
+"""One task's sweep: baseline, neurons, and every configuration of a layer, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sna_eval.gating import Decision, Gate
+from sna_eval.harness.decisions import Baseline, decide, needs_next_token
+from sna_eval.intervention import BranchScore, RowScore
+from sna_eval.methods import Examples
+from sna_eval.study.sweep.grid import Grid
+from sna_eval.study.sweep.items import Split, TaskItems
+from sna_eval.study.sweep.layout import RowGroup
+from sna_eval.study.sweep.passes import Captured, LayerPlan, Passes
+from sna_eval.study.sweep.ranking import Method, Ranking
+from sna_eval.study.sweep.starts import LabelWeights, Route
+from sna_eval.study.sweep.values import Floats, keep_baseline_where_not_finite
+
+CAPTURED_BYTES = 2**30
+"""Memory that captured activations may take; layers beyond it need a further baseline pass."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is swept over one task."""
+
+    name: str
+    split: Split
+    items: TaskItems
+    examples: Examples
+    """Development prompts that neurons are ranked on."""
+    grid: Grid
+    method: Method
+    gate: Gate
+    """Says which zone an item is in; every item is amplified all the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineResult:
+    """What the unmodified model says about a task's items."""
+
+    log_likelihoods: Floats
+    """`[request]`."""
+    decisions: tuple[Decision, ...]
+    """What the gate says about each item."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """What a layer's configurations do to a task's items."""
+
+    layer: int
+    ranking: Ranking
+    baseline: BaselineResult
+    log_likelihoods: Floats
+    """`[configuration, request]`."""
+
+
+@dataclass(eq=False)
+class TaskSweep:
+    """Runs one subject."""
+
+    subject: Subject
+    groups: Sequence[RowGroup]
+    """All rows of the items."""
+    passes: Passes
+    routes: Mapping[int, Route]
+    rankings: Mapping[int, Ranking]
+
+    def run(self, layers: Sequence[int]) -> Iterator[LayerResult]:
+        """Results of the given layers, in order; blocks below them run once for all.
+
+        A result depends on its own layer alone, not on which others are asked for.
+        """
+        for portion in self._portions(layers):
+            plans = [
+                LayerPlan(layer, self.routes[layer], self._neurons(layer)) for layer in portion
+            ]
+            yield from self._portion(plans)
+
+    def _portions(self, layers: Sequence[int]) -> Iterator[Sequence[int]]:
+        """As many layers at once as captured activations have room for."""
+        engine = self.passes.engine
+        width = engine.sites.d_model + self.subject.grid.largest_count
+        tokens = sum(group.width * len(group.rows) for group in self.groups)
+        size = next(engine.model.parameters()).element_size()
+        at_once = max(1, CAPTURED_BYTES // (tokens * width * size))
+        for start in range(0, len(layers), at_once):
+            yield layers[start : start + at_once]
+
+    def _neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
+        first = self.rankings[layer].first(self.subject.grid.largest_count)
+        return {label: own.neurons for label, own in first.items()}
+
+    def _portion(self, plans: Sequence[LayerPlan]) -> Iterator[LayerResult]:
+        engine = self.passes.engine
+        with self.passes.shortcuts.everywhere(engine.model):
+            baseline, captured = self._baseline(plans)
+        for number, plan in enumerate(plans):
+            weights = self._weights(self.rankings[plan.layer].labels, baseline)
+            with self.passes.shortcuts.everywhere(engine.model):
+                amplified = self._amplified(plan, [own[number] for own in captured], weights)
+            amplified[self._idle(plan)] = baseline.log_likelihoods
+            kept = keep_baseline_where_not_finite(
+                self.subject.items, amplified, baseline.log_likelihoods
+            )
+            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, kept)
+
+    def _idle(self, plan: LayerPlan) -> list[bool]:
+        """Which configurations change nothing; rounding must not look like an effect there."""
+        empty = not plan.all_neurons
+        return [empty or own.multiplier == 1.0 for own in self.subject.grid.configurations]
+
+    def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[BaselineResult, list[list[Captured]]]:
+        """The unmodified model's scores, and per group of rows what each layer starts from."""
+        scores: list[RowScore] = []
+        captured = []
+        for group in self.groups:
+            own, kept = self.passes.baseline(group, plans)
+            keep_next = needs_next_token(self.subject.gate)
+            scores += own if keep_next else [RowScore(s.branches, s.log_probs[:0]) for s in own]
+            captured.append(kept)
+        return self._decided(scores), captured
+
+    def _decided(self, scores: Sequence[RowScore]) -> BaselineResult:
+        items = self.subject.items
+        branches: dict[int, BranchScore] = {}
+        next_token: dict[int, list[torch.Tensor]] = {}
+        entries = [entry for group in self.groups for entry in group.entries]
+        for entry, score in zip(entries, scores, strict=True):
+            branches.update(zip(entry.requests, score.branches, strict=True))
+            next_token.setdefault(entry.item, []).append(score.log_probs)
+        decisions = []
+        for number, item in enumerate(items.items):
+            own = range(items.starts[number], items.starts[number + 1])
+            baseline = Baseline(
+                tuple(branches[request] for request in own), tuple(next_token[number])
+            )
+            decisions.append(decide(self.subject.gate, item, baseline, items.right_answer))
+        values = [branches[request].log_likelihood for request in range(items.starts[-1])]
+        return BaselineResult(np.array(values, dtype=np.float64), tuple(decisions))
+
+    def _amplified(
+        self, plan: LayerPlan, captured: Sequence[Captured], weights: LabelWeights
+    ) -> Floats:
+        """Log-likelihoods of every configuration of a layer, `[configuration, request]`."""
+        configurations = self.subject.grid.configurations
+        filled = np.empty((len(configurations), self.subject.items.starts[-1]))
+        for group, own in zip(self.groups, captured, strict=True):
+            places = torch.tensor([entry.item for entry in group.entries])
+            here = {
+                name: table[places].to(self.passes.engine.device) for name, table in weights.items()
+            }
+            scores = self.passes.amplified(group, plan, own, here, configurations)
+            filled[:, group.requests] = scores.double().cpu().numpy()
+        return filled
+
+    def _weights(self, labels: Sequence[str], baseline: BaselineResult) -> dict[str, torch.Tensor]:
+        """Whether each direction amplifies each label's neurons: `{direction: [item, label]}`."""
+        items = self.subject.items
+        if not labels:
+            return {"both": torch.ones(len(items.items), 1)}
+        meant = {
+            "both": [set(labels)] * len(items.items),
+            **{label: [{label}] * len(items.items) for label in labels},
+            "predicted": [{name} for name in self._predicted(baseline)],
+            "gold": [
+                {item.requests[gold].label}
+                for item, gold in zip(items.items, items.gold, strict=True)
+            ],
+        }
+        return {
+            direction: torch.tensor([[float(label in own) for label in labels] for own in rows])
+            for direction, rows in meant.items()
+            if direction in self.subject.grid.directions
+        }
+
+    def _predicted(self, baseline: BaselineResult) -> list[str]:
+        """The label each item gets from the unmodified model; the first of several."""
+        names = []
+        for start, item in zip(self.subject.items.starts, self.subject.items.items, strict=False):
+            scores = baseline.log_likelihoods[start : start + len(item.requests)]
+            best = max(item.choices, key=lambda number: scores[number])
+            names.append(item.requests[best].label)
+        return names
