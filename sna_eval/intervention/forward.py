@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.resume import captured_inputs, resumed
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites, base_model
@@ -29,6 +30,8 @@ class Abilities:
     """A pass may start at a block."""
     packs: bool = False
     """Several continuations may share one context in a row."""
+    shares_prefix: bool = False
+    """Rows may go on from a cache of their common beginning."""
     returns_tuple: bool = False
     """Blocks return a tuple rather than a tensor."""
 
@@ -75,18 +78,19 @@ class Engine:
         return next(self.model.parameters()).device
 
     def run(
-        self, batch: Batch, *, capture: Sequence[int] = ()
+        self, batch: Batch, *, capture: Sequence[int] = (), prefix: Prefix | None = None
     ) -> tuple[list[RowScore], Mapping[int, torch.Tensor]]:
         """Scores a batch with the unmodified model.
 
         **Arguments:**
 
         - `capture`: layers whose block input is wanted.
+        - `prefix`: the beginning that the batch skips.
 
         **Returns:** the rows' scores, and `{layer: [batch, position, d_model]}`.
         """
         with captured_inputs(self.sites, capture) as captured:
-            scores = self._score(batch)
+            scores = self._score(batch, prefix, ())
         return scores, captured
 
     def amplified(
@@ -95,6 +99,7 @@ class Engine:
         assigned: Sequence[Assigned],
         *,
         hidden: torch.Tensor | None = None,
+        prefix: Prefix | None = None,
     ) -> list[RowScore]:
         """Scores a batch with interventions on.
 
@@ -103,6 +108,7 @@ class Engine:
         - `assigned`: interventions with the rows they act on.
         - `hidden`: what enters the lowest layer that is intervened on, `[batch, position,
             d_model]`, from an earlier `run`; the pass resumes there. `None` runs all blocks.
+        - `prefix`: the beginning that the batch skips; all interventions then act on all rows.
         """
         layer = min(entry.intervention.layer for entry in assigned)
         rows_of = {id(entry.intervention): entry.rows for entry in assigned}
@@ -114,8 +120,10 @@ class Engine:
         if hidden is not None:
             start = resumed(self.sites, layer, hidden, returns_tuple=self.abilities.returns_tuple)
         interventions = [entry.intervention for entry in assigned]
+        if prefix is not None:  # before the hooks are in: the beginning runs with its own
+            self._cache(batch, prefix, interventions)
         with start, amplify(self.model, interventions, sites=self.sites, mask=mask):
-            return self._score(batch)
+            return self._score(batch, prefix, interventions)
 
     @torch.no_grad()
     def log_likelihoods(self, batch: Batch) -> torch.Tensor:
@@ -133,11 +141,26 @@ class Engine:
         return _branch_sums(chosen, batch.branch_lengths)
 
     @torch.no_grad()
-    def _score(self, batch: Batch) -> list[RowScore]:
+    def _score(
+        self, batch: Batch, prefix: Prefix | None, interventions: Sequence[Intervention]
+    ) -> list[RowScore]:
+        cache = self._cache(batch, prefix, interventions) if prefix is not None else {}
+        arguments = {"use_cache": False, **cache, **self._masks(batch)}
         with self.context(), scored_positions_only(self.model, batch) as pick:
-            output = self.model(batch.input_ids, use_cache=False, **self._masks(batch))
+            output = self.model(batch.input_ids, **arguments)
         log_probs = torch.log_softmax(pick(output.logits), dim=-1, dtype=self.softmax_dtype)
         return _collect(batch, log_probs)
+
+    def _cache(
+        self, batch: Batch, prefix: Prefix, interventions: Sequence[Intervention]
+    ) -> dict[str, Any]:
+        """Keys and values of the skipped beginning."""
+        assert batch.skip == len(prefix)
+        with self.context():
+            cache = prefix.cache(
+                self.model, self.sites, batch=len(batch.rows), interventions=interventions
+            )
+        return {"past_key_values": cache, "use_cache": True}
 
     def _masks(self, batch: Batch) -> dict[str, Any]:
         """Attention masks and positions for rows that hold several branches."""
@@ -192,10 +215,10 @@ def _acting(batch: Batch, rows: torch.Tensor, intervention: Intervention) -> tor
     """Where an intervention acts: bool, broadcasting to `[batch, position]`; `None` everywhere."""
     if intervention.positions == "all":
         return None if bool(rows.all()) else rows.unsqueeze(1)
-    last = torch.tensor([len(row.context) - 1 for row in batch.rows]).unsqueeze(1)
-    position = torch.arange(batch.width).unsqueeze(0)
+    last = batch.last_context
+    position = torch.arange(batch.width, device=batch.device).unsqueeze(0)
     touched = position == last if intervention.positions == "last" else position >= last
-    return rows.unsqueeze(1) & touched.to(rows.device)
+    return rows.unsqueeze(1) & touched
 
 
 def _branch_sums(values: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:

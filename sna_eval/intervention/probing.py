@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
+from sna_eval.intervention.prefix import Prefix, fits_window
 from sna_eval.intervention.resume import captured_inputs
 from sna_eval.intervention.rows import Batch, Row
 from sna_eval.intervention.sites import Sites
@@ -29,11 +30,17 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
     returns_tuple = _returns_tuple(model, sites)
     engine = Engine(model, sites, Abilities(returns_tuple=returns_tuple))
     tokens = _random_tokens(model)
-    resumes, packs = _attempt(_resumes, engine, tokens), _attempt(_packs, engine, tokens)
-    for able, what in ((resumes, "resumed at a block"), (packs, "packed with several choices")):
+    resumes = _attempt(_resumes, engine, tokens)
+    packs = _attempt(_packs, engine, tokens)
+    shares = resumes and _attempt(_shares_prefix, engine, tokens)
+    for able, what in (
+        (resumes, "be resumed at a block"),
+        (packs, "hold several choices in a row"),
+        (shares, "go on from a common beginning"),
+    ):
         if not able:
-            _LOGGER.info("%s: passes cannot be %s; plain passes are used", sites.architecture, what)
-    return Abilities(resumes, packs, returns_tuple)
+            _LOGGER.info("%s: passes cannot %s; plain passes are used", sites.architecture, what)
+    return Abilities(resumes, packs, shares, returns_tuple)
 
 
 def _resumes(engine: Engine, tokens: tuple[int, ...]) -> bool:
@@ -54,6 +61,23 @@ def _packs(engine: Engine, tokens: tuple[int, ...]) -> bool:
     packed, _ = engine.run(Batch([Row(context, (first, second))], engine.device))
     alone, _ = engine.run(Batch([Row(context, (first,)), Row(context, (second,))], engine.device))
     return _agree(engine, packed, alone)
+
+
+def _shares_prefix(engine: Engine, tokens: tuple[int, ...]) -> bool:
+    """Rows that go on from a cache, plain and resumed, score as whole rows do."""
+    if not fits_window(engine.model, len(tokens)):
+        return False
+    layer = engine.sites.n_layers // 2
+    rows = [Row(tokens[:6], (tokens[6:8],)), Row((*tokens[:4], tokens[9]), (tokens[10:11],))]
+    prefix = Prefix(tokens[:4])
+    short, whole = (Batch(rows, engine.device, skip=skip) for skip in (4, 0))
+    baseline, captured = engine.run(short, capture=[layer], prefix=prefix)
+    intervention = Intervention(layer, tuple(range(min(4, engine.sites.d_mlp))), 2.0)
+    assigned = [Assigned(intervention, torch.ones(2, dtype=torch.bool, device=engine.device))]
+    resumed = engine.amplified(short, assigned, hidden=captured[layer], prefix=prefix)
+    return _agree(engine, baseline, engine.run(whole)[0]) and _agree(
+        engine, resumed, engine.amplified(whole, assigned)
+    )
 
 
 def _attempt(test: object, engine: Engine, tokens: tuple[int, ...]) -> bool:

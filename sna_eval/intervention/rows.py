@@ -65,15 +65,27 @@ class Row:
 
 
 class Batch:
-    """Rows padded to one length, with the positions to be scored."""
+    """Rows padded to one length, with the positions to be scored.
 
-    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
+    **Arguments:**
+
+    - `skip`: tokens at the beginning that all rows have in common and that are not read again,
+        because a cache holds their keys and values; fewer than any row's context.
+    """
+
+    def __init__(self, rows: Sequence[Row], device: torch.device, *, skip: int = 0) -> None:
+        assert all(len(row.context) > skip for row in rows), "a row must keep a context token"
         self.rows = tuple(rows)
         self.device = device
-        self.width = max(len(row.tokens) for row in self.rows)
-        self.input_ids = _padded([row.tokens for row in self.rows], self.width).to(device)
+        self.skip = skip
+        self.width = max(len(row.tokens) for row in self.rows) - skip
+        self.input_ids = self._pad([row.tokens[skip:] for row in self.rows])
         """`[batch, position]`, padded on the right, where no real token looks."""
         self._lay_out_slots()
+
+    def _pad(self, values: Sequence[Sequence[int]], fill: int = 0) -> torch.Tensor:
+        width = max(map(len, values))
+        return _padded(values, width, fill).to(self.device)
 
     def _lay_out_slots(self) -> None:
         """Scored positions, each once, and which of them each branch reads."""
@@ -84,15 +96,15 @@ class Batch:
         self.first_slots: list[int] = []
         for number, row in enumerate(self.rows):
             slot_of: dict[int, int] = {}
-            for branch, positions in zip(row.branches, row.slots(), strict=True):
-                for position in positions:
+            for branch, slots in zip(row.branches, row.slots(), strict=True):
+                for position in (slot - self.skip for slot in slots):
                     if position not in slot_of:
                         slot_of[position] = len(where)
                         where.append((number, position))
                     reads.append(slot_of[position])
                 targets.extend(branch)
                 self.branch_lengths.append(len(branch))
-            self.first_slots.append(slot_of[len(row.context) - 1])
+            self.first_slots.append(slot_of[len(row.context) - 1 - self.skip])
         self.slot_rows, self.slot_positions = (
             torch.tensor(column, device=self.device) for column in zip(*where, strict=True)
         )
@@ -106,25 +118,32 @@ class Batch:
     @cached_property
     def position_ids(self) -> torch.Tensor:
         """`[batch, position]`; padding repeats position 0."""
-        return _padded([row.positions for row in self.rows], self.width).to(self.device)
+        return self._pad([row.positions[self.skip :] for row in self.rows])
+
+    @property
+    def last_context(self) -> torch.Tensor:
+        """Where each row's context ends, `[batch, 1]`."""
+        ends = [len(row.context) - 1 - self.skip for row in self.rows]
+        return torch.tensor(ends, device=self.device).unsqueeze(1)
 
     def visible(self, window: int | None = None) -> torch.Tensor:
-        """Which position each position may attend to: bool, `[batch, 1, position, position]`.
+        """What each position may attend to: bool, `[batch, 1, position, skip + position]`.
 
         **Arguments:**
 
         - `window`: sliding window in tokens, `None` for full attention.
         """
         padding = -1
-        segments = _padded([row.segments for row in self.rows], self.width, padding)
-        segments = segments.to(self.device)
-        query, key = segments.unsqueeze(2), segments.unsqueeze(1)
-        ahead = self.position_ids.unsqueeze(2) - self.position_ids.unsqueeze(1)
+        segments = self._pad([row.segments for row in self.rows], padding)
+        positions = self._pad([row.positions for row in self.rows])
+        query, key = segments[:, self.skip :].unsqueeze(2), segments.unsqueeze(1)
+        ahead = positions[:, self.skip :].unsqueeze(2) - positions.unsqueeze(1)
         seen = ((key == 0) | (key == query)) & (ahead >= 0)
         if window is not None:
             seen &= ahead < window
-        itself = torch.eye(self.width, dtype=torch.bool, device=self.device)
-        return (seen | itself).unsqueeze(1)  # padding sees itself, so that no softmax is empty
+        itself = torch.eye(segments.shape[1], dtype=torch.bool, device=self.device)
+        # padding sees itself, so that no softmax is empty
+        return (seen | itself[self.skip :]).unsqueeze(1)
 
 
 def _padded(values: Sequence[Sequence[int]], width: int, fill: int = 0) -> torch.Tensor:

@@ -84,9 +84,7 @@ def test_equals_an_ia3_adapter(model: Any, sites: Sites) -> None:
     torch.testing.assert_close(amplified(model), log_probs(adapted), **CLOSE)
 
 
-def test_equals_a_transformer_lens_hook(
-    model: Any, sites: Sites, word_tokenizer: Any
-) -> None:
+def test_equals_a_transformer_lens_hook(model: Any, sites: Sites, word_tokenizer: Any) -> None:
     from transformer_lens.model_bridge import TransformerBridge
 
     original = copy.deepcopy(model)

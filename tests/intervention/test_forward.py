@@ -19,6 +19,7 @@ from sna_eval.intervention import (
     find_sites,
     probe,
 )
+from sna_eval.intervention.prefix import Prefix, shared_prefix
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
 
 TOLERANCE = 1e-5
@@ -159,6 +160,48 @@ def test_positions(engine: Engine, positions: Positions) -> None:
             assert own.log_likelihood == pytest.approx(value, abs=TOLERANCE)
 
 
+PREFIX = tokens(5, 20)
+"""With the rows below shorter than the sliding windows of the test models are wide."""
+BEGINNING = [
+    Row((*PREFIX, *tokens(2, 21)), (tokens(1, 22), tokens(1, 23))),
+    Row((*PREFIX, *tokens(1, 24)), (tokens(2, 25), tokens(2, 26))),
+]
+
+
+@pytest.mark.parametrize("positions", ["all", "last", "continuation"])
+def test_a_common_beginning_is_read_once(engine: Engine, positions: Positions) -> None:
+    intervention = Intervention(LAYER, (1, 5, 7), 3.0, positions)
+    rows = BEGINNING if engine.abilities.packs else split(BEGINNING)
+    prefix = Prefix(PREFIX)
+    short = Batch(rows, engine.device, skip=len(prefix))
+    whole = Batch(rows, engine.device)
+    assert short.width == whole.width - len(prefix)
+    baseline, captured = engine.run(short, capture=[LAYER], prefix=prefix)
+    assert_scores(engine, baseline, rows)
+    assigned = [Assigned(intervention, torch.ones(len(rows), dtype=torch.bool))]
+    plain = engine.amplified(whole, assigned)
+    for hidden in (captured[LAYER], None):
+        got = engine.amplified(short, assigned, hidden=hidden, prefix=prefix)
+        for own, other in zip(got, plain, strict=True):
+            for branch, expected in zip(own.branches, other.branches, strict=True):
+                value = pytest.approx(expected.log_likelihood, abs=TOLERANCE)
+                assert branch.log_likelihood == value
+    assert len(prefix.states) == (2 if positions == "all" else 1)
+
+
+def test_where_sharing_a_beginning_pays() -> None:
+    beginning = tokens(20, 30)
+    rows = [Row((*beginning, n), ((n,),)) for n in (3, 4, 5, 6)]
+    prefix = shared_prefix(rows)
+    assert prefix is not None
+    assert prefix.tokens == beginning
+    assert shared_prefix(rows[:3]) is None  # too few
+    assert shared_prefix([*rows, Row(tokens(9, 31), ((1,),))]) is None  # nothing in common
+    same = shared_prefix([Row(beginning, ((n,),)) for n in range(4)])
+    assert same is not None
+    assert len(same) == 19  # every row keeps a context token
+
+
 def test_the_model_is_as_it_was(engine: Engine) -> None:
     ids = token_ids(2, 9)
     before = {name for name, module in engine.model.named_modules() if "forward" in vars(module)}
@@ -181,7 +224,10 @@ def test_which_architectures_pack() -> None:
     for name, packs in {"llama": True, "mistral": True, "bloom": False}.items():
         model = build_model(name)
         assert probe(model, find_sites(model)) == Abilities(
-            resumes=True, packs=packs, returns_tuple=name == "bloom"
+            resumes=True,
+            packs=packs,
+            shares_prefix=name != "mistral",  # its window is shorter than the trial text
+            returns_tuple=name == "bloom",
         )
 
 

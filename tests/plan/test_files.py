@@ -18,7 +18,6 @@ from sna_eval.plan import (
     parse_plan,
     plan_fingerprint,
     plan_from_arguments,
-    plan_to_dict,
     save_plan,
 )
 
@@ -94,7 +93,8 @@ def test_fingerprints_tell_plans_apart() -> None:
 
 def test_bundled_plans_load() -> None:
     names = bundled_plans()
-    assert {"sna-reference", "gpt2-medium-paper", "gpt2-small-paper", "pythia-160m-paper"} <= {*names}
+    papers = {"gpt2-medium-paper", "gpt2-small-paper", "pythia-160m-paper"}
+    assert {"sna-reference", *papers} <= {*names}
     for name in names:
         assert load_plan(name).tasks
 
@@ -157,9 +157,8 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 
 
 def test_inline_plans() -> None:
-    plan = plan_from_arguments(
-        {"layer": 8, "top_k": 15, "multiplier": 2.5, "gate": "target_prob", "low": 0.07, "high": 0.1}
-    )
+    gate = {"gate": "target_prob", "low": 0.07, "high": 0.1}
+    plan = plan_from_arguments({"layer": 8, "top_k": 15, "multiplier": 2.5, **gate})
     assert plan.tasks["*"].gate == Gate("target_prob", 0.07, 0.10)
     listed = plan_from_arguments(
         {"layer": 8, "neurons": "12;845;3071", "multiplier": 2, "gate": "always"}

@@ -1,0 +1,92 @@
+"""The commands as a user types them: one line and status 2 for bad input, results otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sna_eval.cli import main
+from sna_eval.errors import InputError, exit_cleanly_on_input_error
+from sna_eval.paths import tasks_path
+
+BIN = Path(sys.executable).parent
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+    )
+
+
+def test_tasks_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tasks-path"]) == 0
+    assert Path(capsys.readouterr().out.strip()) == tasks_path()
+    assert (tasks_path() / "sna_all.yaml").is_file()
+
+
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["--plan", str(tmp_path / "none.yaml"), "--tasks", "sna_math_easy"]
+    assert main(["identify", *arguments, "--output", str(tmp_path / "out.yaml")]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("sna-eval: error: plan: expected a file, or one of")
+
+
+def test_lm_eval_itself_ends_with_status_2_and_one_line(tmp_path: Path) -> None:
+    done = run(
+        "lm_eval", "--model", "sna", "--model_args", "layer=1,top_k=2,multiplier=2,low=0.5",
+        "--tasks", "sna_math_easy", "--include_path", str(tasks_path()),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1] == (
+        "sna-eval: error: gate.low: expected at most gate.high = 0.1, got 0.5; "
+        "swap the two: zone 1 lies below low, zone 3 above high"
+    )
+
+
+def test_only_input_errors_are_taken() -> None:
+    exit_cleanly_on_input_error()
+    hook = sys.excepthook
+    exit_cleanly_on_input_error()
+    assert sys.excepthook is hook  # once is enough
+    with pytest.raises(SystemExit) as ended:
+        hook(InputError, InputError("a", expected="b", got="c"), None)
+    assert ended.value.code == 2
+    hook(KeyError, KeyError("left to Python"), None)
+
+
+LIST_MODELS = """
+import sys
+from lm_eval.api.registry import get_model, model_registry
+from lm_eval.models import MODEL_MAPPING
+names = set(model_registry.keys()) - set(MODEL_MAPPING)
+print(sorted(names), get_model("hf").__name__, "sna_eval.harness.lm" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("switch", "extra"), [("", "['sna']"), ("1", "[]")])
+def test_start_up_adds_one_name_and_can_be_switched_off(switch: str, extra: str) -> None:
+    done = run("python", "-c", LIST_MODELS, SNA_EVAL_NO_STARTUP=switch)
+    assert done.stdout.strip() == f"{extra} HFLM False", done.stderr
+
+
+def test_a_python_without_lm_eval_notices_nothing() -> None:
+    program = (
+        "import sys; print([name for name in sys.modules if 'sna' in name or 'lm_eval' in name])"
+    )
+    done = run("python", "-c", program)
+    assert done.stdout.strip() == "['sna_eval_startup']"
+    assert done.stderr == ""
+
+
+def test_get_model_loads_it() -> None:
+    program = "from lm_eval.api.registry import get_model; print(get_model('sna').__name__)"
+    assert run("python", "-c", program).stdout.strip() == "SNALM"
