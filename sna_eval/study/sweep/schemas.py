@@ -30,6 +30,7 @@ CONFIGURATIONS = pa.schema(
         ("improvement_pct", pa.float64()),
         ("zone", pa.int8()),
         ("select", pa.string()),
+        ("found", pa.string()),
         ("direction", pa.string()),
         ("oracle", pa.bool_()),
         ("baseline_acc", pa.float64()),
@@ -49,6 +50,7 @@ make later, from the second table.
 - `improvement_pct`: of the means over items, `(amplified - baseline) / baseline * 100`; null where
     the baseline is 0.
 - `zone`: of the task, by its items' mean confidence.
+- `found`: how the neurons were found, as a plan file records it; JSON.
 - `oracle`: whether the direction depends on the right answer.
 - `acc` and the others: share of items whose right answer is the likeliest choice, by the items'
     zones; null for tasks without choices, and for zones without items.

@@ -89,13 +89,17 @@ class SweepStore:
 
         - `tasks`: the tasks wanted; `None` means all.
         """
-        files = [
-            self._file(name, unit)
+        missing = set(self.pending())
+        tables = [
+            self.unit_table(name, unit)
             for unit in self.units
-            if (tasks is None or unit.task in tasks) and self._file("configurations", unit).exists()
+            if (tasks is None or unit.task in tasks) and unit not in missing
         ]
-        tables = [pq.read_table(file, schema=SCHEMAS[name]) for file in files]
         return pa.concat_tables(tables) if tables else SCHEMAS[name].empty_table()
+
+    def unit_table(self, name: str, unit: Unit) -> pa.Table:
+        """One unit's rows of a table."""
+        return pq.read_table(self._file(name, unit), schema=SCHEMAS[name])
 
     def configurations(self) -> pa.Table:
         return self.table("configurations")

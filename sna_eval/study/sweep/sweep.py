@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -152,6 +153,8 @@ class Sweep:
         settings = {
             "model": self.model_name,
             "model_hash": model_fingerprint(base_model(self.lm.model)),
+            "n_layers": self.sites.n_layers,
+            "d_mlp": self.sites.d_mlp,
             "dtype": str(next(self.lm.model.parameters()).dtype).removeprefix("torch."),
             "split": self.options.split,
             "limit": self.options.limit,
@@ -219,22 +222,11 @@ def _default_method(examples: Examples) -> Method:
 
 
 def _described(subject: Subject) -> dict[str, Any]:
-    grid = subject.grid
     return {
         "select": subject.method,
         "n_items": len(subject.items.items),
         "items_hash": prompt_fingerprint(subject.items.described()),
         "prompts_hash": prompt_fingerprint(subject.examples.prompts),
-        "gate": {
-            "signal": subject.gate.signal,
-            "low": subject.gate.low,
-            "high": subject.gate.high,
-            "transition": subject.gate.transition,
-        },
-        "grid": {
-            "layers": list(grid.layers),
-            "n_neurons": list(grid.n_neurons),
-            "multipliers": list(grid.multipliers),
-            "directions": list(grid.directions),
-        },
+        "gate": asdict(subject.gate),
+        "grid": asdict(subject.grid),
     }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, plan_fingerprint
+from sna_eval.plan import Plan, TaskPlan, plan_fingerprint
 from sna_eval.plan.inline import ungated
-from sna_eval.study.sweep.grid import Configuration
-from sna_eval.study.sweep.ranking import Ranking
+from sna_eval.study.sweep.reproducing import planned
 from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, ZONES, Unit, UnitTables
 from sna_eval.study.sweep.task_sweep import LayerResult, Subject
 from sna_eval.study.sweep.values import Floats, ItemValues, item_values
@@ -40,22 +40,6 @@ def unit_tables(
     return UnitTables(Unit(subject.name, result.layer), tables)
 
 
-def configuration_plan(
-    layer: int, configuration: Configuration, ranking: Ranking, found: Mapping[str, Any]
-) -> PlannedIntervention:
-    """One configuration as a resolved plan's intervention."""
-    chosen = ranking.first(configuration.n_neurons)
-    return PlannedIntervention(
-        layer=layer,
-        multiplier=configuration.multiplier,
-        direction=configuration.direction,
-        allow_oracle=configuration.sees_answer,
-        neurons={label: own.neurons for label, own in chosen.items()},
-        scores={label: own.scores for label, own in chosen.items()},
-        found=dict(found),
-    )
-
-
 def _configuration_row(
     subject: Subject,
     result: LayerResult,
@@ -65,7 +49,7 @@ def _configuration_row(
     found: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
     own = subject.grid.configurations[number]
-    entry = configuration_plan(result.layer, own, result.ranking, found[own.n_neurons])
+    entry = planned(result.layer, own, result.ranking.first(own.n_neurons), found[own.n_neurons])
     plan = Plan({subject.name: TaskPlan(ungated(subject.gate), (entry,))})
     base, amplified = float(before.prob.mean()), float(after.prob[number].mean())
     confidence = float(np.mean([d.confidence for d in result.baseline.decisions]))
@@ -83,6 +67,7 @@ def _configuration_row(
         "improvement_pct": (amplified - base) / base * 100 if base else None,
         "zone": subject.gate.zone(confidence),
         "select": subject.method,
+        "found": json.dumps(found[own.n_neurons]),
         "direction": own.direction,
         "oracle": own.sees_answer,
         **_accuracies(result, number, before, after),

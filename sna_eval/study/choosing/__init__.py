@@ -1,0 +1,19 @@
+"""Choosing: from a sweep on development items to the plan that is evaluated on test items."""
+
+from sna_eval.study.choosing.bounds import lower_bounds
+from sna_eval.study.choosing.choice import Choice, Criterion, choose
+from sna_eval.study.choosing.effects import Measure, TaskEffects, task_effects
+from sna_eval.study.choosing.selected_plan import Selecting, Selection, select
+
+__all__ = [
+    "Choice",
+    "Criterion",
+    "Measure",
+    "Selecting",
+    "Selection",
+    "TaskEffects",
+    "choose",
+    "lower_bounds",
+    "select",
+    "task_effects",
+]

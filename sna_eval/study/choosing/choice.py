@@ -1,0 +1,84 @@
+"""The best configuration of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from sna_eval.errors import InputError
+from sna_eval.study.choosing.bounds import lower_bounds
+from sna_eval.study.choosing.effects import Measure, TaskEffects
+
+Criterion = Literal["lower_bound", "mean"]
+"""`lower_bound` of the mean effect over items (default), or the `mean` itself."""
+_TIE = 1e-12  # far above rounding of means of probabilities, far below any effect
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The configuration chosen for a task, and what it was chosen by."""
+
+    task: str
+    row: Mapping[str, Any]
+    """The configuration, by the names of `effects.CONFIGURATION`."""
+    measure: Measure
+    gain: float
+    """Mean effect over items."""
+    lower_bound: float | None
+    """Its lower confidence bound; `None` for a single item."""
+    n_items: int
+    among: int
+    """How many configurations it is the best of."""
+
+
+def choose(
+    effects: TaskEffects,
+    *,
+    by: Criterion = "lower_bound",
+    confidence: float = 0.95,
+    allow_oracle: bool = False,
+) -> Choice:
+    """The configuration with the largest criterion; of equals the gentlest.
+
+    Gentle is: fewer neurons, then a multiplier nearer to 1, then a lower layer.
+
+    **Arguments:**
+
+    - `by`: the criterion.
+    - `confidence`: of the bound, one-sided.
+    - `allow_oracle`: whether directions that depend on the right answer may be chosen.
+    """
+    if by not in get_args(Criterion):
+        raise InputError("by", expected=f"one of {', '.join(get_args(Criterion))}", got=by)
+    usable = [n for n, row in enumerate(effects.rows) if allow_oracle or not row["oracle"]]
+    if not usable:
+        raise InputError(
+            f"tasks.{effects.task}",
+            expected="a configuration that does not know the right answer",
+            got="only `gold`",
+            hint="sweep other directions too, or add --allow_oracle",
+        )
+    own = effects.effects[usable]
+    means = own.mean(axis=-1)
+    bounds = None
+    if by == "lower_bound" or own.shape[-1] > 1:
+        bounds = lower_bounds(own, confidence=confidence)
+    scores = means if bounds is None or by == "mean" else bounds
+    ties = np.flatnonzero(scores >= scores.max() - _TIE)
+    best = min(ties.tolist(), key=lambda place: _strength(effects.rows[usable[place]]))
+    return Choice(
+        task=effects.task,
+        row=effects.rows[usable[best]],
+        measure=effects.measure,
+        gain=float(means[best]),
+        lower_bound=None if bounds is None else float(bounds[best]),
+        n_items=own.shape[-1],
+        among=len(usable),
+    )
+
+
+def _strength(row: Mapping[str, Any]) -> tuple[int, float, int]:
+    return row["n_neurons"], abs(row["multiplier"] - 1.0), row["layer"]

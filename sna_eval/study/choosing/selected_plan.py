@@ -1,0 +1,129 @@
+"""The plan that holds every task's best configuration, its neurons and how it was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan.inline import ungated
+from sna_eval.study.choosing.choice import Choice, Criterion, choose
+from sna_eval.study.choosing.effects import Measure, task_effects
+from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_gate
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """How the best configuration is picked."""
+
+    by: Criterion = "lower_bound"
+    """Criterion over items."""
+    confidence: float = 0.95
+    """Of the lower bound, one-sided."""
+    gate: Literal["confidence", "always"] = "confidence"
+    """Whether the plan, and with it the effects, go through the gate or amplify every item."""
+    measure: Measure | None = None
+    """`None`: `acc` where items have choices, `prob` elsewhere."""
+    allow_oracle: bool = False
+    """Whether directions that depend on the right answer may be chosen."""
+    allow_test: bool = False
+    """Whether a store of test items may be chosen from; the plan then says so."""
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("by", self.by, get_args(Criterion)),
+            ("gate", self.gate, ("confidence", "always")),
+            ("measure", self.measure, (*get_args(Measure), None)),
+        ):
+            if value not in allowed:
+                named = ", ".join(entry for entry in allowed if entry)
+                raise InputError(name, expected=f"one of {named}", got=value)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The outcome of selecting."""
+
+    plan: Plan
+    choices: tuple[Choice, ...]
+    """What the plan holds, task by task."""
+
+
+def select(store: SweepStore, selecting: Selecting | None = None) -> Selection:
+    """Picks every task's best configuration and puts them into one plan.
+
+    **Raises:** `InputError` for an incomplete store, and for one of test items unless allowed.
+    """
+    selecting = selecting or Selecting()
+    _check_complete(store)
+    _check_split(store, allow_test=selecting.allow_test)
+    choices = tuple(_choice(store, task, selecting) for task in store.manifest["tasks"])
+    tasks = {
+        choice.task: TaskPlan(
+            _gate(store, choice.task, selecting), (_intervention(store, choice, selecting),)
+        )
+        for choice in choices
+    }
+    return Selection(Plan(tasks, model_spec(store)), choices)
+
+
+def _choice(store: SweepStore, task: str, selecting: Selecting) -> Choice:
+    gate = _gate(store, task, selecting)
+    return choose(
+        task_effects(store, task, gate, measure=selecting.measure),
+        by=selecting.by,
+        confidence=selecting.confidence,
+        allow_oracle=selecting.allow_oracle,
+    )
+
+
+def _gate(store: SweepStore, task: str, selecting: Selecting) -> Gate:
+    gate = task_gate(store, task)
+    return ungated(gate) if selecting.gate == "always" else replace(gate, mode="confidence")
+
+
+def _intervention(store: SweepStore, choice: Choice, selecting: Selecting) -> PlannedIntervention:
+    entry = row_intervention(store, choice.row)
+    return replace(
+        entry, found={**(entry.found or {}), "chosen": _record(store, choice, selecting)}
+    )
+
+
+def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str, Any]:
+    """How a configuration was chosen, for the plan file."""
+    return {
+        "on": store.manifest["split"],
+        **({"selected_on_test_items": True} if store.manifest["split"] == "test" else {}),
+        "by": selecting.by,
+        "confidence": selecting.confidence,
+        "measure": choice.measure,
+        "gain": choice.gain,
+        "lower_bound": choice.lower_bound,
+        "n_items": choice.n_items,
+        "among": choice.among,
+        "sweep": store.manifest["plan_fingerprint"],
+    }
+
+
+def _check_complete(store: SweepStore) -> None:
+    pending = store.pending()
+    if pending:
+        raise InputError(
+            "store",
+            expected="a complete sweep",
+            got=f"{len(pending)} of {len(store.units)} units missing",
+            hint="run the same `sna-eval sweep` again, it goes on where it was",
+        )
+
+
+def _check_split(store: SweepStore, *, allow_test: bool) -> None:
+    if store.manifest["split"] == "test" and not allow_test:
+        raise InputError(
+            "store.split",
+            expected="development items to choose on",
+            got="test",
+            hint="sweep with --split development; or add --force, and the plan will say that it "
+            "was chosen on the items it is measured on",
+        )

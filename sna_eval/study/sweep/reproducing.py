@@ -1,0 +1,80 @@
+"""From a row of a store back to the plan that does exactly what the row says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sna_eval.gating import Gate
+from sna_eval.neurons import Selected
+from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan.inline import ungated
+from sna_eval.study.sweep.grid import Configuration
+from sna_eval.study.sweep.schemas import Unit
+from sna_eval.study.sweep.store import SweepStore
+
+
+def planned(
+    layer: int,
+    configuration: Configuration,
+    chosen: Mapping[str, Selected],
+    found: Mapping[str, Any],
+) -> PlannedIntervention:
+    """One configuration as a resolved plan's intervention.
+
+    **Arguments:**
+
+    - `chosen`: its neurons by label.
+    - `found`: how they were found.
+    """
+    return PlannedIntervention(
+        layer=layer,
+        multiplier=configuration.multiplier,
+        direction=configuration.direction,
+        allow_oracle=configuration.sees_answer,
+        neurons={label: own.neurons for label, own in chosen.items()},
+        scores={label: own.scores for label, own in chosen.items()},
+        found=dict(found),
+    )
+
+
+def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedIntervention:
+    """What a row of the configurations did.
+
+    **Arguments:**
+
+    - `row`: `task`, `layer`, `n_neurons`, `multiplier`, `direction` and `found` of the row.
+    """
+    configuration = Configuration(row["n_neurons"], row["multiplier"], row["direction"])
+    chosen = _neurons(store, Unit(row["task"], row["layer"]), row["n_neurons"])
+    return planned(row["layer"], configuration, chosen, json.loads(row["found"]))
+
+
+def row_plan(store: SweepStore, row: Mapping[str, Any]) -> Plan:
+    """The plan that reproduces a row, ungated; its fingerprint is the row's `plan_fingerprint`."""
+    gate = ungated(task_gate(store, row["task"]))
+    return Plan({row["task"]: TaskPlan(gate, (row_intervention(store, row),))})
+
+
+def task_gate(store: SweepStore, task: str) -> Gate:
+    """The gate that says which zone a task's items are in."""
+    return Gate(**store.manifest["tasks"][task]["gate"])
+
+
+def model_spec(store: SweepStore) -> ModelSpec:
+    """The model that a store was made with."""
+    named = store.manifest
+    return ModelSpec(named["model"], named["n_layers"], named["d_mlp"])
+
+
+def _neurons(store: SweepStore, unit: Unit, count: int) -> dict[str, Selected]:
+    """The first `count` neurons of each label; the unlabelled set where there are none at all."""
+    rows: dict[str, list[tuple[int, float]]] = {}
+    for row in store.unit_table("neurons", unit).to_pylist():
+        if row["rank"] <= count:
+            rows.setdefault(row["label"], []).append((row["neuron"], row["score"]))
+    return {
+        label: Selected(tuple(n for n, _ in own), tuple(s for _, s in own))
+        for label, own in (rows or {UNLABELLED: []}).items()
+    }
