@@ -1,6 +1,10 @@
 """Gated amplification in generation: decided per request at the first new token, then held.
 
-Open and closed requests decode in one batch; the multiplier acts on the open rows of every pass.
+The prompt pass of the unmodified model yields the first token's distribution and, with it, the
+decision. The open rows then go on from the lowest intervened layer with the interventions on; their
+first token, keys and values take the place of the baseline's, and open and closed rows decode in
+one batch, the multiplier acting on the open rows of every step. Where a pass cannot be resumed, or
+beams multiply the rows, the decision costs a prompt pass of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from sna_eval.gating import Decision, Gate, entropy, max_prob
 from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
+from sna_eval.intervention.prompt_pass import SharedPromptPass, acting_positions
 from sna_eval.plan import TaskPlan
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ class Generator:
         self,
         lm: SNALM,
         generate_until: Callable[..., list[str]],
-        model_generate: Callable[..., Any],
+        model_generate: Callable[..., torch.Tensor],
     ) -> None:
         self._lm = lm
         self._generate_until = generate_until
@@ -86,22 +91,60 @@ class Generator:
         plan = self._plan
         if plan is None:
             return self._model_generate(context, *args, **kwargs)
-        decisions = [
-            _decide(plan.gate, log_probs)
-            for log_probs in self._first_token(context, kwargs["attention_mask"])
-        ]
+        interventions = () if plan.gate.mode == "never" else plain_interventions(plan)
+        interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
+        if self._shares_prompt_pass(kwargs):
+            return self._shared(context, plan.gate, interventions, *args, **kwargs)
+        return self._two_passes(context, plan.gate, interventions, *args, **kwargs)
+
+    def _shares_prompt_pass(self, kwargs: dict[str, Any]) -> bool:
+        copies = _copies(kwargs)
+        return copies == 1 and self._lm.engine.abilities.resumes
+
+    def _open(self, gate: Gate, log_probs: torch.Tensor) -> torch.Tensor:
+        """Decides on the rows of a batch by the first token's distribution: bool, `[batch]`."""
+        decisions = [_decide(gate, row) for row in log_probs]
         self._decisions.extend(decisions)
-        rows = torch.tensor([decision.amplified for decision in decisions], device=context.device)
-        if not bool(rows.any()):
+        return torch.tensor([decision.amplified for decision in decisions])
+
+    def _shared(
+        self,
+        context: torch.Tensor,
+        gate: Gate,
+        interventions: tuple[Intervention, ...],
+        *args: Any,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        engine = self._lm.engine
+        shared = SharedPromptPass(
+            self._lm.model,
+            engine.sites,
+            interventions,
+            decide=lambda log_probs: self._open(gate, log_probs),
+            returns_tuple=engine.abilities.returns_tuple,
+        )
+        with shared.installed():
             return self._model_generate(context, *args, **kwargs)
-        mask = _RowMask(rows)
-        interventions = plain_interventions(plan)
+
+    def _two_passes(
+        self,
+        context: torch.Tensor,
+        gate: Gate,
+        interventions: tuple[Intervention, ...],
+        *args: Any,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        log_probs = self._first_token(context, kwargs["attention_mask"])
+        rows = self._open(gate, log_probs).to(context.device)
+        if not interventions or not bool(rows.any()):
+            return self._model_generate(context, *args, **kwargs)
+        mask = _RowMask(rows.repeat_interleave(_copies(kwargs)))
         with amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask):
             return self._model_generate(context, *args, **kwargs)
 
     def _first_token(self, context: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of the first new token, `[batch, vocabulary]`."""
-        with self._lm._autocast(), torch.no_grad():
+        with self._lm.autocast(), torch.no_grad():
             output = self._lm.model.generate(
                 input_ids=context,
                 attention_mask=mask,
@@ -121,12 +164,15 @@ class _RowMask:
         self._rows = rows
 
     def __call__(self, intervention: Intervention, positions: int) -> torch.Tensor:
-        rows = self._rows.unsqueeze(1)
-        if intervention.positions == "all" or (positions == 1 and intervention.positions != "last"):
-            return rows
-        last = torch.zeros(1, positions, dtype=torch.bool, device=rows.device)
-        last[0, -1] = positions > 1  # prompts are padded on the left; a decoded token is not `last`
-        return rows & last
+        return self._rows.unsqueeze(1) & acting_positions(
+            intervention, positions, prompt=positions > 1, device=self._rows.device
+        )
+
+
+def _copies(kwargs: dict[str, Any]) -> int:
+    """Rows that `generate` makes of one prompt."""
+    beams, sequences = kwargs.get("num_beams") or 1, kwargs.get("num_return_sequences") or 1
+    return max(int(beams), int(sequences))
 
 
 def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:

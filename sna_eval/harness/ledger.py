@@ -41,7 +41,7 @@ class Ledger:
     baseline_rows: int = 0
     baseline_tokens: int = 0
     shared_tokens: int = 0
-    """Context tokens that were read once instead of once per choice."""
+    """Tokens not read thanks to sharing: contexts once per document, beginnings once per task."""
     full_rows: int = 0
     """Open rows that ran all blocks again."""
     resumed_rows: Counter[int] = field(default_factory=Counter)
@@ -49,8 +49,11 @@ class Ledger:
 
     def count_baseline(self, batch: Batch) -> None:
         self.baseline_rows += len(batch.rows)
-        self.baseline_tokens += sum(len(row.tokens) for row in batch.rows)
-        self.shared_tokens += sum(len(row.context) * (len(row.branches) - 1) for row in batch.rows)
+        read = sum(len(row.tokens) - batch.skip for row in batch.rows)
+        branches = [(row, branch) for row in batch.rows for branch in row.branches]
+        alone = sum(len(row.context) + len(branch) - 1 for row, branch in branches)
+        self.baseline_tokens += read
+        self.shared_tokens += alone - read
 
     def count_amplified(self, batch: Batch, layer: int | None) -> None:
         """Counts open rows; `layer` is where they resumed, `None` for a full pass."""

@@ -82,7 +82,7 @@ class SNALM(HFLM):
     def engine(self) -> Engine:
         """Runs rows through the model as HFLM would: same autocast, same softmax dtype."""
         abilities = Abilities() if self.strict else probe(self.model, self.sites)
-        return Engine(self.model, self.sites, abilities, self.softmax_dtype, self._autocast)
+        return Engine(self.model, self.sites, abilities, self.softmax_dtype, self.autocast)
 
     @cached_property
     def plans(self) -> TaskPlans:
@@ -227,7 +227,7 @@ class SNALM(HFLM):
             "passes": self.ledger.as_dict(),
         }
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(
             device_type=self.device.type,
             dtype=self.mixed_precision_dtype,

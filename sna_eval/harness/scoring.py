@@ -3,15 +3,17 @@
 The baseline pass captures what enters the lowest layer that an item's plan intervenes on. Items
 whose gate opens queue up with their captured rows, and go on from that layer in full batches,
 together with items of other tasks. Captured rows are kept from an item's first row to its
-decision, and for at most one batch of open rows per layer after it.
+decision, and for at most one batch of open rows per layer after it. Tasks whose documents begin
+with the same tokens run by themselves, from a cache of that beginning.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -29,6 +31,7 @@ from sna_eval.harness.ledger import Ledger
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Assigned, Batch, BranchScore, Engine, Intervention, Row
+from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
 from sna_eval.plan import TaskPlan
 
 Answer = tuple[float, bool]
@@ -44,6 +47,8 @@ class _Progress:
     rows: list[tuple[Row, tuple[int, ...]]]
     layer: int | None
     """Lowest layer that the plan intervenes on; `None` where nothing can open."""
+    prefix: Prefix | None = None
+    """What all rows of the task begin with, where a cache of it is used."""
     scores: dict[int, BranchScore] = field(default_factory=dict)
     next_token: list[torch.Tensor] = field(default_factory=list)
     hidden: list[torch.Tensor | None] = field(default_factory=list)
@@ -71,6 +76,13 @@ class _OpenRow:
     def layer(self) -> int:
         return min(intervention.layer for intervention in self.interventions)
 
+    @property
+    def queue(self) -> Hashable:
+        """Rows of one queue may share a batch: those that resume at one layer, and, behind a
+        common beginning, those that have the same interventions on it."""
+        prefix = self.owner.prefix
+        return (self.layer, self.hidden is None, id(prefix), self.interventions if prefix else ())
+
 
 @dataclass(eq=False)
 class Scorer:
@@ -90,13 +102,46 @@ class Scorer:
     ) -> list[list[Answer]]:
         """Both answers of every request of every item, in order."""
         works = [self._start(item) for item in items]
-        order = sorted(works, key=lambda work: -max(len(row.tokens) for row, _ in work.rows))
-        size = self.batch_size([row for work in order for row, _ in work.rows])
-        waiting: dict[int, list[_OpenRow]] = defaultdict(list)
-        bar = tqdm(total=len(works), desc="Scoring items", disable=quiet)
-        for work in self._baselines(order, size):
+        groups = self._groups(works)
+        size = self.batch_size([row for group in groups for work in group for row, _ in work.rows])
+        with tqdm(total=len(works), desc="Scoring items", disable=quiet) as bar:
+            for group in groups:
+                self._score_group(group, right, size, bar)
+        return [self._answers(work) for work in works]
+
+    def _groups(self, works: Sequence[_Progress]) -> list[list[_Progress]]:
+        """Works that run together, longest first: each task with a common beginning by itself."""
+        tasks: dict[str, list[_Progress]] = defaultdict(list)
+        for work in works:
+            tasks[work.item.task].append(work)
+        together: list[_Progress] = []
+        groups = [together]
+        for own in tasks.values():
+            prefix = self._prefix([row for work in own for row, _ in work.rows])
+            for work in own:
+                work.prefix = prefix
+            if prefix is None:
+                together.extend(own)
+            else:
+                groups.append(own)
+        for group in groups:
+            group.sort(key=_longest_row, reverse=True)
+        return sorted(filter(None, groups), key=lambda group: -_longest_row(group[0]))
+
+    def _prefix(self, rows: Sequence[Row]) -> Prefix | None:
+        if self.baseline is not None or not self.engine.abilities.shares_prefix:
+            return None
+        if not fits_window(self.engine.model, max(len(row.tokens) for row in rows)):
+            return None
+        return shared_prefix(rows)
+
+    def _score_group(
+        self, group: Sequence[_Progress], right: RightAnswer, size: int, bar: tqdm[Any]
+    ) -> None:
+        waiting: dict[Hashable, list[_OpenRow]] = defaultdict(list)
+        for work in self._baselines(group, size):
             for open_row in self._decide(work, right):
-                queue = waiting[open_row.layer]
+                queue = waiting[open_row.queue]
                 queue.append(open_row)
                 if len(queue) >= size:
                     self._amplify(queue)
@@ -105,8 +150,6 @@ class Scorer:
         for queue in waiting.values():
             if queue:
                 self._amplify(queue)
-        bar.close()
-        return [self._answers(work) for work in works]
 
     def _start(self, item: Item) -> _Progress:
         plan = self.plans.for_instance(item.instance)
@@ -147,8 +190,9 @@ class Scorer:
         capture: set[int] = set()
         if self.engine.abilities.resumes:
             capture = {work.layer for work, _ in chunk if work.layer is not None}
-        batch = Batch(rows, self.engine.device)
-        scores, captured = self.engine.run(batch, capture=sorted(capture))
+        prefix = chunk[0][0].prefix
+        batch = Batch(rows, self.engine.device, skip=len(prefix or ()))
+        scores, captured = self.engine.run(batch, capture=sorted(capture), prefix=prefix)
         self.ledger.count_baseline(batch)
         for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
             numbers = work.rows[number][1]
@@ -157,7 +201,8 @@ class Scorer:
                 work.next_token.append(score.log_probs)
             hidden = None
             if work.layer is not None and work.layer in captured:
-                hidden = captured[work.layer][place, : len(rows[place].tokens)].clone()
+                length = len(rows[place].tokens) - batch.skip
+                hidden = captured[work.layer][place, :length].clone()
             work.hidden.append(hidden)
 
     def _decide(self, work: _Progress, right: RightAnswer) -> Iterator[_OpenRow]:
@@ -165,10 +210,12 @@ class Scorer:
         hidden, work.hidden = work.hidden, []
         if work.plan is None:
             return
-        work.decision = decide(work.plan.gate, work.item, work.baseline, right)
+        baseline = work.baseline
+        work.decision = decide(work.plan.gate, work.item, baseline, right)
+        work.next_token.clear()
         if not work.decision.amplified:
             return
-        interventions = interventions_for(work.plan, work.item, work.baseline, right)
+        interventions = interventions_for(work.plan, work.item, baseline, right)
         if not interventions:
             return
         lowest = min(intervention.layer for intervention in interventions)
@@ -177,11 +224,14 @@ class Scorer:
             yield _OpenRow(work, row, numbers, interventions, usable)
 
     def _amplify(self, queue: Sequence[_OpenRow]) -> None:
-        """Runs the open rows of one layer on, as one batch."""
-        resumed = all(entry.hidden is not None for entry in queue)
-        batch = Batch([entry.row for entry in queue], self.engine.device)
+        """Runs the open rows of one queue on, as one batch."""
+        resumed = queue[0].hidden is not None
+        prefix = queue[0].owner.prefix
+        rows = [entry.row for entry in queue]
+        batch = Batch(rows, self.engine.device, skip=len(prefix or ()))
         hidden = _stacked([entry.hidden for entry in queue], batch.width) if resumed else None
-        scores = self.engine.amplified(batch, _assigned(queue, batch), hidden=hidden)
+        assigned = _assigned(queue, batch)
+        scores = self.engine.amplified(batch, assigned, hidden=hidden, prefix=prefix)
         self.ledger.count_amplified(batch, queue[0].layer if resumed else None)
         for entry, score in zip(queue, scores, strict=True):
             entry.owner.amplified.update(zip(entry.numbers, score.branches, strict=True))
@@ -198,6 +248,10 @@ class Scorer:
             (Score(final[n].log_likelihood, _evidence(work, n)), final[n].is_greedy)
             for n in numbers
         ]
+
+
+def _longest_row(work: _Progress) -> int:
+    return max(len(row.tokens) for row, _ in work.rows)
 
 
 def _evidence(work: _Progress, number: int) -> Evidence:

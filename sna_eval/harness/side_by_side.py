@@ -1,4 +1,4 @@
-"""Baseline and amplified scores of one run side by side, by task and zone, from its result files."""
+"""Baseline and amplified scores of one run side by side, by task and zone, from its files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def zone_rows(folder: str | Path) -> list[ZoneRow]:
 
 def format_rows(rows: Iterable[ZoneRow]) -> str:
     """A table as text."""
-    head = f"{'task':<20} {'zone':>4} {'n':>4}  {'':<5}{'baseline':>9} {'amplified':>9} {'change':>8}"
+    head = (
+        f"{'task':<20} {'zone':>4} {'n':>4}  {'':<5}{'baseline':>9} {'amplified':>9} {'change':>8}"
+    )
     lines = [head, "-" * len(head)]
     for row in rows:
         lines.append(

@@ -60,40 +60,46 @@ def amplify(
         for intervention in interventions:
             if intervention.changes_nothing:
                 continue
-            hook = _hook(intervention, mask)
-            handle = sites.projections[intervention.layer].register_forward_pre_hook(hook)
-            stack.callback(handle.remove)
+            block = sites.blocks[intervention.layer]
+            hook = _Hook(intervention, mask)
+            projection = sites.projections[intervention.layer]
+            stack.callback(projection.register_forward_pre_hook(hook).remove)
+            if mask is not None:
+                look = block.register_forward_pre_hook(hook.note_shape, with_kwargs=True)
+                stack.callback(look.remove)
         yield
 
 
-def _hook(
-    intervention: Intervention, mask: MaskFn | None
-) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
+class _Hook:
     """Pre-hook of an output projection: the projection reads the changed activations."""
 
-    def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def __init__(self, intervention: Intervention, mask: MaskFn | None) -> None:
+        self._intervention = intervention
+        self._mask = mask
+        self._shape = (0, 0)
+        """Batch and positions of the pass; OPT flattens the two before its MLP."""
+
+    def note_shape(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Pre-hook of the block, which sees `[batch, position, d_model]`."""
+        hidden: torch.Tensor = args[0] if args else kwargs["hidden_states"]
+        self._shape = (hidden.shape[0], hidden.shape[1])
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         activations: torch.Tensor = args[0]
-        where = mask(intervention, _positions(activations)) if mask is not None else None
+        where = self._where(activations)
         if where is None:
-            return (intervention.transform(activations), *args[1:])
+            return (self._intervention.transform(activations), *args[1:])
         if not bool(where.any()):
             return None
-        return (_where(where, intervention, activations), *args[1:])
+        changed = self._intervention.transform(activations)
+        return (torch.where(where.unsqueeze(-1), changed, activations), *args[1:])
 
-    return hook
-
-
-def _positions(activations: torch.Tensor) -> int:
-    """Number of positions in `[batch, position, d_mlp]`; flat activations hold them all."""
-    return activations.shape[-2]
-
-
-def _where(
-    where: torch.Tensor, intervention: Intervention, activations: torch.Tensor
-) -> torch.Tensor:
-    """Applies the map where `where`, `[batch, position]`, holds; other bits stay as they are."""
-    changed = intervention.transform(activations)
-    if activations.dim() == 2:  # OPT flattens batch and position before its MLP
-        batch = where.shape[0]
-        where = where.expand(batch, activations.shape[0] // batch).reshape(-1)
-    return torch.where(where.to(activations.device).unsqueeze(-1), changed, activations)
+    def _where(self, activations: torch.Tensor) -> torch.Tensor | None:
+        """Where to act, in the shape of the activations without their last axis."""
+        where = self._mask(self._intervention, self._shape[1]) if self._mask is not None else None
+        if where is None:
+            return None
+        where = where.to(activations.device)
+        if activations.dim() == 2:
+            return where.expand(self._shape).reshape(-1)
+        return where

@@ -55,7 +55,7 @@ class Prefix:
         acting = tuple(entry for entry in interventions if entry.positions == "all")
         if acting not in self.states:
             self.states[acting] = self._run(model, sites, acting)
-        cache = DynamicCache(config=_text_config(model))
+        cache = DynamicCache(config=text_config(model))
         for layer, (keys, values) in enumerate(self.states[acting]):
             cache.update(keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1), layer)
         return cache
@@ -87,9 +87,10 @@ def shared_prefix(rows: Sequence[Row]) -> Prefix | None:
 
 def fits_window(model: Any, tokens: int) -> bool:
     """Whether a cache of so many tokens stays whole: sliding windows drop what lies before them."""
-    window = getattr(_text_config(model), "sliding_window", None)
+    window = getattr(text_config(model), "sliding_window", None)
     return window is None or tokens <= window
 
 
-def _text_config(model: Any) -> Any:
+def text_config(model: Any) -> Any:
+    """The part of a config that describes the decoder."""
     return getattr(model.config, "text_config", None) or model.config
