@@ -12,7 +12,7 @@ import math
 
 from scipy.optimize import brentq
 from scipy.stats import norm
-from statsmodels.stats.power import TTestPower
+from scipy.stats import t as student
 
 
 def detectable_flips(items: int, changed: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -41,13 +41,14 @@ def detectable_mean(
 ) -> float:
     """For means, from the standard deviation of the items' differences; NaN where that is 0.
 
-    The paired t-test's effect size at this power, from the noncentral t distribution (statsmodels),
-    times the deviation; for many items `(z_(1 - alpha/2) + z_power) deviation / sqrt(n)`.
+    `(t_(1 - alpha/2) + t_power) deviation / sqrt(n)`, quantiles with `n - 1` degrees of freedom;
+    Miller (2024), Adding error bars to evals, arXiv:2411.00640, has it with normal quantiles, for
+    many items. From 12 items on it is within 1 % of the noncentral t distribution's exact figure.
     """
     if items < 2 or not deviation > 0:
         return math.nan
-    size = TTestPower().solve_power(nobs=items, alpha=alpha, power=power, alternative="two-sided")
-    return float(size) * deviation
+    quantiles = student.ppf(1 - alpha / 2, items - 1) + student.ppf(power, items - 1)
+    return float(quantiles) * deviation / math.sqrt(items)
 
 
 def detectable_unpaired(

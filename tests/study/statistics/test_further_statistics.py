@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.power import TTestPower
 
 from sna_eval.study.statistics import (
     Interval,
@@ -82,6 +83,15 @@ def test_detectable_mean_is_found_as_often_as_said() -> None:
     drawn = np.random.default_rng(1).normal(shift, deviation, size=(4000, items))
     p_values = stats.ttest_1samp(drawn, 0, axis=1).pvalue
     assert np.mean(p_values < 0.05) == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("items", [12, 30, 500])
+def test_detectable_mean_agrees_with_the_noncentral_t(items: int) -> None:
+    exact = TTestPower().solve_power(nobs=items, alpha=0.05, power=0.8)
+    assert detectable_mean(items, 2.0) == pytest.approx(2 * exact, rel=0.01)
+
+
+def test_detectable_mean_of_nothing() -> None:
     assert math.isnan(detectable_mean(1, 2.0))
     assert math.isnan(detectable_mean(50, 0.0))
 

@@ -1,0 +1,166 @@
+"""What changed from one run to the other, and whether it is more than luck."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sna_eval.study.compare.options import Options
+from sna_eval.study.compare.pairing import Pairs
+from sna_eval.study.compare.records import Reported
+from sna_eval.study.statistics import (
+    Interval,
+    detectable_flips,
+    detectable_mean,
+    detectable_unpaired,
+    mcnemar,
+    paired_bootstrap,
+    paired_permutation,
+    unpaired_z,
+    upper_bound,
+)
+
+Test = Literal["McNemar", "permutation", "unpaired z", "none"]
+"""`McNemar` for right and wrong, `permutation` for other scores of paired items, `unpaired z` where
+only standard errors are known, `none` where not even those are."""
+
+_UNKNOWN = Interval(math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The difference of two runs on one metric."""
+
+    before: float
+    after: float
+    interval: Interval
+    """Of `after - before`."""
+    p: float
+    """Two-sided, uncorrected; NaN where nothing could be tested."""
+    test: Test
+    n: int | None = None
+    """Pairs of items; without items the number of documents, where both runs have it alike."""
+    better: int | None = None
+    """Items that improved: for right and wrong, those that turned right."""
+    worse: int | None = None
+    """Items that got worse: for right and wrong, those that turned wrong."""
+    detectable: float = math.nan
+    """Smallest difference that so many items could show."""
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class ZoneEffect:
+    """The effect among the items of one zone."""
+
+    zone: int
+    effect: Effect
+
+
+@dataclass(frozen=True)
+class Harm:
+    """Confident items (zone 3) that the first run had right and the second has wrong."""
+
+    items: int
+    harmed: int
+    at_most: float
+    """One-sided 95 % bound of their share."""
+
+
+def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = True) -> Effect:
+    """Tested on the items themselves."""
+    reduce = pairs.aggregate.reduce
+    settings = {"reduce": reduce, "draws": options.draws, "seed": options.seed}
+    test: Test = "McNemar" if pairs.binary else "permutation"
+    if pairs.binary:
+        p = mcnemar(pairs.before[:, 0], pairs.after[:, 0]).p
+    else:
+        p = paired_permutation(pairs.before, pairs.after, **settings)  # type: ignore[arg-type]
+    better, worse = _moved(pairs, higher_is_better)
+    return Effect(
+        before=float(reduce(pairs.before.mean(axis=0))),
+        after=float(reduce(pairs.after.mean(axis=0))),
+        interval=paired_bootstrap(
+            pairs.before, pairs.after, confidence=options.confidence, **settings  # type: ignore[arg-type]
+        ),
+        p=p,
+        test=test,
+        n=len(pairs.before),
+        better=better,
+        worse=worse,
+        detectable=_detectable(pairs, options, better + worse),
+    )  # fmt: skip
+
+
+def unpaired_effect(
+    before: Reported, after: Reported, options: Options, *, documents: int | None = None
+) -> Effect:
+    """Tested on standard errors; where one is missing, the other run's stands in for it."""
+    known = [score.stderr for score in (before, after) if score.stderr is not None]
+    if not known:
+        return Effect(before.value, after.value, _UNKNOWN, math.nan, "none", n=documents)
+    first = known[0] if before.stderr is None else before.stderr
+    second = known[-1] if after.stderr is None else after.stderr
+    found = unpaired_z(
+        before.value,
+        after.value,
+        before_stderr=first,
+        after_stderr=second,
+        confidence=options.confidence,
+    )
+    detectable = detectable_unpaired(first, second, alpha=options.alpha, power=options.power)
+    return Effect(
+        before=before.value,
+        after=after.value,
+        interval=found.interval,
+        p=found.p,
+        test="unpaired z",
+        n=documents,
+        detectable=detectable,
+    )
+
+
+def zone_effects(
+    pairs: Pairs, options: Options, *, higher_is_better: bool = True
+) -> tuple[ZoneEffect, ...]:
+    """The effect in every zone that has items."""
+    return tuple(
+        ZoneEffect(zone, paired_effect(own, options, higher_is_better=higher_is_better))
+        for zone in (1, 2, 3)
+        if len((own := pairs.only(zone)).before)
+    )
+
+
+def harm(pairs: Pairs) -> Harm | None:
+    """Harm among confident items; `None` where scores are not right or wrong, or zones unknown."""
+    confident = pairs.only(3)
+    if not pairs.binary or not len(confident.before):
+        return None
+    lost = mcnemar(confident.before[:, 0], confident.after[:, 0]).lost
+    return Harm(len(confident.before), lost, upper_bound(lost, len(confident.before)))
+
+
+def _moved(pairs: Pairs, higher_is_better: bool) -> tuple[int, int]:
+    """Items that improved and that got worse, judged one by one."""
+    reduce = pairs.aggregate.reduce
+    change = reduce(pairs.after) - reduce(pairs.before)
+    if not higher_is_better:
+        change = -change
+    return int(np.sum(change > 0)), int(np.sum(change < 0))
+
+
+def _detectable(pairs: Pairs, options: Options, changed: int) -> float:
+    settings = {"alpha": options.alpha, "power": options.power}
+    if pairs.binary:
+        return detectable_flips(len(pairs.before), changed, **settings)
+    if pairs.aggregate.name != "mean":
+        return math.nan  # the formulas are for means
+    differences = pairs.after - pairs.before
+    deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
+    return detectable_mean(len(differences), deviation, **settings)

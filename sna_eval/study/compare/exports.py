@@ -1,0 +1,146 @@
+"""A comparison as JSON, with everything, and as CSV, one line per task and metric."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sna_eval.study.compare.comparability import grouped
+from sna_eval.study.compare.comparison import Comparison, Row
+from sna_eval.study.compare.effects import Effect
+from sna_eval.study.compare.records import Run
+
+
+def as_json(comparisons: Sequence[Comparison]) -> str:
+    """What cannot be said (no test, no interval) is `null`."""
+    from sna_eval import __version__
+
+    content = {
+        "sna_eval_version": __version__,
+        "comparisons": [_comparison(own) for own in comparisons],
+    }
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False)
+
+
+def as_csv(comparisons: Sequence[Comparison]) -> str:
+    """Empty cells for what cannot be said."""
+    lines = [_line(own, row) for own in comparisons for row in own.rows]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([_plain(line) for line in lines])
+    return file.getvalue().rstrip("\n")
+
+
+def _comparison(own: Comparison) -> dict[str, Any]:
+    return {
+        "a": _run(own.a),
+        "b": _run(own.b),
+        "forced": bool(own.differences),
+        "differences": grouped(own.differences),
+        "cautions": list(own.cautions),
+        "only_in_a": list(own.only_a),
+        "only_in_b": list(own.only_b),
+        "confidence": own.options.confidence,
+        "power": own.options.power,
+        "draws": own.options.draws,
+        "seed": own.options.seed,
+        "rows": [_row(row) for row in own.rows],
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "path": str(run.path),
+        "model": run.model,
+        "kind": run.kind,
+        "plan_fingerprint": run.plan,
+        "half": run.half or None,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        **_names(row),
+        **_effect(row.effect),
+        "p_holm": row.p_holm,
+        "p_bh": row.p_bh,
+        "reported": {
+            "a": {"value": row.a.value, "stderr": row.a.stderr},
+            "b": {"value": row.b.value, "stderr": row.b.stderr},
+        },
+        "harm_zone3": None
+        if row.harm is None
+        else {
+            "items": row.harm.items,
+            "harmed": row.harm.harmed,
+            "at_most": row.harm.at_most,
+        },
+        "zones": {str(own.zone): _effect(own.effect) for own in row.zones},
+    }
+
+
+def _names(row: Row) -> dict[str, Any]:
+    return {
+        "task": row.task,
+        "metric": row.metric.metric,
+        "filter": row.metric.filter,
+        "group": row.is_group,
+        "version": row.version,
+        "shots": row.shots,
+        "higher_is_better": row.higher_is_better,
+        "oracle": row.oracle,
+        "forced": row.forced,
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    return {
+        "n": effect.n,
+        "a": effect.before,
+        "b": effect.after,
+        "difference": effect.difference,
+        "low": effect.interval.low,
+        "high": effect.interval.high,
+        "p": effect.p,
+        "better": effect.better,
+        "worse": effect.worse,
+        "detectable": effect.detectable,
+        "test": effect.test,
+    }
+
+
+def _line(own: Comparison, row: Row) -> dict[str, Any]:
+    zones: dict[str, Any] = {}
+    effects = {entry.zone: _effect(entry.effect) for entry in row.zones}
+    for zone in (1, 2, 3):
+        found = effects.get(zone, {})
+        for name in ("n", "a", "b", "difference", "low", "high", "p", "better", "worse"):
+            zones[f"zone{zone}_{name}"] = found.get(name)
+    return {
+        "run_a": own.a.title,
+        "run_b": own.b.title,
+        **_names(row),
+        **_effect(row.effect),
+        "a_stderr": row.a.stderr,
+        "b_stderr": row.b.stderr,
+        "p_holm": row.p_holm,
+        "p_bh": row.p_bh,
+        "harm_zone3_items": row.harm.items if row.harm else None,
+        "harm_zone3_harmed": row.harm.harmed if row.harm else None,
+        "harm_zone3_at_most": row.harm.at_most if row.harm else None,
+        **zones,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The same with `None` for every number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,42 @@
+"""How numbers stand in tables."""
+
+from __future__ import annotations
+
+import math
+
+from sna_eval.study.statistics import Interval
+
+UNKNOWN = "-"
+
+
+def number(value: float | None) -> str:
+    """Four decimals, or three digits where four decimals would hide the value."""
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if value != 0 and abs(value) < 0.001:
+        return f"{value:.2e}"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.1f}"
+
+
+def signed(value: float) -> str:
+    """With its sign."""
+    shown = number(value)
+    return shown if shown == UNKNOWN or value < 0 else f"+{shown}"
+
+
+def probability(value: float) -> str:
+    """A p-value."""
+    if math.isnan(value):
+        return UNKNOWN
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
+
+
+def between(interval: Interval) -> str:
+    """Both ends."""
+    if math.isnan(interval.low):
+        return UNKNOWN
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def count(value: int | None) -> str:
+    return UNKNOWN if value is None else str(value)

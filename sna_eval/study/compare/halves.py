@@ -1,0 +1,81 @@
+"""One `sna` run as two: what the unmodified model scored, and what the amplified one did.
+
+The bundled metrics write both of every item into the samples: `acc` and `baseline_acc`, `prob` and
+`baseline_prob`. A task whose metrics know nothing of baselines has one half only; for it, run once
+more with `gate=never` and compare the two runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sna_eval.errors import InputError
+from sna_eval.study.compare.metrics import BASELINE, is_outcome
+from sna_eval.study.compare.records import (
+    Items,
+    ItemsByFilter,
+    MetricName,
+    Reported,
+    Run,
+    TaskRecord,
+)
+
+
+def split(run: Run) -> tuple[Run, Run]:
+    """The baseline half and the amplified half."""
+    if run.plan is None or not any(map(_baselines, run.tasks.values())):
+        raise InputError(
+            str(run.path), expected="an `sna` run of tasks with baseline metrics, or a second run",
+            got=f"one run of kind {run.kind!r}",
+            hint="name two runs; `gate=never` makes the baseline of any task",
+        )  # fmt: skip
+    if not any(record.items for record in run.tasks.values()):
+        raise InputError(
+            str(run.path), expected="samples beside the result file", got="none",
+            hint="run lm_eval with --log_samples",
+        )  # fmt: skip
+    return _half(run, "baseline"), _half(run, "amplified")
+
+
+def _half(run: Run, half: str) -> Run:
+    tasks = {name: _half_of_task(record, half) for name, record in run.tasks.items()}
+    kept = {name: record for name, record in tasks.items() if record.scores}
+    return replace(run, tasks=kept, half=half, amplified=half == "amplified")
+
+
+def _half_of_task(record: TaskRecord, half: str) -> TaskRecord:
+    found = _baselines(record)
+    scores = found if half == "baseline" else {name: record.scores[name] for name in found}
+    items = record.items
+    if items is not None:
+        metrics = tuple(name.metric for name in found)
+        items = functools.cache(functools.partial(_items_of_half, items, metrics, half))
+    sees_answer = record.sees_answer and half == "amplified"
+    return replace(record, scores=scores, items=items, sees_answer=sees_answer)
+
+
+def _baselines(record: TaskRecord) -> dict[MetricName, Reported]:
+    """Baseline scores under the names of the metrics they belong to."""
+    return {
+        name: record.scores[own]
+        for name in record.scores
+        if is_outcome(name.metric)
+        and (own := MetricName(BASELINE + name.metric, name.filter)) in record.scores
+    }
+
+
+def _items_of_half(load: object, metrics: tuple[str, ...], half: str) -> ItemsByFilter:
+    assert callable(load)
+    whole: Mapping[str, Items] = load()
+    return {name: _half_of_items(items, metrics, half) for name, items in whole.items()}
+
+
+def _half_of_items(items: Items, metrics: tuple[str, ...], half: str) -> Items:
+    prefix = BASELINE if half == "baseline" else ""
+    values = {
+        name: items.values[prefix + name] for name in metrics if prefix + name in items.values
+    }
+    kept = {name: items.values[name] for name in ("zone",) if name in items.values}
+    return replace(items, values={**values, **kept})

@@ -1,0 +1,30 @@
+"""Reading nested mappings whose parts may be missing or be something else."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def mapping(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The mapping at the end of `keys`; empty where there is none."""
+    found: Any = values
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def finite(value: Any) -> float | None:
+    """A number as such; `None` for NaN, infinities, flags, words like "N/A" and nothing."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def text(value: Any) -> str | None:
+    """A value as one comparable text; `None` stays."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,115 @@
+"""Result files from before lm_eval 0.4, and others with plain metric names.
+
+`{"results": {task: {"acc": 0.3, "acc_stderr": 0.01}}, "versions": ..., "config": ...}`, as
+EleutherAI published them for Pythia; the Open LLM Leaderboard's archive (version 1) names its tasks
+`harness|arc:challenge|25`. A paper's figures are easily written down in the same way. There are no
+items in these files, and no hashes: what can be checked is shots, versions and counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sna_eval.study.compare.nested import finite, mapping
+from sna_eval.study.compare.old_names import todays_names
+from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
+
+_ARCHIVED = re.compile(r"harness\|(?P<task>[^|]+)\|(?P<shots>\d+)")
+_SHARES = ("acc", "acc_norm", "exact_match")
+_HIGHER_IS_BETTER = {
+    **dict.fromkeys((*_SHARES, "f1", "mcc", "bleu", "rouge1", "rougeL"), True),
+    **dict.fromkeys(("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"), False),
+}
+
+
+def parse(raw: Mapping[str, Any], path: Path) -> Run:
+    """A run from the content of its result file."""
+    config, general = mapping(raw, "config"), mapping(raw, "config_general")
+    arguments = str(config.get("model_args", ""))
+    pretrained = re.search(r"pretrained=([^,]+)", arguments)
+    dtype = re.search(r"dtype=([^,]+)", arguments)
+    named = general.get("model_name") or config.get("model_name") or raw.get("model")
+    return Run(
+        path=path,
+        model=str(named or (pretrained and pretrained.group(1)) or "unknown"),
+        kind=str(config.get("model", "published")),
+        tasks=_records(raw, config),
+        environment={
+            "dtype": general.get("model_dtype") or (dtype.group(1) if dtype else None),
+            "batch size": str(config["batch_size"]) if "batch_size" in config else None,
+            "device": config.get("device"),
+            "lm_eval": "before 0.4",
+        },
+    )
+
+
+def _records(raw: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, TaskRecord]:
+    """Records by today's names; one old task may become two."""
+    scores: dict[str, dict[MetricName, Reported]] = defaultdict(dict)
+    source: dict[str, str] = {}
+    for key, values in raw["results"].items():
+        if not isinstance(values, dict) or key == "all":
+            continue
+        archived = _ARCHIVED.fullmatch(key)
+        for metric, score in _scores(values).items():
+            name, todays_metric = todays_names(archived["task"] if archived else key, metric)
+            scores[name][MetricName(todays_metric)] = score
+            source[name] = key
+    return {name: _record(name, own, raw, config, source[name]) for name, own in scores.items()}
+
+
+def _record(
+    name: str,
+    scores: Mapping[MetricName, Reported],
+    raw: Mapping[str, Any],
+    config: Mapping[str, Any],
+    key: str,
+) -> TaskRecord:
+    archived = _ARCHIVED.fullmatch(key)
+    version = mapping(raw, "versions").get(key)
+    counts = (_documents(scores.get(MetricName(metric))) for metric in _SHARES)
+    return TaskRecord(
+        name,
+        scores,
+        facts={
+            "task version": None if version is None else f"{version} (before lm_eval 0.4)",
+            "shots": int(archived["shots"])
+            if archived
+            else config.get("num_fewshot", raw.get("num_fewshot")),
+            "documents": next((count for count in counts if count), None),
+            "limit": _limit(config),
+        },
+        higher_is_better={name.metric: _HIGHER_IS_BETTER.get(name.metric) for name in scores},
+        version="" if version is None else str(version),
+    )
+
+
+def _scores(values: Mapping[str, Any]) -> dict[str, Reported]:
+    return {
+        metric: Reported(value, finite(values.get(f"{metric}_stderr")))
+        for metric, given in values.items()
+        if not metric.endswith("_stderr") and (value := finite(given)) is not None
+    }
+
+
+def _documents(score: Reported | None) -> int | None:
+    """How many documents an accuracy was taken over, from `se^2 = p (1 - p) / (n - 1)`.
+
+    Trusted only where both the count and the right ones among them come out whole: figures may be
+    rounded, and other metrics may carry the name of a share.
+    """
+    if score is None or not score.stderr or not 0 < score.value < 1:
+        return None
+    count = score.value * (1 - score.value) / score.stderr**2 + 1
+    whole = all(abs(number - round(number)) < 1e-3 for number in (count, score.value * count))
+    return round(count) if whole else None
+
+
+def _limit(config: Mapping[str, Any]) -> str | None:
+    if "limit" not in config:
+        return None
+    return "none" if config["limit"] is None else f"{config['limit']}"

@@ -1,0 +1,99 @@
+"""The same items of two runs, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sna_eval.study.compare.aggregates import Aggregate, as_numbers, find_aggregate
+from sna_eval.study.compare.records import Items, MetricName, Run, TaskRecord
+from sna_eval.study.compare.zones import derived_zones, written_zones
+from sna_eval.study.statistics.sampling import Floats
+
+NO_ZONE = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Scores of the items that two runs share."""
+
+    before: Floats
+    """`[item, column]`."""
+    after: Floats
+    """`[item, column]`."""
+    zones: NDArray[np.int64]
+    """`[item]`: 1 to 3, or 0 where the confidence is unknown."""
+    aggregate: Aggregate
+
+    @property
+    def binary(self) -> bool:
+        """Whether every score is right (1) or wrong (0)."""
+        both = np.concatenate([self.before, self.after])
+        return both.shape[1] == 1 and bool(np.isin(both, (0.0, 1.0)).all())
+
+    def only(self, zone: int) -> Pairs:
+        """The items of one zone."""
+        kept = self.zones == zone
+        return Pairs(self.before[kept], self.after[kept], self.zones[kept], self.aggregate)
+
+
+def both_items(a: TaskRecord, b: TaskRecord, filter_name: str) -> tuple[Items, Items] | None:
+    """Items of one filter of both records, where both have them."""
+    if a.items is None or b.items is None:
+        return None
+    first, second = a.items().get(filter_name), b.items().get(filter_name)
+    return (first, second) if first is not None and second is not None else None
+
+
+def shared(first: Items, second: Items) -> tuple[list[int], list[int]]:
+    """Places of the items that both have, joined by the hash of the document.
+
+    A document that occurs several times is joined in the order of its occurrences.
+    """
+    places = {key: place for place, key in enumerate(second.keys)}
+    common = [(place, places[key]) for place, key in enumerate(first.keys) if key in places]
+    return [one for one, _ in common], [other for _, other in common]
+
+
+def pair(runs: tuple[Run, Run], task: str, metric: MetricName) -> Pairs | None:
+    """Pairs of one task and metric; `None` where the items do not lead to the reported values."""
+    records = (runs[0].tasks[task], runs[1].tasks[task])
+    items = both_items(*records, metric.filter)
+    if items is None:
+        return None
+    numbers = [as_numbers(own.values.get(metric.metric, ())) for own in items]
+    first, second = numbers
+    if first is None or second is None:
+        return None
+    aggregate = find_aggregate(
+        [(first, records[0].scores[metric].value), (second, records[1].scores[metric].value)]
+    )
+    one, other = shared(*items)
+    if aggregate is None or not one:
+        return None
+    before, after = first[one], second[other]
+    zones = np.array([zone or NO_ZONE for zone in _zones(runs, records, items, one, other)])
+    scored = ~(np.isnan(before) | np.isnan(after)).any(axis=1)
+    if not scored.any():
+        return None
+    return Pairs(before[scored], after[scored], zones[scored], aggregate)
+
+
+def _zones(
+    runs: tuple[Run, Run],
+    records: tuple[TaskRecord, TaskRecord],
+    items: tuple[Items, Items],
+    one: Sequence[int],
+    other: Sequence[int],
+) -> list[int | None]:
+    """Zones of the joined items: the amplified run's own, else by the first run's confidence."""
+    gate = records[1].gate or records[0].gate
+    for run, own, places in ((runs[1], items[1], other), (runs[0], items[0], one)):
+        written = written_zones(own)
+        if written is not None and run.amplified:
+            return [written[place] for place in places]
+    zones = written_zones(items[0]) or derived_zones(items[0], gate)
+    return [zones[place] for place in one]

@@ -1,0 +1,46 @@
+"""From a path to a run, whichever format the file has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.study.compare import lm_eval_files, old_files, published_rows
+from sna_eval.study.compare.locating import result_file
+from sna_eval.study.compare.records import Run
+
+
+def read_run(path: str | Path) -> Run:
+    """The run at a path: a result file, a folder of lm_eval's, or a leaderboard's row.
+
+    **Raises:** `InputError` where nothing there can be read as a run.
+    """
+    file = result_file(path)
+    raw = _json(file)
+    if isinstance(raw, list) and len(raw) == 1:
+        raw = raw[0]
+    if published_rows.is_row(raw):
+        return published_rows.parse(raw, file)
+    results = raw.get("results") if isinstance(raw, dict) else None
+    if not isinstance(results, dict) or not results:
+        raise InputError(
+            str(file), expected="`results` by task, or one row of the Open LLM Leaderboard",
+            got=sorted(raw) if isinstance(raw, dict) else raw,
+            hint="name the results_*.json that lm_eval wrote",
+        )  # fmt: skip
+    entries = [values for values in results.values() if isinstance(values, dict)]
+    todays = any("," in key for values in entries for key in values)
+    run = (lm_eval_files if todays else old_files).parse(raw, file)
+    if not any(record.scores for record in run.tasks.values()):
+        raise InputError(str(file), expected="at least one task with a score", got=list(results))
+    return run
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError("compare", expected="a JSON file", got=f"{path}: {reason}") from error

@@ -1,0 +1,97 @@
+"""A run as read from its files: what was measured, on what, under which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sna_eval.gating import Gate
+
+
+class MetricName(NamedTuple):
+    """A metric and the filter its answers went through."""
+
+    metric: str
+    filter: str = "none"
+
+    def __str__(self) -> str:
+        return self.metric if self.filter == "none" else f"{self.metric} ({self.filter})"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A value as a result file gives it."""
+
+    value: float
+    stderr: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """One task's items under one filter, in the order of the file; all sequences are as long."""
+
+    keys: tuple[tuple[str, int], ...]
+    """Hash of the document, and which of the documents with that hash it is."""
+    prompts: tuple[str, ...]
+    """Hash of the prompt."""
+    targets: tuple[str, ...]
+    """Hash of the target."""
+    values: Mapping[str, tuple[Any, ...]]
+    """Per metric what each item scored, as it stands in the file; `None` for no score."""
+    choices: tuple[tuple[float, ...], ...]
+    """Log-likelihoods of each item's choices; empty where answers were generated."""
+
+
+ItemsByFilter = Mapping[str, Items]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskRecord:
+    """One task or group of one run."""
+
+    name: str
+    """Today's name."""
+    scores: Mapping[MetricName, Reported]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What another run must agree on to be comparable, by label; `None` is unknown."""
+    definitions: Mapping[str, Any] = field(default_factory=dict)
+    """How each metric is computed, beyond its name."""
+    higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
+    version: str = ""
+    """As shown in tables."""
+    items: Callable[[], ItemsByFilter] | None = None
+    """Reads the items; `None` where there are none."""
+    subtasks: tuple[str, ...] = ()
+    """Names of the tasks a group is made of, groups within groups resolved."""
+    gate: Gate | None = None
+    """The gate this task ran behind."""
+    sees_answer: bool = False
+    """Whether gate or direction knew the right answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All of one run."""
+
+    path: Path
+    model: str
+    """Name or path of the model."""
+    kind: str
+    """lm_eval's model type, e.g. `hf` or `sna`; `published` for a leaderboard's row."""
+    tasks: Mapping[str, TaskRecord]
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    """What may move scores a little, by label; `None` is unknown."""
+    amplified: bool = False
+    """Whether a plan acted on any task."""
+    plan: str | None = None
+    """Fingerprint of the plan."""
+    half: str = ""
+    """`baseline` or `amplified` for one half of an `sna` run."""
+
+    @property
+    def title(self) -> str:
+        """What tables call the run."""
+        extra = self.half or (f"plan {self.plan}" if self.plan else "")
+        return f"{self.kind} {self.model}" + (f", {extra}" if extra else "")

@@ -1,0 +1,151 @@
+"""A comparison as a table, for a terminal or as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytablewriter import MarkdownTableWriter, SpaceAlignedTableWriter
+from pytablewriter.writer import AbstractTableWriter
+
+from sna_eval.study.compare.comparability import grouped
+from sna_eval.study.compare.comparison import Comparison, Row
+from sna_eval.study.compare.effects import Effect
+from sna_eval.study.compare.formatting import UNKNOWN, between, count, number, probability, signed
+
+FORCED_MARK = "!"
+"""Before the name of a task whose two results are not comparable."""
+
+Cells = list[list[str]]
+
+
+def as_text(comparisons: Sequence[Comparison]) -> str:
+    """For a terminal."""
+    return "\n\n".join("\n".join(_blocks(own, SpaceAlignedTableWriter, "")) for own in comparisons)
+
+
+def as_markdown(comparisons: Sequence[Comparison]) -> str:
+    """For a report or an issue."""
+    return "\n\n".join("\n".join(_blocks(own, MarkdownTableWriter, "- ")) for own in comparisons)
+
+
+def task_label(row: Row) -> str:
+    """The task with its marks."""
+    mark = f"{FORCED_MARK} " if row.forced else ""
+    kind = " (group)" if row.is_group else ""
+    return f"{mark}{row.task}{kind}{' (oracle)' if row.oracle else ''}"
+
+
+def arrow(row: Row) -> str:
+    """lm_eval's sign for the better direction."""
+    return "" if row.higher_is_better is None else "↑" if row.higher_is_better else "↓"
+
+
+def metric_label(row: Row) -> str:
+    """The metric and its better direction."""
+    return f"{row.metric} {arrow(row)}".rstrip()
+
+
+def heading(comparison: Comparison) -> Iterator[str]:
+    """Which runs, and whether they may be compared at all."""
+    for label, run in (("A", comparison.a), ("B", comparison.b)):
+        yield f"{label}: {run.title} ({run.path.name})"
+    if comparison.differences:
+        yield f"NOT COMPARABLE, forced; tasks marked {FORCED_MARK}:"
+        yield from grouped(comparison.differences)
+
+
+def _blocks(
+    comparison: Comparison, writer: type[AbstractTableWriter], bullet: str
+) -> Iterator[str]:
+    for line in heading(comparison):
+        yield f"{bullet}{line}"
+    yield ""
+    yield table(writer, _headers(comparison), [_cells(row) for row in comparison.rows])
+    parted = [row for row in comparison.rows if len(row.zones) > 1]
+    zones = [cells for row in parted for cells in _zone_cells(row)]
+    if zones:
+        yield table(writer, _zone_headers(comparison), zones)
+    for line in _notes(comparison):
+        yield f"{bullet}{line}"
+
+
+def table(writer: type[AbstractTableWriter], headers: Sequence[str], cells: Cells) -> str:
+    """One table; cells are texts already."""
+    made = writer()
+    made.headers = list(headers)
+    made.value_matrix = cells
+    made.type_hints = ["string"] * len(headers)
+    return str(made.dumps())
+
+
+def _headers(comparison: Comparison) -> list[str]:
+    interval = f"{comparison.options.confidence:.0%} interval"
+    return [
+        "task", "metric", "n", "A", "B", "B - A", interval, "p", "Holm", "BH", "better/worse",
+        "harm in zone 3", "detectable", "test",
+    ]  # fmt: skip
+
+
+def _cells(row: Row) -> list[str]:
+    effect = row.effect
+    return [
+        task_label(row),
+        metric_label(row),
+        count(effect.n),
+        number(effect.before),
+        number(effect.after),
+        signed(effect.difference),
+        between(effect.interval),
+        probability(effect.p),
+        probability(row.p_holm),
+        probability(row.p_bh),
+        _moved(effect),
+        f"{row.harm.harmed} of {row.harm.items} (<= {row.harm.at_most:.0%})"
+        if row.harm
+        else UNKNOWN,
+        number(effect.detectable),
+        effect.test,
+    ]
+
+
+def _zone_headers(comparison: Comparison) -> list[str]:
+    interval = f"{comparison.options.confidence:.0%} interval"
+    return ["task", "metric", "zone", "n", "A", "B", "B - A", interval, "p", "better/worse"]
+
+
+def _zone_cells(row: Row) -> Iterator[list[str]]:
+    for own in row.zones:
+        effect = own.effect
+        yield [
+            task_label(row),
+            metric_label(row),
+            str(own.zone),
+            count(effect.n),
+            number(effect.before),
+            number(effect.after),
+            signed(effect.difference),
+            between(effect.interval),
+            probability(effect.p),
+            _moved(effect),
+        ]
+
+
+def _moved(effect: Effect) -> str:
+    return UNKNOWN if effect.better is None else f"{effect.better}/{effect.worse}"
+
+
+def _notes(comparison: Comparison) -> Iterator[str]:
+    tests = {row.effect.test for row in comparison.rows}
+    if "unpaired z" in tests:
+        yield (
+            "unpaired z: from standard errors alone, as if the runs had seen different documents; "
+            "too cautious where they saw the same"
+        )
+    if "none" in tests:
+        yield "none: no items and no standard errors, so nothing could be tested"
+    for caution in comparison.cautions:
+        yield f"caution: {caution}"
+    for label, names in (("A", comparison.only_a), ("B", comparison.only_b)):
+        if names:
+            shown = ", ".join(names[:6]) + (f", ... ({len(names)})" if len(names) > 6 else "")
+            yield f"only in {label}: {shown}"

@@ -1,0 +1,43 @@
+"""The zone of every item, by the confidence of the unmodified model.
+
+Where the run was gated, its own zones stand in the samples. Otherwise they are taken from the first
+run's answers: by the margin between the choices, or by the probability of the one continuation,
+with the gate's bounds where it used that signal, and else the paper's (Akhtar 2026, sections 4, 6).
+"""
+
+from __future__ import annotations
+
+import math
+
+from sna_eval.gating import PAPER_BOUNDS, Gate, Signal, Zone, margin, target_prob
+from sna_eval.study.compare.records import Items
+
+
+def written_zones(items: Items) -> list[Zone | None] | None:
+    """The zones that the bundled metrics wrote; `None` where there are none."""
+    values = items.values.get("zone")
+    if values is None:
+        return None
+    return [_zone(value) for value in values]
+
+
+def derived_zones(items: Items, gate: Gate | None) -> list[Zone | None]:
+    """Zones from the items' own log-likelihoods; `None` for items that have none."""
+    return [_from_choices(choices, gate) for choices in items.choices]
+
+
+def _from_choices(choices: tuple[float, ...], gate: Gate | None) -> Zone | None:
+    if not choices or not all(map(math.isfinite, choices)):
+        return None
+    signal: Signal = "margin" if len(choices) > 1 else "target_prob"
+    confidence = margin(choices) if len(choices) > 1 else target_prob(choices[0])
+    if gate is None or gate.signal != signal:
+        low, high = PAPER_BOUNDS[signal]
+        gate = Gate(signal, low, high)
+    return gate.zone(confidence)
+
+
+def _zone(value: object) -> Zone | None:
+    """As read from a file, where it is a float."""
+    known: dict[object, Zone] = {1: 1, 2: 2, 3: 3}
+    return known.get(value)

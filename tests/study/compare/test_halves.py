@@ -1,0 +1,54 @@
+"""The two halves of one `sna` run are the runs they claim to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.study.compare import Options, compare, read_run, split
+
+OPTIONS = Options(tasks=("sna_math_easy", "sna_coding_*", "own_group"), draws=500)
+
+
+def test_halves_equal_two_runs(plain_run: Path, amplified_run: Path) -> None:
+    """Against a run of plain `hf` the same numbers come out as from the run's own baseline."""
+    halves = compare(*split(read_run(amplified_run)), OPTIONS)
+    runs = compare(read_run(plain_run), read_run(amplified_run), OPTIONS)
+    assert len(halves.rows) == len(runs.rows) == 5
+    for own, other in zip(halves.rows, runs.rows, strict=True):
+        assert (own.task, own.metric) == (other.task, other.metric)
+        assert own.effect.before == pytest.approx(other.effect.before, abs=1e-7)
+        assert own.effect.after == other.effect.after
+        assert (own.effect.better, own.effect.worse) == (other.effect.better, other.effect.worse)
+        assert own.effect.p == pytest.approx(other.effect.p)
+
+
+def test_halves_say_what_they_are(amplified_run: Path) -> None:
+    baseline, amplified = split(read_run(amplified_run))
+    assert baseline.title.endswith(", baseline")
+    assert amplified.title.endswith(", amplified")
+    assert "own_choices" not in baseline.tasks  # its metrics know no baseline
+    assert {name.metric for name in baseline.tasks["sna_math_easy"].scores} == {"acc", "prob"}
+
+
+def test_oracle_is_the_amplified_halfs(amplified_run: Path, edited: Any) -> None:
+    def oracle(content: dict[str, Any]) -> None:
+        content["config"]["sna"]["tasks"]["sna_math_easy"]["sees_answer"] = True
+
+    baseline, amplified = split(read_run(edited(amplified_run, oracle)))
+    assert not baseline.tasks["sna_math_easy"].sees_answer
+    comparison = compare(baseline, amplified, OPTIONS)
+    assert comparison.cautions == ("oracle: B knew the right answer in sna_math_easy",)
+    assert [row.task for row in comparison.rows if row.oracle] == ["sna_math_easy"] * 2
+
+
+def test_what_has_no_halves(plain_run: Path, evaluate: Any, amplified_run: Path) -> None:
+    with pytest.raises(InputError, match="an `sna` run of tasks with baseline metrics"):
+        split(read_run(plain_run))
+    bare = evaluate("sna", {"layer": 2, "neurons": "1", "multiplier": 2.0, "gate": "always"},
+                    tasks=["sna_math_easy"], limit=3, samples=False)  # fmt: skip
+    with pytest.raises(InputError, match="samples beside the result file"):
+        split(read_run(bare))
