@@ -70,7 +70,7 @@ class CostModel:
         route: Route = self.sweep.routes[layer]
         first = {"behind": layer + 1, "at": layer, "full": 0}[route]
         last = self.sweep.sites.n_layers - 1
-        narrows = self.sweep.passes.shortcuts.narrows and (route == "behind" or layer < last)
+        narrows = route == "behind" or layer < last
         blocks = sum(
             self._block(group, block, narrow=narrows and block == last)
             for block in range(first, last + 1)
@@ -80,22 +80,20 @@ class CostModel:
     def _block(self, group: RowGroup, block: int, *, narrow: bool = False) -> float:
         tokens = group.width * len(group.rows)
         attention = 4.0 * group.width * tokens * self.sweep.sites.d_model
-        weights, mlp = self._weights[block]
-        read = _slots(group) if narrow else tokens
-        return 2.0 * ((weights - mlp) * tokens + mlp * read) + attention
+        weights = _matrices(self.sweep.sites.blocks[block])
+        narrowed = self._narrowed if narrow else 0
+        return 2.0 * ((weights - narrowed) * tokens + narrowed * _slots(group)) + attention
 
     def _head(self, group: RowGroup) -> float:
         head = base_model(self.sweep.lm.model).get_output_embeddings()  # type: ignore[operator]
         return 2.0 * _slots(group) * (head.weight.numel() if head is not None else 0)
 
     @cached_property
-    def _weights(self) -> list[tuple[int, int]]:
-        """Each block's weights in matrices, and how many of them are its MLP's."""
-        path, _, _ = self.sweep.sites.projection_path.rpartition(".")
-        return [
-            (_matrices(block), _matrices(block.get_submodule(path)) if path else 0)
-            for block in self.sweep.sites.blocks
-        ]
+    def _narrowed(self) -> int:
+        """The last block's weights that are used at scored positions alone."""
+        last = self.sweep.sites.blocks[-1]
+        paths = self.sweep.passes.shortcuts.narrow
+        return sum(_matrices(last.get_submodule(path)) for path in paths)
 
     def _measured_rate(self) -> float:
         """Operations per second, from passes of the middle layer over a row of middle length."""

@@ -1,13 +1,18 @@
 """Work that a forward pass does and nobody reads, left out; the same function, computed faster.
 
-Both shortcuts are tried on the model before they are used, and both leave it as it was.
+Behind the last block every position goes its own way, and only the scored ones are read. So in the
+last block whatever does not feed another position's attention may run at the scored positions
+alone: the MLP, the attention's output projection, and the queries where they have a projection of
+their own. Which modules these are is found by trying, not by name.
+
+Shortcuts leave the model as it was.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,32 +26,61 @@ from sna_eval.study.sweep.trial import trial_rows
 _LOGGER = logging.getLogger(__name__)
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 _HALF_TOLERANCE = 5e-2
+_GARBAGE = 100.0
+"""What unread positions hold in a trial: if anything read them, the scores would show it."""
 _TANH_GELUS = ("NewGELUActivation", "FastGELUActivation")
 """Activations of transformers that spell the tanh approximation out, in eight memory passes."""
 
 
-@contextmanager
-def last_mlp_at_scored_positions(sites: Sites, batch: Batch) -> Iterator[None]:
-    """The last block's MLP runs at the scored positions alone; elsewhere it gives zeros.
+@dataclass(frozen=True)
+class Shortcuts:
+    """Which shortcuts a model allows."""
 
-    Nothing reads the others: behind the last block every position goes its own way.
+    fuses: bool = False
+    """Whether tanh-approximated GELUs may run as one kernel."""
+    narrow: tuple[str, ...] = ()
+    """Modules of the last block that may run at the scored positions alone, by path."""
+
+    @contextmanager
+    def everywhere(self, model: nn.Module) -> Iterator[None]:
+        """The shortcut that passes of any kind may take."""
+        with ExitStack() as stack:
+            if self.fuses:
+                stack.enter_context(fused_activations(model))
+            yield
+
+    @contextmanager
+    def for_batch(self, sites: Sites, batch: Batch) -> Iterator[None]:
+        """The shortcut of passes that no hook looks into at the last block."""
+        with ExitStack() as stack:
+            for path in self.narrow:
+                module = sites.blocks[-1].get_submodule(path)
+                stack.enter_context(at_scored_positions(module, batch))
+            yield
+
+
+@contextmanager
+def at_scored_positions(module: nn.Module, batch: Batch, *, fill: float = 0.0) -> Iterator[None]:
+    """A module that treats positions one by one runs at a batch's scored positions alone.
+
+    **Arguments:**
+
+    - `fill`: what the other positions get.
     """
-    mlp = _last_mlp(sites)
-    if mlp is None:
-        yield
-        return
-    full: Callable[..., Any] = mlp.forward
+    full: Callable[..., Any] = module.forward
+    places = batch.slot_rows * batch.width + batch.slot_positions
 
     def narrow(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        rows, positions = (
-            place.to(hidden.device) for place in (batch.slot_rows, batch.slot_positions)
-        )
-        scored = full(hidden[rows, positions].unsqueeze(0), *args, **kwargs)
-        spread = scored.new_zeros(*hidden.shape[:-1], scored.shape[-1])
-        spread[rows, positions] = scored[0]
-        return spread
+        scored = places.to(hidden.device)
+        chosen = hidden.reshape(-1, hidden.shape[-1])[scored]
+        # some modules want a batch dimension, some have it flattened away
+        output = full(chosen.unsqueeze(0) if hidden.dim() == 3 else chosen, *args, **kwargs)
+        output = output.reshape(len(scored), -1)
+        spread = output.new_full((hidden.numel() // hidden.shape[-1], output.shape[-1]), fill)
+        spread[scored] = output
+        return spread.reshape(*hidden.shape[:-1], -1)
 
-    with forward_replaced(mlp, narrow):
+    with forward_replaced(module, narrow):
         yield
 
 
@@ -64,30 +98,11 @@ def fused_activations(model: nn.Module) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Shortcuts:
-    """Which shortcuts a model allows; found by trying."""
-
-    fuses: bool = False
-    narrows: bool = False
-
-    @contextmanager
-    def everywhere(self, model: nn.Module) -> Iterator[None]:
-        """The shortcut that passes of any kind may take."""
-        with fused_activations(model) if self.fuses else nullcontext():
-            yield
-
-    @contextmanager
-    def for_batch(self, sites: Sites, batch: Batch) -> Iterator[None]:
-        """The shortcut of passes that no hook looks into at the last block."""
-        with last_mlp_at_scored_positions(sites, batch) if self.narrows else nullcontext():
-            yield
-
-
 def find_shortcuts(engine: Engine) -> Shortcuts:
     """Tries each shortcut on two short random texts."""
     batch = Batch(trial_rows(engine.model), engine.device)
     plain = engine.log_likelihoods(batch)
+    dtype = next(engine.model.parameters()).dtype
 
     def leaves_scores(shortcut: AbstractContextManager[None]) -> bool:
         try:
@@ -96,16 +111,24 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
         except Exception as error:  # any failure means that this way is not open
             _LOGGER.debug("shortcut failed: %s", error)
             return False
-        dtype = next(engine.model.parameters()).dtype
         return bool(difference <= _TOLERANCE.get(dtype, _HALF_TOLERANCE))
 
-    return Shortcuts(
-        fuses=leaves_scores(fused_activations(engine.model)),
-        narrows=leaves_scores(last_mlp_at_scored_positions(engine.sites, batch)),
-    )
+    narrow: list[str] = []
+    block = engine.sites.blocks[-1]
+    for path in _candidates(engine.sites):
+        inside = any(path.startswith(f"{wider}.") for wider in narrow)
+        trial = at_scored_positions(block.get_submodule(path), batch, fill=_GARBAGE)
+        if not inside and leaves_scores(trial):
+            narrow.append(path)
+    return Shortcuts(leaves_scores(fused_activations(engine.model)), tuple(narrow))
 
 
-def _last_mlp(sites: Sites) -> nn.Module | None:
-    """The module around the last block's output projection, `None` where that is the block."""
-    path, _, _ = sites.projection_path.rpartition(".")
-    return sites.blocks[-1].get_submodule(path) if path else None
+def _candidates(sites: Sites) -> list[str]:
+    """The last block's MLP and its linear layers, wider modules first."""
+    mlp, _, _ = sites.projection_path.rpartition(".")
+    linear = [
+        path
+        for path, module in sites.blocks[-1].named_modules()
+        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    ]
+    return [mlp, *linear] if mlp else linear

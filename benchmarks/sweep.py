@@ -1,0 +1,178 @@
+"""The sweep against a loop over hooks: same model, same grid, same process.
+
+    python benchmarks/sweep.py                  # GPT-2 Small shape, every layer, 84 configurations
+    python benchmarks/sweep.py --every 1        # the loops run the whole grid too: half an hour
+    python benchmarks/sweep.py --device cuda
+
+The model is built from a config with random weights: speed does not depend on them, and nothing is
+downloaded. The sweep runs the whole grid; the loops run every 12th configuration of it, since they
+take as long for one as for another, and each result they give is compared with the sweep's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
+from sna_eval.study.sweep.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Configuration, Grid
+from sna_eval.study.sweep.items import ItemRow
+from sna_eval.study.sweep.layout import group_rows
+from sna_eval.study.sweep.passes import LayerPlan, Passes, tokens_per_pass
+from sna_eval.study.sweep.routes import find_routes
+
+SHAPES = {
+    "small": {"n_layer": 12, "n_embd": 768, "n_head": 12},
+    "medium": {"n_layer": 24, "n_embd": 1024, "n_head": 16},
+}
+Case = tuple[int, Configuration]
+Loop = Callable[[int, Configuration], torch.Tensor]
+"""Probability of every prompt's target under one configuration of a layer, `[prompt]`."""
+
+
+def main() -> None:
+    args = _arguments()
+    torch.manual_seed(0)
+    torch.set_grad_enabled(False)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    model = GPT2LMHeadModel(GPT2Config(**SHAPES[args.shape])).eval().to(args.device)
+    ids = torch.randint(0, 50257, (args.prompts, args.length), device=args.device)
+    targets = torch.randint(0, 50257, (args.prompts,), device=args.device)
+    grid = Grid(tuple(range(model.config.n_layer)), PAPER_COUNTS, PAPER_MULTIPLIERS)
+    neurons = torch.randperm(4 * model.config.n_embd)[: grid.largest_count].tolist()
+    cases = [(layer, own) for layer in grid.layers for own in grid.configurations]
+
+    swept, seconds = _timed(lambda: _sweep(model, ids, targets, grid, neurons, args.tokens))
+    result: dict[str, Any] = {
+        "shape": args.shape,
+        "prompts": args.prompts,
+        "length": args.length,
+        "threads": torch.get_num_threads(),
+        "configurations": len(cases),
+        "sweep_s_per_configuration": seconds / len(cases),
+        "sweep_s": seconds,
+    }
+    sample = cases[:: args.every]
+    for name, loop in (
+        ("hooks", _plain_hooks(model, ids, targets, neurons)),
+        ("run_with_hooks", _run_with_hooks(model, ids, targets, neurons)),
+    ):
+        loop(*sample[0])  # warms up
+        found, seconds = _timed(lambda loop=loop: torch.stack([loop(*case) for case in sample]))
+        own = torch.stack([swept[case] for case in sample])
+        result[f"{name}_s_per_configuration"] = seconds / len(sample)
+        result[f"{name}_over_sweep"] = seconds / len(sample) / result["sweep_s_per_configuration"]
+        result[f"{name}_max_difference"] = float((found - own).abs().max())
+        result[f"{name}_max_relative_difference"] = float(((found - own) / found).abs().max())
+    print(json.dumps(result, indent=2))
+
+
+def _sweep(
+    model: Any, ids: Any, targets: Any, grid: Grid, neurons: list[int], tokens: int | None
+) -> dict[Case, torch.Tensor]:
+    """The whole grid the project's way, trials of the model and baseline included."""
+    sites = find_sites(model)
+    engine = Engine(model, sites, probe(model, sites))
+    passes = Passes(engine, tokens or tokens_per_pass(engine.device))
+    entries = [
+        ItemRow(Row(tuple(row.tolist()), ((int(target),),)), number, (number,))
+        for number, (row, target) in enumerate(zip(ids, targets, strict=True))
+    ]
+    groups = group_rows(
+        entries,
+        configurations=len(grid.configurations),
+        tokens=passes.tokens,
+        device=engine.device,
+    )
+    routes = find_routes(engine, grid.layers)
+    plans = [LayerPlan(layer, routes[layer], {"": tuple(neurons)}) for layer in grid.layers]
+    parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in grid.layers}
+    with passes.shortcuts.everywhere(model):
+        for group in groups:
+            weights = {"both": torch.ones(len(group.rows), 1, device=engine.device)}
+            _, captured = passes.baseline(group, plans)
+            for plan, own in zip(plans, captured, strict=True):
+                scores = passes.amplified(group, plan, own, weights, grid.configurations)
+                parts[plan.layer].append(scores.exp())
+    return {
+        (layer, own): torch.cat(parts[layer], dim=1)[number]
+        for layer in grid.layers
+        for number, own in enumerate(grid.configurations)
+    }
+
+
+def _plain_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> Loop:
+    """One forward pass a configuration, with a hook on the output projection."""
+
+    def loop(layer: int, own: Configuration) -> torch.Tensor:
+        chosen = Intervention(layer, tuple(neurons[: own.n_neurons]), own.multiplier)
+        with amplify(model, [chosen]):
+            return _target_probs(model(ids).logits, targets)
+
+    return loop
+
+
+def _run_with_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> Loop:
+    """One `TransformerBridge.run_with_hooks` a configuration: what the paper's method would be."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=_any_tokenizer(), eos_token="<eos>")
+    copy = GPT2LMHeadModel(model.config).eval().to(ids.device)
+    copy.load_state_dict(model.state_dict())
+    bridge = TransformerBridge.boot_transformers(
+        "gpt2", hf_model=copy, tokenizer=tokenizer, device=str(ids.device)
+    )
+
+    def loop(layer: int, own: Configuration) -> torch.Tensor:
+        def scale(activations: torch.Tensor, hook: Any) -> torch.Tensor:
+            activations[..., neurons[: own.n_neurons]] *= own.multiplier
+            return activations
+
+        hooks = [(f"blocks.{layer}.mlp.hook_post", scale)]
+        return _target_probs(bridge.run_with_hooks(ids, fwd_hooks=hooks), targets)
+
+    return loop
+
+
+def _any_tokenizer() -> Any:
+    """The bridge wants a tokenizer; it never sees a text here."""
+    from tokenizers import Tokenizer, models
+
+    return Tokenizer(models.WordLevel({"<eos>": 0}, unk_token="<eos>"))
+
+
+def _target_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    last = torch.softmax(logits[:, -1], dim=-1)
+    return last[torch.arange(len(targets), device=last.device), targets]
+
+
+def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - start
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
+    parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--length", type=int, default=16, help="tokens of a prompt")
+    parser.add_argument("--every", type=int, default=12, help="configurations the loops skip to")
+    parser.add_argument("--tokens", type=int, help="tokens in one pass of the sweep")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
