@@ -13,6 +13,10 @@ from sna_eval.errors import InputError
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
 
 
+SCALING_METHODS = ("sna",)
+"""Methods whose entries do nothing but multiply their neurons; others are refused."""
+
+
 @dataclass(frozen=True)
 class LayerScaling:
     """All interventions on one layer, as one factor per neuron."""
@@ -76,7 +80,12 @@ def _neurons(entry: PlannedIntervention, where: str) -> tuple[int, ...]:
 
 
 def _check_static(entry: PlannedIntervention, where: str) -> None:
-    """Weights cannot look at positions or answers."""
+    """Weights cannot look at positions or answers, and these files hold factors alone."""
+    if entry.method not in SCALING_METHODS:
+        raise InputError(
+            f"{where}.method", expected=f"one of {', '.join(SCALING_METHODS)}", got=entry.method,
+            hint="an export holds factors on neurons; run other methods with `--model sna`",
+        )  # fmt: skip
     if entry.positions != "all":
         raise InputError(
             f"{where}.positions", expected="`all`: weights act on every token", got=entry.positions,

@@ -110,7 +110,10 @@ def task_manager() -> Any:
 
 @pytest.fixture(scope="session")
 def scores(task_manager: Any, word_tokenizer: Any) -> Callable[..., list[float]]:
-    """Log-likelihoods of eight items, through `lm_eval --model ... --model_args ...`."""
+    """Log-likelihoods of eight items, through `lm_eval --model ... --model_args ...`.
+
+    Those of `sna` carry their evidence.
+    """
     from lm_eval import simple_evaluate
 
     from sna_eval.harness.registration import register
@@ -130,6 +133,6 @@ def scores(task_manager: Any, word_tokenizer: Any) -> Callable[..., list[float]]
             bootstrap_iters=0,
         )
         samples = sorted(results["samples"][TASK], key=lambda sample: sample["doc_id"])
-        return [float(sample["resps"][0][0][0]) for sample in samples]
+        return [sample["resps"][0][0][0] for sample in samples]
 
     return run
