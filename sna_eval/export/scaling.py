@@ -12,7 +12,6 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
 
-
 SCALING_METHODS = ("sna",)
 """Methods whose entries do nothing but multiply their neurons; others are refused."""
 
