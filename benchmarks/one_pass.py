@@ -1,0 +1,275 @@
+"""Both answers in one `sna` run against one plain `--model hf` run.
+
+    python benchmarks/one_pass.py [--cases NAME ...] [--repeats 5] [--device cpu] [--dtype float32]
+
+Models are GPT-2 shapes built from a config with random weights (speed does not depend on what they
+know), with GPT-2's tokenizer; sentences are SST-2's. Every case alternates the two sides in one
+process and prints the median ratio, the share of open gates, and the largest difference of the
+`sna` scores from plain passes of the same model with hooks. `--memory` runs each side in a process
+of its own and compares peak memory. Results of a run stand in `benchmarks/RESULTS.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from tqdm import tqdm
+
+from sna_eval.harness.lm import SNALM
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHAPES = {
+    "tiny": {"n_layer": 4, "n_embd": 64, "n_head": 4},
+    "small": {"n_layer": 12, "n_embd": 768, "n_head": 12},
+    "medium": {"n_layer": 24, "n_embd": 1024, "n_head": 16},
+}
+SHARE_OPEN = 0.33
+
+
+@dataclass(frozen=True)
+class Case:
+    """One workload: documents, the layer that is intervened on, and the bound on the ratio."""
+
+    shape: str
+    layer: int
+    documents: Callable[[], list[tuple[str, list[str]]]]
+    share_open: float
+    bound: float
+
+
+def sentences() -> list[str]:
+    lines = (SHARED / "sst2" / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.rpartition("\t")[0].strip() for line in lines]
+
+
+def sst2(count: int = 200) -> list[tuple[str, list[str]]]:
+    """The SST-2 prompt with its two one-token labels."""
+    chosen = random.Random(42).sample(sentences(), count)
+    return [(f"Review: {own} Sentiment:", [" negative", " positive"]) for own in chosen]
+
+
+def whole_sentences(count: int = 100) -> list[tuple[str, list[str]]]:
+    """Two whole sentences to choose from, no context."""
+    pool = sentences()
+    return [("", [pool[2 * n], pool[2 * n + 1]]) for n in range(count)]
+
+
+def _words(rng: random.Random, pool: list[str], count: int) -> str:
+    return " ".join(rng.choice(pool) for _ in range(count))
+
+
+def few_shot_choices(count: int = 100) -> list[tuple[str, list[str]]]:
+    """Four choices of about 15 tokens after a context of about 300 that is the document's own."""
+    rng, pool = random.Random(0), " ".join(sentences()).split()
+    return [
+        (_words(rng, pool, 250), [" " + _words(rng, pool, 12) for _ in range(4)])
+        for _ in range(count)
+    ]
+
+
+def fixed_shots(count: int = 100) -> list[tuple[str, list[str]]]:
+    """About 400 fixed tokens, 60 of question, four one-token choices."""
+    rng, pool = random.Random(0), " ".join(sentences()).split()
+    shots = _words(rng, pool, 330)
+    choices = [" A", " B", " C", " D"]
+    return [(f"{shots} {_words(rng, pool, 50)}", choices) for _ in range(count)]
+
+
+CASES = {
+    "sst2-small-8": Case("small", 8, sst2, SHARE_OPEN, 0.72),
+    "sst2-small-closed": Case("small", 8, sst2, 0.0, 0.60),
+    "sst2-medium-8": Case("medium", 8, sst2, SHARE_OPEN, 0.97),
+    "sst2-medium-21": Case("medium", 21, sst2, SHARE_OPEN, 0.84),
+    "choices-small-8": Case("small", 8, few_shot_choices, SHARE_OPEN, 0.25),
+    "fixed-shots-small-8": Case("small", 8, fixed_shots, SHARE_OPEN, 0.30),
+    "sentences-small-8": Case("small", 8, whole_sentences, 0.35, 1.18),
+}
+GENERATION = {"generate-closed": (0.0, 1.05), "generate-open": (1.0, 1.25)}
+
+
+def build(shape: str, device: str, dtype: str) -> tuple[Any, Any]:
+    """A random model of a GPT-2 shape, and GPT-2's tokenizer."""
+    from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+    torch.manual_seed(0)
+    config = GPT2Config(**SHAPES[shape])
+    model = GPT2LMHeadModel(config).eval().to(device, getattr(torch, dtype))
+    folder = SHARED / "gpt2-tokenizer"
+    tokenizer = GPT2TokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer.pad_token = tokenizer.eos_token
+    return model, tokenizer
+
+
+def instances(documents: list[tuple[str, list[str]]]) -> list[Instance]:
+    """Log-likelihood requests as lm_eval makes them of multiple-choice documents."""
+    return [
+        Instance("loglikelihood", {}, (context, choice), place, metadata=("case", number, 1))
+        for number, (context, choices) in enumerate(documents)
+        for place, choice in enumerate(choices)
+    ]
+
+
+def opening(values: list[float], share: float) -> float:
+    """Threshold below which a share of the values lies."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if share else -1.0
+
+
+def make_sna(model: Any, tokenizer: Any, layer: int, low: float, **more: Any) -> SNALM:
+    plan = {"layer": layer, "neurons": ";".join(map(str, range(15))), "multiplier": 2.5}
+    gate = {"gate": "margin", "low": low, "high": max(low, 1.0)}
+    return SNALM(model, tokenizer=tokenizer, batch_size=16, **{**plan, **gate, **more})
+
+
+def margins(answers: list[tuple[float, bool]], choices: int) -> list[float]:
+    from sna_eval.gating import margin
+
+    values = [value for value, _ in answers]
+    return [margin(values[n : n + choices]) for n in range(0, len(values), choices)]
+
+
+def alternate(first: Callable[[], Any], second: Callable[[], Any], repeats: int) -> float:
+    """Median of second / first over alternating runs, after one warm-up of each."""
+    first(), second()
+    ratios = []
+    for _ in range(repeats):
+        times = []
+        for side in (first, second):
+            started = time.perf_counter()
+            side()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - started)
+        ratios.append(times[1] / times[0])
+    return statistics.median(ratios)
+
+
+def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """One line of the result table."""
+    case = CASES[name]
+    model, tokenizer = build(args.shape or case.shape, args.device, args.dtype)
+    layer = min(case.layer, model.config.n_layer - 1)
+    documents = case.documents()
+    requests = instances(documents)
+    hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
+    baseline = hf.loglikelihood(requests, disable_tqdm=True)
+    low = opening(margins(baseline, len(documents[0][1])), case.share_open)
+    sna = make_sna(model, tokenizer, layer, low)
+    answers = sna.loglikelihood(requests, disable_tqdm=True)
+    ratio = alternate(
+        lambda: hf.loglikelihood(requests, disable_tqdm=True),
+        lambda: sna.loglikelihood(requests, disable_tqdm=True),
+        args.repeats,
+    )
+    strict = make_sna(model, tokenizer, layer, low, strict=True)
+    slow = strict.loglikelihood(requests, disable_tqdm=True)
+    opened = sum(value.evidence.amplified for value, _ in answers) / len(answers)
+    return {
+        "case": name,
+        "ratio": round(ratio, 3),
+        "bound": case.bound,
+        "open": round(opened, 2),
+        "baseline difference": max(
+            abs(own.evidence.baseline - value)
+            for (own, _), (value, _) in zip(answers, baseline, strict=True)
+        ),
+        "amplified difference": max(
+            abs(own - other) for (own, _), (other, _) in zip(answers, slow, strict=True)
+        ),
+        "shared tokens": sna.describe()["passes"]["shared_tokens"] // (args.repeats + 2),
+    }
+
+
+def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """32 greedy tokens for 32 prompts."""
+    share, bound = GENERATION[name]
+    model, tokenizer = build(args.shape or "small", args.device, args.dtype)
+    model.generation_config.eos_token_id = None  # random models must not stop early
+    requests = [
+        Instance("generate_until", {}, (context, {"until": ["\x00"], "max_gen_toks": 32}), 0,
+                 metadata=("case", number, 1))
+        for number, (context, _) in enumerate(sst2(32))
+    ]  # fmt: skip
+    hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
+    low = 2.0 if share else -1.0
+    sna = make_sna(model, tokenizer, 8, low, gate="max_prob", high=3.0)
+    ratio = alternate(
+        lambda: hf.generate_until(requests, disable_tqdm=True),
+        lambda: sna.generate_until(requests, disable_tqdm=True),
+        args.repeats,
+    )
+    return {"case": name, "ratio": round(ratio, 3), "bound": bound, "open": share}
+
+
+def peak_memory(side: str, documents: int) -> int:
+    """Peak resident memory in MiB of one run in this process; called in a child process."""
+    model, tokenizer = build("small", "cpu", "float32")
+    repeated = [(f"{n} {context}", choices) for n in range(documents // 200 + 1)
+                for context, choices in sst2()][:documents]  # fmt: skip
+    lm = (
+        HFLM(model, tokenizer=tokenizer, batch_size=16)
+        if side == "hf"
+        else make_sna(model, tokenizer, 8, 0.3)
+    )
+    lm.loglikelihood(instances(repeated), disable_tqdm=True)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def run_memory() -> list[dict[str, Any]]:
+    """Peak memory of either side in processes of their own."""
+    peaks = {}
+    for side, documents in (("hf", 200), ("sna", 200), ("sna", 1000), ("sna", 10_000)):
+        command = [sys.executable, __file__, "--peak", side, str(documents)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks[side, documents] = int(done.stdout.strip().splitlines()[-1])
+    return [
+        {"case": "memory, sna / hf, 200 documents", "bound": 0.9,
+         "ratio": round(peaks["sna", 200] / peaks["hf", 200], 3)},
+        {"case": "memory, sna, 10,000 / 1,000 documents", "bound": 1.05,
+         "ratio": round(peaks["sna", 10_000] / peaks["sna", 1000], 3)},
+    ]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="*", default=[*CASES, *GENERATION])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--shape", choices=SHAPES, help="another shape than the cases name")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peak", nargs=2, metavar=("SIDE", "DOCUMENTS"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peak:
+        print(peak_memory(args.peak[0], int(args.peak[1])))
+        return 0
+    rows = run_memory() if args.memory else []
+    for name in tqdm([] if args.memory else args.cases):
+        rows.append(run_case(name, args) if name in CASES else run_generation(name, args))
+        print(json.dumps(rows[-1]), flush=True)
+    for row in rows:
+        kept = "within" if row["ratio"] <= row["bound"] else "OVER"
+        print(f"{row['case']:<40} {row['ratio']:.3f}  {kept} {row['bound']}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
