@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sna_eval.study.compare.metrics import BASELINE, is_outcome
-from sna_eval.study.compare.records import MetricName, Run
+from sna_eval.study.compare.formatting import listed
+from sna_eval.study.compare.metrics import is_outcome
+from sna_eval.study.compare.records import Run
 
 _TOLERANCE = 1e-5
 
 
 def find_cautions(a: Run, b: Run, tasks: Sequence[str]) -> list[str]:
     """One line for each."""
-    return [*_environment(a, b), *_models(a, b), *_baselines(a, b, tasks), *_oracles(a, b, tasks)]
+    return [*_environment(a, b), *_models(a, b, tasks), *_oracles(a, b, tasks)]
 
 
 def _environment(a: Run, b: Run) -> Iterator[str]:
@@ -31,32 +32,34 @@ def _environment(a: Run, b: Run) -> Iterator[str]:
         yield f"known of one run only: {', '.join(unknown)}"
 
 
-def _models(a: Run, b: Run) -> Iterator[str]:
-    """Another model beside an amplification: the difference is not the amplification's alone."""
-    if a.model != b.model and a.amplified != b.amplified:
-        yield f"model: {a.model} against {b.model}, and only one of them amplified"
+def _models(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
+    """Where one run is amplified, the other must be its baseline for the effect to be its own.
 
-
-def _baselines(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
-    """The amplified run knows its own baseline, which a plain run of the model must agree with."""
+    Seen from the baseline that an amplified run of the bundled tasks carries along, and where there
+    is none, from the models' names.
+    """
     if a.amplified == b.amplified or a.half:
         return
     plain, amplified = (b, a) if a.amplified else (a, b)
-    for task in tasks:
-        own, other = plain.tasks[task].scores, amplified.tasks[task].scores
-        for name, score in own.items():
-            baseline = other.get(MetricName(BASELINE + name.metric, name.filter))
-            if baseline is None or not is_outcome(name.metric):
-                continue
-            if abs(baseline.value - score.value) > _TOLERANCE:
-                yield (
-                    f"baseline of {task} {name}: {score.value:.6g} in the plain run, "
-                    f"{baseline.value:.6g} in the amplified one"
-                )
+    known = [
+        (task, name, score.value, baseline.value)
+        for task in tasks
+        for name, score in plain.tasks[task].scores.items()
+        if is_outcome(name.metric)
+        and (baseline := amplified.tasks[task].scores.get(name.baseline)) is not None
+    ]
+    for task, name, own, other in known:
+        if abs(own - other) > _TOLERANCE:
+            yield (
+                f"baseline of {task} {name}: {own:.6g} in the plain run, "
+                f"{other:.6g} in the amplified one"
+            )
+    if not known and a.model != b.model:
+        yield f"model: {a.model} against {b.model}, and only one of them amplified"
 
 
 def _oracles(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
     for label, run in (("A", a), ("B", b)):
         seen = [task for task in tasks if run.tasks[task].sees_answer]
         if seen:
-            yield f"oracle: {label} knew the right answer in {', '.join(seen)}"
+            yield f"oracle: {label} knew the right answer in {listed(seen)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.errors import InputError
+from sna_eval.study.compare.formatting import listed
 from sna_eval.study.compare.metrics import is_outcome
 from sna_eval.study.compare.pairing import both_items, shared
 from sna_eval.study.compare.records import MetricName, TaskRecord
@@ -49,7 +50,7 @@ def grouped(differences: Sequence[Difference]) -> list[str]:
     tasks: dict[str, list[str]] = defaultdict(list)
     for difference in differences:
         tasks[str(difference)].append(difference.task)
-    return [f"{line} ({_listed(names)})" for line, names in tasks.items()]
+    return [f"{line} ({listed(names)})" for line, names in tasks.items()]
 
 
 def find_differences(

@@ -81,7 +81,7 @@ def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = Tr
     if pairs.binary:
         p = mcnemar(pairs.before[:, 0], pairs.after[:, 0]).p
     else:
-        p = paired_permutation(pairs.before, pairs.after, **settings)  # type: ignore[arg-type]
+        p = paired_permutation(pairs.before, pairs.settled, **settings)  # type: ignore[arg-type]
     better, worse = _moved(pairs, higher_is_better)
     return Effect(
         before=float(reduce(pairs.before.mean(axis=0))),
@@ -149,7 +149,7 @@ def harm(pairs: Pairs) -> Harm | None:
 def _moved(pairs: Pairs, higher_is_better: bool) -> tuple[int, int]:
     """Items that improved and that got worse, judged one by one."""
     reduce = pairs.aggregate.reduce
-    change = reduce(pairs.after) - reduce(pairs.before)
+    change = reduce(pairs.settled) - reduce(pairs.before)
     if not higher_is_better:
         change = -change
     return int(np.sum(change > 0)), int(np.sum(change < 0))

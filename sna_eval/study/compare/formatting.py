@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from sna_eval.study.statistics import Interval
 
@@ -36,6 +37,13 @@ def between(interval: Interval) -> str:
     if math.isnan(interval.low):
         return UNKNOWN
     return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence, the first of them where there are many."""
+    if len(names) <= 4:
+        return ", ".join(names)
+    return f"{len(names)} tasks: {', '.join(names[:3])}, ..."
 
 
 def count(value: int | None) -> str:

@@ -59,10 +59,9 @@ def _half_of_task(record: TaskRecord, half: str) -> TaskRecord:
 def _baselines(record: TaskRecord) -> dict[MetricName, Reported]:
     """Baseline scores under the names of the metrics they belong to."""
     return {
-        name: record.scores[own]
+        name: record.scores[name.baseline]
         for name in record.scores
-        if is_outcome(name.metric)
-        and (own := MetricName(BASELINE + name.metric, name.filter)) in record.scores
+        if is_outcome(name.metric) and name.baseline in record.scores
     }
 
 

@@ -14,6 +14,8 @@ from sna_eval.study.compare.zones import derived_zones, written_zones
 from sna_eval.study.statistics.sampling import Floats
 
 NO_ZONE = 0
+ROUNDING = 1e-5
+"""Relative difference of two scores that another batch or pass makes of one and the same model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,16 @@ class Pairs:
         """Whether every score is right (1) or wrong (0)."""
         both = np.concatenate([self.before, self.after])
         return both.shape[1] == 1 and bool(np.isin(both, (0.0, 1.0)).all())
+
+    @property
+    def settled(self) -> Floats:
+        """`after`, with the value of `before` where the two differ by rounding alone.
+
+        Without this, a run against itself in other batches would count as better or worse, item by
+        item, and rounding that leans one way would pass a test.
+        """
+        alike = np.isclose(self.before, self.after, rtol=ROUNDING, atol=0.0)
+        return np.where(alike, self.before, self.after)
 
     def only(self, zone: int) -> Pairs:
         """The items of one zone."""

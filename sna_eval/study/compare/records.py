@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sna_eval.gating import Gate
+from sna_eval.study.compare.metrics import BASELINE
 
 
 class MetricName(NamedTuple):
@@ -15,6 +16,11 @@ class MetricName(NamedTuple):
 
     metric: str
     filter: str = "none"
+
+    @property
+    def baseline(self) -> MetricName:
+        """The metric that holds the unmodified model's score, in the bundled tasks."""
+        return MetricName(BASELINE + self.metric, self.filter)
 
     def __str__(self) -> str:
         return self.metric if self.filter == "none" else f"{self.metric} ({self.filter})"

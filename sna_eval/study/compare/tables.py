@@ -10,7 +10,15 @@ from pytablewriter.writer import AbstractTableWriter
 from sna_eval.study.compare.comparability import grouped
 from sna_eval.study.compare.comparison import Comparison, Row
 from sna_eval.study.compare.effects import Effect
-from sna_eval.study.compare.formatting import UNKNOWN, between, count, number, probability, signed
+from sna_eval.study.compare.formatting import (
+    UNKNOWN,
+    between,
+    count,
+    listed,
+    number,
+    probability,
+    signed,
+)
 
 FORCED_MARK = "!"
 """Before the name of a task whose two results are not comparable."""
@@ -147,5 +155,4 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield f"caution: {caution}"
     for label, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         if names:
-            shown = ", ".join(names[:6]) + (f", ... ({len(names)})" if len(names) > 6 else "")
-            yield f"only in {label}: {shown}"
+            yield f"only in {label}: {listed(names)}"

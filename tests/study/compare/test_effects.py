@@ -153,6 +153,20 @@ def test_corrections_are_over_tasks_of_one_metric(comparison: Comparison) -> Non
     assert math.isnan(row(comparison, "own_group", "prob").p_holm)
 
 
+def test_rounding_is_no_effect(plain_run: Path, evaluate: Any) -> None:
+    """The same model by another route, in other batches: `sna` with a closed gate, against `hf`."""
+    plan = {"layer": 2, "neurons": "1", "multiplier": 2.0, "gate": "never"}
+    closed = evaluate("sna", plan, tasks=["sna_logic_easy", "own_rolling"], batch_size=3)
+    comparison = compare(read_run(plain_run), read_run(closed), FAST)
+    assert len(comparison.rows) == 4
+    for found in comparison.rows:
+        assert (found.effect.better, found.effect.worse, found.effect.p) == (0, 0, 1)
+    before = np.full(40, 0.3)
+    leaning = paired_effect(made_up(before, before * (1 + 2e-6)), FAST)
+    assert leaning.p == 1
+    assert paired_effect(made_up(before, before * (1 + 2e-4)), FAST).p < 0.01
+
+
 def test_zones_and_harm_by_hand() -> None:
     """Ten items: in zone 1 two turn right, in zone 3 one of four turns wrong."""
     pairs = made_up(

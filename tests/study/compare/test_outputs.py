@@ -98,7 +98,7 @@ def test_forced_tables_are_marked(write: Any, forced: Comparison) -> None:
 
 def test_unpaired_is_explained(forced: Comparison) -> None:
     assert "from standard errors alone" in as_text([forced])
-    assert "only in A: crows_pairs_english" in as_text([forced])
+    assert "only in A: 22 tasks: crows_pairs_english" in as_text([forced])
 
 
 def test_side_by_side_equals_lm_evals_table(
