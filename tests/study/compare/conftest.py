@@ -47,6 +47,27 @@ aggregate_metric_list:
 metadata: {{version: 1.0}}
 """,
 }
+MUSR = {"murder_mysteries": 2, "object_placements": 5, "team_allocation": 3}
+MUSR_TASK = """
+task: leaderboard_musr_{name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {folder}/items.jsonl}}}}
+output_type: multiple_choice
+test_split: test
+doc_to_text: "{name}: {{{{text}}}} and"
+doc_to_choice: {choices}
+doc_to_target: 0
+metric_list: [{{metric: acc_norm, aggregation: mean, higher_is_better: true}}]
+metadata: {{version: 1.0}}
+"""
+MUSR_GROUP = """
+group: leaderboard_musr
+task: [leaderboard_musr_murder_mysteries, leaderboard_musr_object_placements,
+       leaderboard_musr_team_allocation]
+aggregate_metric_list: [{metric: acc_norm, aggregation: mean, weight_by_size: true}]
+metadata: {version: 1.0}
+"""
+"""A group of the Open LLM Leaderboard by its real name and numbers of choices, on local documents."""
 TASKS = ["own_choices", "own_rolling", "own_group"]
 EVERY_OTHER = ";".join(map(str, range(0, 128, 2)))
 SNA = {"layer": 2, "neurons": EVERY_OTHER, "multiplier": 6.0, "gate": "always"}
@@ -66,6 +87,11 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "items.jsonl").write_text("\n".join(json.dumps(row) for row in [*rows, rows[0]]))
     for name, text in OWN_TASKS.items():
         (folder / f"{name}.yaml").write_text(text.format(folder=folder))
+    for name, count in MUSR.items():
+        choices = json.dumps(["the", "so", "no", "away", "on"][:count])
+        text = MUSR_TASK.format(name=name, folder=folder, choices=choices)
+        (folder / f"musr_{name}.yaml").write_text(text)
+    (folder / "musr.yaml").write_text(MUSR_GROUP)
     return folder
 
 
