@@ -31,17 +31,25 @@ def count_occurrences(
     documents: Iterable[Document], tasks: dict[str, list[Item]]
 ) -> dict[str, Occurrences]:
     """Occurrences of each task's items in the documents."""
-    texts = Counter(document.text for document in documents)
+    texts = _joined_by_repeats(Counter(document.text for document in documents))
     return {name: _count(texts, items) for name, items in tasks.items()}
 
 
-def _count(texts: Counter[str], items: list[Item]) -> Occurrences:
+def _joined_by_repeats(texts: Counter[str]) -> dict[int, str]:
+    """Number of repeats -> all texts repeated so often, as one string: few long searches."""
+    groups: dict[int, list[str]] = {}
+    for text, repeats in texts.items():
+        groups.setdefault(repeats, []).append(text)
+    return {repeats: "\0".join(group) for repeats, group in groups.items()}
+
+
+def _count(texts: dict[int, str], items: list[Item]) -> Occurrences:
     counts = [_count_string(texts, item.prompt + item.target) for item in items]
     return Occurrences(len(items), sum(count > 0 for count in counts), sum(counts))
 
 
-def _count_string(texts: Counter[str], string: str) -> int:
+def _count_string(texts: dict[int, str], string: str) -> int:
     pattern = re.compile(rf"(?<!\w){re.escape(string)}(?!\w)")
     return sum(
-        len(pattern.findall(text)) * repeats for text, repeats in texts.items() if string in text
+        len(pattern.findall(text)) * repeats for repeats, text in texts.items() if string in text
     )

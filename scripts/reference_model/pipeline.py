@@ -12,6 +12,7 @@ from transformers import GPT2LMHeadModel
 
 from .documents import (
     Document,
+    Encode,
     hold_out_text,
     review_text,
     skill_pool,
@@ -91,8 +92,8 @@ def train_model(
     tokenizer: Tokenizer,
     material: Material,
     options: Namespace,
-) -> tuple[GPT2LMHeadModel, int]:
-    """A trained model, and the number of tokens it read."""
+) -> tuple[GPT2LMHeadModel, int, float]:
+    """A trained model, the number of tokens it read, and the seconds it took."""
     spec = TrainingSpec(
         layers=options.layers,
         width=options.width,
@@ -109,7 +110,7 @@ def train_model(
         short_rows([_encoded(d, encode, options) for d in short], length=SHORT_ROW, end=end),
     )
     model = new_model(spec, vocab_size=tokenizer.get_vocab_size(), end=end)
-    train(
+    seconds = train(
         model,
         *packed,
         spec=spec,
@@ -120,14 +121,14 @@ def train_model(
             trained, tokenizer, material, options.tasks, f"step {step}/{steps}"
         ),
     )
-    return model, sum(rows.ids.size for rows in packed)
+    return model, sum(rows.ids.size for rows in packed), seconds
 
 
-def _encoded(document: Document, encode, options: Namespace) -> Encoded:
+def _encoded(document: Document, encode: Encode, options: Namespace) -> Encoded:
     return Encoded(encode(document.text), options.label_weight if document.labelled else 1.0)
 
 
-def _remembering(tokenizer: Tokenizer):
+def _remembering(tokenizer: Tokenizer) -> Encode:
     """`text -> ids`, each distinct text encoded once."""
     known: dict[str, list[int]] = {}
 

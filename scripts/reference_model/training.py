@@ -8,6 +8,7 @@ called now and then.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import Progress, load_checkpoint, save_checkpoint
 from .packing import Rows
 
 MICRO_BATCH_TOKENS = 2048
@@ -96,30 +97,28 @@ def train(
     settings: dict[str, object],
     probe: Callable[[GPT2LMHeadModel, int, int], None],
     probes: int = 10,
-) -> None:
-    """Train in place over all rows once."""
+) -> float:
+    """Train in place over all rows once; gives the seconds it took, interruptions left out."""
     batches = micro_batches(long, short, seed=spec.seed)
     steps = math.ceil(len(batches) / MICRO_BATCHES)
     optimizer = _optimizer(model, spec)
-    first = (
-        load_checkpoint(checkpoints, model=model, optimizer=optimizer, settings=settings)
-        if resume
-        else 0
-    )
+    state = {"model": model, "optimizer": optimizer, "settings": settings}
+    before = load_checkpoint(checkpoints, **state) if resume else Progress()
     every = max(1, steps // probes)
-    progress = tqdm(range(first, steps), initial=first, total=steps, desc="training", mininterval=5)
-    average = 0.0
-    for step in progress:
+    bar = tqdm(
+        range(before.step, steps), initial=before.step, total=steps, desc="training", mininterval=5
+    )
+    start = time.monotonic() - before.seconds
+    for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, steps, spec)
         loss = _step(model, optimizer, batches[step * MICRO_BATCHES : (step + 1) * MICRO_BATCHES])
-        average = loss if step == first else 0.98 * average + 0.02 * loss
-        progress.set_postfix(loss=f"{average:.3f}", refresh=False)
+        bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         if (step + 1) % every == 0 or step + 1 == steps:
-            save_checkpoint(
-                checkpoints, model=model, optimizer=optimizer, step=step + 1, settings=settings
-            )
+            progress = Progress(step + 1, time.monotonic() - start)
+            save_checkpoint(checkpoints, **state, progress=progress)
             probe(model, step + 1, steps)
+    return time.monotonic() - start
 
 
 def _optimizer(model: GPT2LMHeadModel, spec: TrainingSpec) -> torch.optim.AdamW:

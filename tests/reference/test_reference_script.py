@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reference_model.checkpoint import Progress, load_checkpoint, save_checkpoint
 from reference_model.packing import Rows
 from reference_model.shipping import ship
 from reference_model.training import TrainingSpec, new_model, train
@@ -29,7 +30,7 @@ def test_tiny_run_gives_a_loadable_folder(mini_corpus, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     model = AutoModelForCausalLM.from_pretrained(out)
@@ -69,16 +70,14 @@ def test_resumed_run_ends_with_the_same_weights(tmp_path):
 
 
 def test_checkpoint_of_other_settings_is_not_gone_on_with(tmp_path):
-    from reference_model.checkpoint import load_checkpoint, save_checkpoint
-
     model = torch.nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     state = {"model": model, "optimizer": optimizer}
-    save_checkpoint(tmp_path, **state, step=3, settings={"seed": 1})
-    assert load_checkpoint(tmp_path, **state, settings={"seed": 1}) == 3
-    assert load_checkpoint(tmp_path, **state, settings={"seed": 2}) == 0
+    save_checkpoint(tmp_path, **state, progress=Progress(3, 1.5), settings={"seed": 1})
+    assert load_checkpoint(tmp_path, **state, settings={"seed": 1}) == Progress(3, 1.5)
+    assert load_checkpoint(tmp_path, **state, settings={"seed": 2}) == Progress()
 
 
 def test_shipping_halves_and_keeps_the_function(tmp_path):
