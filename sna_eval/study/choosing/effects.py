@@ -53,7 +53,7 @@ def task_effects(
     measure = measure or ("acc" if has_choices else "prob")
     if measure == "acc" and not has_choices:
         raise InputError(
-            "measure", expected="`prob` for a task without choices", got=f"acc: {task}"
+            "measure", expected="`prob`, as the items have no choices", got=f"acc: {task}"
         )
     effects = _difference(items, measure).reshape(len(rows), -1)
     opens = _opens(items, gate).reshape(len(rows), -1)

@@ -165,8 +165,8 @@ class Sweep:
         }
         versions = {name: version(name) for name in _VERSIONED}
         return {
-            "plan_fingerprint": digest(settings),
             **settings,
+            "plan_fingerprint": digest(settings),
             "versions": {"python": platform.python_version(), **versions},
         }
 

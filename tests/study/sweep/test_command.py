@@ -1,0 +1,103 @@
+"""`sna-eval sweep` as typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sna_eval.cli import main
+from sna_eval.study.sweep import SweepStore
+
+
+def arguments(checkpoint: Path, own_tasks: Path, *further: str) -> list[str]:
+    return [
+        "sweep",
+        *("--model_args", f"pretrained={checkpoint}"),
+        *("--include_path", str(own_tasks), "--tasks", "own_open,own_labels"),
+        *("--layers", "0-1", "--neurons", "2,4", "--multipliers", "2,4"),
+        *further,
+    ]
+
+
+@pytest.fixture(autouse=True)
+def known_tasks(task_manager: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves looking through all of lm_eval's own tasks."""
+    monkeypatch.setattr("lm_eval.tasks.TaskManager", lambda **_: task_manager)
+
+
+def test_sweeps_and_takes_up_again(
+    checkpoint: Path, own_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = arguments(checkpoint, own_tasks, "--output", str(tmp_path), "--limit", "3")
+    assert main(typed) == 0
+    printed = capsys.readouterr()
+    assert f"{tmp_path}: 16 configurations of 2 tasks" in printed.out
+    assert "Sweep: 100%" in printed.err
+    assert "16/16" in printed.err
+    store = SweepStore.load(tmp_path)
+    assert set(store.items()["item"].to_pylist()) == {0, 1, 2}
+    (tmp_path / "configurations" / "own_open" / "layer-001.parquet").unlink()
+    assert main(typed) == 0
+    assert "12/16" in capsys.readouterr().err
+    assert SweepStore.load(tmp_path).pending() == []
+
+
+def test_a_folder_with_another_sweep_is_refused(
+    checkpoint: Path, own_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = arguments(checkpoint, own_tasks, "--output", str(tmp_path))
+    assert main([*typed, "--limit", "1"]) == 0
+    capsys.readouterr()
+    assert main([*typed, "--limit", "2"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sna-eval")]
+    (line,) = lines
+    assert "output.limit: expected 1, as the sweep in" in line
+
+
+def test_dry_run(
+    checkpoint: Path,
+    own_tasks: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sna_eval.study.sweep.cost._TRIAL_SECONDS", 0.05)
+    assert main(arguments(checkpoint, own_tasks, "--dry_run")) == 0
+    out = capsys.readouterr().out
+    pattern = r"16 configurations, 96 rows, \d\.\d\de\+\d\d FLOPs, about \d+ s on this machine"
+    assert re.search(pattern, out)
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ([], "output: expected a folder, got None; or add --dry_run"),
+        (["--split", "train", "--dry_run"], "split: expected one of development, test"),
+        (["--layers", "x", "--dry_run"], "layers: expected layers such as 0-7"),
+        (["--layers", "9", "--dry_run"], "layers: expected a layer from 0 to 2"),
+        (
+            [
+                "--directions",
+                "gold",
+                "--select",
+                "contrastive",
+                "--tasks",
+                "own_labels",
+                "--dry_run",
+            ],
+            "directions: expected `both`, `predicted` or a label, got 'gold'",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(
+    checkpoint: Path,
+    own_tasks: Path,
+    capsys: pytest.CaptureFixture[str],
+    further: list[str],
+    message: str,
+) -> None:
+    assert main(arguments(checkpoint, own_tasks, *further)) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sna-eval")]
+    assert len(lines) == 1
+    assert message in lines[0]

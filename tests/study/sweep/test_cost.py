@@ -1,0 +1,80 @@
+"""The cost model against PyTorch's own counter of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from sna_eval.study.sweep import Configuration, CostModel, Sweep
+from sna_eval.study.sweep.cost import Cost
+from sna_eval.study.sweep.passes import LayerPlan
+
+MakeSweep = Callable[..., Sweep]
+
+
+def counted(run: Callable[[], Any]) -> int:
+    """Operations as PyTorch counts them; attention is counted only where it is spelled out."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_operations_of_a_configuration(sweep_of: MakeSweep, layer: int) -> None:
+    """Two numbers of configurations: what grows between them is the cost of one."""
+    sweep = sweep_of("own_open")
+    passes, group = sweep.passes, sweep.groups("own_open")[0]
+    plan = LayerPlan(layer, sweep.routes[layer], {"": (1, 2, 3, 4, 5)})
+    weights = {"both": torch.ones(len(group.rows), 1)}
+    assert passes.shortcuts  # found before counting
+    _, (captured,) = passes.baseline(group, [plan])
+    two, four = (
+        counted(
+            lambda own=own: passes.amplified(
+                group, plan, captured, weights, [Configuration(5, 2.0)] * own
+            )
+        )
+        for own in (2, 4)
+    )
+    assert (four - two) / 2 == CostModel(sweep).flops(group, layer)
+
+
+def test_operations_of_the_baseline(sweep_of: MakeSweep) -> None:
+    sweep = sweep_of("own_open")
+    group = sweep.groups("own_open")[0]
+    flops = counted(lambda: sweep.passes.baseline(group, []))
+    assert flops == CostModel(sweep).baseline_flops(group)
+
+
+def test_estimate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = sweep_of("own_open", "own_labels", layers=(0, 2))
+    model = CostModel(sweep)
+    monkeypatch.setattr(model, "_measured_rate", lambda: 1e6)
+    cost = model.estimate()
+    assert cost.configurations == 2 * 2 * 6
+    assert cost.rows == 2 * 6 * (6 + 6)  # one row an item: choices share it
+    expected = sum(
+        model.baseline_flops(group) + 6 * (model.flops(group, 0) + model.flops(group, 2))
+        for task in ("own_open", "own_labels")
+        for group in sweep.groups(task)
+    )
+    assert cost.flops == pytest.approx(expected)
+    assert cost.seconds == pytest.approx(expected / 1e6)
+
+
+def test_measured_rate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sna_eval.study.sweep.cost._TRIAL_SECONDS", 0.05)
+    rate = CostModel(sweep_of("own_labels", layers=(1,)))._measured_rate()
+    assert 1e6 < rate < 1e15
+
+
+def test_in_words() -> None:
+    text = str(Cost(24_192, 1_209_600, 3.5e15, 7200.0))
+    assert text.startswith("24,192 configurations, 1,209,600 rows, 3.50e+15 FLOPs, about 2.0 h")
+    assert "about 12 min" in str(Cost(1, 1, 1.0, 700.0))
+    assert "about 3 s" in str(Cost(1, 1, 1.0, 3.2))

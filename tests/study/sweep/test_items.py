@@ -1,0 +1,107 @@
+"""Items against the requests that lm_eval builds and encodes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.study.sweep.items import TaskItems, answered_rows, encode, load_items, rows_of
+
+Load = Callable[..., dict[str, Any]]
+
+
+def texts(items: TaskItems) -> list[tuple[str, str]]:
+    return [(r.context_text, r.continuation_text) for item in items.items for r in item.requests]
+
+
+@pytest.mark.parametrize("name", ["own_open", "own_labels", "own_choices"])
+def test_test_items_are_those_that_are_evaluated(lm: Any, load: Load, name: str) -> None:
+    (task,) = load(name).values()
+    task.build_all_requests()
+    expected = [instance.args for instance in task.instances]
+    assert texts(load_items(task, lm, split="test")) == expected
+
+
+def test_development_items_are_others(lm: Any, load: Load) -> None:
+    (task,) = load("own_open").values()
+    development = load_items(task, lm, split="development")
+    assert len(development.items) == 6
+    assert not set(texts(development)) & set(texts(load_items(task, lm, split="test")))
+
+
+def test_limit_takes_the_first(lm: Any, load: Load) -> None:
+    (task,) = load("own_open").values()
+    some, every = (load_items(task, lm, split="test", limit=limit) for limit in (2, None))
+    assert texts(some) == texts(every)[:2]
+    assert [item.instance.doc_id for item in some.items] == [0, 1]
+
+
+def test_tokens_are_those_that_the_model_is_asked_for(
+    lm: Any, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lm_eval's own `loglikelihood` hands over, an empty context included."""
+    from lm_eval.api.instance import Instance
+
+    (task,) = load("own_choices").values()
+    task.build_all_requests()
+    bare = Instance("loglikelihood", {}, ("", "the cat"), 0, (task.config.task, 99, 1))
+    asked = [*task.instances, bare]
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        type(lm), "_loglikelihood_tokens", lambda self, reqs, **_: seen.extend(reqs)
+    )
+    lm.loglikelihood(asked, disable_tqdm=True)
+    assert encode(lm, asked) == seen
+
+
+def test_right_answers(lm: Any, load: Load) -> None:
+    (task,) = load("own_choices").values()
+    items = load_items(task, lm, split="test")
+    assert items.gold == (0, 1, 2, 0, 1, 2)
+    assert [items.right_answer(item) for item in items.items] == list(items.gold)
+    assert items.starts == (0, 3, 6, 9, 12, 15, 18)
+
+
+def test_a_document_is_kept_out_of_its_own_examples(lm: Any, load: Load) -> None:
+    (task,) = load("own_open").values()
+    task.set_config(key="num_fewshot", value=5)
+    task.set_fewshot_seed(7)
+    items = load_items(task, lm, split="development")
+    for item in items.items:
+        own = item.instance.doc["text"]
+        shots = item.requests[0].context_text.split("\n\n")
+        assert len(shots) == 6
+        assert [shot for shot in shots if shot == own] == [own]
+        assert not any(shot.startswith(f"{own} {item.instance.doc['answer']}") for shot in shots)
+    assert task.config.test_split == "test"
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_rows_answer_every_request_once(lm: Any, load: Load, packs: bool) -> None:
+    (task,) = load("own_choices").values()
+    items = load_items(task, lm, split="test")
+    rows = rows_of(items, max_length=64, packs=packs)
+    assert sorted(number for entry in rows for number in entry.requests) == list(range(18))
+    lengths = [len(entry.row.tokens) for entry in rows]
+    assert lengths == sorted(lengths, reverse=True)
+    asked = [request for item in items.items for request in item.requests]
+    for entry in rows:
+        for number, branch in zip(entry.requests, entry.row.branches, strict=True):
+            assert asked[number].continuation == branch
+            assert items.starts[entry.item] <= number < items.starts[entry.item + 1]
+
+
+def test_answered_rows_fit_the_model(lm: Any, load: Load) -> None:
+    (task,) = load("own_open").values()
+    rows = answered_rows(load_items(task, lm, split="test"), max_length=8)
+    assert all(len(row.tokens) <= 8 for row in rows)
+    assert [len(row.branches) for row in rows] == [1] * 6
+
+
+def test_generated_answers_have_no_probability(lm: Any, load: Load) -> None:
+    (task,) = load("own_generated").values()
+    with pytest.raises(InputError, match="tasks: expected tasks scored by log-likelihood"):
+        load_items(task, lm, split="test")

@@ -1,0 +1,148 @@
+"""Every way into a model against plain hooks, one configuration and one row at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
+from sna_eval.study.sweep.grid import Configuration, Grid
+from sna_eval.study.sweep.items import ItemRow
+from sna_eval.study.sweep.layout import group_rows
+from sna_eval.study.sweep.passes import LayerPlan, Passes
+from sna_eval.study.sweep.routes import find_routes
+from sna_eval.study.sweep.starts import Route
+from tests.conftest import build_model
+
+ROWS = (
+    Row((5, 6, 7, 8, 9, 3), ((1,), (2,))),
+    Row((9, 8, 7, 30, 2, 4, 8), ((4, 5, 6), (7, 8), (9,))),
+    Row((9, 8), ((4,),)),
+    Row((5, 6, 7, 8, 9, 3), ((11, 12),)),
+)
+NEURONS = {"x": (3, 1, 9, 60, 22), "y": (5, 2, 8, 40, 41)}
+GRID = Grid((0,), (2, 5), (0.5, 3.0), ("both", "x", "predicted"))
+PREDICTED = (0, 1, 1, 0)
+"""Label that each row is told to have."""
+
+
+def amplified_of(own: Configuration, row: int) -> tuple[int, ...]:
+    """Neurons that a configuration amplifies in a row, spelled out."""
+    labels = {"both": "xy", "x": "x", "predicted": "xy"[PREDICTED[row]]}[own.direction]
+    return tuple(index for label in labels for index in NEURONS[label][: own.n_neurons])
+
+
+@torch.no_grad()
+def plain(model: Any, row: Row, intervention: Intervention) -> list[float]:
+    """Log-likelihoods by one forward pass a continuation."""
+    found = []
+    for branch in row.branches:
+        with amplify(model, [intervention]):
+            logits = model(torch.tensor([row.context + branch])).logits[0]
+        log_probs = torch.log_softmax(logits.double(), dim=-1)
+        first = len(row.context) - 1
+        found.append(sum(float(log_probs[first + n, token]) for n, token in enumerate(branch)))
+    return found
+
+
+def sweep(engine: Engine, plan: LayerPlan, tokens: int) -> torch.Tensor:
+    """Log-likelihoods of every configuration, `[configuration, branch]`, rows in order."""
+    entries = [ItemRow(row, number, ()) for number, row in enumerate(ROWS)]
+    entries.sort(key=lambda entry: -len(entry.row.tokens))
+    passes = Passes(engine, tokens)
+    found: dict[int, torch.Tensor] = {}
+    groups = group_rows(
+        entries, configurations=len(GRID.configurations), tokens=tokens, device=engine.device
+    )
+    for group in groups:
+        told = torch.tensor([PREDICTED[entry.item] for entry in group.entries])
+        weights = {
+            "both": torch.ones(len(told), 2),
+            "x": torch.tensor([[1.0, 0.0]]).repeat(len(told), 1),
+            "predicted": torch.nn.functional.one_hot(told, 2).float(),
+        }
+        with passes.shortcuts.everywhere(engine.model):
+            _, (captured,) = passes.baseline(group, [plan])
+            scores = passes.amplified(group, plan, captured, weights, GRID.configurations)
+        widths = [len(entry.row.branches) for entry in group.entries]
+        parts = scores.split(widths, dim=1)
+        found.update(zip((entry.item for entry in group.entries), parts, strict=True))
+    return torch.cat([found[number] for number in range(len(ROWS))], dim=1)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "gemma2", "opt"])
+@pytest.mark.parametrize("route", get_args(Route))
+def test_equals_plain_hooks(name: str, route: Route) -> None:
+    model = build_model(name)
+    sites = find_sites(model)
+    engine = Engine(model, sites, probe(model, sites))
+    layers = [0, sites.n_layers - 1]
+    if route == "behind" and find_routes(engine, layers)[0] != "behind":
+        pytest.skip(f"{name} does not add its MLP's output as it is")
+    for layer in layers:
+        got = sweep(engine, LayerPlan(layer, route, NEURONS), 200)
+        expected = torch.tensor(
+            [
+                [
+                    value
+                    for number, row in enumerate(ROWS)
+                    for value in plain(
+                        model, row, Intervention(layer, amplified_of(own, number), own.multiplier)
+                    )
+                ]
+                for own in GRID.configurations
+            ]
+        )
+        assert float((got - expected).abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize("tokens", [1, 60, 5000])
+def test_results_do_not_depend_on_the_size_of_a_pass(tokens: int) -> None:
+    model = build_model("gpt2")
+    sites = find_sites(model)
+    engine = Engine(model, sites, probe(model, sites))
+    plan = LayerPlan(1, "behind", NEURONS)
+    torch.testing.assert_close(sweep(engine, plan, tokens), sweep(engine, plan, 300))
+
+
+@contextmanager
+def counted_blocks(engine: Engine) -> Iterator[list[int]]:
+    """Numbers of the blocks that run for more rows than the items have."""
+    ran: list[int] = []
+    handles = []
+    for number, projection in enumerate(engine.sites.projections):
+
+        def hook(module: Any, args: tuple[Any, ...], number: int = number) -> None:
+            ran.append(number)
+
+        handles.append(projection.register_forward_pre_hook(hook))
+    try:
+        yield ran
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize(("route", "first"), [("behind", 3), ("at", 2), ("full", 0)])
+def test_blocks_below_are_not_run_again(route: Route, first: int) -> None:
+    model = build_model("gpt2")
+    sites = find_sites(model)
+    engine = Engine(model, sites, probe(model, sites))
+    (group,) = group_rows(
+        [ItemRow(ROWS[0], 0, (0, 1))],
+        configurations=len(GRID.configurations),
+        tokens=10_000,
+        device=engine.device,
+    )
+    passes, plan = Passes(engine, 10_000), LayerPlan(2, route, NEURONS)
+    weights = dict.fromkeys(GRID.directions, torch.ones(1, 2))
+    _, (captured,) = passes.baseline(group, [plan])
+    assert passes.shortcuts  # found before counting
+    with counted_blocks(engine) as ran:
+        passes.amplified(group, plan, captured, weights, GRID.configurations)
+    used = [number for number in ran if number != 2 or route != "behind"]
+    assert used == list(range(first, 4))

@@ -1,0 +1,84 @@
+"""A real local Ray cluster of two workers, one of which is killed while it computes."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.study.sweep import RayExecutor, Sweep, run_sweep
+from tests.study.sweep.processes import content, kill, options_of, sweep_into, units_in
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="needs the extra `ray`"
+)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster on this machine with room for two workers."""
+    import ray
+
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+    torch.set_num_threads(threads)
+
+
+def busy_workers() -> dict[int, str]:
+    """Processes that compute units now: Ray names them after their task."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                name = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if name.startswith("ray::compute_unit"):
+                found[int(folder.name)] = name
+    return found
+
+
+@needs_ray
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers in /proc")
+def test_a_killed_workers_units_run_again(
+    cluster: Any, checkpoint: Path, own_tasks: Path, tmp_path: Path
+) -> None:
+    options = options_of(checkpoint, own_tasks)
+    killed: list[int] = []
+
+    def killing(sweep: Sweep, units: Any) -> Iterator[Any]:
+        for result in RayExecutor()(sweep, units):
+            yield result
+            busy = [] if killed else list(busy_workers())
+            for worker in busy[:1]:
+                kill(worker)
+                killed.append(worker)
+
+    run_sweep(Sweep(options), tmp_path / "ray", executor=killing, quiet=True)
+    assert killed
+    assert killed[0] not in busy_workers()
+    assert units_in(tmp_path / "ray") == 9
+    sweep_into(options, tmp_path / "local")
+    assert content(tmp_path / "ray") == content(tmp_path / "local")
+
+
+def test_workers_need_options(checkpoint: Path, own_tasks: Path, lm: Any) -> None:
+    sweep = Sweep(options_of(checkpoint, own_tasks), lm=lm)
+    with pytest.raises(ValueError, match="workers load a sweep by its options"):
+        next(RayExecutor()(sweep, []))
+
+
+def test_without_ray(checkpoint: Path, own_tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    sweep = Sweep(options_of(checkpoint, own_tasks))
+    with pytest.raises(InputError, match="executor: expected `ray` to be installed"):
+        next(RayExecutor()(sweep, []))

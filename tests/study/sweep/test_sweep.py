@@ -1,0 +1,237 @@
+"""Finished sweeps against plain hooks, against lm_eval itself, and against their own items."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.harness.loading import load_lm
+from sna_eval.intervention import Intervention, amplify
+from sna_eval.plan import Plan, plan_fingerprint, save_plan
+from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, row_plan, run_sweep
+
+TASKS = ("own_open", "own_labels", "own_choices")
+MakeSweep = Callable[..., Sweep]
+
+
+def drawn(store: SweepStore, count: int, seed: int) -> list[dict[str, Any]]:
+    """Configurations of a store, at random."""
+    rows = store.configurations().to_pylist()
+    return random.Random(seed).sample(rows, count)
+
+
+def only_intervention(plan: Plan) -> Intervention:
+    (task,) = plan.tasks.values()
+    (entry,) = task.interventions
+    neurons = tuple(index for own in (entry.neurons or {}).values() for index in own)
+    return Intervention(entry.layer, neurons, entry.multiplier)
+
+
+@torch.no_grad()
+def target_prob(lm: Any, context: str, continuation: str) -> float:
+    """Probability of a continuation by one plain pass, tokens and sums this test's own."""
+    whole = lm.tokenizer(context + continuation)["input_ids"]
+    length = len(lm.tokenizer(context)["input_ids"])
+    log_probs = torch.log_softmax(lm.model(torch.tensor([whole])).logits[0].double(), dim=-1)
+    places = range(length, len(whole))
+    return float(sum(log_probs[place - 1, whole[place]] for place in places).exp())
+
+
+def asked(task: str, doc: dict[str, Any]) -> tuple[str, list[str], int]:
+    """Context, choices and right answer of a document, as its YAML says."""
+    if task == "own_open":
+        return doc["text"], [f" {doc['answer']}"], 0
+    if task == "own_labels":
+        return f"{doc['text']} sounds", [" dull and grey", " bright"], doc["label"]
+    return f"{doc['text']} and then", [f" {choice}" for choice in doc["choices"]], doc["gold"]
+
+
+def test_thirty_configurations_equal_plain_hooks(
+    store: SweepStore, lm: Any, load: Callable[..., Any]
+) -> None:
+    items = store.items().to_pandas()
+    key = ["task", "layer", "n_neurons", "multiplier", "direction"]
+    for row in drawn(store, 30, seed=0):
+        docs = list(load(row["task"])[row["task"]].validation_docs())
+        own = items[(items[key] == pd.Series({name: row[name] for name in key})).all(axis=1)]
+        found = dict(zip(own["item"], own["amplified_prob"], strict=True))
+        assert sorted(found) == list(range(len(docs)))
+        before, after = [], []
+        for number, doc in enumerate(docs):
+            context, choices, gold = asked(row["task"], doc)
+            before.append(target_prob(lm, context, choices[gold]))
+            with amplify(lm.model, [only_intervention(row_plan(store, row))]):
+                after.append(target_prob(lm, context, choices[gold]))
+            assert found[number] == pytest.approx(after[-1], rel=1e-5, abs=1e-9)
+        assert row["baseline_prob"] == pytest.approx(np.mean(before), rel=1e-5)
+        assert row["amplified_prob"] == pytest.approx(np.mean(after), rel=1e-5)
+        assert row["delta_prob"] == pytest.approx(np.mean(after) - np.mean(before), abs=1e-6)
+
+
+def test_configurations_equal_lm_eval(
+    checkpoint: Path, sweep_of: MakeSweep, task_manager: Any, tmp_path: Path
+) -> None:
+    """Rows of a test-split store, each as a plan through `simple_evaluate(model="sna")`."""
+    from lm_eval import simple_evaluate
+
+    from sna_eval.harness.registration import register
+
+    register()
+    sweep = sweep_of(*TASKS, split="test", layers=(0, 2), directions=None)
+    swept = run_sweep(sweep, tmp_path / "store", quiet=True)
+    items = swept.items().to_pandas()
+    key = ["task", "layer", "n_neurons", "multiplier", "direction"]
+    for row in drawn(swept, 5, seed=1):
+        plan = row_plan(swept, row)
+        assert plan_fingerprint(plan) == row["plan_fingerprint"]
+        save_plan(plan, tmp_path / "plan.yaml")
+        results = simple_evaluate(
+            model="sna",
+            model_args={"pretrained": str(checkpoint), "plan": str(tmp_path / "plan.yaml")},
+            tasks=[row["task"]],
+            task_manager=task_manager,
+            bootstrap_iters=0,
+        )
+        assert results["config"]["sna"]["plan_fingerprint"] == row["plan_fingerprint"]
+        own = items[(items[key] == pd.Series({name: row[name] for name in key})).all(axis=1)]
+        found = dict(zip(own["item"], own["amplified_prob"], strict=True))
+        for sample in results["samples"][row["task"]]:
+            _, _, gold = asked(row["task"], sample["doc"])
+            score = sample["filtered_resps"][gold][0]
+            assert found[sample["doc_id"]] == pytest.approx(np.exp(score), abs=1e-6, rel=1e-4)
+        if row["task"] != "own_open":
+            assert row["acc"] == results["results"][row["task"]]["acc,none"]
+
+
+@pytest.mark.parametrize("direction", ["both", "predicted", "gold", "bright"])
+def test_directions_equal_lm_eval(
+    checkpoint: Path, sweep_of: MakeSweep, load: Callable[..., Any], tmp_path: Path, direction: str
+) -> None:
+    from lm_eval.evaluator import evaluate
+
+    sweep = sweep_of(
+        "own_labels",
+        split="test",
+        layers=(1,),
+        directions=("both", "predicted", "gold", "bright"),
+        allow_oracle=True,
+    )
+    swept = run_sweep(sweep, tmp_path / "store", quiet=True)
+    rows = [r for r in swept.configurations().to_pylist() if r["direction"] == direction]
+    row = rows[-1]
+    assert all(own["oracle"] == (direction == "gold") for own in rows)
+    save_plan(row_plan(swept, row), tmp_path / "plan.yaml")
+    amplified = load_lm(f"pretrained={checkpoint},plan={tmp_path / 'plan.yaml'}")
+    loaded = {"tasks": load("own_labels"), "groups": {}, "group_map": {}}
+    results = evaluate(amplified, task_dict=loaded, bootstrap_iters=0)
+    items = swept.items().to_pandas()
+    own = items[(items["direction"] == direction) & (items["multiplier"] == row["multiplier"])]
+    own = own[own["n_neurons"] == row["n_neurons"]].set_index("item")
+    for sample in results["samples"]["own_labels"]:
+        gold = sample["doc"]["label"]
+        prob = np.exp(sample["filtered_resps"][gold][0])
+        assert own["amplified_prob"][sample["doc_id"]] == pytest.approx(prob, rel=1e-4, abs=1e-7)
+    assert row["acc"] == results["results"]["own_labels"]["acc,none"]
+
+
+def test_rows_are_means_of_their_items(store: SweepStore) -> None:
+    key = ["task", "layer", "n_neurons", "multiplier", "direction"]
+    rows = store.configurations().to_pandas().set_index(key).sort_index()
+    items = store.items().to_pandas()
+    groups = items.groupby(key)
+    means = groups[["baseline_prob", "amplified_prob"]].mean().reindex(rows.index)
+    for name in means:
+        np.testing.assert_allclose(rows[name], means[name], rtol=1e-12)
+    ratio = (means["amplified_prob"] / means["baseline_prob"] - 1) * 100
+    np.testing.assert_allclose(rows["improvement_pct"], ratio, rtol=1e-9, atol=1e-9)
+    labelled = items[items["task"] == "own_labels"]
+    for zone in (1, 2, 3):
+        inside = labelled[labelled["zone"] == zone].groupby(key)["amplified_correct"]
+        counts = inside.size().reindex(rows.loc[["own_labels"]].index, fill_value=0)
+        assert (rows.loc["own_labels", f"n_zone{zone}"].to_numpy() == counts.to_numpy()).all()
+        expected = inside.mean().astype(float).reindex(rows.loc[["own_labels"]].index)
+        np.testing.assert_allclose(rows.loc["own_labels", f"acc_zone{zone}"], expected)
+    assert rows.loc["own_open", ["acc", "baseline_acc", "acc_zone1"]].isna().all(axis=None)
+
+
+def test_zones_are_those_of_the_gate(store: SweepStore) -> None:
+    items = store.items().to_pandas()
+    for task, (low, high) in {"own_open": (0.07, 0.10), "own_labels": (0.30, 0.60)}.items():
+        own = items[items["task"] == task]
+        assert (own["zone"] == 1 + (own["confidence"] >= low) + (own["confidence"] > high)).all()
+    opened = items[items["task"] == "own_open"]
+    np.testing.assert_allclose(opened["confidence"], opened["baseline_prob"])
+
+
+def test_what_changes_nothing_has_no_effect(sweep_of: MakeSweep, tmp_path: Path) -> None:
+    """A multiplier of 1 gives the baseline to the last bit, not to rounding."""
+    swept = run_sweep(sweep_of("own_open", layers=(1,)), tmp_path, quiet=True)
+    rows = swept.configurations().to_pandas()
+    assert (rows["delta_prob"] == 0).tolist() == (rows["multiplier"] == 1.0).tolist()
+
+
+def test_items_driven_to_infinity_keep_their_baseline(sweep_of: MakeSweep, tmp_path: Path) -> None:
+    sweep = sweep_of("own_labels", layers=(0,), multipliers=(2.0, 1e38))
+    swept = run_sweep(sweep, tmp_path, quiet=True)
+    items = swept.items().to_pandas()
+    lost = items[items["multiplier"] == 1e38]
+    assert (lost["amplified_prob"] == lost["baseline_prob"]).all()
+    kept = items[items["multiplier"] == 2.0]
+    assert (kept["amplified_prob"] != kept["baseline_prob"]).all()
+
+
+def test_defaults_by_kind_of_task(sweep_of: MakeSweep) -> None:
+    sweep = sweep_of(*TASKS, n_neurons=None, multipliers=None)
+    assert [own.method for own in sweep.subjects.values()] == [
+        "differential",
+        "contrastive",
+        "differential",
+    ]
+    assert [len(own.grid) for own in sweep.subjects.values()] == [3 * 84, 3 * 12, 3 * 84]
+    assert sweep.subjects["own_labels"].gate.signal == "margin"
+    assert sweep.subjects["own_open"].gate.signal == "target_prob"
+
+
+def test_gates_of_a_plan(sweep_of: MakeSweep, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "version: 1\ntasks: {own_open: {gate: {signal: max_prob, low: 0.2, high: 0.4}, "
+        "interventions: [{layer: 0, multiplier: 2.0, neurons: [1]}]}}"
+    )
+    sweep = sweep_of("own_open", layers=(0,), plan=str(path))
+    gate = sweep.subjects["own_open"].gate
+    assert (gate.signal, gate.low, gate.high) == ("max_prob", 0.2, 0.4)
+    items = run_sweep(sweep, tmp_path / "s", quiet=True).items().to_pandas()
+    assert (items["confidence"] > items["baseline_prob"]).all()
+
+
+@pytest.mark.parametrize("select", ["attribution", "random"])
+def test_other_selections(sweep_of: MakeSweep, tmp_path: Path, select: Any) -> None:
+    swept = run_sweep(sweep_of("own_open", layers=(0,), select=select), tmp_path, quiet=True)
+    rows = swept.configurations().to_pylist()
+    assert {row["select"] for row in rows} == {select}
+    assert f'"method": "{select}"' in rows[0]["found"]
+    assert plan_fingerprint(row_plan(swept, rows[-1])) == rows[-1]["plan_fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": "train"}, "split: expected one of development, test, got 'train'"),
+        ({"select": "best"}, "select: expected one of differential, contrastive, attribution"),
+        ({"pooling": "max"}, "pooling: expected one of mean, last, got 'max'"),
+        ({"limit": 0}, "limit: expected at least 1, got 0"),
+        ({"tokens_per_pass": 0}, "tokens_per_pass: expected at least 1, got 0"),
+    ],
+)
+def test_impossible_options(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SweepOptions(**values)
