@@ -57,9 +57,7 @@ def exit_cleanly_on_input_error() -> None:
     if getattr(previous, "_sna_eval", False):
         return
 
-    def hook(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not isinstance(error, InputError):
             previous(kind, error, trace)
             return
