@@ -30,7 +30,8 @@ def captured_activations(
             activations: torch.Tensor = args[0]
             index = torch.tensor(neurons[layer], dtype=torch.long, device=activations.device)
             chosen = activations.index_select(-1, index)
-            captured[layer] = chosen.reshape(rows, -1, index.numel())
+            positions = activations.shape[:-1].numel() // rows
+            captured[layer] = chosen.reshape(rows, positions, index.numel())
 
         return hook
 

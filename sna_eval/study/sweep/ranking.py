@@ -111,9 +111,7 @@ class Ranker:
             **({} if method in ("contrastive", "attribution") else {"reference": "neutral"}),
             **({"seed": self.seed} if method == "random" else {}),
             "model_hash": self.model_hash,
-            "prompt_hash": prompt_fingerprint(
-                [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
-            ),
+            "prompt_hash": examples_fingerprint(examples),
             "reference_hash": prompt_fingerprint(neutral_sentences()),
             "n_prompts": len(examples.prompts),
             **ranking.remarks(count),
@@ -198,6 +196,12 @@ class Ranker:
                 got=top_k,
             )
         return names[0], names[1]
+
+
+def examples_fingerprint(examples: Examples) -> str:
+    """Hash of prompts and labels, the same as in a plan that was resolved on them."""
+    labels = map(str, examples.labels or ())
+    return prompt_fingerprint([*examples.prompts, *examples.label_names, *labels])
 
 
 def _first(selected: Selected, count: int) -> Selected:

@@ -21,7 +21,10 @@ from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.sweep import Sweep
 
-_RUN_AGAIN = -1  # as often as workers are lost; an error of the unit itself is raised at once
+_RUN_AGAIN = 10
+"""How often a unit whose worker was lost runs again; one that kills every worker ends the sweep.
+
+An error that a unit raises ends it at once."""
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def nested_updates(
             done.append(done[-1] + step if done else step)
             first += len(own)
     return {
-        (direction, count): _mixed([done[place] for done in by_label.values()], own.to(wide))
+        (direction, count): _mixed([done[place] for done in by_label.values()], own)
         for direction, own in weights.items()
         for place, count in enumerate(sorted(counts))
     }
@@ -153,6 +153,7 @@ def _before(count: int, counts: Sequence[int]) -> int:
 
 def _mixed(by_label: Sequence[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
     """Sum over labels of the updates of those rows that a direction amplifies."""
+    weights = weights.to(by_label[0])
     return sum(
         (update * weights[:, label, None, None] for label, update in enumerate(by_label)),
         start=torch.zeros_like(by_label[0]),

@@ -178,6 +178,18 @@ def test_what_changes_nothing_has_no_effect(sweep_of: MakeSweep, tmp_path: Path)
     assert (rows["delta_prob"] == 0).tolist() == (rows["multiplier"] == 1.0).tolist()
 
 
+def test_where_no_neuron_responds_nothing_changes(sweep_of: MakeSweep, tmp_path: Path) -> None:
+    """Neutral text that every neuron responds to more than to the task leaves none to amplify."""
+    sweep = sweep_of("own_open", layers=(0, 1))
+    loud = {layer: torch.full((128,), 1e6, dtype=torch.float64) for layer in (0, 1)}
+    sweep.ranker.__dict__["_neutral"] = loud
+    swept = run_sweep(sweep, tmp_path, quiet=True)
+    assert swept.neurons().num_rows == 0
+    rows = swept.configurations().to_pylist()
+    assert [row["delta_prob"] for row in rows] == [0.0] * 12
+    assert plan_fingerprint(row_plan(swept, rows[3])) == rows[3]["plan_fingerprint"]
+
+
 def test_items_driven_to_infinity_keep_their_baseline(sweep_of: MakeSweep, tmp_path: Path) -> None:
     sweep = sweep_of("own_labels", layers=(0,), multipliers=(2.0, 1e38))
     swept = run_sweep(sweep, tmp_path, quiet=True)
