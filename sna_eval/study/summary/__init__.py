@@ -1,0 +1,52 @@
+"""What a sweep says: each task, all tasks together, layers, zones, and what the outcome hangs on.
+
+Everything here is read from a store; no model runs.
+"""
+
+from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
+from sna_eval.study.summary.layers import LayerMap, layer_map
+from sna_eval.study.summary.measurements import (
+    CellIndex,
+    TaskMeasurements,
+    read_measurements,
+    task_measurements,
+)
+from sna_eval.study.summary.response import ResponseCurve, response_curves
+from sna_eval.study.summary.summary import Summary, summarise
+from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
+from sna_eval.study.summary.variance import (
+    Decomposition,
+    Share,
+    decompose_ranks,
+    localization,
+    paper_factors,
+    shapley_shares,
+    task_type,
+)
+from sna_eval.study.summary.zones import ZoneMean, zone_means
+
+__all__ = [
+    "AcrossTasks",
+    "CellIndex",
+    "Decomposition",
+    "LayerMap",
+    "ResponseCurve",
+    "Share",
+    "Summary",
+    "TaskMeasurements",
+    "TaskSummary",
+    "ZoneMean",
+    "across_tasks",
+    "decompose_ranks",
+    "layer_map",
+    "localization",
+    "paper_factors",
+    "read_measurements",
+    "response_curves",
+    "shapley_shares",
+    "summarise",
+    "summarise_task",
+    "task_measurements",
+    "task_type",
+    "zone_means",
+]

@@ -1,0 +1,56 @@
+"""Does the baseline predict the outcome? Both correlations, for percent and for absolute change.
+
+The improvement of a task is its best configuration's or the mean over all of them; the paper's
+figure leaves open which, so both are given. See `statistics.ratio_null` for why the correlation
+with percentages alone says little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sna_eval.study.statistics import RatioNull, ratio_null
+from sna_eval.study.statistics.correlation import CorrelationKind
+from sna_eval.study.summary.task_summary import TaskSummary
+
+Outcome = Literal["best", "mean"]
+
+
+@dataclass(frozen=True)
+class AcrossTasks:
+    """The baseline against one outcome, over tasks."""
+
+    outcome: Outcome
+    """Change of each task's best configuration, or mean change of all of them."""
+    kind: CorrelationKind
+    result: RatioNull
+
+
+def across_tasks(
+    summaries: Sequence[TaskSummary], *, draws: int = 10_000, seed: int = 0
+) -> tuple[AcrossTasks, ...]:
+    """Spearman and Pearson for both outcomes; none where there are too few tasks or no spread.
+
+    Tasks with a baseline of 0 have no improvement in percent and are left out.
+    """
+    tasks = [own for own in summaries if own.baseline > 0]
+    baseline = [own.baseline for own in tasks]
+    changes: dict[Outcome, list[float]] = {
+        "best": [own.best_change for own in tasks],
+        "mean": [own.mean_change for own in tasks],
+    }
+    kinds: tuple[CorrelationKind, ...] = ("spearman", "pearson")
+    return tuple(
+        AcrossTasks(outcome, kind, ratio_null(baseline, change, kind=kind, draws=draws, seed=seed))
+        for outcome, change in changes.items()
+        if len(tasks) >= 3 and len(set(baseline)) > 1 and _varies(baseline, change)
+        for kind in kinds
+    )
+
+
+def _varies(baseline: Sequence[float], change: Sequence[float]) -> bool:
+    """Whether the outcome has a spread both as a change and in percent."""
+    percent = {moved / base for base, moved in zip(baseline, change, strict=True)}
+    return len(set(change)) > 1 and len(percent) > 1

@@ -1,0 +1,121 @@
+"""One task's sweep as an array: what every configuration of the grid does to P(target)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sna_eval.errors import InputError
+from sna_eval.study.sweep import SweepStore
+
+Floats = NDArray[np.float64]
+AXES = ("direction", "layer", "n_neurons", "multiplier")
+
+
+class CellIndex(NamedTuple):
+    """One configuration, by its values."""
+
+    direction: str
+    layer: int
+    n_neurons: int
+    multiplier: float
+
+
+@dataclass(frozen=True, eq=False)
+class TaskMeasurements:
+    """The full factorial of one task; every item is amplified, no gate applied."""
+
+    task: str
+    zone: int
+    """Of the task, by its items' mean confidence."""
+    n_items: int
+    baseline: float
+    """P(target), mean over items."""
+    directions: tuple[str, ...]
+    layers: tuple[int, ...]
+    n_neurons: tuple[int, ...]
+    multipliers: tuple[float, ...]
+    change: Floats
+    """P(target) after minus before, means over items: `[direction, layer, count, multiplier]`."""
+
+    @property
+    def improvement(self) -> Floats:
+        """Change in percent of the baseline, in the shape of `change`; NaN where that is 0."""
+        if self.baseline == 0:
+            return np.full_like(self.change, np.nan)
+        percent: Floats = self.change / self.baseline * 100
+        return percent
+
+    def at(self, place: int) -> CellIndex:
+        """The configuration at a place of the flattened array."""
+        direction, layer, count, multiplier = np.unravel_index(place, self.change.shape)
+        return CellIndex(
+            self.directions[direction],
+            self.layers[layer],
+            self.n_neurons[count],
+            self.multipliers[multiplier],
+        )
+
+
+def read_measurements(
+    store: SweepStore, *, allow_oracle: bool = False
+) -> tuple[TaskMeasurements, ...]:
+    """All tasks of a store, in its order.
+
+    **Arguments:**
+
+    - `allow_oracle`: whether directions that depend on the right answer count.
+
+    **Raises:** `InputError` for a sweep that is not finished: means over part of a grid would
+    compare tasks on different configurations.
+    """
+    if store.pending():
+        raise InputError(
+            "store",
+            expected="a complete sweep",
+            got=f"{len(store.pending())} of {len(store.units)} units missing",
+            hint="run the same `sna-eval sweep` again, it goes on where it was",
+        )
+    tables = (
+        (task, store.table("configurations", tasks=[task])) for task in store.manifest["tasks"]
+    )
+    return tuple(task_measurements(task, rows, allow_oracle=allow_oracle) for task, rows in tables)
+
+
+def task_measurements(
+    task: str, table: pa.Table, *, allow_oracle: bool = False
+) -> TaskMeasurements:
+    """Lays the rows of one task out on its grid.
+
+    **Arguments:**
+
+    - `table`: rows of a store's `configurations`, one for each combination.
+    """
+    rows = [row for row in table.to_pylist() if allow_oracle or not row["oracle"]]
+    if not rows:
+        raise InputError(
+            f"tasks.{task}",
+            expected="a configuration that does not know the right answer",
+            got="only `gold`",
+            hint="sweep other directions too",
+        )
+    values = {axis: _distinct(rows, axis) for axis in AXES}
+    change = np.full([len(values[axis]) for axis in AXES], np.nan)
+    for row in rows:
+        place = tuple(values[axis].index(row[axis]) for axis in AXES)
+        change[place] = row["delta_prob"]
+    assert not np.isnan(change).any(), "a sweep is a full factorial"
+    return TaskMeasurements(
+        task, rows[0]["zone"], rows[0]["n_items"], rows[0]["baseline_prob"],
+        values["direction"], values["layer"], values["n_neurons"], values["multiplier"], change,
+    )  # fmt: skip
+
+
+def _distinct(rows: list[dict[str, Any]], axis: str) -> tuple[Any, ...]:
+    """The values of an axis: directions as they come, numbers in order."""
+    found = tuple(dict.fromkeys(row[axis] for row in rows))
+    return found if axis == "direction" else tuple(sorted(found))

@@ -1,0 +1,73 @@
+"""Everything that is read from a store, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
+from sna_eval.study.summary.layers import LayerMap, layer_map
+from sna_eval.study.summary.measurements import TaskMeasurements, read_measurements
+from sna_eval.study.summary.response import ResponseCurve, response_curves
+from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
+from sna_eval.study.summary.variance import Decomposition, decompose_ranks, paper_factors
+from sna_eval.study.summary.zones import ZoneMean, zone_means
+from sna_eval.study.sweep import SweepStore
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """A sweep, summed up."""
+
+    measurements: tuple[TaskMeasurements, ...]
+    tasks: tuple[TaskSummary, ...]
+    zones: tuple[ZoneMean, ...]
+    layers: LayerMap
+    across: tuple[AcrossTasks, ...]
+    """Empty where there are fewer than three tasks."""
+    factors: Decomposition | None
+    """`None` where there are too few tasks for as many factors."""
+    curves: tuple[ResponseCurve, ...]
+    """Of tasks with choices."""
+
+
+def summarise(
+    store: SweepStore, *, allow_oracle: bool = False, draws: int = 10_000, seed: int = 0
+) -> Summary:
+    """Sums a finished store up.
+
+    **Arguments:**
+
+    - `allow_oracle`: whether directions that depend on the right answer count in the tables; in
+        the response curves they are shown, marked, in any case.
+    - `draws`: bootstrap samples and random deals.
+    """
+    measurements = read_measurements(store, allow_oracle=allow_oracle)
+    tasks = tuple(summarise_task(own) for own in measurements)
+    return Summary(
+        measurements=measurements,
+        tasks=tasks,
+        zones=zone_means(tasks),
+        layers=layer_map(measurements),
+        across=across_tasks(tasks, draws=draws, seed=seed),
+        factors=_factors(measurements, tasks, draws=max(1, draws // 5), seed=seed),
+        curves=_curves(store),
+    )
+
+
+def _factors(
+    measurements: Sequence[TaskMeasurements], tasks: Sequence[TaskSummary], *, draws: int, seed: int
+) -> Decomposition | None:
+    """Of the mean improvement, which no single lucky configuration decides."""
+    if any(own.baseline == 0 for own in tasks):
+        return None
+    means = [own.mean_improvement for own in tasks]
+    return decompose_ranks(means, paper_factors(measurements), draws=draws, seed=seed)
+
+
+def _curves(store: SweepStore) -> tuple[ResponseCurve, ...]:
+    return tuple(
+        curve
+        for task in store.manifest["tasks"]
+        for curve in response_curves(task, store.table("configurations", tasks=[task]))
+    )

@@ -1,0 +1,70 @@
+"""One task's line of the results table (Akhtar 2026, section 3.4).
+
+The best configuration is the largest of the whole grid on the very items it is reported on, so
+`best_improvement` is an upper end, not an estimate: only other items can say what it is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sna_eval.study.statistics import golden_zone_count, success_rate
+from sna_eval.study.summary.measurements import CellIndex, TaskMeasurements
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """What a sweep says about one task; improvements in percent of the baseline."""
+
+    task: str
+    zone: int
+    n_items: int
+    configurations: int
+    baseline: float
+    """P(target) before."""
+    best: CellIndex
+    """The configuration with the largest improvement; the first of equals."""
+    best_change: float
+    best_improvement: float
+    mean_change: float
+    mean_improvement: float
+    """Over all configurations."""
+    success_rate: float
+    golden_zone: int
+    """Configurations that improve by more than 10 %."""
+    best_layer: int
+    """Whose mean over directions, counts and multipliers is largest: the paper's way."""
+    best_layer_improvement: float
+    """That mean."""
+
+    @property
+    def best_single_layer(self) -> int:
+        """The layer of the best configuration."""
+        return self.best.layer
+
+
+def summarise_task(own: TaskMeasurements) -> TaskSummary:
+    """Reduces a task's measurements."""
+    improvement = own.improvement
+    place = int(own.change.argmax())
+    by_layer = own.change.mean(axis=(0, 2, 3))
+    layer = int(by_layer.argmax())
+    defined = not np.isnan(improvement).any()
+    return TaskSummary(
+        task=own.task,
+        zone=own.zone,
+        n_items=own.n_items,
+        configurations=own.change.size,
+        baseline=own.baseline,
+        best=own.at(place),
+        best_change=float(own.change.flat[place]),
+        best_improvement=float(improvement.flat[place]),
+        mean_change=float(own.change.mean()),
+        mean_improvement=float(improvement.mean()),
+        success_rate=success_rate(own.change),
+        golden_zone=golden_zone_count(improvement) if defined else 0,
+        best_layer=own.layers[layer],
+        best_layer_improvement=float(improvement.mean(axis=(0, 2, 3))[layer]),
+    )

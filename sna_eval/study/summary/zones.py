@@ -1,0 +1,47 @@
+"""Zone means: how much the tasks of each zone improve (Akhtar 2026, sections 4.2 to 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sna_eval.study.summary.task_summary import TaskSummary
+from sna_eval.study.sweep.schemas import ZONES
+
+
+@dataclass(frozen=True)
+class ZoneMean:
+    """A zone's tasks; means in percent, over tasks, NaN for a zone without any."""
+
+    zone: int
+    tasks: tuple[str, ...]
+    mean_improvement: float
+    """Of the tasks' means over all configurations."""
+    best_improvement: float
+    """Of the tasks' best configurations."""
+    largest_improvement: float
+    """The best configuration of any task."""
+    success_rate: float
+
+
+def zone_means(summaries: Sequence[TaskSummary]) -> tuple[ZoneMean, ...]:
+    """All three zones; every task counts alike."""
+    return tuple(_zone_mean(zone, [own for own in summaries if own.zone == zone]) for zone in ZONES)
+
+
+def _zone_mean(zone: int, tasks: Sequence[TaskSummary]) -> ZoneMean:
+    best = [own.best_improvement for own in tasks]
+    return ZoneMean(
+        zone,
+        tuple(own.task for own in tasks),
+        _mean([own.mean_improvement for own in tasks]),
+        _mean(best),
+        max(best, default=float("nan")),
+        _mean([own.success_rate for own in tasks]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
