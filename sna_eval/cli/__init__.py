@@ -12,7 +12,17 @@ from collections.abc import Sequence
 
 from sna_eval.errors import InputError, report
 
-COMMANDS = ("run", "identify", "sweep", "select", "compare", "export", "import_", "tasks_path")
+COMMANDS = (
+    "run",
+    "identify",
+    "sweep",
+    "select",
+    "interference",
+    "compare",
+    "export",
+    "import_",
+    "tasks_path",
+)
 """Modules of this package, in the order that `--help` lists them."""
 
 

@@ -1,0 +1,75 @@
+"""Measures what each task's amplification does to every other task and to plain text."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sna_eval.study.interference import Interference
+
+NAME = "interference"
+HELP = "measure each task's amplification on every task and on plain text"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--plan", required=True, help="name of a bundled plan, or a plan file")
+    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    add("--tasks", help="names, globs or groups, comma-separated; default: the plan's")
+    add("--include_path", help="folder with further task YAMLs")
+    add("--output", required=True, help="folder to write interference.json to")
+    add("--split", default="test", help="test (default) or development items")
+    add("--limit", type=int, help="items per task at most")
+    add("--text", help="file of plain text, one text a line; default: the bundled neutral ones")
+    add("--random_draws", type=int, default=20, help="random neurons in place of each task's own")
+    add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
+    add("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.plan import load_plan
+    from sna_eval.study.interference import Interfering, measure_interference
+
+    asked = Interfering(
+        split=args.split,
+        limit=args.limit,
+        text=args.text,
+        random_draws=args.random_draws,
+        draws=args.draws,
+        seed=args.seed,
+    )
+    names = args.tasks.split(",") if args.tasks else list(load_plan(args.plan).tasks)
+    tasks = load_tasks(names, include_path=args.include_path)
+    lm = load_lm(args.model_args, plan=args.plan)
+    found = measure_interference(lm, tasks, asked, model_name=_model_name(args.model_args))
+    path = found.save(args.output)
+    _print(found)
+    print(f"{path}: {len(found.effects)} effects, plan {found.plan_fingerprint}")
+    return 0
+
+
+def _model_name(model_args: str) -> str:
+    """The model as it was typed."""
+    from lm_eval.utils import simple_parse_args_string
+
+    return str(simple_parse_args_string(model_args).get("pretrained", "sna-reference"))
+
+
+def _print(found: Interference) -> None:
+    from sna_eval.study.interference import PLAIN_TEXT
+
+    for name in found.interventions:
+        others = [
+            own
+            for own in found.effects
+            if own.intervention == name and own.subject not in (name, PLAIN_TEXT)
+        ]
+        worst = min(others, key=lambda own: own.percent, default=None)
+        shown = [] if worst is None else [f"worst {worst.subject} {worst.percent:+.2f} %"]
+        if name in found.subjects:
+            shown.insert(0, f"itself {found.effect(name, name).percent:+.2f} %")
+        text = found.effect(name, PLAIN_TEXT)
+        shown.append(f"perplexity {text.before:.3f} to {text.after:.3f}")
+        print(f"{name}: {', '.join(shown)}")

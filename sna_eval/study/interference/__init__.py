@@ -1,0 +1,27 @@
+"""Interference: what each task's amplification does to every other task and to plain text.
+
+Every intervention is applied ungated to every item, so that what is compared is the intervention
+and not the gate. (Akhtar 2026, section 5.2, has two tasks and two layers; here it is a whole plan.)
+"""
+
+from sna_eval.study.interference.controls import RandomNull, random_null
+from sna_eval.study.interference.measuring import log_likelihoods
+from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
+from sna_eval.study.interference.running import Interfering, measure_interference
+from sna_eval.study.interference.subjects import Subject, task_subject, text_subject
+
+__all__ = [
+    "ALL",
+    "PLAIN_TEXT",
+    "Effect",
+    "Interference",
+    "Interfering",
+    "RandomNull",
+    "Source",
+    "Subject",
+    "log_likelihoods",
+    "measure_interference",
+    "random_null",
+    "task_subject",
+    "text_subject",
+]

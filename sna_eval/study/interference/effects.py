@@ -1,0 +1,93 @@
+"""From log-likelihoods to the effect of one intervention on one subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sna_eval.study.interference.result import Effect
+from sna_eval.study.interference.subjects import Subject
+from sna_eval.study.statistics import paired_bootstrap, paired_permutation
+from sna_eval.study.sweep.values import item_values, keep_baseline_where_not_finite
+
+Floats = NDArray[np.float64]
+
+
+def effects(
+    subject: Subject, names: Sequence[str], scores: Floats, *, draws: int, seed: int = 0
+) -> list[Effect]:
+    """One effect for each intervention.
+
+    **Arguments:**
+
+    - `names`: of the interventions.
+    - `scores`: `[1 + intervention, request]`, the unmodified model's first.
+    - `draws`: bootstrap samples and permutations.
+    """
+    return [
+        _effect(subject, name, scores[0], own, draws=draws, seed=seed)
+        for name, own in zip(names, scores[1:], strict=True)
+    ]
+
+
+def changes(subject: Subject, scores: Floats) -> Floats:
+    """Change of a task's mean P(target) by each intervention, `[intervention]`."""
+    assert subject.items is not None
+    kept = keep_baseline_where_not_finite(subject.items, scores[1:], scores[0])
+    after = item_values(subject.items, kept).prob.mean(axis=-1)
+    return np.asarray(after - item_values(subject.items, scores[0]).prob.mean())
+
+
+def perplexity(means: Floats) -> Floats:
+    """Per token, from means over texts of log-likelihood and tokens, `[..., 2]`."""
+    return np.exp(-means[..., 0] / means[..., 1])
+
+
+def _effect(
+    subject: Subject, name: str, before: Floats, after: Floats, *, draws: int, seed: int
+) -> Effect:
+    if subject.items is None:
+        return _text_effect(subject, name, before, after, draws=draws, seed=seed)
+    kept = keep_baseline_where_not_finite(subject.items, after[None], before)[0]
+    old, new = item_values(subject.items, before), item_values(subject.items, kept)
+    interval = paired_bootstrap(old.prob, new.prob, draws=draws, seed=seed)
+    return Effect(
+        intervention=name,
+        subject=subject.name,
+        n_items=len(old.prob),
+        before=float(old.prob.mean()),
+        after=float(new.prob.mean()),
+        low=interval.low,
+        high=interval.high,
+        p=paired_permutation(old.prob, new.prob, draws=draws, seed=seed),
+        acc_before=None if old.correct is None else float(old.correct.mean()),
+        acc_after=None if new.correct is None else float(new.correct.mean()),
+    )
+
+
+def _text_effect(
+    subject: Subject, name: str, before: Floats, after: Floats, *, draws: int, seed: int
+) -> Effect:
+    old, new = (_texts(subject, scores) for scores in (before, after))
+    interval = paired_bootstrap(old, new, reduce=perplexity, draws=draws, seed=seed)
+    return Effect(
+        intervention=name,
+        subject=subject.name,
+        n_items=len(old),
+        before=float(perplexity(old.mean(axis=0))),
+        after=float(perplexity(new.mean(axis=0))),
+        low=interval.low,
+        high=interval.high,
+        p=paired_permutation(old, new, reduce=perplexity, draws=draws, seed=seed),
+    )
+
+
+def _texts(subject: Subject, scores: Floats) -> Floats:
+    """Log-likelihood and tokens of each text, `[text, 2]`."""
+    assert subject.text_of is not None
+    assert subject.tokens is not None
+    sums = [np.bincount(subject.text_of, own) for own in (scores, subject.tokens)]
+    table = np.stack(sums, axis=1).astype(np.float64)
+    return table[table[:, 1] > 0]

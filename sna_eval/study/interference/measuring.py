@@ -1,0 +1,69 @@
+"""Scores rows once without and once with each of several interventions.
+
+The baseline runs once for all of them and hands on what enters the lowest layer that each touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sna_eval.intervention import Assigned, Batch, Engine, Intervention, RowScore
+from sna_eval.study.interference.subjects import Subject
+from sna_eval.study.sweep.layout import RowGroup, group_rows
+
+Floats = NDArray[np.float64]
+Together = Sequence[Intervention]
+"""Interventions that act at once, in this order."""
+
+
+def log_likelihoods(
+    engine: Engine, subject: Subject, sets: Sequence[Together], *, tokens: int, quiet: bool = True
+) -> Floats:
+    """Log-likelihoods of every request: `[1 + set, request]`, the unmodified model's first.
+
+    **Arguments:**
+
+    - `sets`: interventions on all rows, set by set.
+    - `tokens`: what one pass should hold.
+    """
+    active = [[own for own in together if not own.changes_nothing] for together in sets]
+    groups = group_rows(subject.rows, configurations=1, tokens=tokens, device=engine.device)
+    filled = np.empty((1 + len(sets), subject.n_requests))
+    for group in tqdm(groups, desc=subject.name, disable=quiet, leave=False):
+        filled[:, group.requests] = _group(engine, group, active)
+    return filled
+
+
+def _group(engine: Engine, group: RowGroup, sets: Sequence[Together]) -> Floats:
+    batch = group.repeated(1)
+    lowest = {min(own.layer for own in together) for together in sets if together}
+    capture = sorted(lowest) if engine.abilities.resumes else []
+    scores, captured = engine.run(batch, capture=capture)
+    baseline = _values(scores)
+    every = torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
+    amplified = [
+        _values(_amplified(engine, batch, together, every, captured)) if together else baseline
+        for together in sets
+    ]
+    return np.stack([baseline, *amplified])
+
+
+def _amplified(
+    engine: Engine,
+    batch: Batch,
+    together: Together,
+    every: torch.Tensor,
+    captured: Mapping[int, torch.Tensor],
+) -> list[RowScore]:
+    assigned = [Assigned(own, every) for own in together]
+    hidden = captured.get(min(own.layer for own in together))
+    return engine.amplified(batch, assigned, hidden=hidden)
+
+
+def _values(scores: Sequence[RowScore]) -> Floats:
+    return np.array([own.log_likelihood for score in scores for own in score.branches])

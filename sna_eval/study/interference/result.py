@@ -1,0 +1,163 @@
+"""The outcome of measuring interference, and the file it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sna_eval.errors import InputError
+from sna_eval.study.interference.controls import RandomNull
+
+ALL = "all together"
+"""The name of all interventions at once."""
+PLAIN_TEXT = "plain text"
+"""The name of the text as a subject."""
+VERSION = 1
+FILE = "interference.json"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A task's intervention, as it was applied."""
+
+    task: str
+    fingerprint: str
+    parts: tuple[tuple[int, int, float], ...]
+    """Layer, neurons and multiplier of each of its interventions."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an intervention does to a subject: P(target) of a task, perplexity of a text."""
+
+    intervention: str
+    subject: str
+    n_items: int
+    before: float
+    after: float
+    low: float
+    """Paired bootstrap interval of the change, over items."""
+    high: float
+    p: float
+    """Paired permutation test over items, two-sided."""
+    acc_before: float | None = None
+    """`None` without choices."""
+    acc_after: float | None = None
+
+    @property
+    def change(self) -> float:
+        return self.after - self.before
+
+    @property
+    def percent(self) -> float:
+        """Change in percent of what was before; NaN where that is 0."""
+        return self.change / self.before * 100 if self.before else float("nan")
+
+
+@dataclass(frozen=True)
+class Interference:
+    """All effects of a plan's interventions."""
+
+    model: str
+    plan_fingerprint: str
+    split: str
+    limit: int | None
+    text: str
+    """Where the plain text came from."""
+    sources: tuple[Source, ...]
+    effects: tuple[Effect, ...]
+    controls: tuple[RandomNull, ...]
+    versions: Mapping[str, str]
+
+    @property
+    def interventions(self) -> tuple[str, ...]:
+        """Names of what was applied, `ALL` last where there is more than one."""
+        return tuple(dict.fromkeys(effect.intervention for effect in self.effects))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(effect.subject for effect in self.effects))
+
+    def effect(self, intervention: str, subject: str) -> Effect:
+        """One effect."""
+        return next(
+            own
+            for own in self.effects
+            if (own.intervention, own.subject) == (intervention, subject)
+        )
+
+    def matrix(self, *, percent: bool = True) -> Floats:
+        """Changes, `[intervention, subject]`."""
+        return np.array(
+            [
+                [
+                    own.percent if percent else own.change
+                    for own in (self.effect(name, subject) for subject in self.subjects)
+                ]
+                for name in self.interventions
+            ]
+        )
+
+    def asymmetry(self, first: str, second: str) -> float:
+        """Percent that `first`'s intervention changes `second`, minus the other way round.
+
+        0 where two tasks disturb each other alike; the sign turns when the tasks are exchanged.
+        """
+        return self.effect(first, second).percent - self.effect(second, first).percent
+
+    def asymmetries(self) -> Floats:
+        """Of all pairs of tasks with an intervention, `[source, source]`."""
+        names = [source.task for source in self.sources]
+        return np.array([[self.asymmetry(first, second) for second in names] for first in names])
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the file into a folder."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"version": VERSION, **asdict(self)}, indent=2)
+        (path / FILE).write_text(content + "\n", encoding="utf-8")
+        return path / FILE
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Interference:
+        """Reads what `save` wrote.
+
+        **Raises:** `InputError` for anything else.
+        """
+        path = Path(folder)
+        path = path / FILE if path.is_dir() else path
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            assert raw.pop("version") == VERSION
+            return cls(**{**raw, **_parts(raw)})
+        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+            raise InputError(
+                "interference",
+                expected="a folder that `sna-eval interference` wrote",
+                got=str(folder),
+                hint="check the path",
+            ) from error
+
+
+def _parts(raw: Mapping[str, Any]) -> dict[str, Any]:
+    sources = (
+        Source(own["task"], own["fingerprint"], tuple(tuple(part) for part in own["parts"]))
+        for own in raw["sources"]
+    )
+    controls = (
+        RandomNull(**{**own, "random_changes": tuple(own["random_changes"])})
+        for own in raw["controls"]
+    )
+    return {
+        "sources": tuple(sources),
+        "effects": tuple(Effect(**own) for own in raw["effects"]),
+        "controls": tuple(controls),
+    }
