@@ -19,6 +19,7 @@ from sna_eval.plan import Plan, plan_fingerprint, save_plan
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, row_plan, run_sweep
 
 TASKS = ("own_open", "own_labels", "own_choices")
+KEY = ["task", "layer", "n_neurons", "multiplier", "direction"]
 MakeSweep = Callable[..., Sweep]
 
 
@@ -58,10 +59,9 @@ def test_thirty_configurations_equal_plain_hooks(
     store: SweepStore, lm: Any, load: Callable[..., Any]
 ) -> None:
     items = store.items().to_pandas()
-    key = ["task", "layer", "n_neurons", "multiplier", "direction"]
     for row in drawn(store, 30, seed=0):
         docs = list(load(row["task"])[row["task"]].validation_docs())
-        own = items[(items[key] == pd.Series({name: row[name] for name in key})).all(axis=1)]
+        own = items[(items[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
         found = dict(zip(own["item"], own["amplified_prob"], strict=True))
         assert sorted(found) == list(range(len(docs)))
         before, after = [], []
@@ -76,39 +76,65 @@ def test_thirty_configurations_equal_plain_hooks(
         assert row["delta_prob"] == pytest.approx(np.mean(after) - np.mean(before), abs=1e-6)
 
 
-def test_configurations_equal_lm_eval(
-    checkpoint: Path, sweep_of: MakeSweep, task_manager: Any, tmp_path: Path
+@pytest.fixture(scope="module")
+def test_store(sweep_of: MakeSweep, tmp_path_factory: pytest.TempPathFactory) -> SweepStore:
+    """A finished sweep of test items, which lm_eval evaluates too."""
+    sweep = sweep_of(*TASKS, split="test", multipliers=(1.5, 3.0))
+    return run_sweep(sweep, tmp_path_factory.mktemp("test-store"), quiet=True)
+
+
+def agrees(store: SweepStore, row: dict[str, Any], results: dict[str, Any]) -> None:
+    """Every sample's probability and the task's accuracy are those of the row."""
+    items = store.items().to_pandas()
+    own = items[(items[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
+    found = dict(zip(own["item"], own["amplified_prob"], strict=True))
+    samples = results["samples"][row["task"]]
+    assert len(samples) == len(found)
+    for sample in samples:
+        _, _, gold = asked(row["task"], sample["doc"])
+        score = sample["filtered_resps"][gold][0]
+        assert found[sample["doc_id"]] == pytest.approx(np.exp(score), abs=1e-6, rel=1e-4)
+    if row["task"] != "own_open":
+        assert row["acc"] == results["results"][row["task"]]["acc,none"]
+
+
+def test_thirty_configurations_equal_lm_eval(
+    test_store: SweepStore, lm: Any, load: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Rows of a test-split store, each as a plan through `simple_evaluate(model="sna")`."""
+    """Each row as a plan through lm_eval's evaluator."""
+    from lm_eval.evaluator import evaluate
+
+    from sna_eval.harness.lm import SNALM
+
+    for row in drawn(test_store, 30, seed=1):
+        save_plan(row_plan(test_store, row), tmp_path / "plan.yaml")
+        sna = SNALM(lm.model, tokenizer=lm.tokenizer, plan=str(tmp_path / "plan.yaml"))
+        tasks = {"tasks": load(row["task"]), "groups": {}, "group_map": {}}
+        agrees(test_store, row, evaluate(sna, task_dict=tasks, bootstrap_iters=0))
+
+
+def test_a_configuration_equals_simple_evaluate(
+    test_store: SweepStore, checkpoint: Path, task_manager: Any, tmp_path: Path
+) -> None:
+    """The plan of a row as a user would run it; its fingerprint stands in both."""
     from lm_eval import simple_evaluate
 
     from sna_eval.harness.registration import register
 
     register()
-    sweep = sweep_of(*TASKS, split="test", layers=(0, 2), directions=None)
-    swept = run_sweep(sweep, tmp_path / "store", quiet=True)
-    items = swept.items().to_pandas()
-    key = ["task", "layer", "n_neurons", "multiplier", "direction"]
-    for row in drawn(swept, 5, seed=1):
-        plan = row_plan(swept, row)
-        assert plan_fingerprint(plan) == row["plan_fingerprint"]
-        save_plan(plan, tmp_path / "plan.yaml")
-        results = simple_evaluate(
-            model="sna",
-            model_args={"pretrained": str(checkpoint), "plan": str(tmp_path / "plan.yaml")},
-            tasks=[row["task"]],
-            task_manager=task_manager,
-            bootstrap_iters=0,
-        )
-        assert results["config"]["sna"]["plan_fingerprint"] == row["plan_fingerprint"]
-        own = items[(items[key] == pd.Series({name: row[name] for name in key})).all(axis=1)]
-        found = dict(zip(own["item"], own["amplified_prob"], strict=True))
-        for sample in results["samples"][row["task"]]:
-            _, _, gold = asked(row["task"], sample["doc"])
-            score = sample["filtered_resps"][gold][0]
-            assert found[sample["doc_id"]] == pytest.approx(np.exp(score), abs=1e-6, rel=1e-4)
-        if row["task"] != "own_open":
-            assert row["acc"] == results["results"][row["task"]]["acc,none"]
+    (row,) = drawn(test_store, 1, seed=2)
+    plan = row_plan(test_store, row)
+    assert plan_fingerprint(plan) == row["plan_fingerprint"]
+    save_plan(plan, tmp_path / "plan.yaml")
+    results = simple_evaluate(
+        model="sna",
+        model_args={"pretrained": str(checkpoint), "plan": str(tmp_path / "plan.yaml")},
+        tasks=[row["task"]],
+        task_manager=task_manager,
+        bootstrap_iters=0,
+    )
+    assert results["config"]["sna"]["plan_fingerprint"] == row["plan_fingerprint"]
+    agrees(test_store, row, results)
 
 
 @pytest.mark.parametrize("direction", ["both", "predicted", "gold", "bright"])
@@ -143,10 +169,9 @@ def test_directions_equal_lm_eval(
 
 
 def test_rows_are_means_of_their_items(store: SweepStore) -> None:
-    key = ["task", "layer", "n_neurons", "multiplier", "direction"]
-    rows = store.configurations().to_pandas().set_index(key).sort_index()
+    rows = store.configurations().to_pandas().set_index(KEY).sort_index()
     items = store.items().to_pandas()
-    groups = items.groupby(key)
+    groups = items.groupby(KEY)
     means = groups[["baseline_prob", "amplified_prob"]].mean().reindex(rows.index)
     for name in means:
         np.testing.assert_allclose(rows[name], means[name], rtol=1e-12)
@@ -154,7 +179,7 @@ def test_rows_are_means_of_their_items(store: SweepStore) -> None:
     np.testing.assert_allclose(rows["improvement_pct"], ratio, rtol=1e-9, atol=1e-9)
     labelled = items[items["task"] == "own_labels"]
     for zone in (1, 2, 3):
-        inside = labelled[labelled["zone"] == zone].groupby(key)["amplified_correct"]
+        inside = labelled[labelled["zone"] == zone].groupby(KEY)["amplified_correct"]
         counts = inside.size().reindex(rows.loc[["own_labels"]].index, fill_value=0)
         assert (rows.loc["own_labels", f"n_zone{zone}"].to_numpy() == counts.to_numpy()).all()
         expected = inside.mean().astype(float).reindex(rows.loc[["own_labels"]].index)
