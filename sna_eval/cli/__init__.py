@@ -18,6 +18,7 @@ COMMANDS = (
     "sweep",
     "select",
     "interference",
+    "report",
     "compare",
     "export",
     "import_",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,23 @@ FILE = "interference.json"
 Floats = NDArray[np.float64]
 
 
+class Part(NamedTuple):
+    """One layer's intervention."""
+
+    direction: str
+    layer: int
+    n_neurons: int
+    """Per label where neurons belong to labels."""
+    multiplier: float
+
+
 @dataclass(frozen=True)
 class Source:
     """A task's intervention, as it was applied."""
 
     task: str
     fingerprint: str
-    parts: tuple[tuple[int, int, float], ...]
-    """Layer, neurons and multiplier of each of its interventions."""
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ class Interference:
 
 def _parts(raw: Mapping[str, Any]) -> dict[str, Any]:
     sources = (
-        Source(own["task"], own["fingerprint"], tuple(tuple(part) for part in own["parts"]))
+        Source(own["task"], own["fingerprint"], tuple(Part(*part) for part in own["parts"]))
         for own in raw["sources"]
     )
     controls = (

@@ -13,16 +13,17 @@ from sna_eval.errors import InputError
 from sna_eval.harness.decisions import plain_interventions
 from sna_eval.intervention import Intervention
 from sna_eval.neurons import neutral_sentences
-from sna_eval.plan import plan_fingerprint, task_fingerprint
+from sna_eval.plan import PlannedIntervention, plan_fingerprint, task_fingerprint
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
 from sna_eval.study.interference.measuring import log_likelihoods
-from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
+from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source
 from sna_eval.study.interference.subjects import Subject, task_subject, text_subject
 from sna_eval.study.sweep.items import Split
 from sna_eval.study.sweep.passes import tokens_per_pass
 
 _VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval")
+_TEXT_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def measure_interference(
         limit=asked.limit,
         text=asked.text or "bundled neutral sentences",
         sources=tuple(
-            Source(name, task_fingerprint(plan), tuple(map(_part, alone[name])))
+            Source(name, task_fingerprint(plan), tuple(map(_part, plan.interventions)))
             for name, plan in sources.items()
         ),
         effects=tuple(found),
@@ -154,6 +155,8 @@ class _Measure:
     def _scores(self, subject: Subject, sets: list[Any]) -> Any:
         engine = self.lm.engine
         tokens = tokens_per_pass(engine.device)
+        if subject.items is None:  # every position is read: the vocabulary fills the memory
+            tokens = min(tokens, _TEXT_TOKENS)
         return log_likelihoods(engine, subject, sets, tokens=tokens, quiet=self.quiet)
 
 
@@ -175,5 +178,6 @@ def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _part(own: Intervention) -> tuple[int, int, float]:
-    return own.layer, len(own.neurons), own.multiplier
+def _part(own: PlannedIntervention) -> Part:
+    count = max(map(len, (own.neurons or {}).values()), default=0)
+    return Part(own.direction, own.layer, count, own.multiplier)

@@ -4,6 +4,7 @@ Everything here is read from a store; no model runs.
 """
 
 from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
+from sna_eval.study.summary.held_out import HeldOut, held_out
 from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import (
     CellIndex,
@@ -29,6 +30,7 @@ __all__ = [
     "AcrossTasks",
     "CellIndex",
     "Decomposition",
+    "HeldOut",
     "LayerMap",
     "ResponseCurve",
     "Share",
@@ -38,6 +40,7 @@ __all__ = [
     "ZoneMean",
     "across_tasks",
     "decompose_ranks",
+    "held_out",
     "layer_map",
     "localization",
     "paper_factors",

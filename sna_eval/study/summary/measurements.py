@@ -50,6 +50,16 @@ class TaskMeasurements:
         percent: Floats = self.change / self.baseline * 100
         return percent
 
+    def improvement_of(self, cell: CellIndex) -> float | None:
+        """The improvement of one configuration; `None` where it was not swept or has none."""
+        values = (self.directions, self.layers, self.n_neurons, self.multipliers)
+        if not self.baseline or any(
+            value not in own for value, own in zip(cell, values, strict=True)
+        ):
+            return None
+        place = tuple(list(own).index(value) for value, own in zip(cell, values, strict=True))
+        return float(self.improvement[place])
+
     def at(self, place: int) -> CellIndex:
         """The configuration at a place of the flattened array."""
         direction, layer, count, multiplier = np.unravel_index(place, self.change.shape)

@@ -1,0 +1,41 @@
+"""Writes a sweep's report: one HTML file that opens without a network, and its figures."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+NAME = "report"
+HELP = "write a sweep's report as one HTML file, with its figures"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("store", metavar="DIR", help="folder that `sna-eval sweep` wrote")
+    add("--interference", metavar="DIR", help="folder that `sna-eval interference` wrote")
+    add("--output", help="file to write; default: DIR/report/index.html")
+    add("--draws", type=int, default=10_000, help="bootstrap samples and random deals")
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.reporting import write_report
+    from sna_eval.study.interference import Interference
+    from sna_eval.study.sweep import SweepStore
+
+    store = SweepStore.load(args.store)
+    measured = Interference.load(args.interference) if args.interference else None
+    written = write_report(
+        store, args.output, measured=measured, command=_typed(args), draws=args.draws
+    )
+    print(f"{written.page}: {written.page.stat().st_size / 1e6:.1f} MB")
+    print(f"{written.page.parent / 'figures'}: {len(written.figures)} files")
+    return 0
+
+
+def _typed(args: argparse.Namespace) -> str:
+    """The command as it can be typed again."""
+    words = ["sna-eval", "report", args.store]
+    for name in ("interference", "output"):
+        if getattr(args, name):
+            words += [f"--{name}", getattr(args, name)]
+    return shlex.join([*words, "--draws", str(args.draws)])

@@ -1,0 +1,94 @@
+"""Baseline against improvement, and what the correlation is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sna_eval.reporting.style import INK, MUTED, ZONE_COLOURS, new_figure, short
+from sna_eval.study.summary import AcrossTasks, TaskSummary
+
+_LABELS = {"best": "best configuration", "mean": "mean of all"}
+
+
+def draw(tasks: Sequence[TaskSummary], across: Sequence[AcrossTasks]) -> Figure:
+    """Tasks on the left; on the right each correlation with its interval and its null."""
+    figure = new_figure(11, 4.6)
+    if not across:
+        _scatter(figure.subplots(), tasks)
+        return figure
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    _scatter(left, tasks)
+    _correlations(right, across)
+    return figure
+
+
+def _scatter(axes: Any, tasks: Sequence[TaskSummary]) -> None:
+    shown = [own for own in tasks if own.baseline > 0]
+    _null_band(axes, shown)
+    for own in shown:
+        colour = ZONE_COLOURS[own.zone]
+        axes.plot(own.baseline, own.best_improvement, "o", color=colour, markersize=6)
+        axes.annotate(
+            short(own.task),
+            (own.baseline, own.best_improvement),
+            xytext=(5, 4), textcoords="offset points", fontsize=7,
+        )  # fmt: skip
+    for zone in sorted({own.zone for own in shown}):
+        axes.plot([], [], "o", color=ZONE_COLOURS[zone], label=f"zone {zone}")
+    axes.axhline(0, color=MUTED, linewidth=0.6)
+    axes.set_xscale("log")
+    axes.margins(x=0.12, y=0.12)
+    axes.set_xlabel("baseline P(target), log scale")
+    axes.set_ylabel("improvement of the best configuration, %")
+    axes.set_title("Baseline against improvement", loc="left")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
+
+
+def _null_band(axes: Any, tasks: Sequence[TaskSummary]) -> None:
+    """Where improvements would lie if the changes had nothing to do with the baselines."""
+    if len(tasks) < 3:
+        return
+    baselines = [own.baseline for own in tasks]
+    grid = np.geomspace(min(baselines), max(baselines), 100)
+    dealt = np.array([own.best_change for own in tasks])[:, None] / grid * 100
+    low, middle, high = np.quantile(dealt, [0.025, 0.5, 0.975], axis=0)
+    top = 1.6 * max(0.1, *(own.best_improvement for own in tasks))
+    bottom = min(0.0, *(1.6 * own.best_improvement for own in tasks))
+    axes.fill_between(
+        grid, np.clip(low, bottom, top), np.clip(high, bottom, top), color=MUTED, alpha=0.15,
+        linewidth=0, label="95 % if changes were dealt out at random",
+    )  # fmt: skip
+    axes.plot(grid, np.where(middle > top, np.nan, middle), ":", color=MUTED, linewidth=1)
+
+
+def _correlations(axes: Any, across: Sequence[AcrossTasks]) -> None:
+    labels = []
+    for number, own in enumerate(reversed(across)):
+        null, percent, absolute = (
+            own.result.null_interval, own.result.improvement, own.result.absolute,
+        )  # fmt: skip
+        axes.barh(
+            number, null.high - null.low, left=null.low, height=0.62, color=MUTED, alpha=0.25,
+            label="null of the percentages" if number == 0 else None,
+        )  # fmt: skip
+        for shift, colour, what, found in (
+            (0.14, ZONE_COLOURS[1], "with improvement in %", percent),
+            (-0.14, ZONE_COLOURS[3], "with the absolute change", absolute),
+        ):
+            ends = [found.interval.low, found.interval.high]
+            axes.plot(ends, [number + shift] * 2, color=colour, linewidth=1.4)
+            axes.plot(
+                found.coefficient, number + shift, "o", color=colour, markersize=5,
+                label=what if number == 0 else None,
+            )  # fmt: skip
+        labels.append(f"{own.kind}\n{_LABELS[own.outcome]}")
+    axes.axvline(0, color=INK, linewidth=0.6)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.set_xlim(-1.05, 1.05)
+    axes.set_xlabel("correlation of the baseline, 95 % intervals")
+    axes.set_title("What the correlation is worth", loc="left")
+    axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)

@@ -1,0 +1,75 @@
+"""How a sweep was made, from its manifest: enough to make it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from sna_eval.reporting.tables import Table
+from sna_eval.study.interference import Interference
+
+
+def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Table:
+    """Model, plan fingerprints, items and versions."""
+    versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
+    rows = [
+        ("model", str(manifest["model"])),
+        ("model hash", str(manifest["model_hash"])),
+        ("layers, neurons a layer", f"{manifest['n_layers']}, {manifest['d_mlp']}"),
+        ("dtype", str(manifest["dtype"])),
+        ("items", f"{manifest['split']}{_limited(manifest['limit'])}"),
+        ("fingerprint of the sweep", str(manifest["plan_fingerprint"])),
+        ("versions", versions),
+    ]
+    if measured is not None:
+        rows += [
+            ("interference: model", measured.model),
+            ("interference: plan", measured.plan_fingerprint),
+            ("interference: items", f"{measured.split}{_limited(measured.limit)}"),
+            ("interference: plain text", measured.text),
+        ]
+    return Table(("what", "which"), tuple(rows))
+
+
+def sweep_commands(manifest: Mapping[str, Any]) -> list[str]:
+    """Commands that measure the same configurations: one for each grid that tasks share."""
+    grids: dict[str, list[str]] = {}
+    for task, own in manifest["tasks"].items():
+        grids.setdefault(json.dumps([own["grid"], own["select"]]), []).append(task)
+    return [
+        _command(manifest, tasks, *json.loads(grid)) for grid, tasks in grids.items()
+    ]  # fmt: skip
+
+
+def _command(
+    manifest: Mapping[str, Any], tasks: list[str], grid: Mapping[str, Any], select: str
+) -> str:
+    options: dict[str, Any] = {
+        "model_args": f"pretrained={manifest['model']}",
+        "tasks": ",".join(tasks),
+        "layers": _joined(grid["layers"]),
+        "neurons": _joined(grid["n_neurons"]),
+        "multipliers": _joined(grid["multipliers"]),
+        "select": select,
+        "split": manifest["split"],
+        "seed": manifest["seed"],
+        "pooling": manifest["pooling"],
+        "tokens_per_pass": manifest["tokens_per_pass"],
+    }
+    if select == "contrastive":
+        options["directions"] = ",".join(grid["directions"])
+    if manifest["limit"] is not None:
+        options["limit"] = manifest["limit"]
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    oracle = ["--allow_oracle"] if "gold" in grid["directions"] else []
+    return shlex.join(["sna-eval", "sweep", *words, *oracle, "--output", "DIR"])
+
+
+def _joined(values: list[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _limited(limit: int | None) -> str:
+    return "" if limit is None else f", the first {limit} of each task"

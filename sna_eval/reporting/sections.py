@@ -1,0 +1,167 @@
+"""What the report says, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from sna_eval.reporting import tables
+from sna_eval.reporting.figures import (
+    baseline,
+    controls,
+    grids,
+    held_out,
+    interference,
+    layers,
+    response,
+)
+from sna_eval.reporting.page import Picture, Section
+from sna_eval.reporting.provenance import made_table, sweep_commands
+from sna_eval.study.interference import Interference
+from sna_eval.study.summary import HeldOut, Summary
+
+Show = Callable[[str, str, Figure], Picture]
+"""Keeps a figure, with its name and its caption, and hands it to the page."""
+
+
+def sweep_sections(summary: Summary, show: Show) -> Iterator[Section]:
+    """What is read from the sweep alone."""
+    yield Section(
+        "Baseline against improvement",
+        (
+            "Improvement in percent has the baseline in its denominator, so it falls with the "
+            "baseline even where the change does not depend on it. The correlation is therefore "
+            "given for the absolute change too, and against a null in which the changes are dealt "
+            "out to the tasks at random and divided by the baselines they land on.",
+            show(
+                "baseline",
+                "Left: each task's best configuration; grey, where 95 % would lie under the null. "
+                "Right: bootstrap intervals over tasks; grey bars, the null of the percentages.",
+                baseline.draw(summary.tasks, summary.across),
+            ),
+            *([tables.across_table(summary.across)] if summary.across else [_FEW_TASKS]),
+        ),
+    )
+    yield Section(
+        "Tasks",
+        (
+            "The best configuration is the largest of the whole grid on the items it is reported "
+            "on: an upper end, not an estimate. Golden zone: improvement above 10 %.",
+            tables.task_table(summary.tasks),
+            tables.zone_table(summary.zones),
+        ),
+    )
+    yield Section(
+        "Layers",
+        (show("layers", "Colours are relative to each task.", layers.draw(summary.layers)),),
+    )
+    yield Section(
+        "Counts and multipliers",
+        (
+            show(
+                "grids",
+                "Improvement in % at each task's best layer by mean; framed: the golden zone. "
+                "Colours are relative to each task.",
+                grids.draw(summary.measurements, summary.tasks),
+            ),
+        ),
+    )
+    yield _factors(summary)
+
+
+def response_section(summary: Summary, show: Show) -> Section:
+    """Response curves of the tasks with choices."""
+    names = dict.fromkeys(curve.task for curve in summary.curves)
+    parts = tuple(
+        show(
+            f"response-{task}",
+            "Accuracy among the items of each zone, at the layer and count with the best accuracy "
+            "of all; zones are the unmodified model's.",
+            response.draw([curve for curve in summary.curves if curve.task == task]),
+        )
+        for task in names
+    )
+    return Section("Response curves", parts)
+
+
+def interference_sections(measured: Interference, show: Show) -> Iterator[Section]:
+    """What amplifying one task does to the others."""
+    several = len(measured.sources) > 1
+    yield Section(
+        "Interference",
+        (
+            "Every intervention, ungated, on every task's items and on plain text. Asymmetry is "
+            "what A does to B minus what B does to A.",
+            show("interference", "Red is a loss.", interference.draw(measured)),
+            tables.text_table(measured),
+            *(
+                [tables.together_table(measured), tables.asymmetry_table(measured)]
+                if several
+                else []
+            ),
+        ),
+    )
+    if measured.controls:
+        yield Section(
+            "Random neurons",
+            (
+                "As many neurons of the same layer, matched in mean activation, with the same "
+                "multiplier. p is the share of draws that do as well or better, the plan's own "
+                "counted in, so n draws cannot give less than 1 / (n + 1).",
+                show("random", "Each stroke is one draw.", controls.draw(measured.controls)),
+                tables.control_table(measured.controls),
+            ),
+        )
+
+
+def held_out_section(rows: tuple[HeldOut, ...], show: Show) -> Section:
+    """Development against test."""
+    return Section(
+        "Development against test",
+        (
+            "The chosen configurations, ungated, on the items they were chosen on and on items "
+            "they were not. What is lost between them is the winner's curse.",
+            show("held-out", "Percent of each split's own baseline.", held_out.draw(rows)),
+            tables.held_out_table(rows),
+        ),
+    )
+
+
+def made_section(
+    manifest: Mapping[str, Any], measured: Interference | None, command: str
+) -> Section:
+    """How it was made."""
+    return Section(
+        "How this was made",
+        (
+            made_table(manifest, measured),
+            "The same configurations are measured by",
+            *(f"    {line}" for line in sweep_commands(manifest)),
+            "and this page was written by",
+            f"    {command}",
+        ),
+        words=True,
+    )
+
+
+_FEW_TASKS = "Correlations need three tasks or more, with baselines and changes that vary."
+
+
+def _factors(summary: Summary) -> Section:
+    if summary.factors is None:
+        text = "Too few tasks for three factors: nothing is said about their shares."
+        return Section("Three factors", (text,))
+    own = summary.factors
+    return Section(
+        "Three factors",
+        (
+            "Shares of the variance of the tasks' ranks by mean improvement: what each factor adds "
+            "to R², averaged over all orders in which the factors may enter (Lindeman, Merenda and "
+            f"Gold 1980). {own.n_parameters} parameters are fitted to {own.n_tasks} tasks, which "
+            "bear little: read each share against what random rankings give, in the last column, "
+            "and note how wide the intervals are.",
+            tables.factor_table(own),
+        ),
+    )

@@ -1,0 +1,58 @@
+"""Gains where a configuration was chosen, beside gains where it was not.
+
+The difference is the winner's curse: the best of many configurations on some items owes part of its
+lead to those items. Both gains are of the same intervention, ungated, so nothing else differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sna_eval.study.interference import Effect, Interference, Source
+from sna_eval.study.summary.measurements import CellIndex, TaskMeasurements
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One task's chosen configuration on both kinds of items, in percent of each baseline."""
+
+    task: str
+    development: float
+    test: float
+    low: float
+    """Interval of the test gain, in percent."""
+    high: float
+
+    @property
+    def curse(self) -> float:
+        """What of the gain did not carry over, in percentage points."""
+        return self.development - self.test
+
+
+def held_out(
+    measurements: Sequence[TaskMeasurements], measured: Interference
+) -> tuple[HeldOut, ...]:
+    """Every task whose intervention stands in the sweep.
+
+    **Arguments:**
+
+    - `measurements`: on development items.
+    - `measured`: on test items, of a plan that was chosen from that sweep.
+    """
+    sources = {source.task: source for source in measured.sources}
+    return tuple(
+        row
+        for own in measurements
+        if own.task in sources
+        for row in _row(own, sources[own.task], measured.effect(own.task, own.task))
+    )
+
+
+def _row(own: TaskMeasurements, source: Source, effect: Effect) -> Iterator[HeldOut]:
+    """Nothing for a configuration that was not swept, or a baseline of 0."""
+    gain = own.improvement_of(CellIndex(*source.parts[0])) if len(source.parts) == 1 else None
+    if gain is None or not effect.before:
+        return
+    scale = 100 / effect.before
+    yield HeldOut(own.task, gain, effect.percent, effect.low * scale, effect.high * scale)
