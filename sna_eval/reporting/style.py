@@ -21,7 +21,7 @@ ZONE_COLOURS = {1: "#c1502e", 2: "#b08d2f", 3: "#2f6f9f"}
 """Uncertain, between, saturated."""
 INK = "#222222"
 MUTED = "#8a8a8a"
-GAIN = "#1b7f5c"
+GOLD = "#e0a100"
 DIVERGING = "RdBu"
 """Colours of a change: blue for gains, red for losses."""
 _RC: Any = {

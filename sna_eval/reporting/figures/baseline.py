@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from sna_eval.reporting.figures.labels import label_points
 from sna_eval.reporting.style import INK, MUTED, ZONE_COLOURS, new_figure, short
 from sna_eval.study.summary import AcrossTasks, TaskSummary
 
+_BELOW: Any = {
+    "frameon": False,
+    "fontsize": 7,
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.13),
+    "ncols": 4,
+}
 _LABELS = {"best": "best configuration", "mean": "mean of all"}
 
 
@@ -30,22 +38,18 @@ def _scatter(axes: Any, tasks: Sequence[TaskSummary]) -> None:
     shown = [own for own in tasks if own.baseline > 0]
     _null_band(axes, shown)
     for own in shown:
-        colour = ZONE_COLOURS[own.zone]
-        axes.plot(own.baseline, own.best_improvement, "o", color=colour, markersize=6)
-        axes.annotate(
-            short(own.task),
-            (own.baseline, own.best_improvement),
-            xytext=(5, 4), textcoords="offset points", fontsize=7,
-        )  # fmt: skip
+        axes.plot(own.baseline, own.best_improvement, "o", color=ZONE_COLOURS[own.zone])
     for zone in sorted({own.zone for own in shown}):
         axes.plot([], [], "o", color=ZONE_COLOURS[zone], label=f"zone {zone}")
     axes.axhline(0, color=MUTED, linewidth=0.6)
     axes.set_xscale("log")
-    axes.margins(x=0.12, y=0.12)
+    axes.set_ylim(*_limits(shown))
+    axes.margins(x=0.12)
     axes.set_xlabel("baseline P(target), log scale")
     axes.set_ylabel("improvement of the best configuration, %")
     axes.set_title("Baseline against improvement", loc="left")
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.legend(**_BELOW)
+    label_points(axes, [(own.baseline, own.best_improvement, short(own.task)) for own in shown])
 
 
 def _null_band(axes: Any, tasks: Sequence[TaskSummary]) -> None:
@@ -56,13 +60,18 @@ def _null_band(axes: Any, tasks: Sequence[TaskSummary]) -> None:
     grid = np.geomspace(min(baselines), max(baselines), 100)
     dealt = np.array([own.best_change for own in tasks])[:, None] / grid * 100
     low, middle, high = np.quantile(dealt, [0.025, 0.5, 0.975], axis=0)
-    top = 1.6 * max(0.1, *(own.best_improvement for own in tasks))
-    bottom = min(0.0, *(1.6 * own.best_improvement for own in tasks))
     axes.fill_between(
-        grid, np.clip(low, bottom, top), np.clip(high, bottom, top), color=MUTED, alpha=0.15,
-        linewidth=0, label="95 % if changes were dealt out at random",
+        grid, low, high, color=MUTED, alpha=0.15, linewidth=0,
+        label="95 % if changes were dealt out at random",
     )  # fmt: skip
-    axes.plot(grid, np.where(middle > top, np.nan, middle), ":", color=MUTED, linewidth=1)
+    axes.plot(grid, middle, ":", color=MUTED, linewidth=1)
+
+
+def _limits(tasks: Sequence[TaskSummary]) -> tuple[float, float]:
+    """Room for the tasks; the band may leave at the top."""
+    values = [0.0, *(own.best_improvement for own in tasks)]
+    reach = max(values) - min(values) or 1.0
+    return min(values) - 0.15 * reach, max(values) + 0.3 * reach
 
 
 def _correlations(axes: Any, across: Sequence[AcrossTasks]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from sna_eval.reporting.figures.heat import heat
-from sna_eval.reporting.style import GAIN, new_figure, short
+from sna_eval.reporting.style import GOLD, new_figure, short
 from sna_eval.study.statistics.golden_zone import THRESHOLD
 from sna_eval.study.summary import TaskMeasurements, TaskSummary
 
@@ -44,7 +44,7 @@ def _panel(axes: Any, own: TaskMeasurements, summary: TaskSummary) -> None:
     for row, column in np.argwhere(table > THRESHOLD):
         axes.add_patch(
             Rectangle(
-                (column - 0.45, row - 0.45), 0.9, 0.9, fill=False, edgecolor=GAIN, linewidth=1.4
+                (column - 0.45, row - 0.45), 0.9, 0.9, fill=False, edgecolor=GOLD, linewidth=2
             )
         )
     largest = np.nanmax(table) if np.isfinite(table).any() else np.nan

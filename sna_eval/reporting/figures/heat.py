@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.reporting.style import DIVERGING
+from sna_eval.reporting.style import DIVERGING, INK
 
 _WRITTEN = 200  # cells up to which each holds its number
 
@@ -52,12 +52,17 @@ def largest(table: NDArray[np.float64]) -> float:
     return float(finite.max()) if finite.size and finite.max() > 0 else 1.0
 
 
+def written(value: float) -> str:
+    """A change in few characters; what rounds to nothing has no sign."""
+    digits = 0 if abs(value) >= 100 else 1
+    return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
 def _write_numbers(axes: Any, table: NDArray[np.float64], limit: float) -> None:
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
-            digits = 0 if abs(value) >= 100 else 1
-            colour = "white" if abs(value) > 0.65 * limit else "#222222"
+            colour = "white" if abs(value) > 0.65 * limit else INK
             axes.text(
-                column, row, f"{value:.{digits}f}", ha="center", va="center", fontsize=6.5,
+                column, row, written(value), ha="center", va="center", fontsize=6.5,
                 color=colour,
             )  # fmt: skip

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from sna_eval.reporting.figures.heat import heat
+from sna_eval.reporting.figures.heat import heat, largest
 from sna_eval.reporting.style import INK, new_figure, short
 from sna_eval.study.interference import PLAIN_TEXT, Interference
 
@@ -24,12 +24,14 @@ def draw(found: Interference) -> Figure:
         label.set(ha="right", rotation_mode="anchor")
     for row, name in enumerate(found.interventions):
         if name in tasks:
-            left.text(tasks.index(name) - 0.44, row - 0.4, "•", fontsize=8, color=INK, va="center")
-    left.set_title("Change of P(target), % (dot: the task's own)", loc="left", fontsize=9)
+            place = (tasks.index(name) - 0.48, row - 0.46)
+            left.add_patch(Rectangle(place, 0.96, 0.92, fill=False, edgecolor=INK, linewidth=1))
+    left.set_title("Change of P(target), %; framed: the task's own", loc="left", fontsize=9)
     left.set_ylabel("amplified for")
     text = table[:, [found.subjects.index(PLAIN_TEXT)]]
-    heat(right, np.asarray(text), [""] * len(rows), ["plain text"], reverse=True, numbers=False)
+    heat(right, text, [""] * len(rows), ["plain text"], reverse=True, numbers=False)
     for row, value in enumerate(text[:, 0]):
-        right.text(0, row, f"{value:+.2f}", ha="center", va="center", fontsize=6.5)
-    right.set_title("Perplexity, %", loc="left", fontsize=9)
+        colour = "white" if abs(value) > 0.65 * largest(text) else INK
+        right.text(0, row, f"{value:+.2f}", ha="center", va="center", fontsize=6.5, color=colour)
+    right.set_title("Perplexity, %", fontsize=9)
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sna_eval.reporting.figures.heat import heat
+from sna_eval.reporting.figures.heat import heat, written
 from sna_eval.reporting.style import INK, new_figure, short
 from sna_eval.study.summary import LayerMap
 
@@ -32,7 +32,7 @@ def draw(found: LayerMap) -> Figure:
             if np.isfinite(value) and len(found.layers) <= 24:
                 dark = abs(relative[row, column]) > 0.65
                 axes.text(
-                    column, row, f"{value:.1f}", ha="center", va="center", fontsize=6.5,
+                    column, row, written(value), ha="center", va="center", fontsize=6.5,
                     color="white" if dark else INK, fontweight="bold" if column == best else None,
                 )  # fmt: skip
     axes.set_xlabel("layer")

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from sna_eval.reporting.style import MUTED, ZONE_COLOURS, new_figure, short
 from sna_eval.study.summary import ResponseCurve
 
-_MARKERS = {1: "o", 2: "s", 3: "^"}
+_MARKERS = {1: ("o", 4, True), 2: ("s", 7, False), 3: ("^", 10, False)}
+"""Marker, size and whether filled: curves that coincide are still seen."""
 
 
 def draw(curves: Sequence[ResponseCurve]) -> Figure:
@@ -21,9 +22,11 @@ def draw(curves: Sequence[ResponseCurve]) -> Figure:
     for axes, own in zip(grid, panels, strict=True):
         axes.axhline(0, color=MUTED, linewidth=0.6)
         for curve in own:
+            marker, size, filled = _MARKERS[curve.zone]
             axes.plot(
-                (1.0, *curve.multipliers), (0.0, *curve.points), marker=_MARKERS[curve.zone],
-                markersize=4, color=ZONE_COLOURS[curve.zone],
+                (1.0, *curve.multipliers), (0.0, *curve.points), marker=marker,
+                markersize=size, color=ZONE_COLOURS[curve.zone],
+                fillstyle="full" if filled else "none",
                 label=f"zone {curve.zone}: {curve.n_items} items, before {curve.baseline_acc:.0%}",
             )  # fmt: skip
         oracle = " (oracle)" if own[0].oracle else ""
