@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +26,7 @@ from sna_eval.harness.rolling import score_rolling
 from sna_eval.harness.scoring import Answer, Scorer
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.intervention import Abilities, BranchScore, Engine, Row, base_model, find_sites, probe
+from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.methods import Workbench
 from sna_eval.paths import reference_model_path
 from sna_eval.plan import (
@@ -82,7 +84,20 @@ class SNALM(HFLM):
     def engine(self) -> Engine:
         """Runs rows through the model as HFLM would: same autocast, same softmax dtype."""
         abilities = Abilities() if self.strict else probe(self.model, self.sites)
-        return Engine(self.model, self.sites, abilities, self.softmax_dtype, self.autocast)
+        return Engine(
+            self.model,
+            self.sites,
+            abilities,
+            softmax_dtype=self.softmax_dtype,
+            context=self.autocast,
+        )
+
+    @cached_property
+    def scoring_engine(self) -> Engine:
+        """The same, with the shortcuts that nothing but scoring may take."""
+        if self.strict:
+            return self.engine
+        return replace(self.engine, shortcuts=find_shortcuts(self.engine))
 
     @cached_property
     def plans(self) -> TaskPlans:
@@ -125,7 +140,7 @@ class SNALM(HFLM):
 
     def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
         scorer = Scorer(
-            self.engine, self.plans, self._rows_per_batch, self.max_length, self.ledger,
+            self.scoring_engine, self.plans, self._rows_per_batch, self.max_length, self.ledger,
             self._strict_baseline(items, quiet) if self.strict else None,
         )  # fmt: skip
         if self._answers is None:

@@ -7,7 +7,7 @@ what a plain forward pass of every row on its own gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.resume import captured_inputs, resumed
 from sna_eval.intervention.rows import Batch
+from sna_eval.intervention.shortcuts import Shortcuts
 from sna_eval.intervention.sites import Sites, base_model
 from sna_eval.intervention.spec import Intervention
 
@@ -69,6 +70,8 @@ class Engine:
     model: nn.Module
     sites: Sites
     abilities: Abilities = field(default_factory=Abilities)
+    shortcuts: Shortcuts = field(default_factory=Shortcuts)
+    """Work that `run` and `amplified` leave out; none unless given."""
     softmax_dtype: torch.dtype | None = None
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     """Entered around every pass, e.g. autocast."""
@@ -146,10 +149,24 @@ class Engine:
     ) -> list[RowScore]:
         cache = self._cache(batch, prefix, interventions) if prefix is not None else {}
         arguments = {"use_cache": False, **cache, **self._masks(batch)}
-        with self.context(), scored_positions_only(self.model, batch) as pick:
+        with (
+            self.context(),
+            self._shorter(batch, interventions),
+            scored_positions_only(self.model, batch) as pick,
+        ):
             output = self.model(batch.input_ids, **arguments)
         log_probs = torch.log_softmax(pick(output.logits), dim=-1, dtype=self.softmax_dtype)
         return _collect(batch, log_probs)
+
+    @contextmanager
+    def _shorter(self, batch: Batch, interventions: Sequence[Intervention]) -> Iterator[None]:
+        """The shortcuts that leave alone what the interventions act on."""
+        last = self.sites.n_layers - 1
+        with ExitStack() as stack:
+            stack.enter_context(self.shortcuts.everywhere(self.model))
+            if all(entry.layer != last for entry in interventions):
+                stack.enter_context(self.shortcuts.for_batch(self.sites, batch))
+            yield
 
     def _cache(
         self, batch: Batch, prefix: Prefix, interventions: Sequence[Intervention]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from sna_eval.intervention import (
     probe,
 )
 from sna_eval.intervention.prefix import Prefix, shared_prefix
+from sna_eval.intervention.shortcuts import find_shortcuts
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
 
 TOLERANCE = 1e-5
@@ -43,7 +45,8 @@ RAGGED = [
 def engine(request: pytest.FixtureRequest) -> Engine:
     model = build_model(request.param)
     sites = find_sites(model)
-    return Engine(model, sites, probe(model, sites))
+    plain = Engine(model, sites, probe(model, sites))
+    return replace(plain, shortcuts=find_shortcuts(plain))
 
 
 @torch.no_grad()

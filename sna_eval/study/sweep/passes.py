@@ -15,10 +15,10 @@ import torch
 
 from sna_eval.intervention import Engine, RowScore
 from sna_eval.intervention.resume import captured_outputs
+from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.study.sweep.captures import captured_activations, output_columns
 from sna_eval.study.sweep.grid import Configuration
 from sna_eval.study.sweep.layout import RowGroup
-from sna_eval.study.sweep.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.study.sweep.starts import (
     AtBlock,
     BehindBlock,

@@ -14,9 +14,9 @@ import torch
 
 from sna_eval.intervention import Batch, Engine, Intervention, amplify
 from sna_eval.intervention.resume import captured_outputs, continued
+from sna_eval.intervention.trial import trial_rows
 from sna_eval.study.sweep.captures import captured_activations, output_columns
 from sna_eval.study.sweep.starts import Route
-from sna_eval.study.sweep.trial import trial_rows
 
 _LOGGER = logging.getLogger(__name__)
 _NEURONS = 32

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
+from sna_eval.intervention.shortcuts import Shortcuts, at_scored_positions, find_shortcuts
+from sna_eval.intervention.trial import trial_rows
 from sna_eval.study.sweep.routes import find_routes
-from sna_eval.study.sweep.shortcuts import Shortcuts, at_scored_positions, find_shortcuts
-from sna_eval.study.sweep.trial import trial_rows
 from tests.conftest import build_model, token_ids
 
 

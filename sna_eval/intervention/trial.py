@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sna_eval.intervention import Row
+from sna_eval.intervention.rows import Row
 
 
 def trial_rows(model: nn.Module) -> list[Row]:

@@ -14,14 +14,18 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from sna_eval.intervention import Batch, Engine, Sites
 from sna_eval.intervention.resume import forward_replaced
-from sna_eval.study.sweep.trial import trial_rows
+from sna_eval.intervention.rows import Batch
+from sna_eval.intervention.sites import Sites
+from sna_eval.intervention.trial import trial_rows
+
+if TYPE_CHECKING:
+    from sna_eval.intervention.forward import Engine
 
 _LOGGER = logging.getLogger(__name__)
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
