@@ -19,7 +19,7 @@ from train_reference_model import main
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_reference_model.py"
-TINY = ["--layers", "2", "--width", "32", "--heads", "2", "--tokens", "20000"]
+TINY = ["--layers", "2", "--width", "32", "--heads", "2", "--tokens", "20000", "--threads", "1"]
 
 
 def test_tiny_run_gives_a_loadable_folder(mini_corpus, tmp_path):
