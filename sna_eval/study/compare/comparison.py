@@ -28,7 +28,7 @@ from sna_eval.study.compare.effects import (
 from sna_eval.study.compare.groups import pair_group
 from sna_eval.study.compare.metrics import is_outcome
 from sna_eval.study.compare.options import Options
-from sna_eval.study.compare.pairing import Pairs, pair
+from sna_eval.study.compare.pairing import pair
 from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
@@ -151,39 +151,41 @@ def _metrics(a: Run, b: Run, task: str, options: Options) -> list[MetricName]:
 def _row(
     runs: tuple[Run, Run], task: str, metric: MetricName, options: Options, *, forced: bool
 ) -> Row:
-    records = runs[0].tasks[task], runs[1].tasks[task]
-    higher = _direction(records, metric.metric)
-    is_group = bool(records[0].subtasks)
-    pairs: Pairs | None = (pair_group if is_group else pair)(runs, task, metric)
-    scores = records[0].scores[metric], records[1].scores[metric]
-    if pairs is None:
-        counts = {record.facts.get("documents") for record in records}
-        documents = counts.pop() if len(counts) == 1 else None
-        effect = unpaired_effect(*scores, options, documents=documents)
-        zones: tuple[ZoneEffect, ...] = ()
-    else:
-        effect = paired_effect(pairs, options, higher_is_better=higher is not False)
-        zones = zone_effects(pairs, options, higher_is_better=higher is not False)
-    return Row(
+    a, b = runs[0].tasks[task], runs[1].tasks[task]
+    row = Row(
         task=task,
         metric=metric,
-        effect=effect,
-        a=scores[0],
-        b=scores[1],
-        version=records[0].version,
-        shots=records[0].facts.get("shots"),
-        higher_is_better=higher,
-        is_group=is_group,
-        zones=zones,
-        harm=harm(pairs) if pairs is not None else None,
-        oracle=any(record.sees_answer for record in records),
+        effect=unpaired_effect(a.scores[metric], b.scores[metric], options, documents=_alike(a, b)),
+        a=a.scores[metric],
+        b=b.scores[metric],
+        version=a.version,
+        shots=a.facts.get("shots"),
+        higher_is_better=_direction(a, b, metric.metric),
+        is_group=bool(a.subtasks),
+        oracle=a.sees_answer or b.sees_answer,
         forced=forced,
+    )
+    pairs = pair_group(runs, task, metric) if row.is_group else pair(runs, task, metric)
+    if pairs is None:
+        return row
+    higher = row.higher_is_better is not False
+    return replace(
+        row,
+        effect=paired_effect(pairs, options, higher_is_better=higher),
+        zones=zone_effects(pairs, options, higher_is_better=higher),
+        harm=harm(pairs),
     )
 
 
-def _direction(records: Sequence[TaskRecord], metric: str) -> bool | None:
-    known = [record.higher_is_better.get(metric) for record in records]
-    return next((direction for direction in known if direction is not None), None)
+def _alike(a: TaskRecord, b: TaskRecord) -> int | None:
+    """The number of documents, if both have the same."""
+    documents: int | None = a.facts.get("documents")
+    return documents if documents == b.facts.get("documents") else None
+
+
+def _direction(a: TaskRecord, b: TaskRecord, metric: str) -> bool | None:
+    first = a.higher_is_better.get(metric)
+    return first if first is not None else b.higher_is_better.get(metric)
 
 
 def _corrected(rows: Sequence[Row]) -> list[Row]:

@@ -75,27 +75,33 @@ class Harm:
 
 def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = True) -> Effect:
     """Tested on the items themselves."""
-    reduce = pairs.aggregate.reduce
-    settings = {"reduce": reduce, "draws": options.draws, "seed": options.seed}
-    test: Test = "McNemar" if pairs.binary else "permutation"
+    reduce, draws, seed = pairs.aggregate.reduce, options.draws, options.seed
     if pairs.binary:
+        test: Test = "McNemar"
         p = mcnemar(pairs.before[:, 0], pairs.after[:, 0]).p
     else:
-        p = paired_permutation(pairs.before, pairs.settled, **settings)  # type: ignore[arg-type]
+        test = "permutation"
+        p = paired_permutation(pairs.before, pairs.settled, reduce=reduce, draws=draws, seed=seed)
+    interval = paired_bootstrap(
+        pairs.before,
+        pairs.after,
+        reduce=reduce,
+        confidence=options.confidence,
+        draws=draws,
+        seed=seed,
+    )
     better, worse = _moved(pairs, higher_is_better)
     return Effect(
         before=float(reduce(pairs.before.mean(axis=0))),
         after=float(reduce(pairs.after.mean(axis=0))),
-        interval=paired_bootstrap(
-            pairs.before, pairs.after, confidence=options.confidence, **settings  # type: ignore[arg-type]
-        ),
+        interval=interval,
         p=p,
         test=test,
         n=len(pairs.before),
         better=better,
         worse=worse,
         detectable=_detectable(pairs, options, better + worse),
-    )  # fmt: skip
+    )
 
 
 def unpaired_effect(
@@ -156,11 +162,11 @@ def _moved(pairs: Pairs, higher_is_better: bool) -> tuple[int, int]:
 
 
 def _detectable(pairs: Pairs, options: Options, changed: int) -> float:
-    settings = {"alpha": options.alpha, "power": options.power}
+    alpha, power = options.alpha, options.power
     if pairs.binary:
-        return detectable_flips(len(pairs.before), changed, **settings)
+        return detectable_flips(len(pairs.before), changed, alpha=alpha, power=power)
     if pairs.aggregate.name != "mean":
         return math.nan  # the formulas are for means
     differences = pairs.after - pairs.before
     deviation = float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
-    return detectable_mean(len(differences), deviation, **settings)
+    return detectable_mean(len(differences), deviation, alpha=alpha, power=power)

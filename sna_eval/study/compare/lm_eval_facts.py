@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sna_eval.study.compare.nested import mapping, text
+from sna_eval.study.compare.nested import finite, mapping, text
 
 _PROMPT_FIELDS = (
     "doc_to_text", "doc_to_choice", "doc_to_target", "description", "target_delimiter",
@@ -43,7 +43,10 @@ def shown_version(raw: Mapping[str, Any], name: str) -> str:
 
 def metric_definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str | None]]]:
     """Per metric the settings that say how it is computed."""
-    for entry in config.get("metric_list") or ():
+    entries = config.get("metric_list")
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, Mapping):
+            continue
         settings = {
             key: _readable(value)
             for key, value in entry.items()
@@ -82,12 +85,12 @@ def _version(raw: Mapping[str, Any], name: str) -> Any:
 
 def _counts(counts: list[Mapping[str, Any]]) -> dict[str, Any]:
     """How many documents were asked, and whether that is all of them."""
-    asked = [count.get("effective") for count in counts]
-    there = [count.get("original") for count in counts]
+    asked = [finite(count.get("effective")) for count in counts]
+    there = [finite(count.get("original")) for count in counts]
     if None in asked:
         return {"documents": None, "limit": None}
-    asked_sum = sum(int(count) for count in asked if count is not None)
-    there_sum = sum(int(count) for count in there if count is not None)
+    asked_sum = int(sum(filter(None, asked)))
+    there_sum = int(sum(filter(None, there)))
     limited = None not in there and asked_sum < there_sum
     limit = f"{asked_sum} of {there_sum} documents" if limited else "none"
     return {"documents": asked_sum, "limit": limit}

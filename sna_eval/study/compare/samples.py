@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,81 +15,90 @@ from sna_eval.errors import InputError
 from sna_eval.study.compare.records import Items, ItemsByFilter
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """What is kept of one line."""
+
+    filter: str
+    document: str
+    prompt: str
+    target: str
+    scores: Mapping[str, Any]
+    choices: tuple[float, ...]
+
+
 def read_items(path: Path) -> ItemsByFilter:
     """All items of a sample file, by filter."""
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for sample in _lines(path):
-        groups[str(sample.get("filter", "none"))].append(sample)
+    groups: dict[str, list[_Sample]] = defaultdict(list)
+    for sample in _samples(path):
+        groups[sample.filter].append(sample)
     return {name: _items(samples) for name, samples in groups.items()}
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+def _samples(path: Path) -> Iterator[_Sample]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             try:
-                sample = json.loads(line)
+                raw = json.loads(line)
             except ValueError as error:
                 raise InputError(
                     f"{path}:{number}", expected="a sample in JSON", got=line.strip()
                 ) from error
-            if not isinstance(sample, dict) or "doc" not in sample:
-                raise InputError(f"{path}:{number}", expected="a sample of lm_eval's", got=sample)
-            yield sample
+            try:
+                yield _sample(raw)
+            except (AttributeError, IndexError, KeyError, TypeError) as error:
+                raise InputError(
+                    f"{path}:{number}", expected="a sample of lm_eval's", got=raw
+                ) from error
 
 
-def _items(samples: list[Mapping[str, Any]]) -> Items:
-    seen: Counter[str] = Counter()
-    keys = []
-    for sample in samples:
-        document = _document_hash(sample)
-        keys.append((document, seen[document]))
-        seen[document] += 1
-    metrics = dict.fromkeys(name for sample in samples for name in sample.get("metrics", ()))
-    return Items(
-        keys=tuple(keys),
-        prompts=tuple(_prompt_hash(sample) for sample in samples),
-        targets=tuple(
-            sample.get("target_hash") or hash_string(str(sample.get("target")))
-            for sample in samples
-        ),
-        values={name: tuple(sample.get(name) for sample in samples) for name in metrics},
-        choices=tuple(_choices(sample) for sample in samples),
+def _sample(raw: Mapping[str, Any]) -> _Sample:
+    contexts = _contexts(raw.get("arguments", ()))
+    return _Sample(
+        filter=str(raw.get("filter", "none")),
+        document=str(raw.get("doc_hash") or _document_hash(raw["doc"])),
+        prompt=str(raw.get("prompt_hash") or hash_string(contexts[0] if contexts else "")),
+        target=str(raw.get("target_hash") or hash_string(str(raw["target"]))),
+        scores={str(name): raw.get(name) for name in raw.get("metrics", ())},
+        choices=_choices(raw.get("filtered_resps", ()), contexts),
     )
 
 
-def _document_hash(sample: Mapping[str, Any]) -> str:
-    """lm_eval's own hash; releases before 0.4.3 wrote none, so it is computed as they later did."""
-    written = sample.get("doc_hash")
-    if isinstance(written, str):
-        return written
-    text = json.dumps(sample["doc"], indent=2, default=handle_non_serializable, ensure_ascii=False)
+def _items(samples: Sequence[_Sample]) -> Items:
+    seen: Counter[str] = Counter()
+    keys = []
+    for sample in samples:
+        keys.append((sample.document, seen[sample.document]))
+        seen[sample.document] += 1
+    metrics = dict.fromkeys(name for sample in samples for name in sample.scores)
+    return Items(
+        keys=tuple(keys),
+        prompts=tuple(sample.prompt for sample in samples),
+        targets=tuple(sample.target for sample in samples),
+        values={name: tuple(sample.scores.get(name) for sample in samples) for name in metrics},
+        choices=tuple(sample.choices for sample in samples),
+    )
+
+
+def _document_hash(document: Any) -> str:
+    """As lm_eval hashes documents; releases before 0.4.3 did not write the hash."""
+    text = json.dumps(document, indent=2, default=handle_non_serializable, ensure_ascii=False)
     return str(hash_string(text))
 
 
-def _prompt_hash(sample: Mapping[str, Any]) -> str:
-    written = sample.get("prompt_hash")
-    if isinstance(written, str):
-        return written
-    contexts = _contexts(sample)
-    return str(hash_string(contexts[0] if contexts else ""))
-
-
-def _contexts(sample: Mapping[str, Any]) -> list[str]:
+def _contexts(arguments: Any) -> list[str]:
     """The context of every request: a list of lists in older files, a mapping in today's."""
-    arguments = sample.get("arguments", [])
     if isinstance(arguments, Mapping):
         return [str(request.get("arg_0", "")) for request in arguments.values()]
     return [str(request[0]) for request in arguments]
 
 
-def _choices(sample: Mapping[str, Any]) -> tuple[float, ...]:
+def _choices(answers: Any, contexts: Sequence[str]) -> tuple[float, ...]:
     """Log-likelihoods, without those that mutual information asks for without a context."""
-    answers = sample.get("filtered_resps", [])
     try:
         values = [float(value) for value, _ in answers]
     except (TypeError, ValueError):
-        return ()
-    contexts = _contexts(sample)
+        return ()  # generated texts, or rolling log-likelihoods
     if len(contexts) == len(values) and any(contexts):
         values = [value for value, context in zip(values, contexts, strict=True) if context]
     return tuple(values)

@@ -67,10 +67,10 @@ task: [leaderboard_musr_murder_mysteries, leaderboard_musr_object_placements,
 aggregate_metric_list: [{metric: acc_norm, aggregation: mean, weight_by_size: true}]
 metadata: {version: 1.0}
 """
-"""A group of the Open LLM Leaderboard by its real name and numbers of choices, on local documents."""
+"""A group of the Open LLM Leaderboard by its real name, on local documents."""
 TASKS = ["own_choices", "own_rolling", "own_group"]
 EVERY_OTHER = ";".join(map(str, range(0, 128, 2)))
-SNA = {"layer": 2, "neurons": EVERY_OTHER, "multiplier": 6.0, "gate": "always"}
+SNA = {"layer": 3, "neurons": EVERY_OTHER, "multiplier": 60.0, "gate": "always"}
 
 Evaluate = Callable[..., Path]
 
