@@ -30,6 +30,7 @@ def ship(model: GPT2LMHeadModel, tokenizer: Tokenizer, folder: Path) -> None:
     half.save_pretrained(folder)
     save_tokenizer(tokenizer, folder, context_length=model.config.n_positions)
     _load_as_float32(folder / "config.json")
+    (folder / "model.safetensors").chmod(0o644)  # written for its owner alone
 
 
 def load_shipped(folder: Path) -> GPT2LMHeadModel:
