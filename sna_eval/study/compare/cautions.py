@@ -60,6 +60,7 @@ def _models(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
 
 def _oracles(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
     for label, run in (("A", a), ("B", b)):
-        seen = [task for task in tasks if run.tasks[task].sees_answer]
+        oracles = (task for task in tasks if run.tasks[task].sees_answer)
+        seen = [task for task in oracles if not run.tasks[task].subtasks]
         if seen:
             yield f"oracle: {label} knew the right answer in {listed(seen)}"

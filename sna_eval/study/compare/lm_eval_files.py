@@ -54,7 +54,10 @@ def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
         items=functools.cache(functools.partial(read_items, samples)) if samples else None,
         subtasks=subtasks,
         gate=None if gate is None else parse_gate(gate, f"{path}: gate of {name}", Gate()),
-        sees_answer=bool(done.get("sees_answer", False)),
+        sees_answer=any(
+            bool(mapping(raw, "config", "sna", "tasks", task).get("sees_answer"))
+            for task in (subtasks or (name,))
+        ),
     )
 
 

@@ -74,7 +74,7 @@ class TaskRecord:
     gate: Gate | None = None
     """The gate this task ran behind."""
     sees_answer: bool = False
-    """Whether gate or direction knew the right answer."""
+    """Whether gate or direction knew the right answer, of a group in any of its tasks."""
 
 
 @dataclass(frozen=True, eq=False)

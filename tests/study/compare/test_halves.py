@@ -42,7 +42,8 @@ def test_oracle_is_the_amplified_halfs(amplified_run: Path, edited: Any) -> None
     assert not baseline.tasks["sna_math_easy"].sees_answer
     comparison = compare(baseline, amplified, OPTIONS)
     assert comparison.cautions == ("oracle: B knew the right answer in sna_math_easy",)
-    assert [row.task for row in comparison.rows if row.oracle] == ["sna_math_easy"] * 2
+    marked = [row.task for row in comparison.rows if row.oracle]
+    assert marked == ["sna_math_easy", "sna_math_easy", "own_group"]
 
 
 def test_what_has_no_halves(plain_run: Path, evaluate: Any, amplified_run: Path) -> None:
