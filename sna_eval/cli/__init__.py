@@ -10,7 +10,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from sna_eval.errors import InputError, report
+from sna_eval import errors
+from sna_eval.errors import InputError
 
 COMMANDS = (
     "run",
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(arguments)
         return int(args.run(args) or 0)
     except InputError as error:
-        report(error)
+        errors.report(error)  # by its module: `report` here is the subcommand
         return 2
 
 

@@ -85,6 +85,7 @@ def measure_interference(
     an item's own choices, which other tasks' items do not have.
     """
     asked = asked or Interfering()
+    texts = asked.texts()  # before anything long
     sources = _sources(lm, tasks)
     alone = {name: plain_interventions(plan) for name, plan in sources.items()}
     measure = _Measure(lm, asked, alone, quiet)
@@ -101,7 +102,7 @@ def measure_interference(
         if randoms:
             change = next(effect.change for effect in own if effect.intervention == name)
             controls.append((name, change, randoms))
-    found += measure.text(text_subject(PLAIN_TEXT, asked.texts(), lm))
+    found += measure.text(text_subject(PLAIN_TEXT, texts, lm))
     return Interference(
         model=model_name or str(getattr(lm, "pretrained", "")),
         plan_fingerprint=plan_fingerprint(lm.plan),

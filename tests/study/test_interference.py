@@ -1,0 +1,279 @@
+"""Interference against plain hooks, lm_eval's own rolling scores, and values worked by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sna_eval.cli import main
+from sna_eval.errors import InputError
+from sna_eval.intervention import Intervention
+from sna_eval.plan import load_plan, plan_fingerprint, save_plan
+from sna_eval.study.choosing import Selecting, select
+from sna_eval.study.interference import (
+    ALL,
+    PLAIN_TEXT,
+    Effect,
+    Interference,
+    Interfering,
+    log_likelihoods,
+    measure_interference,
+    random_null,
+    task_subject,
+    text_subject,
+)
+from sna_eval.study.interference.controls import random_sets
+from sna_eval.study.sweep import SweepStore
+
+SETS = [
+    [Intervention(0, (3, 5), 2.0)],
+    [Intervention(2, (1,), 3.0), Intervention(0, (3, 5), 2.0)],
+    [Intervention(1, (), 2.0)],
+]
+TASKS = ("own_open", "own_labels")
+TEXTS = ["The cat sat on a mat.", "Rain fell over the town while the cat sat."]
+
+
+def _hooked(lm: Any, tokens: Sequence[int], together: Sequence[Intervention]) -> torch.Tensor:
+    """Log-probabilities after every token, by hooks written out here: `[position, vocabulary]`."""
+
+    def hook(own: Intervention) -> Callable[..., Any]:
+        def scale(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+            scaled = args[0].clone()
+            scaled[..., list(own.neurons)] *= own.multiplier
+            return (scaled,)
+
+        return scale
+
+    with ExitStack() as stack, torch.no_grad():
+        for own in together:
+            projection = lm.model.transformer.h[own.layer].mlp.c_proj
+            stack.callback(projection.register_forward_pre_hook(hook(own)).remove)
+        logits = lm.model(torch.tensor([tokens])).logits[0]
+    return torch.log_softmax(logits, dim=-1)
+
+
+def _score(
+    lm: Any, context: Sequence[int], continuation: Sequence[int], together: Sequence[Intervention]
+) -> float:
+    log_probs = _hooked(lm, [*context, *continuation], together)
+    first = len(context) - 1
+    return sum(float(log_probs[first + n, token]) for n, token in enumerate(continuation))
+
+
+@pytest.mark.parametrize("task", ["own_open", "own_choices"])
+def test_items_against_plain_hooks(lm: Any, load: Callable[..., Any], task: str) -> None:
+    subject = task_subject(task, load(task)[task], lm, split="test", limit=3)
+    found = log_likelihoods(lm.engine, subject, SETS, tokens=60)
+    assert subject.items is not None
+    requests = [request for item in subject.items.items for request in item.requests]
+    expected = [
+        [_score(lm, own.context, own.continuation, together) for own in requests]
+        for together in ([], *SETS)
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(found[3], found[0])  # no neurons: nothing at all
+    assert np.abs(found[2] - found[1]).max() > 1e-3
+
+
+def test_perplexity_against_lm_eval_and_plain_hooks(
+    lm: Any, load: Callable[..., Any], store: SweepStore, tmp_path: Path
+) -> None:
+    """The second text is longer than the window, so that it is cut."""
+    from lm_eval.api.instance import Instance
+
+    texts = [TEXTS[0], " ".join(TEXTS * 12)]
+    subject = text_subject("text", texts, lm)
+    assert len(set(subject.text_of)) == 2  # type: ignore[arg-type]
+    assert subject.n_requests > 2
+    scores = log_likelihoods(lm.engine, subject, SETS[:1], tokens=500)
+    requests = [
+        Instance("loglikelihood_rolling", {}, (text,), n, task_name="text")
+        for n, text in enumerate(texts)
+    ]
+    rolled = lm.loglikelihood_rolling(requests, disable_tqdm=True)
+    np.testing.assert_allclose(np.bincount(subject.text_of, scores[0]), rolled, atol=1e-4)  # type: ignore[arg-type]
+    tokens = lm.tok_encode(texts[0], add_special_tokens=False)
+    own = subject.text_of == 0
+    expected = _score(lm, [lm.prefix_token_id], tokens, SETS[0])
+    assert scores[1][own].sum() == pytest.approx(expected, abs=1e-4)
+    assert subject.tokens is not None
+    assert subject.tokens[own].sum() == len(tokens)
+
+
+@pytest.fixture(scope="module")
+def measured(
+    checkpoint: Path,
+    load: Callable[..., Any],
+    store: SweepStore,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Interference:
+    """A plan of two tasks on both, and on two texts."""
+    from sna_eval.harness.loading import load_lm
+
+    folder = tmp_path_factory.mktemp("plan")
+    plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
+    tasks = {name: plan.tasks[name] for name in TASKS}
+    save_plan(replace(plan, tasks=tasks), folder / "plan.yaml")
+    (folder / "text.txt").write_text("\n\n".join(TEXTS))
+    sna = load_lm(f"pretrained={checkpoint}", plan=str(folder / "plan.yaml"))
+    asked = Interfering(
+        split="development", text=str(folder / "text.txt"), random_draws=4, draws=99
+    )
+    return measure_interference(sna, load(*TASKS), asked, quiet=True)
+
+
+def test_all_pairs_are_there(measured: Interference) -> None:
+    assert measured.interventions == (*TASKS, ALL)
+    assert measured.subjects == (*TASKS, PLAIN_TEXT)
+    assert measured.matrix().shape == (3, 3)
+    assert len(measured.effects) == 9
+
+
+def test_a_task_s_own_effect_is_the_sweep_s(measured: Interference, store: SweepStore) -> None:
+    rows = store.configurations().to_pandas()
+    for source in measured.sources:
+        (part,) = source.parts
+        own = rows[
+            (rows["task"] == source.task)
+            & (rows["layer"] == part.layer)
+            & (rows["n_neurons"] == part.n_neurons)
+            & (rows["multiplier"] == part.multiplier)
+        ]
+        effect = measured.effect(source.task, source.task)
+        assert effect.before == pytest.approx(float(own["baseline_prob"].iloc[0]), rel=1e-5)
+        assert effect.change == pytest.approx(float(own["delta_prob"].iloc[0]), abs=1e-7)
+        assert effect.low <= effect.change <= effect.high
+
+
+def test_all_at_once_is_both_by_plain_hooks(
+    measured: Interference, lm: Any, store: SweepStore
+) -> None:
+    plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
+    together = [
+        Intervention(
+            entry.layer,
+            tuple(n for own in (entry.neurons or {}).values() for n in own),
+            entry.multiplier,
+        )
+        for name in TASKS
+        for entry in plan.tasks[name].interventions
+    ]
+    rows = [lm.tok_encode(text, add_special_tokens=False) for text in TEXTS]
+    total = sum(_score(lm, [lm.prefix_token_id], row, together) for row in rows)
+    expected = math.exp(-total / sum(map(len, rows)))
+    assert measured.effect(ALL, PLAIN_TEXT).after == pytest.approx(expected, rel=1e-5)
+
+
+def _made(**percent: float) -> Interference:
+    effects = tuple(
+        Effect(*key.split("_"), 5, 0.5, 0.5 * (1 + value / 100), 0.0, 0.0, 1.0)  # type: ignore[call-arg]
+        for key, value in percent.items()
+    )
+    from sna_eval.study.interference import Part, Source
+
+    sources = tuple(Source(name, "", (Part("both", 0, 1, 2.0),)) for name in ("a", "b"))
+    return Interference("m", "f", "test", None, "t", sources, effects, (), {})
+
+
+def test_asymmetry_by_hand() -> None:
+    found = _made(a_a=10, a_b=-8, b_a=1, b_b=4)
+    np.testing.assert_allclose(found.matrix(), [[10, -8], [1, 4]])
+    np.testing.assert_allclose(found.matrix(percent=False), [[0.05, -0.04], [0.005, 0.02]])
+    assert found.asymmetry("a", "b") == pytest.approx(-9)
+    np.testing.assert_allclose(found.asymmetries(), [[0, -9], [9, 0]], atol=1e-12)
+
+
+def test_random_null_by_hand() -> None:
+    """Two of four draws reach the first task's change, none the second's."""
+    randoms = [0.1, 0.2, 0.3, 0.4]
+    first, second = random_null([("a", 0.3, randoms), ("b", 0.5, randoms)])
+    assert first.p == pytest.approx(3 / 5)
+    assert second.p == pytest.approx(1 / 5)
+    assert (first.p_holm, second.p_holm) == pytest.approx((3 / 5, 2 / 5))
+    assert (first.p_bh, second.p_bh) == pytest.approx((3 / 5, 2 / 5))
+    assert first.random_mean == pytest.approx(0.25)
+
+
+def test_random_sets_differ_in_their_neurons_alone(lm: Any, load: Callable[..., Any]) -> None:
+    task = load("own_open")["own_open"]
+    drawn = random_sets(lm, task, SETS[1], draws=3, seed=0)
+    assert drawn == random_sets(lm, task, SETS[1], draws=3, seed=0)
+    assert len({own.neurons for together in drawn for own in together}) == 6
+    for together in drawn:
+        for own, chosen in zip(together, SETS[1], strict=True):
+            assert len(own.neurons) == len(chosen.neurons)
+            assert not set(own.neurons) & set(chosen.neurons)
+            assert (own.layer, own.multiplier) == (chosen.layer, chosen.multiplier)
+    wide = [Intervention(0, tuple(range(65)), 2.0)]
+    with pytest.raises(InputError, match="random_draws: expected 0 for an intervention on 65 of"):
+        random_sets(lm, task, wide, draws=1, seed=0)
+
+
+def test_controls_are_measured(measured: Interference) -> None:
+    assert [own.task for own in measured.controls] == list(TASKS)
+    for own in measured.controls:
+        assert own.change == pytest.approx(measured.effect(own.task, own.task).change, abs=1e-9)
+        assert len(own.random_changes) == 4
+        assert own.p >= 1 / 5
+
+
+def test_saved_and_loaded(measured: Interference, tmp_path: Path) -> None:
+    measured.save(tmp_path)
+    assert Interference.load(tmp_path) == measured
+    (tmp_path / "interference.json").write_text('{"version": 2}')
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(InputError, match="expected a folder that `sna-eval interference` wro"):
+            Interference.load(folder)
+
+
+def test_as_typed(
+    checkpoint: Path,
+    own_tasks: Path,
+    store: SweepStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    assert main(["select", str(store.path), "--output", str(plan)]) == 0
+    typed = ["interference", "--plan", str(plan), "--model_args", f"pretrained={checkpoint}"]
+    typed += ["--include_path", str(own_tasks), "--tasks", "own_open", "--limit", "2"]
+    typed += ["--random_draws", "0", "--draws", "20", "--output", str(tmp_path / "found")]
+    capsys.readouterr()
+    assert main(typed) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("own_open: itself ")
+    assert lines[1].endswith(f"2 effects, plan {plan_fingerprint(load_plan(plan))}")
+    found = Interference.load(tmp_path / "found")
+    assert (found.split, found.limit, found.model) == ("test", 2, str(checkpoint))
+    assert main([*typed, "--text", str(tmp_path / "none.txt")]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "text: expected a text file, one text a line" in line
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": "training"}, "split: expected one of development, test, got 'training'"),
+        ({"limit": 0}, "limit: expected at least 1, got 0"),
+        ({"random_draws": -1}, "random_draws: expected at least 0, got -1"),
+    ],
+)
+def test_impossible_settings(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Interfering(**values)
+
+
+def test_nothing_to_measure(lm: Any, load: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="plan: expected an entry for one of the tasks"):
+        measure_interference(lm, load("own_open"))
+    with pytest.raises(InputError, match="text: expected at least one line of text"):
+        text_subject("text", [" "], lm)
