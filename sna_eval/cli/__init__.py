@@ -18,6 +18,7 @@ COMMANDS = (
     "identify",
     "sweep",
     "select",
+    "calibrate",
     "interference",
     "report",
     "compare",

@@ -1,0 +1,212 @@
+"""Zone boundaries for one's own model: the confidence that best separates gain from none.
+
+The paper's 0.07 and 0.10 are GPT-2 Medium's (Akhtar 2026, section 7.3: they need recalibration).
+Here an item *gains* where its task's chosen configuration turns it from wrong to right, if it has
+choices, or else raises P(target) by at least `gain` percent. A cut says that items below it gain,
+and is worth Youden's J: the share of gaining items below it, plus the share of the others at or
+above it, minus 1 (Youden 1950, Index for rating diagnostic tests, Cancer 3, 32-35). 0 is no better
+than a coin.
+
+The best cut is looked for once with every task left out. Zone 1 lies below the lowest of these
+cuts and zone 3 above the highest: between the two, which tasks were looked at decides, and that is
+the zone that a gate leaves alone. `held_out` is J of those cuts on the tasks they have not seen.
+For a single task, fifths of its items take the place of tasks. Tasks are counted alike.
+
+What it does not do: an item whose baseline is low by luck gains in percent by itself, so J is about
+separation and not about cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Signal
+from sna_eval.plan import Plan, TaskPlan, match_task
+from sna_eval.study.sweep import SweepStore
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+FOLDS = 5
+"""Parts of a single task's items."""
+_DECIMALS = 6  # of boundaries in a plan; finer than any of them can be known
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """One task's items: how sure the model was, and whether amplification helped."""
+
+    task: str
+    confidence: Floats
+    gained: Bools
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """What was found for one signal."""
+
+    signal: Signal
+    low: float
+    high: float
+    best: float
+    """The cut on all tasks."""
+    seen: float
+    """J of that cut on the same items; an upper end."""
+    held_out: float
+    """J of each cut on the items it was not fitted on, all of them together."""
+    n_items: int
+    n_gained: int
+    tasks: tuple[str, ...]
+
+
+def calibrate(
+    store: SweepStore, plan: Plan, *, gain: float = 10.0
+) -> tuple[Plan, tuple[Boundaries, ...]]:
+    """A plan with boundaries of its own, and how well they separate.
+
+    **Arguments:**
+
+    - `store`: a sweep on development items; its tasks are what is calibrated on.
+    - `plan`: what was chosen from that sweep.
+    - `gain`: improvement in percent that counts, for items without choices.
+
+    **Raises:** `InputError` where the plan's configurations do not stand in the store.
+    """
+    if store.manifest["split"] == "test":
+        raise InputError(
+            "store.split", expected="development items to calibrate on", got="test",
+            hint="sweep with --split development",
+        )  # fmt: skip
+    by_signal: dict[Signal, list[Outcomes]] = {}
+    for task in store.manifest["tasks"]:
+        own = match_task(plan, task)
+        if own is not None:
+            by_signal.setdefault(_signal(store, task, own), []).append(
+                task_outcomes(store, task, own, gain=gain)
+            )
+    if not by_signal:
+        raise InputError(
+            "plan", expected="an entry for a task of the store",
+            got=", ".join(plan.tasks) or "none",
+            hint=f"the store has {', '.join(list(store.manifest['tasks'])[:4])}",
+        )  # fmt: skip
+    found = {signal: find_boundaries(signal, own) for signal, own in by_signal.items()}
+    return _with_boundaries(plan, found), tuple(found.values())
+
+
+def task_outcomes(store: SweepStore, task: str, plan: TaskPlan, *, gain: float) -> Outcomes:
+    """What a plan's configuration did to every item of a task, whatever its gate says."""
+    entry = plan.interventions[0] if len(plan.interventions) == 1 else None
+    items = store.table("items", tasks=[task]).to_pandas()
+    if entry is not None:
+        count = max(map(len, (entry.neurons or {}).values()), default=0)
+        items = items[
+            (items["layer"] == entry.layer)
+            & (items["n_neurons"] == count)
+            & (items["multiplier"] == entry.multiplier)
+            & (items["direction"] == entry.direction)
+        ]
+    if entry is None or items.empty:
+        raise InputError(
+            f"tasks.{task}.interventions", expected="one configuration of the store",
+            got=f"{len(plan.interventions)} interventions" if entry is None
+            else f"layer {entry.layer}, multiplier {entry.multiplier:g}",
+            hint="use a plan that `sna-eval select` wrote from this store",
+        )  # fmt: skip
+    before, after = (items[f"{state}_prob"].to_numpy() for state in ("baseline", "amplified"))
+    if items["amplified_correct"].notna().all():
+        right, was = (
+            items[f"{state}_correct"].to_numpy(dtype=bool) for state in ("amplified", "baseline")
+        )
+        gained = right & ~was
+    else:
+        gained = after > before * (1 + gain / 100)
+    return Outcomes(task, items["confidence"].to_numpy(dtype=np.float64), gained)
+
+
+def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
+    """Boundaries and how well they do on what they have not seen."""
+    confidence = np.concatenate([own.confidence for own in outcomes])
+    gained = np.concatenate([own.gained for own in outcomes])
+    weights = np.concatenate([np.full(len(own.gained), 1 / len(own.gained)) for own in outcomes])
+    if gained.all() or not gained.any():
+        raise InputError(
+            "gain", expected="items that gain and items that do not",
+            got=f"{int(gained.sum())} of {len(gained)} gain ({signal})",
+            hint="change --gain, or use a sweep with stronger multipliers",
+        )  # fmt: skip
+    folds = _folds(outcomes)
+    best = best_cut(confidence, gained, weights)
+    cuts, below = [best], np.zeros(len(gained), dtype=bool)
+    for fold in range(folds.max() + 1):
+        inside = folds == fold
+        if gained[~inside].all() or not gained[~inside].any():
+            continue
+        cut = best_cut(confidence[~inside], gained[~inside], weights[~inside])
+        cuts.append(cut)
+        below[inside] = confidence[inside] < cut
+    return Boundaries(
+        signal,
+        round(min(cuts), _DECIMALS),
+        round(max(cuts), _DECIMALS),
+        best,
+        youden(confidence < best, gained, weights),
+        youden(below, gained, weights),
+        len(gained),
+        int(gained.sum()),
+        tuple(own.task for own in outcomes),
+    )
+
+
+def best_cut(confidence: Floats, gained: Bools, weights: Floats) -> float:
+    """The cut with the largest J, midway between two items; of equals the lowest."""
+    values = np.unique(confidence)
+    cuts = np.concatenate([values[:1], (values[1:] + values[:-1]) / 2, [values[-1] + 1e-6]])
+    order = np.argsort(confidence)
+    places = np.searchsorted(confidence[order], cuts)  # items below each cut
+    shares = [
+        np.concatenate([[0.0], np.cumsum(own[order])])[places] / own.sum()
+        for own in (weights * gained, weights * ~gained)
+    ]
+    return float(cuts[int(np.argmax(shares[0] - shares[1]))])
+
+
+def youden(below: Bools, gained: Bools, weights: Floats) -> float:
+    """Youden's J, `[item]` each: sensitivity plus specificity minus 1."""
+    sensitivity = weights[below & gained].sum() / weights[gained].sum()
+    specificity = weights[~below & ~gained].sum() / weights[~gained].sum()
+    return float(sensitivity + specificity - 1)
+
+
+def _folds(outcomes: Sequence[Outcomes]) -> NDArray[np.int64]:
+    """Which part each item is left out with."""
+    if len(outcomes) > 1:
+        return np.concatenate([np.full(len(o.gained), n) for n, o in enumerate(outcomes)])
+    return np.arange(len(outcomes[0].gained)) % FOLDS
+
+
+def _signal(store: SweepStore, task: str, plan: TaskPlan) -> Signal:
+    """The plan's signal, which must be the one that the store holds."""
+    stored: Signal = store.manifest["tasks"][task]["gate"]["signal"]
+    if plan.gate.signal != stored:
+        raise InputError(
+            f"tasks.{task}.gate.signal", expected=f"{stored}, as the store holds it",
+            got=plan.gate.signal, hint="sweep with --plan and this gate",
+        )  # fmt: skip
+    return stored
+
+
+def _with_boundaries(plan: Plan, found: Mapping[Signal, Boundaries]) -> Plan:
+    """The plan with the boundaries of each gate's signal; other signals keep theirs."""
+
+    def changed(own: TaskPlan) -> TaskPlan:
+        new = found.get(own.gate.signal)
+        if new is None:
+            return own
+        return replace(own, gate=replace(own.gate, low=new.low, high=new.high))
+
+    return replace(plan, tasks={name: changed(own) for name, own in plan.tasks.items()})

@@ -1,0 +1,268 @@
+"""A page from a real sweep: what it says is what the store says, and it needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sna_eval.cli import main
+from sna_eval.errors import InputError
+from sna_eval.reporting import Report, tables, write_report
+from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
+from sna_eval.reporting.numbers import p_value, percent, probability
+from sna_eval.reporting.page import Section, page
+from sna_eval.reporting.provenance import sweep_commands
+from sna_eval.reporting.style import as_svg, short
+from sna_eval.reporting.tables import Table
+from sna_eval.study.interference import (
+    ALL,
+    PLAIN_TEXT,
+    Effect,
+    Interference,
+    Part,
+    Source,
+    random_null,
+)
+from sna_eval.study.summary import held_out, read_measurements, summarise, summarise_task
+from sna_eval.study.sweep import SweepStore, run_sweep
+
+TASKS = ("own_open", "own_labels", "own_choices")
+
+
+def _measured(store: SweepStore) -> Interference:
+    """Made up, but for the configurations, which the store has: the first of each task."""
+    own = {m.task: m for m in read_measurements(store)}
+    names = (*TASKS, ALL)
+    effects = tuple(
+        Effect(name, subject, 5, 0.2, 0.2 + 0.01 * n - 0.02 * k, -0.1, 0.1, 0.5)
+        for k, subject in enumerate((*TASKS, PLAIN_TEXT))
+        for n, name in enumerate(names)
+    )
+    sources = tuple(Source(name, "f", (Part(*own[name].at(0)),)) for name in TASKS)
+    nulls = random_null([(name, 0.1, [0.0, 0.05, 0.2]) for name in TASKS])
+    return Interference("m", "p", "test", None, "texts", sources, effects, nulls, {})
+
+
+@pytest.fixture(scope="module")
+def written(store: SweepStore, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    path = tmp_path_factory.mktemp("report") / "page.html"
+    return write_report(store, path, measured=_measured(store), command="typed <so>", draws=200)
+
+
+class _Reader(HTMLParser):
+    """Collects headings, cells, and everything that a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.cells: list[str] = []
+        self.headings: list[str] = []
+        self._inside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside.append(tag)
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._inside and self._inside.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._inside[-1:] == ["td"]:
+            self.cells.append(data)
+        if self._inside[-1:] == ["h2"]:
+            self.headings.append(data)
+
+
+def _read(path: Path) -> _Reader:
+    reader = _Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    return reader
+
+
+def test_the_page_needs_no_network(written: Report) -> None:
+    text = written.page.read_text(encoding="utf-8")
+    reader = _read(written.page)
+    assert reader.fetched
+    assert all(own.startswith("data:image/svg+xml;base64,") for own in reader.fetched)
+    assert "<script" not in text
+    assert "url(" not in text
+    for own in reader.fetched:
+        svg = ElementTree.fromstring(base64.b64decode(own.partition(",")[2]))
+        links = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
+        assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_every_part_is_there(written: Report) -> None:
+    assert _read(written.page).headings == [
+        "Baseline against improvement",
+        "Tasks",
+        "Layers",
+        "Counts and multipliers",
+        "Three factors",
+        "Response curves",
+        "Development against test",
+        "Interference",
+        "Random neurons",
+        "How this was made",
+    ]
+    names = {path.name for path in written.figures}
+    stems = {path.stem for path in written.figures}
+    assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")}
+    assert {"baseline", "layers", "grids", "interference", "random", "held-out"} <= stems
+    assert "response-own_labels" in stems
+    assert all(path.stat().st_size > 1000 for path in written.figures)
+
+
+def test_the_tables_hold_the_store_s_figures(written: Report, store: SweepStore) -> None:
+    frame = store.configurations().to_pandas()
+    cells = _read(written.page).cells
+    for task in TASKS:
+        own = frame[frame["task"] == task]
+        assert task in cells
+        assert probability(float(own["baseline_prob"].iloc[0])) in cells
+        assert percent(float(own["improvement_pct"].max())) in cells
+        assert percent(float(own["improvement_pct"].mean())) in cells
+    for value in ("model_hash", "plan_fingerprint"):
+        assert store.manifest[value] in cells
+    assert any(store.manifest["versions"]["torch"] in cell for cell in cells)
+
+
+def test_the_command_is_escaped_and_the_sweep_s_can_be_typed(
+    written: Report, store: SweepStore
+) -> None:
+    text = written.page.read_text(encoding="utf-8")
+    assert "typed &lt;so&gt;" in text
+    commands = sweep_commands(store.manifest)
+    assert len(commands) == 2  # differential tasks and the contrastive one
+    assert "--tasks own_open,own_choices" in commands[0]
+    assert "--neurons 2,5 --multipliers 1.5,3" in commands[0]
+    assert "--select contrastive" in commands[1]
+    assert "--directions both" in commands[1]
+
+
+def test_the_same_numbers_give_the_same_bytes(
+    written: Report, store: SweepStore, tmp_path: Path
+) -> None:
+    again = write_report(
+        store, tmp_path / "page.html", measured=_measured(store), command="typed <so>", draws=200
+    )
+    assert again.page.read_bytes() == written.page.read_bytes()
+
+
+def test_development_against_test_by_hand(store: SweepStore) -> None:
+    measurements = read_measurements(store)
+    found = held_out(measurements, _measured(store))
+    assert [own.task for own in found] == list(TASKS)
+    first = measurements[0]
+    assert found[0].development == pytest.approx(100 * first.change.flat[0] / first.baseline)
+    assert found[0].test == pytest.approx(0.0)  # 0.2 stays 0.2
+    assert found[1].test == pytest.approx(-5.0)  # 0.2 becomes 0.19
+    assert (found[0].low, found[0].high) == pytest.approx((-50, 50))
+    assert found[1].curse == pytest.approx(found[1].development + 5)
+    elsewhere = replace(_measured(store), sources=(Source("own_open", "f", (Part("x", 0, 1, 2),)),))
+    assert held_out(measurements, elsewhere) == ()
+
+
+def test_figures_hold_every_task(store: SweepStore) -> None:
+    summary = summarise(store, draws=100)
+    measured = _measured(store)
+    drawn = {
+        "baseline": baseline.draw(summary.tasks, summary.across),
+        "layers": layers.draw(summary.layers),
+        "grids": grids.draw(summary.measurements, summary.tasks),
+        "interference": interference.draw(measured),
+        "controls": controls.draw(measured.controls),
+    }
+    for name, figure in drawn.items():
+        texts = {
+            text.get_text()
+            for axes in figure.axes
+            for text in axes.findobj()
+            if hasattr(text, "get_text")
+        }
+        shown = " | ".join(texts)
+        assert all(short(task) in shown for task in TASKS), name
+    assert as_svg(drawn["layers"]) == as_svg(drawn["layers"])
+
+
+def test_the_golden_zone_is_framed(store: SweepStore) -> None:
+    """As many frames as cells above 10 % at the best layer, counted from the store."""
+    measurements = [own for own in read_measurements(store) if own.task == "own_open"]
+    (own,) = measurements
+    shifted = replace(own, change=own.change + 0.12 * own.baseline)
+    summary = summarise_task(shifted)
+    figure = grids.draw([shifted], [summary])
+    frames = [patch for patch in figure.axes[0].patches if patch.get_width() == 0.9]  # type: ignore[attr-defined]
+    layer = shifted.layers.index(summary.best_layer)
+    assert len(frames) == int((shifted.improvement[0, layer] > 10).sum()) > 0
+
+
+def test_heat_maps_write_no_negative_zero() -> None:
+    assert [heat.written(value) for value in (-0.01, 0.04, -3.25, 123.4)] == [
+        "0.0", "0.0", "-3.2", "123",
+    ]  # fmt: skip
+    assert heat.largest(np.array([[np.nan, -3.0], [2.0, 1.0]])) == 3
+    assert heat.largest(np.full((1, 1), np.nan)) == 1
+
+
+def test_numbers_and_escaping() -> None:
+    assert [p_value(p) for p in (0.04567, 0.00001, float("nan"))] == ["0.0457", "< 0.0001", "n/a"]
+    assert [probability(p) for p in (0.1234567, 0.00012, 0.0)] == ["0.1235", "1.2e-04", "0.0000"]
+    assert percent(-12.345) == "-12.35"
+    text = page("a < b", "c & d", [Section("<i>", (Table(("<th>",), (("<td>",),)), "    <pre>"))])
+    assert not re.search(r"<(i|b)>", text)
+    assert "&lt;td&gt;" in text
+    assert "<pre>&lt;pre&gt;</pre>" in text
+
+
+def test_tables_of_interference_by_hand(store: SweepStore) -> None:
+    """`own_open`'s intervention changes `own_labels` by -10 %, the reverse is +5 %."""
+    rows = tables.asymmetry_table(_measured(store)).rows
+    pair = next(row for row in rows if row[:2] == ("own_open", "own_labels"))
+    assert pair[2:] == ("-10.00", "+5.00", "-15.00")
+    assert [row[0] for row in tables.together_table(_measured(store)).rows] == list(TASKS)
+    assert tables.together_table(_measured(store)).rows[0][1:] == ("+0.00", "+15.00", "+15.00")
+
+
+def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _measured(store).save(tmp_path / "measured")
+    output = tmp_path / "deep" / "page.html"
+    typed = ["report", str(store.path), "--output", str(output), "--draws", "50"]
+    assert main([*typed, "--interference", str(tmp_path / "measured")]) == 0
+    assert capsys.readouterr().out.startswith(f"{output}: ")
+    assert (output.parent / "figures" / "interference.svg").exists()
+    assert "sna-eval report" in output.read_text(encoding="utf-8")
+    assert main(["report", str(tmp_path / "none")]) == 2
+    assert "expected a folder written by `sna-eval sweep`" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    typed[3] = str(tmp_path / "file" / "page.html")
+    assert main(typed) == 2
+    assert "output: expected a file that can be written" in capsys.readouterr().err
+
+
+def test_one_task_has_a_report_too(sweep_of: Callable[..., Any], tmp_path: Path) -> None:
+    store = run_sweep(sweep_of("own_open", layers=(0, 2)), tmp_path / "store", quiet=True)
+    written = write_report(store, draws=50)
+    assert written.page == tmp_path / "store" / "report" / "index.html"
+    text = written.page.read_text(encoding="utf-8")
+    assert "Correlations need three tasks" in text
+    assert "Too few tasks for three factors" in text
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("sna_eval.reporting")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match=r"pip install 'sna-eval\[report\]'"):
+        import sna_eval.reporting.style  # noqa: F401
