@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 # PyTorch as pip spells it; `make TORCH="torch --index-url ..."` asks for another build.
 TORCH ?= torch==2.13.0
 
+# Waiting threads sleep: on a machine with other work, spinning ones slow everything tenfold.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test test-slow lint install clean
 
 install: $(VENV)/installed

@@ -128,9 +128,10 @@ def instances(documents: list[tuple[str, list[str]]]) -> list[Instance]:
 
 
 def opening(values: list[float], share: float) -> float:
-    """Threshold below which a share of the values lies."""
+    """Threshold below which a share of the values lies, halfway between two of them."""
     ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if share else -1.0
+    place = int(share * len(ordered))
+    return (ordered[place - 1] + ordered[place]) / 2 if share else -1.0
 
 
 def make_sna(model: Any, tokenizer: Any, layer: int, low: float, **more: Any) -> SNALM:
