@@ -67,7 +67,7 @@ def main() -> int:
 def _claims(folder: Path, *, with_sst2: bool) -> str:
     """Writes the verdicts and returns them."""
     store = SweepStore.load(folder / "sweep")
-    sst2 = summarise(SweepStore.load(folder / "sst2")) if with_sst2 else None
+    sst2 = SweepStore.load(folder / "sst2").configurations() if with_sst2 else None
     measured = Interference.load(folder / "interference")
     found = claims(summarise(store), store.manifest["n_layers"], sst2, measured)
     text = as_markdown(found)

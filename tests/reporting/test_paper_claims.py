@@ -6,11 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from sna_eval.study.statistics import Interval
-from sna_eval.study.summary import Decomposition, Share, summarise
-from sna_eval.study.sweep import SweepStore
+from sna_eval.study.summary import Decomposition, Share, accuracy_changes, summarise
+from sna_eval.study.sweep import CONFIGURATIONS, SweepStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
@@ -59,18 +60,22 @@ def test_a_share_must_be_more_than_chance(store: SweepStore) -> None:
     assert found["share of rank variance: task type"] == "not confirmed"  # 14 % lies outside
 
 
-def test_response_curves_are_judged_without_the_oracle(store: SweepStore) -> None:
-    summary = summarise(store, draws=50)
-    curve = next(own for own in summary.curves if own.task == "own_labels")
-    curves = (
-        replace(curve, zone=1, points=(0.0, 40.0)),
-        replace(curve, zone=1, points=(0.0, 90.0), oracle=True),
-        replace(curve, zone=3, points=(0.0, 0.0)),
-    )
-    found = claims(summary, 3, replace(summary, curves=curves), None)
+def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
+    store: SweepStore,
+) -> None:
+    empty = dict.fromkeys(CONFIGURATIONS.names)
+    rows = [
+        {**empty, "oracle": oracle, "baseline_acc_zone1": 0.25, "acc_zone1": after,
+         "baseline_acc_zone3": 0.75, "acc_zone3": 0.75}
+        for after, oracle in ((0.5, False), (0.625, False), (1.0, True))
+    ]  # fmt: skip
+    table = pa.Table.from_pylist(rows, schema=CONFIGURATIONS)
+    assert accuracy_changes(table, 1) == (25.0, 37.5)
+    assert accuracy_changes(table, 2) == ()
+    found = claims(summarise(store, draws=50), 3, table, None)
     first, second = found[-2:]
-    assert (first.measured, first.verdict) == ("+40.0", "confirmed")
-    assert second.verdict == "confirmed"
-    table = as_markdown(found).splitlines()
-    assert len(table) == len(found) + 2
-    assert "| 59.1 points | +40.0 | confirmed |" in table[-2]
+    assert (first.measured, first.verdict) == ("+37.5 points", "confirmed")
+    assert (second.measured, second.verdict) == ("up to 0.0 points, 2 configurations", "confirmed")
+    lines = as_markdown(found).splitlines()
+    assert len(lines) == len(found) + 2
+    assert "| 59.1 points | +37.5 points | confirmed |" in lines[-2]

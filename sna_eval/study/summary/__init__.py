@@ -12,7 +12,7 @@ from sna_eval.study.summary.measurements import (
     read_measurements,
     task_measurements,
 )
-from sna_eval.study.summary.response import ResponseCurve, response_curves
+from sna_eval.study.summary.response import ResponseCurve, accuracy_changes, response_curves
 from sna_eval.study.summary.summary import Summary, summarise
 from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
 from sna_eval.study.summary.variance import (
@@ -38,6 +38,7 @@ __all__ = [
     "TaskMeasurements",
     "TaskSummary",
     "ZoneMean",
+    "accuracy_changes",
     "across_tasks",
     "decompose_ranks",
     "held_out",

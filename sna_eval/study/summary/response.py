@@ -49,6 +49,19 @@ def response_curves(task: str, table: pa.Table) -> tuple[ResponseCurve, ...]:
     )
 
 
+def accuracy_changes(table: pa.Table, zone: int) -> tuple[float, ...]:
+    """Change of accuracy in a zone by every configuration, in percentage points.
+
+    Without directions that know the right answer; nothing for a zone without items.
+    """
+    before, after = f"baseline_acc_zone{zone}", f"acc_zone{zone}"
+    return tuple(
+        (row[after] - row[before]) * 100
+        for row in table.to_pylist()
+        if row[after] is not None and not row["oracle"]
+    )
+
+
 def _curves(task: str, rows: list[dict[str, Any]]) -> Iterator[ResponseCurve]:
     best = max(rows, key=lambda row: row["acc"])
     same = ("layer", "n_neurons")
