@@ -23,7 +23,7 @@ from tests.export.conftest import PLAN, source_of
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gated_client.py"
 COUNT = 50
-GATE = Gate("margin", 0.4, 0.7)
+GATE = Gate("margin", 0.80, 0.95)
 TASK_YAML = """
 task: {name}
 dataset_path: json
