@@ -7,6 +7,9 @@
 The model is built from a config with random weights: speed does not depend on them, and nothing is
 downloaded. The sweep runs the whole grid; the loops run every 12th configuration of it, since they
 take as long for one as for another, and each result they give is compared with the sweep's.
+
+Times are medians, over the loops' configurations and over the sweep's groups of prompts layer by
+layer, so that what else the machine does now and then falls out; `wall_s` is the clock's.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -49,38 +54,51 @@ def main() -> None:
     neurons = torch.randperm(4 * model.config.n_embd)[: grid.largest_count].tolist()
     cases = [(layer, own) for layer in grid.layers for own in grid.configurations]
 
-    swept, seconds = _timed(lambda: _sweep(model, ids, targets, grid, neurons, args.tokens))
+    start = time.perf_counter()
+    swept, seconds = _sweep(model, ids, targets, grid, neurons, args.tokens)
     result: dict[str, Any] = {
         "shape": args.shape,
         "prompts": args.prompts,
         "length": args.length,
         "threads": torch.get_num_threads(),
         "configurations": len(cases),
-        "sweep_s_per_configuration": seconds / len(cases),
-        "sweep_s": seconds,
+        "sweep": {
+            "s_per_configuration": seconds / len(cases),
+            "s": seconds,
+            "wall_s": time.perf_counter() - start,
+        },
     }
-    sample = cases[:: args.every]
     for name, loop in (
         ("hooks", _plain_hooks(model, ids, targets, neurons)),
         ("run_with_hooks", _run_with_hooks(model, ids, targets, neurons)),
     ):
-        loop(*sample[0])  # warms up
-        found, seconds = _timed(lambda loop=loop: torch.stack([loop(*case) for case in sample]))
-        own = torch.stack([swept[case] for case in sample])
-        result[f"{name}_s_per_configuration"] = seconds / len(sample)
-        result[f"{name}_over_sweep"] = seconds / len(sample) / result["sweep_s_per_configuration"]
-        result[f"{name}_max_difference"] = float((found - own).abs().max())
-        result[f"{name}_max_relative_difference"] = float(((found - own) / found).abs().max())
+        result[name] = _compared(loop, cases[:: args.every], swept, seconds / len(cases))
     print(json.dumps(result, indent=2))
+
+
+def _compared(
+    loop: Loop, sample: list[Case], swept: dict[Case, torch.Tensor], sweep_s: float
+) -> dict[str, float]:
+    """A loop's time for one configuration, and how its results differ from the sweep's."""
+    loop(*sample[0])  # warms up
+    found, seconds = zip(*(_timed(partial(loop, *case)) for case in sample), strict=True)
+    theirs, ours = torch.stack(found), torch.stack([swept[case] for case in sample])
+    difference = (theirs - ours).abs()
+    return {
+        "s_per_configuration": median(seconds),
+        "over_sweep": median(seconds) / sweep_s,
+        "max_difference": float(difference.max()),
+        "max_relative_difference": float((difference / theirs).max()),
+    }
 
 
 def _sweep(
     model: Any, ids: Any, targets: Any, grid: Grid, neurons: list[int], tokens: int | None
-) -> dict[Case, torch.Tensor]:
+) -> tuple[dict[Case, torch.Tensor], float]:
     """The whole grid the project's way, trials of the model and baseline included."""
-    sites = find_sites(model)
-    engine = Engine(model, sites, probe(model, sites))
-    passes = Passes(engine, tokens or tokens_per_pass(engine.device))
+    passes, trials = _timed(lambda: _passes(model, tokens))
+    engine = passes.engine
+    routes, routing = _timed(lambda: find_routes(engine, grid.layers))
     entries = [
         ItemRow(Row(tuple(row.tolist()), ((int(target),),)), number, (number,))
         for number, (row, target) in enumerate(zip(ids, targets, strict=True))
@@ -91,21 +109,34 @@ def _sweep(
         tokens=passes.tokens,
         device=engine.device,
     )
-    routes = find_routes(engine, grid.layers)
     plans = [LayerPlan(layer, routes[layer], {"": tuple(neurons)}) for layer in grid.layers]
-    parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in grid.layers}
+    scores: dict[int, list[torch.Tensor]] = {layer: [] for layer in grid.layers}
+    times: dict[int, list[float]] = {layer: [] for layer in (-1, *grid.layers)}
     with passes.shortcuts.everywhere(model):
         for group in groups:
             weights = {"both": torch.ones(len(group.rows), 1, device=engine.device)}
-            _, captured = passes.baseline(group, plans)
-            for plan, own in zip(plans, captured, strict=True):
-                scores = passes.amplified(group, plan, own, weights, grid.configurations)
-                parts[plan.layer].append(scores.exp())
+            (_, captured), own = _timed(partial(passes.baseline, group, plans))
+            times[-1].append(own)
+            for plan, kept in zip(plans, captured, strict=True):
+                run = partial(passes.amplified, group, plan, kept, weights, grid.configurations)
+                found, own = _timed(run)
+                scores[plan.layer].append(found.exp())
+                times[plan.layer].append(own)
+    seconds = trials + routing + sum(len(own) * median(own) for own in times.values())
     return {
-        (layer, own): torch.cat(parts[layer], dim=1)[number]
+        (layer, own): torch.cat(scores[layer], dim=1)[number]
         for layer in grid.layers
         for number, own in enumerate(grid.configurations)
-    }
+    }, seconds
+
+
+def _passes(model: Any, tokens: int | None) -> Passes:
+    """The model tried out."""
+    sites = find_sites(model)
+    engine = Engine(model, sites, probe(model, sites))
+    passes = Passes(engine, tokens or tokens_per_pass(engine.device))
+    assert passes.shortcuts is not None  # found now, to be counted
+    return passes
 
 
 def _plain_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> Loop:
