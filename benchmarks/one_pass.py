@@ -68,7 +68,8 @@ def sst2(count: int = 200) -> list[tuple[str, list[str]]]:
 
 def whole_sentences(count: int = 100) -> list[tuple[str, list[str]]]:
     """Two whole sentences to choose from, no context."""
-    pool = sentences()
+    chosen = random.Random(42).sample(sentences(), 2 * count)
+    pool = sorted(chosen, key=lambda own: len(own.split()))  # of like length, so margins differ
     return [("", [pool[2 * n], pool[2 * n + 1]]) for n in range(count)]
 
 
@@ -148,8 +149,7 @@ def margins(answers: list[tuple[float, bool]], choices: int) -> list[float]:
 
 
 def alternate(first: Callable[[], Any], second: Callable[[], Any], repeats: int) -> float:
-    """Median of second / first over alternating runs, after one warm-up of each."""
-    first(), second()
+    """Median of second / first over alternating runs; both sides have run before."""
     ratios = []
     for _ in range(repeats):
         times = []
@@ -168,7 +168,7 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
     case = CASES[name]
     model, tokenizer = build(args.shape or case.shape, args.device, args.dtype)
     layer = min(case.layer, model.config.n_layer - 1)
-    documents = case.documents()
+    documents = case.documents()[: args.documents]
     requests = instances(documents)
     hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
     baseline = hf.loglikelihood(requests, disable_tqdm=True)
@@ -195,7 +195,7 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
         "amplified difference": max(
             abs(own - other) for (own, _), (other, _) in zip(answers, slow, strict=True)
         ),
-        "shared tokens": sna.describe()["passes"]["shared_tokens"] // (args.repeats + 2),
+        "shared tokens": sna.describe()["passes"]["shared_tokens"] // (args.repeats + 1),
     }
 
 
@@ -212,6 +212,8 @@ def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
     hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
     low = 2.0 if share else -1.0
     sna = make_sna(model, tokenizer, 8, low, gate="max_prob", high=3.0)
+    hf.generate_until(requests, disable_tqdm=True)
+    sna.generate_until(requests, disable_tqdm=True)
     ratio = alternate(
         lambda: hf.generate_until(requests, disable_tqdm=True),
         lambda: sna.generate_until(requests, disable_tqdm=True),
@@ -253,6 +255,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", nargs="*", default=[*CASES, *GENERATION])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--documents", type=int, help="fewer documents than the cases have")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", choices=SHAPES, help="another shape than the cases name")

@@ -1,5 +1,7 @@
 """Gated amplification in generation: decided per request at the first new token, then held.
 
+(`decide_at=every_step` decides anew at each: `harness.every_step`.)
+
 The prompt pass of the unmodified model yields the first token's distribution and, with it, the
 decision. The open rows then go on from the lowest intervened layer with the interventions on; their
 first token, keys and values take the place of the baseline's, and open and closed rows decode in
@@ -14,10 +16,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import LogitsProcessorList
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision, Gate, entropy, max_prob
 from sna_eval.harness.decisions import plain_interventions
+from sna_eval.harness.every_step import EveryStep
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.intervention.prompt_pass import SharedPromptPass, acting_positions
@@ -93,6 +97,8 @@ class Generator:
             return self._model_generate(context, *args, **kwargs)
         interventions = () if plan.gate.mode == "never" else plain_interventions(plan)
         interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
+        if self._lm.decide_at == "every_step":
+            return self._every_step(context, plan.gate, interventions, *args, **kwargs)
         if self._shares_prompt_pass(kwargs):
             return self._shared(context, plan.gate, interventions, *args, **kwargs)
         return self._two_passes(context, plan.gate, interventions, *args, **kwargs)
@@ -125,6 +131,30 @@ class Generator:
         )
         with shared.installed():
             return self._model_generate(context, *args, **kwargs)
+
+    def _every_step(
+        self,
+        context: torch.Tensor,
+        gate: Gate,
+        interventions: tuple[Intervention, ...],
+        *args: Any,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        if _copies(kwargs) > 1:
+            raise InputError(
+                "decide_at", expected="`start` with beams or several sequences", got="every_step"
+            )
+        steps = EveryStep(
+            self._lm.model,
+            self._lm.sites,
+            interventions,
+            decide=lambda log_probs: _decide(gate, log_probs),
+            prompt_mask=kwargs["attention_mask"],
+        )
+        processors = LogitsProcessorList([steps])
+        output = self._model_generate(context, *args, logits_processor=processors, **kwargs)
+        self._decisions.extend(steps.first)
+        return output
 
     def _two_passes(
         self,

@@ -6,12 +6,11 @@ devices, adapters. `gate=never` answers as `--model hf` does, to the last bit wi
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -39,8 +38,8 @@ from sna_eval.plan import (
 )
 from sna_eval.plan.files import task_to_dict
 
-_LOGGER = logging.getLogger(__name__)
 REFERENCE_MODEL = "sna-reference"
+DecideAt = Literal["start", "every_step"]
 
 exit_cleanly_on_input_error()
 
@@ -52,10 +51,20 @@ class SNALM(HFLM):
 
     - `plan`: name of a bundled plan or path of a plan file; or an inline plan by the fields of
         `sna_eval.plan.PlanArguments`: `layer`, `multiplier`, `top_k` or `neurons`, `gate`, ...
+    - `decide_at`: in generation, `start` decides once per request, `every_step` at each new token.
     - `strict`: whether baseline scores come from HFLM's own code to the last bit; slower.
     """
 
-    def __init__(self, pretrained: Any = REFERENCE_MODEL, *, strict: bool = False, **kwargs: Any):
+    def __init__(
+        self,
+        pretrained: Any = REFERENCE_MODEL,
+        *,
+        strict: bool = False,
+        decide_at: DecideAt = "start",
+        **kwargs: Any,
+    ) -> None:
+        if decide_at not in get_args(DecideAt):
+            raise InputError("decide_at", expected="start or every_step", got=decide_at)
         given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
         self.plan = plan_from_arguments(given)
         bundled = pretrained == REFERENCE_MODEL
@@ -64,15 +73,28 @@ class SNALM(HFLM):
             kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
         if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
             kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
-        super().__init__(pretrained, **kwargs)
+        try:
+            super().__init__(pretrained, **kwargs)
+        except OSError as error:
+            reason = str(error).split("\n", 1)[0]
+            raise InputError(
+                "pretrained", expected="a model folder or hub name", got=pretrained, hint=reason
+            ) from error
         if self.backend != "causal":
             raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
         self.strict = bool(strict)
+        self.decide_at = decide_at
         self.ledger = Ledger()
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
-        check_model(self.plan, self.sites) if self.plan.tasks else None
+        if self._has_plan:
+            check_model(self.plan, self.sites)
+
+    @property
+    def _has_plan(self) -> bool:
+        """Without one this is HFLM, on any architecture."""
+        return bool(self.plan.tasks)
 
     # What a run is made of, each found when first needed
 
@@ -125,18 +147,12 @@ class SNALM(HFLM):
         override_bs: int | None = None,
     ) -> list[Answer]:
         instances, self._instances = self._instances, None
-        if instances is None:  # rolling windows, and HFLM's own calls
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-        if self._plain(instances):
+        if instances is None or not self._has_plan:  # the first: rolling windows
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         grouped = group_items(instances, requests)
         live = LiveTasks()
         answers = self._score(grouped.items, live, quiet=disable_tqdm or self.rank != 0)
         return [answers[item][request] for item, request in grouped.answers]
-
-    def _plain(self, instances: Sequence[Any]) -> bool:
-        """Whether there is nothing to decide, and no faster way asked for."""
-        return self.strict and not self.plan.tasks
 
     def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
         scorer = Scorer(
@@ -179,10 +195,14 @@ class SNALM(HFLM):
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
+        if not self._has_plan:
+            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         return score_rolling(self, super().loglikelihood_rolling, requests, disable_tqdm)
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Generates; the gate decides per request at the first new token."""
+        if not self._has_plan:
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)
         self._generator = Generator(self, super().generate_until, super()._model_generate)
         try:
             return self._generator.run(requests, disable_tqdm)
@@ -220,6 +240,7 @@ class SNALM(HFLM):
         """Plan, gates, decisions and the way the passes ran."""
         from sna_eval import __version__
 
+        plans = self.plans.resolved if self._has_plan else {}
         tasks = {
             name: {
                 "fingerprint": task_fingerprint(plan),
@@ -227,7 +248,7 @@ class SNALM(HFLM):
                 **task_to_dict(plan),
                 **(self.ledger.tasks[name].as_dict() if name in self.ledger.tasks else {}),
             }
-            for name, plan in self.plans.resolved.items()
+            for name, plan in plans.items()
         }
         items = sum(own.items for own in self.ledger.tasks.values())
         amplified = sum(own.amplified for own in self.ledger.tasks.values())
@@ -236,7 +257,8 @@ class SNALM(HFLM):
             "plan_fingerprint": plan_fingerprint(self.plan),
             "model_hash": self.model_hash,
             "strict": self.strict,
-            "sees_answer": any(plan.sees_answer for plan in self.plans.resolved.values()),
+            "decide_at": self.decide_at,
+            "sees_answer": any(plan.sees_answer for plan in plans.values()),
             "amplified_fraction": amplified / items if items else 0.0,
             "tasks": tasks,
             "passes": self.ledger.as_dict(),

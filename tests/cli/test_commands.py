@@ -12,6 +12,7 @@ import pytest
 from sna_eval.cli import main
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.paths import tasks_path
+from sna_eval.plan import load_plan
 
 BIN = Path(sys.executable).parent
 
@@ -37,6 +38,35 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert main(["identify", *arguments, "--output", str(tmp_path / "out.yaml")]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("sna-eval: error: plan: expected a file, or one of")
+
+
+SELECTING = """
+version: 1
+tasks:
+  "sna_math_*":
+    interventions: [{layer: 2, multiplier: 2.0, select: {method: differential, top_k: 4}}]
+"""
+
+
+def test_identify_writes_a_resolved_plan(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "plan.yaml").write_text(SELECTING)
+    output = tmp_path / "resolved.yaml"
+    arguments = ["--plan", str(tmp_path / "plan.yaml"), "--tasks", "sna_math_easy,sna_math_hard"]
+    assert main(["identify", *arguments, "--output", str(output)]) == 0
+    assert "sna_math_easy: layer 2, x2.0, neurons {'all': 4}" in capsys.readouterr().out
+    plan = load_plan(output)
+    assert (plan.model.n_layers, plan.model.d_mlp) == (8, 768)
+    assert set(plan.tasks) == {"sna_math_easy", "sna_math_hard"}
+    for task in plan.tasks.values():
+        (entry,) = task.interventions
+        assert entry.select is None
+        assert entry.neurons is not None
+        assert entry.scores is not None
+        assert entry.found is not None
+        assert len(entry.neurons[""]) == len(entry.scores[""]) == 4
+        assert {"model_hash", "prompt_hash", "method"} <= set(entry.found)
 
 
 def test_lm_eval_itself_ends_with_status_2_and_one_line(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ metric_list: [{{metric: acc}}, {{metric: acc_norm}}]
 """,
 }
 
+OWN_TASKS["own_described"] = (
+    OWN_TASKS["own_choices"].replace("task: own_choices", "task: own_described")
+    + 'description: "Go on with the text in the way that reads best, and take care to be brief. "\n'
+)
 OWN_TASKS["own_choices_again"] = OWN_TASKS["own_choices"].replace(
     "task: own_choices", "task: own_choices_again"
 )

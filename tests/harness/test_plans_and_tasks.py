@@ -186,3 +186,23 @@ def test_side_by_side_reads_what_lm_eval_writes(
     assert "sna_math_easy" in format_rows(rows)
     with pytest.raises(InputError, match="expected sample files"):
         zone_rows(tmp_path / "none")
+
+
+def test_missing_models_are_one_line(tmp_path: Path) -> None:
+    from sna_eval.harness.lm import SNALM
+
+    with pytest.raises(InputError, match="pretrained: expected a model folder or hub name"):
+        SNALM(str(tmp_path / "none"), gate="never")
+
+
+def test_without_a_plan_any_architecture_will_do(
+    evaluate: Any, make_sna: Any, make_hf: Any
+) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    config = MambaConfig(vocab_size=512, hidden_size=16, num_hidden_layers=1, state_size=4)
+    model = MambaForCausalLM(config).eval()
+    tasks = ["sna_math_easy", "own_rolling"]
+    got = evaluate(make_sna(model, gate="never"), tasks, limit=3)["results"]
+    expected = evaluate(make_hf(model), tasks, limit=3)["results"]
+    assert got == expected

@@ -14,6 +14,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import margin
 from sna_eval.harness.values import Evidence, GeneratedText, Score, evidence_of
 from sna_eval.intervention import find_sites
+from tests.conftest import VOCABULARY, build_model
 from tests.harness.conftest import answers, flat_numbers
 
 NEURONS = (1, 5, 7)
@@ -57,6 +58,38 @@ def test_always_equals_folded_weights(
     assert numbers == close(flat_numbers(answers(amplified)))
     before = flat_numbers(answers(baseline))
     assert max(abs(a - b) for a, b in zip(numbers, before, strict=True)) > 0.01
+
+
+def test_a_common_beginning_is_read_once(
+    evaluate: Any, make_sna: Any, make_hf: Any, folded: Any
+) -> None:
+    lm = make_sna(**ALWAYS)
+    got = answers(evaluate(lm, ["own_described", "own_choices"]))
+    expected = answers(evaluate(make_hf(folded), ["own_described", "own_choices"]))
+    assert flat_numbers(got) == close(flat_numbers(expected))
+    alone = make_sna(**ALWAYS)
+    evaluate(alone, ["own_choices"])
+    described = [own.describe()["passes"] for own in (lm, alone)]
+    beginnings = described[0]["shared_tokens"] - 2 * described[1]["shared_tokens"]
+    assert beginnings >= 5 * 4 * 16  # documents, choices, tokens of the description at the least
+    assert described[0]["resumed_rows"] == {"2": 10}
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_contexts_longer_than_the_model(
+    evaluate: Any, make_sna: Any, make_hf: Any, batch_size: int
+) -> None:
+    """Contexts lose their beginning as in lm_eval, differently for choices of different length."""
+    model = build_model("gpt2", n_positions=16, vocab_size=VOCABULARY)
+    folded_model = copy.deepcopy(model)
+    with torch.no_grad():
+        weight = find_sites(folded_model).projections[LAYER].weight
+        weight[list(NEURONS)] *= FACTOR  # type: ignore[index,operator]
+    tasks = ["own_choices", "own_described"]
+    lm = make_sna(model, batch_size=batch_size, **ALWAYS)
+    got = answers(evaluate(lm, tasks, shots=2))
+    expected = answers(evaluate(make_hf(folded_model), tasks, shots=2))
+    assert flat_numbers(got) == close(flat_numbers(expected))
 
 
 def test_samples_hold_both_answers(

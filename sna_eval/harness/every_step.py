@@ -1,0 +1,83 @@
+"""Generation that decides anew at every step: the option `decide_at=every_step`.
+
+The unmodified model decodes, and its distribution at each step decides on that step. Rows that open
+take their next token from a full pass over their text so far with the interventions on. That pass
+is not cached, since the text before it may have come from either model; the option is for looking
+closely, not for speed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import LogitsProcessor
+
+from sna_eval.gating import Decision
+from sna_eval.intervention import Intervention, Sites, amplify
+
+
+class EveryStep(LogitsProcessor):
+    """Replaces the scores of rows whose gate opens at this step.
+
+    **Arguments:**
+
+    - `decide`: from one row's log-probabilities, `[vocabulary]`, to its decision.
+    - `prompt_mask`: attention mask of the prompts, `[batch, position]`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Sites,
+        interventions: Sequence[Intervention],
+        *,
+        decide: Callable[[torch.Tensor], Decision],
+        prompt_mask: torch.Tensor,
+    ) -> None:
+        self._model = model
+        self._sites = sites
+        self._interventions = tuple(interventions)
+        self._decide = decide
+        self._prompt_mask = prompt_mask
+        self.first: list[Decision] = []
+        """The first step's decisions, which stand for the items in the counts."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """`input_ids`: `[batch, position]`; `scores`: `[batch, vocabulary]`, changed in a copy."""
+        log_probs = torch.log_softmax(scores.float(), dim=-1)
+        decisions = [self._decide(row) for row in log_probs]
+        self.first = self.first or decisions
+        opened = torch.tensor([decision.amplified for decision in decisions])
+        rows = opened.nonzero().squeeze(1).to(scores.device)
+        if not self._interventions or not len(rows):
+            return scores
+        return scores.index_copy(0, rows, self._amplified(input_ids, rows).to(scores.dtype))
+
+    @torch.no_grad()
+    def _amplified(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Next-token logits of the open rows with the interventions on, `[row, vocabulary]`."""
+        decoded = input_ids.shape[1] - self._prompt_mask.shape[1]
+        grown = nn.functional.pad(self._prompt_mask, (0, decoded), value=1)[rows]
+        inputs: dict[str, Any] = {
+            "input_ids": input_ids[rows],
+            "attention_mask": grown,
+            "use_cache": False,
+        }
+        if "position_ids" in inspect.signature(self._model.forward).parameters:
+            # prompts are padded on the left; a real token's position is its place among real ones
+            inputs["position_ids"] = (grown.cumsum(dim=-1) - 1).clamp(min=0)
+        last = self._prompt_mask.shape[1] - 1
+
+        def mask(intervention: Intervention, positions: int) -> torch.Tensor | None:
+            index = torch.arange(positions).unsqueeze(0)
+            if intervention.positions == "all":
+                return None
+            return index == last if intervention.positions == "last" else index >= last
+
+        with amplify(self._model, self._interventions, sites=self._sites, mask=mask):
+            logits: torch.Tensor = self._model(**inputs).logits
+        return logits[:, -1]
