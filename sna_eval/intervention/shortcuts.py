@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.kernels import fused_activations, onednn_products
 from sna_eval.intervention.resume import forward_replaced
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites
@@ -27,30 +28,32 @@ from sna_eval.intervention.trial import trial_rows
 if TYPE_CHECKING:
     from sna_eval.intervention.forward import Engine
 
+Kernels = Callable[[nn.Module], AbstractContextManager[None]]
+"""Runs a model's own functions on other kernels while the context is open."""
+
 _LOGGER = logging.getLogger(__name__)
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 _HALF_TOLERANCE = 5e-2
 _GARBAGE = 100.0
 """What unread positions hold in a trial: if anything read them, the scores would show it."""
-_TANH_GELUS = ("NewGELUActivation", "FastGELUActivation")
-"""Activations of transformers that spell the tanh approximation out, in eight memory passes."""
+_KERNELS: tuple[Kernels, ...] = (fused_activations, onednn_products)
 
 
 @dataclass(frozen=True)
 class Shortcuts:
     """Which shortcuts a model allows."""
 
-    fuses: bool = False
-    """Whether tanh-approximated GELUs may run as one kernel."""
+    kernels: tuple[Kernels, ...] = ()
+    """Faster kernels for what the model computes anyway."""
     narrow: tuple[str, ...] = ()
     """Modules of the last block that may run at the scored positions alone, by path."""
 
     @contextmanager
     def everywhere(self, model: nn.Module) -> Iterator[None]:
-        """The shortcut that passes of any kind may take."""
+        """The shortcuts that passes of any kind may take."""
         with ExitStack() as stack:
-            if self.fuses:
-                stack.enter_context(fused_activations(model))
+            for kernels in self.kernels:
+                stack.enter_context(kernels(model))
             yield
 
     @contextmanager
@@ -88,20 +91,6 @@ def at_scored_positions(module: nn.Module, batch: Batch, *, fill: float = 0.0) -
         yield
 
 
-@contextmanager
-def fused_activations(model: nn.Module) -> Iterator[None]:
-    """`tanh`-approximated GELUs run as PyTorch's one kernel, equal to the last few bits."""
-
-    def fused(hidden: torch.Tensor) -> torch.Tensor:
-        return nn.functional.gelu(hidden, approximate="tanh")
-
-    with ExitStack() as stack:
-        for module in model.modules():
-            if type(module).__name__ in _TANH_GELUS:
-                stack.enter_context(forward_replaced(module, fused))
-        yield
-
-
 def find_shortcuts(engine: Engine) -> Shortcuts:
     """Tries each shortcut on two short random texts."""
     batch = Batch(trial_rows(engine.model), engine.device)
@@ -117,6 +106,7 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
             return False
         return bool(difference <= _TOLERANCE.get(dtype, _HALF_TOLERANCE))
 
+    kernels = tuple(own for own in _KERNELS if leaves_scores(own(engine.model)))
     narrow: list[str] = []
     block = engine.sites.blocks[-1]
     for path in _candidates(engine.sites):
@@ -124,7 +114,7 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
         trial = at_scored_positions(block.get_submodule(path), batch, fill=_GARBAGE)
         if not inside and leaves_scores(trial):
             narrow.append(path)
-    return Shortcuts(leaves_scores(fused_activations(engine.model)), tuple(narrow))
+    return Shortcuts(kernels, tuple(narrow))
 
 
 def _candidates(sites: Sites) -> list[str]:
