@@ -4,8 +4,9 @@
 
 Models are GPT-2 shapes built from a config with random weights (speed does not depend on what they
 know), with GPT-2's tokenizer; sentences are SST-2's. Every case alternates the two sides in one
-process and prints the median ratio, the share of open gates, and the largest difference of the
-`sna` scores from plain passes of the same model with hooks. `--memory` runs each side in a process
+process, each through lm_eval's `simple_evaluate`, and prints the median ratio, the share of open
+gates, and the largest difference of the `sna` scores from plain passes of the same model with hooks.
+`--pytorch-products` makes `sna` take its matrix products where `hf` does, without oneDNN. `--memory` runs each side in a process
 of its own and compares peak memory. Results of a run stand in `benchmarks/RESULTS.md`.
 """
 
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
+from datasets import Dataset, DatasetDict
+from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
 from sna_eval.harness.lm import SNALM
+from sna_eval.intervention.kernels import fused_activations
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SHAPES = {
@@ -128,6 +133,28 @@ def instances(documents: list[tuple[str, list[str]]]) -> list[Instance]:
     ]
 
 
+def as_task(documents: list[tuple[str, list[str]]]) -> ConfigurableTask:
+    """The documents as an lm_eval task."""
+    rows = [{"context": context, "choices": choices} for context, choices in documents]
+    return ConfigurableTask(
+        config={
+            "task": "benchmark",
+            "custom_dataset": lambda **_: DatasetDict(test=Dataset.from_list(rows)),
+            "test_split": "test",
+            "output_type": "multiple_choice",
+            "doc_to_text": "context",
+            "doc_to_choice": "choices",
+            "doc_to_target": 0,
+            "target_delimiter": "",
+        }
+    )
+
+
+def evaluate(lm: HFLM, documents: list[tuple[str, list[str]]]) -> None:
+    """One run of lm_eval."""
+    simple_evaluate(lm, tasks=[as_task(documents)], bootstrap_iters=0, log_samples=False)
+
+
 def opening(values: list[float], share: float) -> float:
     """Threshold below which a share of the values lies, halfway between two of them."""
     ordered = sorted(values)
@@ -174,11 +201,12 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
     baseline = hf.loglikelihood(requests, disable_tqdm=True)
     low = opening(margins(baseline, len(documents[0][1])), case.share_open)
     sna = make_sna(model, tokenizer, layer, low)
+    if args.pytorch_products:
+        own = replace(sna.scoring_engine.shortcuts, kernels=(fused_activations,))
+        sna.scoring_engine = replace(sna.scoring_engine, shortcuts=own)
     answers = sna.loglikelihood(requests, disable_tqdm=True)
     ratio = alternate(
-        lambda: hf.loglikelihood(requests, disable_tqdm=True),
-        lambda: sna.loglikelihood(requests, disable_tqdm=True),
-        args.repeats,
+        lambda: evaluate(hf, documents), lambda: evaluate(sna, documents), args.repeats
     )
     strict = make_sna(model, tokenizer, layer, low, strict=True)
     slow = strict.loglikelihood(requests, disable_tqdm=True)
@@ -259,6 +287,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", choices=SHAPES, help="another shape than the cases name")
+    parser.add_argument("--pytorch-products", action="store_true", help="no oneDNN")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", nargs=2, metavar=("SIDE", "DOCUMENTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
