@@ -22,6 +22,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Decision, Gate, entropy, max_prob
 from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.every_step import EveryStep
+from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.intervention.prompt_pass import SharedPromptPass, acting_positions
@@ -84,9 +85,10 @@ class Generator:
             return texts
         decided = dict(zip(order.contexts, self._decisions, strict=True))
         answers: list[str] = []
-        for request, text in zip(requests, texts, strict=True):
+        for request, text, counts in zip(requests, texts, asked_for(requests), strict=True):
             decision = decided[request.args[0]]
-            self._lm.ledger.count_item(task, decision)
+            if counts:
+                self._lm.ledger.count_item(task, decision)
             answers.append(GeneratedText(text, decision))
         return answers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,13 @@ class TaskLedger:
             "overflowed": self.overflowed,
             "zones": {str(zone): self.zones[zone] for zone in (1, 2, 3)},
         }
+
+
+    def add(self, other: TaskLedger) -> None:
+        self.items += other.items
+        self.amplified += other.amplified
+        self.overflowed += other.overflowed
+        self.zones += other.zones
 
 
 @dataclass(eq=False)
@@ -84,3 +91,17 @@ class Ledger:
             "full_rows": self.full_rows,
             "resumed_rows": {str(layer): n for layer, n in sorted(self.resumed_rows.items())},
         }
+
+
+def total(ledgers: Iterable[Ledger]) -> Ledger:
+    """The counts of several processes of one run."""
+    whole = Ledger()
+    for own in ledgers:
+        for name, task in own.tasks.items():
+            whole.tasks[name].add(task)
+        whole.baseline_rows += own.baseline_rows
+        whole.baseline_tokens += own.baseline_tokens
+        whole.shared_tokens += own.shared_tokens
+        whole.full_rows += own.full_rows
+        whole.resumed_rows += own.resumed_rows
+    return whole

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -18,8 +18,9 @@ from lm_eval.models.huggingface import HFLM
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.harness.generation import Generator
 from sna_eval.harness.items import EncodedRequest, Item, group_items
-from sna_eval.harness.ledger import Ledger
+from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
+from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.response_cache import ResponseCache, take_over
 from sna_eval.harness.rolling import score_rolling
 from sna_eval.harness.scoring import Answer, Scorer
@@ -40,6 +41,7 @@ from sna_eval.plan.files import task_to_dict
 
 REFERENCE_MODEL = "sna-reference"
 DecideAt = Literal["start", "every_step"]
+T = TypeVar("T")
 
 exit_cleanly_on_input_error()
 
@@ -73,6 +75,7 @@ class SNALM(HFLM):
             kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
         if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
             kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
+            join_launched(kwargs["device"], tp_plan=kwargs.get("tp_plan"))
         try:
             super().__init__(pretrained, **kwargs)
         except OSError as error:
@@ -82,9 +85,13 @@ class SNALM(HFLM):
             ) from error
         if self.backend != "causal":
             raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
+        sharded = kwargs.get("tp_plan") is not None
+        self.ranks = ranks_of(getattr(self, "accelerator", None), sharded=sharded)
+        self._rank, self._world_size = self.ranks.share  # HFLM's are wrong on CPUs, and across nodes
         self.strict = bool(strict)
         self.decide_at = decide_at
         self.ledger = Ledger()
+        self._counts: Ledger | None = None
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
@@ -124,7 +131,7 @@ class SNALM(HFLM):
     @cached_property
     def plans(self) -> TaskPlans:
         bench = Workbench(self.model, self.sites, self.tok_encode)
-        return TaskPlans(self.plan, bench)
+        return TaskPlans(self.plan, bench, self.ranks)
 
     @cached_property
     def model_hash(self) -> str:
@@ -135,8 +142,9 @@ class SNALM(HFLM):
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Answer]:
         """Log-likelihoods as HFLM's, each a `Score` that carries its baseline."""
         self._instances = requests
+        quiet = disable_tqdm or not self.ranks.first
         try:
-            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+            return self._counted(super().loglikelihood(requests, disable_tqdm=quiet))
         finally:
             self._instances = None
 
@@ -151,7 +159,7 @@ class SNALM(HFLM):
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         grouped = group_items(instances, requests)
         live = LiveTasks()
-        answers = self._score(grouped.items, live, quiet=disable_tqdm or self.rank != 0)
+        answers = self._score(grouped.items, live, quiet=disable_tqdm or not self.ranks.first)
         return [answers[item][request] for item, request in grouped.answers]
 
     def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
@@ -187,7 +195,8 @@ class SNALM(HFLM):
         if self.batch_size != "auto":
             return int(self.batch_size)
         longest = rows[0]
-        size = self._detect_batch_size([(None, list(longest.tokens), [0])], 0)
+        with on_its_own(self):
+            size = self._detect_batch_size([(None, list(longest.tokens), [0])], 0)
         self.batch_sizes[0] = size
         return int(size)
 
@@ -197,7 +206,8 @@ class SNALM(HFLM):
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
         if not self._has_plan:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-        return score_rolling(self, super().loglikelihood_rolling, requests, disable_tqdm)
+        quiet = disable_tqdm or not self.ranks.first
+        return self._counted(score_rolling(self, super().loglikelihood_rolling, requests, quiet))
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Generates; the gate decides per request at the first new token."""
@@ -205,7 +215,8 @@ class SNALM(HFLM):
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
         self._generator = Generator(self, super().generate_until, super()._model_generate)
         try:
-            return self._generator.run(requests, disable_tqdm)
+            quiet = disable_tqdm or not self.ranks.first
+            return self._counted(self._generator.run(requests, quiet))
         finally:
             self._generator = None
 
@@ -214,7 +225,17 @@ class SNALM(HFLM):
             return super()._model_generate(context, *args, **kwargs)
         return self._generator.generate(context, *args, **kwargs)
 
-    # Caching, model info
+    # Counting, caching, model info
+
+    def _counted(self, answers: list[T]) -> list[T]:
+        """Collects all processes' counts on the first: later it alone is asked for them."""
+        self._counts = total(self.ranks.collected(self.ledger))
+        return answers
+
+    @property
+    def counts(self) -> Ledger:
+        """What was done, by all processes on the first of them."""
+        return self._counts or self.ledger
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Keeps answers in lm_eval's cache file, but under keys that tell plans and tasks apart."""
@@ -246,12 +267,12 @@ class SNALM(HFLM):
                 "fingerprint": task_fingerprint(plan),
                 "sees_answer": plan.sees_answer,
                 **task_to_dict(plan),
-                **(self.ledger.tasks[name].as_dict() if name in self.ledger.tasks else {}),
+                **(self.counts.tasks[name].as_dict() if name in self.counts.tasks else {}),
             }
             for name, plan in plans.items()
         }
-        items = sum(own.items for own in self.ledger.tasks.values())
-        amplified = sum(own.amplified for own in self.ledger.tasks.values())
+        items = sum(own.items for own in self.counts.tasks.values())
+        amplified = sum(own.amplified for own in self.counts.tasks.values())
         return {
             "version": __version__,
             "plan_fingerprint": plan_fingerprint(self.plan),
@@ -261,7 +282,8 @@ class SNALM(HFLM):
             "sees_answer": any(plan.sees_answer for plan in plans.values()),
             "amplified_fraction": amplified / items if items else 0.0,
             "tasks": tasks,
-            "passes": self.ledger.as_dict(),
+            "passes": self.counts.as_dict(),
+            "processes": self.ranks.size,
         }
 
     def autocast(self) -> AbstractContextManager[Any]:

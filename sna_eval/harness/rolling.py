@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision
 from sna_eval.harness.decisions import plain_interventions
+from sna_eval.harness.ranks import asked_for, on_its_own
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import TaskPlan
@@ -38,17 +38,19 @@ def score_rolling(
     baseline = rolling(list(requests), disable_tqdm=disable_tqdm)
     plans = [lm.plans.for_instance(request) for request in requests]
     answers: list[float] = list(baseline)
+    counts = asked_for(requests)
     open_texts: dict[tuple[Intervention, ...], list[int]] = defaultdict(list)
     for number, plan in enumerate(plans):
         if plan is None:
             continue
         decision = _decide(lm, plan, requests[number], baseline[number])
-        lm.ledger.count_item(requests[number].task_name or "", decision)
+        if counts[number]:
+            lm.ledger.count_item(requests[number].task_name or "", decision)
         answers[number] = Score(baseline[number], _evidence(plan, decision, baseline[number]))
         if decision.amplified:
             open_texts[_interventions(plan)].append(number)
     for interventions, numbers in open_texts.items():
-        with _alone(lm), amplify(lm.model, interventions, sites=lm.sites):
+        with on_its_own(lm), amplify(lm.model, interventions, sites=lm.sites):
             amplified = rolling([requests[number] for number in numbers], disable_tqdm=disable_tqdm)
         for number, value in zip(numbers, amplified, strict=True):
             if math.isfinite(value):
@@ -84,13 +86,3 @@ def _evidence(plan: TaskPlan, decision: Decision, baseline: float) -> Evidence:
         amplified=decision.amplified,
         oracle=plan.sees_answer,
     )
-
-
-@contextmanager
-def _alone(lm: SNALM) -> Iterator[None]:
-    """HFLM pads rolling windows over all ranks; the open texts of a rank are its own affair."""
-    world, lm._world_size = lm._world_size, 1
-    try:
-        yield
-    finally:
-        lm._world_size = world

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from sna_eval.harness.live_tasks import LiveTasks, examples_of, no_development_items
+from sna_eval.harness.ranks import Ranks
 from sna_eval.methods import Workbench
 from sna_eval.plan import Plan, TaskPlan, check_task, match_task, resolve_task
 
@@ -15,9 +16,10 @@ _LOGGER = logging.getLogger(__name__)
 class TaskPlans:
     """Looks up what a plan does to a task, searching neurons where it says `select:`."""
 
-    def __init__(self, plan: Plan, bench: Workbench) -> None:
+    def __init__(self, plan: Plan, bench: Workbench, ranks: Ranks | None = None) -> None:
         self.plan = plan
         self._bench = bench
+        self._ranks = ranks or Ranks()
         self._resolved: dict[str, TaskPlan | None] = {}
 
     @property
@@ -42,15 +44,19 @@ class TaskPlans:
     def _resolve(self, name: str, instance: Any, task: Any = None) -> TaskPlan | None:
         plan = match_task(self.plan, name)
         if plan is None:
-            _LOGGER.warning("the plan has no entry for task %r: baseline only", name)
+            if self._ranks.first:
+                _LOGGER.warning("the plan has no entry for task %r: baseline only", name)
             return None
         if plan.gate.mode == "never":
             return plan
         if not plan.resolved:
-            task = task or LiveTasks().of(instance)
-            if task is None:
-                raise no_development_items(name)
-            _LOGGER.info("searching neurons for task %r", name)
-            plan = resolve_task(plan, self._bench, examples_of(task))
+            unresolved, owner = plan, task or LiveTasks().of(instance)
+            plan = self._ranks.agreed(lambda: self._search(name, unresolved, owner))
         check_task(plan, self._bench.sites, field=f"tasks.{name}")
         return plan
+
+    def _search(self, name: str, plan: TaskPlan, task: Any) -> TaskPlan:
+        if task is None:
+            raise no_development_items(name)
+        _LOGGER.info("searching neurons for task %r", name)
+        return resolve_task(plan, self._bench, examples_of(task))
