@@ -45,7 +45,7 @@ def needs_next_token(gate: Gate) -> bool:
 
 def decide(gate: Gate, item: Item, baseline: Baseline, right: RightAnswer) -> Decision:
     """Zone, confidence and decision of an item."""
-    gate = _with_usable_signal(gate, item)
+    gate = with_usable_signal(gate, item)
     return gate.decide(_confidence(gate.signal, item, baseline, right))
 
 
@@ -75,7 +75,7 @@ def plain_interventions(plan: TaskPlan) -> tuple[Intervention, ...]:
     return tuple(found)
 
 
-def _with_usable_signal(gate: Gate, item: Item) -> Gate:
+def with_usable_signal(gate: Gate, item: Item) -> Gate:
     """`always` and `never` report zones by whatever signal the item has."""
     if gate.mode == "confidence":
         return gate

@@ -25,12 +25,23 @@ def load_lm(model_args: str | Mapping[str, Any], **extra: Any) -> Any:
     return SNALM(**{**extra, **given})
 
 
-def load_tasks(names: Sequence[str], *, include_path: str | Path | None = None) -> dict[str, Any]:
-    """lm_eval tasks by name, glob or group, the bundled ones included: `{name: task}`."""
+def load_tasks(
+    names: Sequence[str],
+    *,
+    include_path: str | Path | None = None,
+    only_bundled: bool = False,
+) -> dict[str, Any]:
+    """lm_eval tasks by name, glob or group, the bundled ones included: `{name: task}`.
+
+    **Arguments:**
+
+    - `only_bundled`: whether lm_eval's own thousands of tasks are left out, which takes seconds
+        to list.
+    """
     from lm_eval.tasks import TaskManager
 
     paths = [tasks_path(), *([Path(include_path)] if include_path else [])]
-    manager = TaskManager(include_path=paths)
+    manager = TaskManager(include_path=paths, include_defaults=not only_bundled)
     known = [match for name in names for match in manager.match_tasks([name])]
     missing = [name for name in names if not manager.match_tasks([name])]
     if missing:

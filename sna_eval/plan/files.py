@@ -43,8 +43,12 @@ def bundled_plans() -> list[str]:
 
 def save_plan(plan: Plan, path: str | Path) -> None:
     """Writes a plan file."""
-    text = yaml.safe_dump(plan_to_dict(plan), sort_keys=False, allow_unicode=True, width=100)
-    Path(path).write_text(text, encoding="utf-8")
+    Path(path).write_text(plan_text(plan), encoding="utf-8")
+
+
+def plan_text(plan: Plan) -> str:
+    """What stands in a plan file."""
+    return yaml.safe_dump(plan_to_dict(plan), sort_keys=False, allow_unicode=True, width=100)
 
 
 def parse_plan(raw: Any) -> Plan:

@@ -70,6 +70,8 @@ class Ranker:
     layers: tuple[int, ...]
     pooling: Pooling = "mean"
     seed: int = 0
+    reference: tuple[str, ...] | None = None
+    """Texts that a task is compared with; `None`: the bundled neutral sentences."""
 
     def rank(
         self,
@@ -108,11 +110,11 @@ class Ranker:
             "top_k": count,
             "prompts": "development",
             "pooling": self.pooling,
-            **({} if method in ("contrastive", "attribution") else {"reference": "neutral"}),
+            **({} if method in ("contrastive", "attribution") else {"reference": self._named}),
             **({"seed": self.seed} if method == "random" else {}),
             "model_hash": self.model_hash,
             "prompt_hash": examples_fingerprint(examples),
-            "reference_hash": prompt_fingerprint(neutral_sentences()),
+            "reference_hash": prompt_fingerprint(self._texts),
             "n_prompts": len(examples.prompts),
             **ranking.remarks(count),
         }
@@ -123,7 +125,15 @@ class Ranker:
 
     @cached_property
     def _neutral(self) -> dict[int, torch.Tensor]:
-        return self._means(neutral_sentences())
+        return self._means(self._texts)
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        return neutral_sentences() if self.reference is None else self.reference
+
+    @property
+    def _named(self) -> str:
+        return "neutral" if self.reference is None else "own"
 
     def _means(self, prompts: Sequence[str]) -> dict[int, torch.Tensor]:
         return mean_activations(
