@@ -91,6 +91,10 @@ def join_launched(device: str, *, tp_plan: Any = None) -> None:
 
     To be called before HFLM makes its accelerator; does nothing on a GPU or under no launcher.
 
+    **Arguments:**
+
+    - `device`: as HFLM is given it; a GPU that is not there means the CPU.
+
     **Raises:** `InputError` for a `tp_plan` under no launcher.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -99,7 +103,8 @@ def join_launched(device: str, *, tp_plan: Any = None) -> None:
             "tp_plan", expected="processes that share the model", got="one process",
             hint="start lm_eval by torchrun --nproc_per_node N -m lm_eval",
         )  # fmt: skip
-    if tp_plan is not None or device != "cpu" or processes == 1:
+    on_cpu = device == "cpu" or (device.startswith("cuda") and not torch.cuda.is_available())
+    if tp_plan is not None or not on_cpu or processes == 1:
         return
     from accelerate import PartialState
 
