@@ -17,7 +17,7 @@ EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 """As lm_eval encodes a log-likelihood request: texts, context tokens, continuation tokens."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Request:
     """One continuation of one context."""
 
@@ -116,9 +116,9 @@ def _item_key(instance: Any) -> Hashable:
 def _item(members: dict[int, tuple[Any, EncodedRequest]]) -> Item:
     first = next(iter(members.values()))[0]
     requests = []
+    contexts: dict[Tokens, Tokens] = {}  # choices share theirs: kept once
     for instance, (_, context, continuation) in members.values():
         context_text, continuation_text = instance.args[:2]
-        requests.append(
-            Request(context_text, continuation_text, tuple(context), tuple(continuation))
-        )
+        shared = contexts.setdefault(tuple(context), tuple(context))
+        requests.append(Request(context_text, continuation_text, shared, tuple(continuation)))
     return Item(first.task_name or "", first, tuple(requests))

@@ -56,7 +56,7 @@ class Ledger:
 
     def count_baseline(self, batch: Batch) -> None:
         self.baseline_rows += len(batch.rows)
-        read = sum(len(row.tokens) - batch.skip for row in batch.rows)
+        read = sum(len(row) - batch.skip for row in batch.rows)
         branches = [(row, branch) for row in batch.rows for branch in row.branches]
         alone = sum(len(row.context) + len(branch) - 1 for row, branch in branches)
         self.baseline_tokens += read

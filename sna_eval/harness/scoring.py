@@ -30,7 +30,7 @@ from sna_eval.harness.items import Item, item_rows
 from sna_eval.harness.ledger import Ledger
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
-from sna_eval.intervention import Assigned, Batch, BranchScore, Engine, Intervention, Row
+from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row
 from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
 from sna_eval.plan import TaskPlan
 
@@ -38,17 +38,10 @@ Answer = tuple[float, bool]
 """Log-likelihood, a `Score` where a plan applies, and whether it would be produced greedily."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Progress:
-    """An item on its way: its rows, and what is known of it so far."""
+    """What is known so far of an item that is being scored."""
 
-    item: Item
-    plan: TaskPlan | None
-    rows: list[tuple[Row, tuple[int, ...]]]
-    layer: int | None
-    """Lowest layer that the plan intervenes on; `None` where nothing can open."""
-    prefix: Prefix | None = None
-    """What all rows of the task begin with, where a cache of it is used."""
     scores: dict[int, BranchScore] = field(default_factory=dict)
     next_token: list[torch.Tensor] = field(default_factory=list)
     hidden: list[torch.Tensor | None] = field(default_factory=list)
@@ -57,18 +50,43 @@ class _Progress:
 
     @property
     def baseline(self) -> Baseline:
-        scores = tuple(self.scores[number] for number in range(len(self.item.requests)))
-        return Baseline(scores, tuple(self.next_token))
+        return Baseline(tuple(self.scores[n] for n in sorted(self.scores)), tuple(self.next_token))
+
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    """An item on its way. Many wait while few are being scored, so a waiting one holds little."""
+
+    item: Item
+    plan: TaskPlan | None
+    rows: Sequence[tuple[Row, tuple[int, ...]]]
+    layer: int | None
+    """Lowest layer that the plan intervenes on; `None` where nothing can open."""
+    prefix: Prefix | None = None
+    """What all rows of the task begin with, where a cache of it is used."""
+    progress: _Progress | None = None
+    """From the first row's score to the last."""
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def begun(self) -> _Progress:
+        if self.progress is None:
+            self.progress = _Progress()
+        return self.progress
+
+    def finish(self, answers: list[Answer]) -> None:
+        """Keeps the answers and nothing else of the way to them."""
+        self.answers, self.rows, self.progress = answers, (), None
 
 
 @dataclass(frozen=True, eq=False)
 class _OpenRow:
     """A row whose gate opened, waiting for a batch."""
 
-    owner: _Progress
+    owner: _Work
     row: Row
     numbers: tuple[int, ...]
-    interventions: tuple[Intervention, ...]
+    interventions: tuple[Affine, ...]
     hidden: torch.Tensor | None
     """What enters the lowest intervened layer, `[position, d_model]`; `None`: run all blocks."""
 
@@ -107,14 +125,14 @@ class Scorer:
         with tqdm(total=len(works), desc="Scoring items", disable=quiet) as bar:
             for group in groups:
                 self._score_group(group, right, size, bar)
-        return [self._answers(work) for work in works]
+        return [work.answers for work in works]
 
-    def _groups(self, works: Sequence[_Progress]) -> list[list[_Progress]]:
+    def _groups(self, works: Sequence[_Work]) -> list[list[_Work]]:
         """Works that run together, longest first: each task with a common beginning by itself."""
-        tasks: dict[str, list[_Progress]] = defaultdict(list)
+        tasks: dict[str, list[_Work]] = defaultdict(list)
         for work in works:
             tasks[work.item.task].append(work)
-        together: list[_Progress] = []
+        together: list[_Work] = []
         groups = [together]
         for own in tasks.values():
             prefix = self._prefix([row for work in own for row, _ in work.rows])
@@ -131,16 +149,19 @@ class Scorer:
     def _prefix(self, rows: Sequence[Row]) -> Prefix | None:
         if self.baseline is not None or not self.engine.abilities.shares_prefix:
             return None
-        if not fits_window(self.engine.model, max(len(row.tokens) for row in rows)):
+        if not fits_window(self.engine.model, max(map(len, rows))):
             return None
         return shared_prefix(rows)
 
     def _score_group(
-        self, group: Sequence[_Progress], right: RightAnswer, size: int, bar: tqdm[Any]
+        self, group: Sequence[_Work], right: RightAnswer, size: int, bar: tqdm[Any]
     ) -> None:
         waiting: dict[Hashable, list[_OpenRow]] = defaultdict(list)
         for work in self._baselines(group, size):
-            for open_row in self._decide(work, right):
+            opened = list(self._decide(work, right))
+            if not opened:
+                self._finish(work)
+            for open_row in opened:
                 queue = waiting[open_row.queue]
                 queue.append(open_row)
                 if len(queue) >= size:
@@ -151,15 +172,15 @@ class Scorer:
             if queue:
                 self._amplify(queue)
 
-    def _start(self, item: Item) -> _Progress:
+    def _start(self, item: Item) -> _Work:
         plan = self.plans.for_instance(item.instance)
         rows = item_rows(item, max_length=self.max_length, packs=self.engine.abilities.packs)
         layer = None
         if plan is not None and plan.gate.mode != "never":
             layer = min((entry.layer for entry in plan.interventions), default=None)
-        return _Progress(item, plan, rows, layer)
+        return _Work(item, plan, rows, layer)
 
-    def _baselines(self, works: Sequence[_Progress], size: int) -> Iterator[_Progress]:
+    def _baselines(self, works: Sequence[_Work], size: int) -> Iterator[_Work]:
         """Runs the baseline; yields every item as soon as all its rows are scored."""
         if self.baseline is not None:
             for work in works:
@@ -175,17 +196,18 @@ class Scorer:
                     yield work
 
     def _strict_baseline(
-        self, work: _Progress, baseline: Callable[[Item], tuple[BranchScore, ...]]
+        self, work: _Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
     ) -> None:
-        work.scores = dict(enumerate(baseline(work.item)))
-        work.hidden = [None] * len(work.rows)
+        own = work.begun
+        own.scores = dict(enumerate(baseline(work.item)))
+        own.hidden = [None] * len(work.rows)
         if work.plan is not None and needs_next_token(work.plan.gate):
             contexts = dict.fromkeys(row.context for row, _ in work.rows)
             rows = [Row(context, ((0,),)) for context in contexts]
             scores, _ = self.engine.run(Batch(rows, self.engine.device))
-            work.next_token = [score.log_probs for score in scores]
+            own.next_token = [score.log_probs for score in scores]
 
-    def _baseline_batch(self, chunk: Sequence[tuple[_Progress, int]]) -> None:
+    def _baseline_batch(self, chunk: Sequence[tuple[_Work, int]]) -> None:
         rows = [work.rows[number][0] for work, number in chunk]
         capture: set[int] = set()
         if self.engine.abilities.resumes:
@@ -195,25 +217,25 @@ class Scorer:
         scores, captured = self.engine.run(batch, capture=sorted(capture), prefix=prefix)
         self.ledger.count_baseline(batch)
         for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
-            numbers = work.rows[number][1]
-            work.scores.update(zip(numbers, score.branches, strict=True))
+            own, numbers = work.begun, work.rows[number][1]
+            own.scores.update(zip(numbers, score.branches, strict=True))
             if work.plan is not None and needs_next_token(work.plan.gate):
-                work.next_token.append(score.log_probs)
+                own.next_token.append(score.log_probs)
             hidden = None
             if work.layer is not None and work.layer in captured:
-                length = len(rows[place].tokens) - batch.skip
+                length = len(rows[place]) - batch.skip
                 hidden = captured[work.layer][place, :length].clone()
-            work.hidden.append(hidden)
+            own.hidden.append(hidden)
 
-    def _decide(self, work: _Progress, right: RightAnswer) -> Iterator[_OpenRow]:
+    def _decide(self, work: _Work, right: RightAnswer) -> Iterator[_OpenRow]:
         """Decides on an item and yields its rows if they go on."""
-        hidden, work.hidden = work.hidden, []
         if work.plan is None:
             return
-        baseline = work.baseline
-        work.decision = decide(work.plan.gate, work.item, baseline, right)
-        work.next_token.clear()
-        if not work.decision.amplified:
+        own = work.begun
+        hidden, own.hidden = own.hidden, []
+        baseline, own.next_token = own.baseline, []
+        own.decision = decide(work.plan.gate, work.item, baseline, right)
+        if not own.decision.amplified:
             return
         interventions = interventions_for(work.plan, work.item, baseline, right)
         if not interventions:
@@ -234,43 +256,45 @@ class Scorer:
         scores = self.engine.amplified(batch, assigned, hidden=hidden, prefix=prefix)
         self.ledger.count_amplified(batch, queue[0].layer if resumed else None)
         for entry, score in zip(queue, scores, strict=True):
-            entry.owner.amplified.update(zip(entry.numbers, score.branches, strict=True))
+            amplified = entry.owner.begun.amplified
+            amplified.update(zip(entry.numbers, score.branches, strict=True))
+            if len(amplified) == len(entry.owner.item.requests):
+                self._finish(entry.owner)
 
-    def _answers(self, work: _Progress) -> list[Answer]:
-        numbers = range(len(work.item.requests))
-        if work.plan is None or work.decision is None:
-            return [(work.scores[n].log_likelihood, work.scores[n].is_greedy) for n in numbers]
-        changed = work.amplified
+    def _finish(self, work: _Work) -> None:
+        own, numbers = work.begun, range(len(work.item.requests))
+        if work.plan is None or own.decision is None:
+            scores = [own.scores[n] for n in numbers]
+            work.finish([(score.log_likelihood, score.is_greedy) for score in scores])
+            return
+        changed = own.amplified
         overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
-        final = work.scores if overflowed or not changed else changed
-        self.ledger.count_item(work.item.task, work.decision, overflowed=overflowed)
-        return [
-            (Score(final[n].log_likelihood, _evidence(work, n)), final[n].is_greedy)
-            for n in numbers
-        ]
+        final = own.scores if overflowed or not changed else changed
+        self.ledger.count_item(work.item.task, own.decision, overflowed=overflowed)
+        evidence = [_evidence(work.plan, own.decision, own.scores[n]) for n in numbers]
+        work.finish(
+            [(Score(final[n].log_likelihood, evidence[n]), final[n].is_greedy) for n in numbers]
+        )
 
 
-def _longest_row(work: _Progress) -> int:
-    return max(len(row.tokens) for row, _ in work.rows)
+def _longest_row(work: _Work) -> int:
+    return max(len(row) for row, _ in work.rows)
 
 
-def _evidence(work: _Progress, number: int) -> Evidence:
-    assert work.decision is not None
-    assert work.plan is not None
-    own = work.scores[number]
+def _evidence(plan: TaskPlan, decision: Decision, baseline: BranchScore) -> Evidence:
     return Evidence(
-        baseline=own.log_likelihood,
-        baseline_is_greedy=own.is_greedy,
-        zone=work.decision.zone,
-        confidence=work.decision.confidence,
-        amplified=work.decision.amplified,
-        oracle=work.plan.sees_answer,
+        baseline=baseline.log_likelihood,
+        baseline_is_greedy=baseline.is_greedy,
+        zone=decision.zone,
+        confidence=decision.confidence,
+        amplified=decision.amplified,
+        oracle=plan.sees_answer,
     )
 
 
 def _assigned(queue: Sequence[_OpenRow], batch: Batch) -> list[Assigned]:
     """Every distinct intervention with the rows of the batch it acts on."""
-    rows: dict[Intervention, torch.Tensor] = {}
+    rows: dict[Affine, torch.Tensor] = {}
     for number, entry in enumerate(queue):
         for intervention in entry.interventions:
             own = rows.setdefault(

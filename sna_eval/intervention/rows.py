@@ -17,7 +17,7 @@ import torch
 Tokens = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One context and its continuations."""
 
@@ -31,7 +31,11 @@ class Row:
         assert self.branches, "a row needs a continuation"
         assert all(self.branches), "a continuation needs a token"
 
-    @cached_property
+    def __len__(self) -> int:
+        """How many tokens the model reads."""
+        return len(self.context) + sum(len(branch) - 1 for branch in self.branches)
+
+    @property
     def tokens(self) -> Tokens:
         """What the model reads: the context, then every branch without its last token."""
         return self.context + tuple(token for branch in self.branches for token in branch[:-1])
@@ -41,13 +45,13 @@ class Row:
         """Whether branches must be kept from seeing each other."""
         return sum(len(branch) > 1 for branch in self.branches) > 1
 
-    @cached_property
+    @property
     def segments(self) -> tuple[int, ...]:
         """Branch number of every token, 0 for the context: `[position]`."""
         own = [number for number, branch in enumerate(self.branches, 1) for _ in branch[:-1]]
         return (0,) * len(self.context) + tuple(own)
 
-    @cached_property
+    @property
     def positions(self) -> tuple[int, ...]:
         """Position id of every token: branches restart after the context."""
         start = len(self.context)
@@ -78,7 +82,7 @@ class Batch:
         self.rows = tuple(rows)
         self.device = device
         self.skip = skip
-        self.width = max(len(row.tokens) for row in self.rows) - skip
+        self.width = max(map(len, self.rows)) - skip
         self.input_ids = self._pad([row.tokens[skip:] for row in self.rows])
         """`[batch, position]`, padded on the right, where no real token looks."""
         self._lay_out_slots()

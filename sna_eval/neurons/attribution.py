@@ -44,7 +44,7 @@ def attribution_scores(
         raise ValueError("attribution needs at least one prompt")
     assert all(len(row.branches) == 1 for row in rows), "one right continuation a row"
     sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
-    ordered = sorted(rows, key=lambda row: len(row.tokens), reverse=True)
+    ordered = sorted(rows, key=len, reverse=True)
     device = next(model.parameters()).device
     for start in range(0, len(ordered), batch_size):
         batch = Batch(ordered[start : start + batch_size], device)

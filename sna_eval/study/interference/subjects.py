@@ -65,7 +65,7 @@ def text_subject(name: str, texts: Sequence[str], lm: Any) -> Subject:
     ]
     return Subject(
         name,
-        tuple(sorted(rows, key=lambda entry: -len(entry.row.tokens))),
+        tuple(sorted(rows, key=lambda entry: -len(entry.row))),
         text_of=np.array([text for text, _, _ in windows]),
         tokens=np.array([len(continuation) for _, _, continuation in windows]),
     )

@@ -30,7 +30,7 @@ class RowGroup:
     @property
     def width(self) -> int:
         """Tokens of the longest row; the others are padded to it."""
-        return max(len(row.tokens) for row in self.rows)
+        return max(len(row) for row in self.rows)
 
     @property
     def requests(self) -> list[int]:
@@ -56,7 +56,7 @@ def group_rows(
     """
     groups, start = [], 0
     while start < len(entries):
-        size = max(1, tokens // (len(entries[start].row.tokens) * configurations))
+        size = max(1, tokens // (len(entries[start].row) * configurations))
         groups.append(RowGroup(tuple(entries[start : start + size]), device))
         start += size
     return groups
