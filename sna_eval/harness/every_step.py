@@ -17,7 +17,8 @@ from torch import nn
 from transformers import LogitsProcessor
 
 from sna_eval.gating import Decision
-from sna_eval.intervention import Intervention, Sites, amplify
+from sna_eval.intervention import Affine, Sites, amplify
+from sna_eval.intervention.acting import acting
 
 
 class EveryStep(LogitsProcessor):
@@ -33,7 +34,7 @@ class EveryStep(LogitsProcessor):
         self,
         model: nn.Module,
         sites: Sites,
-        interventions: Sequence[Intervention],
+        interventions: Sequence[Affine],
         *,
         decide: Callable[[torch.Tensor], Decision],
         prompt_mask: torch.Tensor,
@@ -70,13 +71,11 @@ class EveryStep(LogitsProcessor):
         if "position_ids" in inspect.signature(self._model.forward).parameters:
             # prompts are padded on the left; a real token's position is its place among real ones
             inputs["position_ids"] = (grown.cumsum(dim=-1) - 1).clamp(min=0)
-        last = self._prompt_mask.shape[1] - 1
+        position = grown.cumsum(dim=-1) - 1
+        last = self._prompt_mask[rows].sum(dim=-1, keepdim=True) - 1
 
-        def mask(intervention: Intervention, positions: int) -> torch.Tensor | None:
-            index = torch.arange(positions).unsqueeze(0)
-            if intervention.positions == "all":
-                return None
-            return index == last if intervention.positions == "last" else index >= last
+        def mask(intervention: Affine, positions: int) -> torch.Tensor | None:
+            return acting(intervention, position, last)
 
         with amplify(self._model, self._interventions, sites=self._sites, mask=mask):
             logits: torch.Tensor = self._model(**inputs).logits

@@ -24,8 +24,12 @@ from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.every_step import EveryStep
 from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
-from sna_eval.intervention import Intervention, amplify
-from sna_eval.intervention.prompt_pass import SharedPromptPass, acting_positions
+from sna_eval.intervention import Affine, amplify
+from sna_eval.intervention.prompt_pass import (
+    SharedPromptPass,
+    acting_positions,
+    padding_on_the_left,
+)
 from sna_eval.plan import TaskPlan
 
 if TYPE_CHECKING:
@@ -119,7 +123,7 @@ class Generator:
         self,
         context: torch.Tensor,
         gate: Gate,
-        interventions: tuple[Intervention, ...],
+        interventions: tuple[Affine, ...],
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
@@ -138,7 +142,7 @@ class Generator:
         self,
         context: torch.Tensor,
         gate: Gate,
-        interventions: tuple[Intervention, ...],
+        interventions: tuple[Affine, ...],
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
@@ -162,7 +166,7 @@ class Generator:
         self,
         context: torch.Tensor,
         gate: Gate,
-        interventions: tuple[Intervention, ...],
+        interventions: tuple[Affine, ...],
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
@@ -170,7 +174,8 @@ class Generator:
         rows = self._open(gate, log_probs).to(context.device)
         if not interventions or not bool(rows.any()):
             return self._model_generate(context, *args, **kwargs)
-        mask = _RowMask(rows.repeat_interleave(_copies(kwargs)))
+        starts = padding_on_the_left(kwargs["attention_mask"])
+        mask = _RowMask(rows, starts, _copies(kwargs))
         with amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask):
             return self._model_generate(context, *args, **kwargs)
 
@@ -192,13 +197,15 @@ class Generator:
 class _RowMask:
     """Where an intervention acts while decoding: rows as decided, positions by the pass."""
 
-    def __init__(self, rows: torch.Tensor) -> None:
-        self._rows = rows
+    def __init__(self, rows: torch.Tensor, starts: torch.Tensor | None, copies: int) -> None:
+        self._rows = rows.repeat_interleave(copies)
+        self._starts = None if starts is None else starts.repeat_interleave(copies)
 
-    def __call__(self, intervention: Intervention, positions: int) -> torch.Tensor:
+    def __call__(self, intervention: Affine, positions: int) -> torch.Tensor:
         return self._rows.unsqueeze(1) & acting_positions(
-            intervention, positions, prompt=positions > 1, device=self._rows.device
-        )
+            intervention, positions, prompt=positions > 1, device=self._rows.device,
+            starts=self._starts,
+        )  # fmt: skip
 
 
 def _copies(kwargs: dict[str, Any]) -> int:

@@ -17,7 +17,7 @@ from sna_eval.gating import Decision
 from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.ranks import asked_for, on_its_own
 from sna_eval.harness.values import Evidence, Score
-from sna_eval.intervention import Intervention, amplify
+from sna_eval.intervention import Affine, amplify
 from sna_eval.plan import TaskPlan
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def score_rolling(
     plans = [lm.plans.for_instance(request) for request in requests]
     answers: list[float] = list(baseline)
     counts = asked_for(requests)
-    open_texts: dict[tuple[Intervention, ...], list[int]] = defaultdict(list)
+    open_texts: dict[tuple[Affine, ...], list[int]] = defaultdict(list)
     for number, plan in enumerate(plans):
         if plan is None:
             continue
@@ -70,7 +70,7 @@ def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> D
     return gate.decide(math.exp(log_likelihood / tokens))
 
 
-def _interventions(plan: TaskPlan) -> tuple[Intervention, ...]:
+def _interventions(plan: TaskPlan) -> tuple[Affine, ...]:
     """All tokens of a text but the first are continuation, so `continuation` means everywhere."""
     if any(entry.positions == "last" for entry in plan.interventions):
         raise InputError("positions", expected="`all` for a rolling text", got="last")

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.sites import Sites, find_sites
-from sna_eval.intervention.spec import Intervention
+from sna_eval.intervention.sites import Sites, base_model, find_sites
+from sna_eval.intervention.spec import Affine, acts_everywhere
 
-MaskFn = Callable[[Intervention, int], "torch.Tensor | None"]
+MaskFn = Callable[[Affine, int], "torch.Tensor | None"]
 """Says where an intervention acts in the coming forward pass.
 
 Called with the intervention and the number of positions in the pass; returns a bool tensor that
@@ -23,7 +23,7 @@ broadcasts to `[batch, position]`, or `None` for everywhere.
 @contextmanager
 def amplify(
     model: nn.Module,
-    interventions: Sequence[Intervention],
+    interventions: Sequence[Affine],
     *,
     sites: Sites | None = None,
     mask: MaskFn | None = None,
@@ -52,28 +52,51 @@ def amplify(
     """
     sites = sites or find_sites(model)
     for intervention in interventions:
-        sites.check_layer(intervention.layer)
-        sites.check_neurons(intervention.neurons)
-    if mask is None and any(i.positions != "all" for i in interventions):
+        intervention.check(sites)
+    if mask is None and not all(map(acts_everywhere, interventions)):
         raise ValueError("positions other than `all` need a `mask` that says where they are")
     with ExitStack() as stack:
         for intervention in interventions:
-            if intervention.changes_nothing:
-                continue
-            block = sites.blocks[intervention.layer]
-            hook = _Hook(intervention, mask)
-            projection = sites.projections[intervention.layer]
-            stack.callback(projection.register_forward_pre_hook(hook).remove)
-            if mask is not None:
-                look = block.register_forward_pre_hook(hook.note_shape, with_kwargs=True)
-                stack.callback(look.remove)
+            if not intervention.changes_nothing:
+                _install(stack, model, sites, intervention, mask)
         yield
 
 
-class _Hook:
-    """Pre-hook of an output projection: the projection reads the changed activations."""
+def _install(
+    stack: ExitStack, model: nn.Module, sites: Sites, intervention: Affine, mask: MaskFn | None
+) -> None:
+    """Registers one intervention's hooks, to be removed when the stack closes."""
+    hook = _Hook(intervention, mask)
+    if mask is not None and intervention.site != "logits":
+        block = sites.blocks[intervention.layer]
+        look = block.register_forward_pre_hook(hook.note_shape, with_kwargs=True)
+        stack.callback(look.remove)
+    module = _module(model, sites, intervention)
+    if intervention.site == "neurons":
+        stack.callback(module.register_forward_pre_hook(hook.before).remove)
+    elif intervention.site == "logits":
+        stack.callback(module.register_forward_hook(hook.logits).remove)
+    else:
+        stack.callback(module.register_forward_hook(hook.after).remove)
 
-    def __init__(self, intervention: Intervention, mask: MaskFn | None) -> None:
+
+def _module(model: nn.Module, sites: Sites, intervention: Affine) -> nn.Module:
+    """The module whose input (`neurons`) or output is changed."""
+    if intervention.site == "logits":
+        return base_model(model)
+    modules = {
+        "neurons": sites.projections,
+        "attention": sites.attention_outputs,
+        "mlp": sites.mlp_outputs,
+        "block": sites.blocks,
+    }[intervention.site]
+    return modules[intervention.layer]
+
+
+class _Hook:
+    """Puts the changed values in the place of a module's input or output."""
+
+    def __init__(self, intervention: Affine, mask: MaskFn | None) -> None:
         self._intervention = intervention
         self._mask = mask
         self._shape = (0, 0)
@@ -84,22 +107,37 @@ class _Hook:
         hidden: torch.Tensor = args[0] if args else kwargs["hidden_states"]
         self._shape = (hidden.shape[0], hidden.shape[1])
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        activations: torch.Tensor = args[0]
-        where = self._where(activations)
-        if where is None:
-            return (self._intervention.transform(activations), *args[1:])
-        if not bool(where.any()):
-            return None
-        changed = self._intervention.transform(activations)
-        return (torch.where(where.unsqueeze(-1), changed, activations), *args[1:])
+    def before(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Pre-hook: the module reads the changed values."""
+        return (self._changed(args[0], self._where(args[0])), *args[1:])
 
-    def _where(self, activations: torch.Tensor) -> torch.Tensor | None:
-        """Where to act, in the shape of the activations without their last axis."""
+    def after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Hook: whoever comes next reads the changed values. Some blocks return a tuple."""
+        if isinstance(output, tuple):
+            return (self._changed(output[0], self._where(output[0])), *output[1:])
+        return self._changed(output, self._where(output))
+
+    def logits(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Hook of the model. Its logits may be of fewer positions; a text's share one answer."""
+        where = self._mask(self._intervention, 1) if self._mask is not None else None
+        if where is not None:
+            where = where[:, :1].to(output.logits.device)
+        output.logits = self._changed(output.logits, where)
+        return output
+
+    def _changed(self, values: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
+        if where is None:
+            return self._intervention.transform(values)
+        if not bool(where.any()):
+            return values
+        return torch.where(where.unsqueeze(-1), self._intervention.transform(values), values)
+
+    def _where(self, values: torch.Tensor) -> torch.Tensor | None:
+        """Where to act, in the shape of the values without their last axis."""
         where = self._mask(self._intervention, self._shape[1]) if self._mask is not None else None
         if where is None:
             return None
-        where = where.to(activations.device)
-        if activations.dim() == 2:
+        where = where.to(values.device)
+        if values.dim() == 2:
             return where.expand(self._shape).reshape(-1)
         return where

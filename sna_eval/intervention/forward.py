@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.resume import captured_inputs, resumed
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.shortcuts import Shortcuts
 from sna_eval.intervention.sites import Sites, base_model
-from sna_eval.intervention.spec import Intervention
+from sna_eval.intervention.spec import Affine
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class RowScore:
 class Assigned:
     """Interventions, and which rows of the batch each acts on."""
 
-    intervention: Intervention
+    intervention: Affine
     rows: torch.Tensor
     """Bool, `[batch]`."""
 
@@ -116,17 +117,17 @@ class Engine:
         layer = min(entry.intervention.layer for entry in assigned)
         rows_of = {id(entry.intervention): entry.rows for entry in assigned}
 
-        def mask(intervention: Intervention, positions: int) -> torch.Tensor | None:
+        def mask(intervention: Affine, positions: int) -> torch.Tensor | None:
             return _acting(batch, rows_of[id(intervention)], intervention)
 
         start: AbstractContextManager[None] = nullcontext()
         if hidden is not None:
             start = resumed(self.sites, layer, hidden, returns_tuple=self.abilities.returns_tuple)
-        interventions = [entry.intervention for entry in assigned]
+        inside = _inside(assigned)
         if prefix is not None:  # before the hooks are in: the beginning runs with its own
-            self._cache(batch, prefix, interventions)
-        with start, amplify(self.model, interventions, sites=self.sites, mask=mask):
-            return self._score(batch, prefix, interventions)
+            self._cache(batch, prefix, inside)
+        with start, amplify(self.model, inside, sites=self.sites, mask=mask):
+            return self._score(batch, prefix, assigned)
 
     @torch.no_grad()
     def log_likelihoods(self, batch: Batch) -> torch.Tensor:
@@ -145,21 +146,23 @@ class Engine:
 
     @torch.no_grad()
     def _score(
-        self, batch: Batch, prefix: Prefix | None, interventions: Sequence[Intervention]
+        self, batch: Batch, prefix: Prefix | None, assigned: Sequence[Assigned]
     ) -> list[RowScore]:
-        cache = self._cache(batch, prefix, interventions) if prefix is not None else {}
+        inside = _inside(assigned)
+        cache = self._cache(batch, prefix, inside) if prefix is not None else {}
         arguments = {"use_cache": False, **cache, **self._masks(batch)}
         with (
             self.context(),
-            self._shorter(batch, interventions),
+            self._shorter(batch, inside),
             scored_positions_only(self.model, batch) as pick,
         ):
             output = self.model(batch.input_ids, **arguments)
-        log_probs = torch.log_softmax(pick(output.logits), dim=-1, dtype=self.softmax_dtype)
+        logits = _rescaled(pick(output.logits), batch, assigned)
+        log_probs = torch.log_softmax(logits, dim=-1, dtype=self.softmax_dtype)
         return _collect(batch, log_probs)
 
     @contextmanager
-    def _shorter(self, batch: Batch, interventions: Sequence[Intervention]) -> Iterator[None]:
+    def _shorter(self, batch: Batch, interventions: Sequence[Affine]) -> Iterator[None]:
         """The shortcuts that leave alone what the interventions act on."""
         last = self.sites.n_layers - 1
         with ExitStack() as stack:
@@ -169,7 +172,7 @@ class Engine:
             yield
 
     def _cache(
-        self, batch: Batch, prefix: Prefix, interventions: Sequence[Intervention]
+        self, batch: Batch, prefix: Prefix, interventions: Sequence[Affine]
     ) -> dict[str, Any]:
         """Keys and values of the skipped beginning."""
         assert batch.skip == len(prefix)
@@ -228,13 +231,27 @@ def scored_positions_only(
             handle.remove()
 
 
-def _acting(batch: Batch, rows: torch.Tensor, intervention: Intervention) -> torch.Tensor | None:
+def _inside(assigned: Sequence[Assigned]) -> list[Affine]:
+    """Interventions on what happens inside the model; those on its logits come after the pass."""
+    given = [entry.intervention for entry in assigned]
+    return [intervention for intervention in given if intervention.site != "logits"]
+
+
+def _rescaled(logits: torch.Tensor, batch: Batch, assigned: Sequence[Assigned]) -> torch.Tensor:
+    """Logits, `[slot, vocabulary]`, with the interventions on them."""
+    for entry in assigned:
+        if entry.intervention.site == "logits":
+            where = entry.rows[batch.slot_rows].to(logits.device).unsqueeze(1)
+            logits = torch.where(where, entry.intervention.transform(logits), logits)
+    return logits
+
+
+def _acting(batch: Batch, rows: torch.Tensor, intervention: Affine) -> torch.Tensor | None:
     """Where an intervention acts: bool, broadcasting to `[batch, position]`; `None` everywhere."""
-    if intervention.positions == "all":
+    position = torch.arange(batch.width, device=batch.device).unsqueeze(0) + batch.skip
+    touched = acting(intervention, position, batch.last_context + batch.skip)
+    if touched is None:
         return None if bool(rows.all()) else rows.unsqueeze(1)
-    last = batch.last_context
-    position = torch.arange(batch.width, device=batch.device).unsqueeze(0)
-    touched = position == last if intervention.positions == "last" else position >= last
     return rows.unsqueeze(1) & touched
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.acting import acting as where_acting
 from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.rows import Row, Tokens
 from sna_eval.intervention.sites import Sites
-from sna_eval.intervention.spec import Intervention
+from sna_eval.intervention.spec import Affine, acts_everywhere
 
 States = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 """Keys and values of every layer, each `[1, head, position, d_head]`."""
@@ -33,7 +34,7 @@ class Prefix:
     """A shared beginning and its keys and values, by the interventions that were on."""
 
     tokens: Tokens
-    states: dict[tuple[Intervention, ...], States] = field(default_factory=dict)
+    states: dict[tuple[Affine, ...], States] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -44,15 +45,17 @@ class Prefix:
         sites: Sites,
         *,
         batch: int,
-        interventions: Sequence[Intervention] = (),
+        interventions: Sequence[Affine] = (),
     ) -> Any:
         """A `DynamicCache` that holds the beginning for `batch` rows; the rows share its memory.
 
-        Interventions that leave the beginning alone (`positions` other than `all`) do not count.
+        Interventions that leave the beginning alone (`last`, `continuation`) do not count.
         """
         from transformers import DynamicCache
 
-        acting = tuple(entry for entry in interventions if entry.positions == "all")
+        acting = tuple(
+            own for own in interventions if acts_everywhere(own) or own.token is not None
+        )
         if acting not in self.states:
             self.states[acting] = self._run(model, sites, acting)
         cache = DynamicCache(config=text_config(model))
@@ -61,10 +64,15 @@ class Prefix:
         return cache
 
     @torch.no_grad()
-    def _run(self, model: nn.Module, sites: Sites, acting: tuple[Intervention, ...]) -> States:
+    def _run(self, model: nn.Module, sites: Sites, acting: tuple[Affine, ...]) -> States:
         device = next(model.parameters()).device
         ids = torch.tensor([self.tokens], device=device)
-        with amplify(model, acting, sites=sites):
+        position = torch.arange(len(self.tokens), device=device).unsqueeze(0)
+
+        def mask(intervention: Affine, positions: int) -> torch.Tensor | None:
+            return where_acting(intervention, position, len(self.tokens))
+
+        with amplify(model, acting, sites=sites, mask=mask):
             output = model(ids, use_cache=True, logits_to_keep=1)
         return tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
 

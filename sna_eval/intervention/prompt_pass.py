@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.prefix import text_config
 from sna_eval.intervention.resume import captured_inputs, resumed
 from sna_eval.intervention.sites import Sites
-from sna_eval.intervention.spec import Intervention
+from sna_eval.intervention.spec import Affine
 
 
 class SharedPromptPass:
@@ -38,7 +39,7 @@ class SharedPromptPass:
         self,
         model: nn.Module,
         sites: Sites,
-        interventions: Sequence[Intervention],
+        interventions: Sequence[Affine],
         *,
         decide: Callable[[torch.Tensor], torch.Tensor],
         returns_tuple: bool,
@@ -73,7 +74,7 @@ class SharedPromptPass:
             stack.callback(handle.remove)
             yield
 
-    def _mask(self, intervention: Intervention, positions: int) -> torch.Tensor:
+    def _mask(self, intervention: Affine, positions: int) -> torch.Tensor:
         """Nowhere in the prompt pass, then the open rows."""
         if self._rows is None:
             return torch.zeros(1, 1, dtype=torch.bool)
@@ -117,11 +118,18 @@ class SharedPromptPass:
         }
         own["past_key_values"] = fresh
         own_args = tuple(arg[chosen] if _is_batched(arg, batch) else arg for arg in args)
+        starts = padding_on_the_left(own.get("attention_mask"))
+
+        def mask(intervention: Affine, positions: int) -> torch.Tensor:
+            return acting_positions(
+                intervention, positions, prompt=True, device=hidden.device, starts=starts
+            )
+
         start = resumed(
             self._sites, layer, hidden[chosen.to(hidden.device)], returns_tuple=self._returns_tuple
         )
-        with start, amplify(self._model, self._interventions, sites=self._sites, mask=_prompt_mask):
-            amplified = self._model.forward(*own_args, **own)
+        with start, amplify(self._model, self._interventions, sites=self._sites, mask=mask):
+            amplified = self._model(*own_args, **own)
         output.logits = output.logits.index_copy(0, chosen, amplified.logits)
         kept = output.past_key_values.layers
         for number in range(layer, len(kept)):
@@ -129,26 +137,33 @@ class SharedPromptPass:
 
 
 def acting_positions(
-    intervention: Intervention, positions: int, *, prompt: bool, device: torch.device
+    intervention: Affine,
+    positions: int,
+    *,
+    prompt: bool,
+    device: torch.device,
+    starts: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Positions of a pass that an intervention acts on: bool, `[1, position]`.
+    """Positions of a pass that an intervention acts on: bool, `[batch or 1, position]`.
 
     **Arguments:**
 
     - `prompt`: whether the pass reads the prompt, not tokens decoded after it.
+    - `starts`: where each row's text begins behind its padding, `[batch]`; `None`: at 0.
     """
-    if intervention.positions == "all":
-        return torch.ones(1, positions, dtype=torch.bool, device=device)
-    acting = torch.zeros(1, positions, dtype=torch.bool, device=device)
-    acting[:, -1] = prompt or intervention.positions == "continuation"
-    return acting
+    position = torch.arange(positions, device=device).unsqueeze(0)
+    if prompt and starts is not None:
+        position = position - starts.to(device).unsqueeze(1)
+    # behind the prompt, no position is its last, nor one of its tokens
+    touched = acting(intervention, position, position[:, -1:] if prompt else -1)
+    return torch.ones_like(position, dtype=torch.bool) if touched is None else touched
 
 
-def _prompt_mask(intervention: Intervention, positions: int) -> torch.Tensor | None:
-    if intervention.positions == "all":
+def padding_on_the_left(attention_mask: Any) -> torch.Tensor | None:
+    """Padded positions of every row, `[batch]`, from a mask, `[batch, position]`."""
+    if not isinstance(attention_mask, torch.Tensor) or attention_mask.dim() != 2:
         return None
-    device = torch.device("cpu")
-    return acting_positions(intervention, positions, prompt=True, device=device)
+    return attention_mask.shape[1] - attention_mask.sum(dim=1)
 
 
 def _is_batched(value: Any, batch: int) -> bool:

@@ -38,6 +38,11 @@ class Sites:
     """Neurons in a layer."""
     d_model: int
     """Width of the residual stream."""
+    attention_outputs: tuple[nn.Module, ...] = ()
+    """What hands each block's attention output to the residual stream: the output projection, or
+    the norm behind it; empty where the adapter names none."""
+    mlp_outputs: tuple[nn.Module, ...] = ()
+    """The same for the MLP."""
 
     @property
     def n_layers(self) -> int:
@@ -93,7 +98,27 @@ def find_sites(model: nn.Module) -> Sites:
     if width is None:
         raise _unknown(architecture, f"`{path}` is no linear layer, or its width varies")
     d_mlp, d_model = width
-    return Sites(architecture, blocks_map.name, path, blocks, projections, d_mlp, d_model)
+    return Sites(
+        architecture, blocks_map.name, path, blocks, projections, d_mlp, d_model,
+        attention_outputs=_outputs(blocks_map, blocks, "attn", "o", "ln1_post"),
+        mlp_outputs=_outputs(blocks_map, blocks, "mlp", "out", "ln2_post"),
+    )  # fmt: skip
+
+
+def _outputs(
+    blocks_map: Any, blocks: tuple[nn.Module, ...], component: str, projection: str, norm: str
+) -> tuple[nn.Module, ...]:
+    """The module of every block whose output is a component's share of the residual stream."""
+    named, behind = blocks_map.submodules.get(component), blocks_map.submodules.get(norm)
+    last = behind or (named.submodules.get(projection) if named is not None else None)
+    if last is None:
+        return ()
+    inside = [] if behind is not None else [named.name]
+    path = ".".join(part for part in (*inside, last.name) if part)
+    try:
+        return tuple(block.get_submodule(path) for block in blocks)
+    except AttributeError:
+        return ()
 
 
 def base_model(model: nn.Module) -> nn.Module:

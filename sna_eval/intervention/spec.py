@@ -1,14 +1,17 @@
-"""What is done to activations: an affine map on chosen neurons of one layer."""
+"""What is done to activations: affine maps, each at one site of one layer."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, get_args
 
 import torch
 
 from sna_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from sna_eval.intervention.sites import Sites
 
 Positions = Literal["all", "last", "continuation"]
 """Which tokens an intervention touches.
@@ -16,6 +19,65 @@ Positions = Literal["all", "last", "continuation"]
 `all`: every token. `last`: the last context token, the one that predicts the first new token.
 `continuation`: that one and every token after it.
 """
+
+Site = Literal["neurons", "attention", "mlp", "block", "logits"]
+"""Where an intervention acts.
+
+`neurons`: what enters the MLP's output projection, `[..., d_mlp]`. `attention`, `mlp`: what the
+output projection of that component writes, `[..., d_model]`. `block`: the residual stream as it
+leaves the block, `[..., d_model]`. `logits`: what the model answers, `[..., vocabulary]`.
+"""
+
+
+class Affine(Protocol):
+    """An affine map `x <- A x + b` of what passes one site; hashable, and a value."""
+
+    @property
+    def layer(self) -> int:
+        """Block index, from 0; a pass may resume there."""
+
+    @property
+    def site(self) -> Site:
+        """Where in the block it acts."""
+
+    @property
+    def positions(self) -> Positions:
+        """Tokens it touches."""
+
+    @property
+    def token(self) -> int | None:
+        """The one token of the text it touches, from 0; `None`: those of `positions`."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it is the identity; it is then left out, so results stay equal to the bit."""
+
+    def check(self, sites: Sites) -> None:
+        """Raises `InputError` where the model has no such site."""
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        """The map at every position: a new tensor of the same shape and dtype."""
+
+
+def acts_everywhere(intervention: Affine) -> bool:
+    """Whether an intervention touches every token."""
+    return intervention.positions == "all" and intervention.token is None
+
+
+def check_positions(positions: str) -> None:
+    """Raises `InputError` unless `positions` is one of `Positions`."""
+    if positions not in get_args(Positions):
+        raise InputError(
+            "positions", expected=f"one of {', '.join(get_args(Positions))}", got=positions
+        )
+
+
+def check_finite(name: str, value: float) -> None:
+    """Raises `InputError` unless `value` is a finite number."""
+    if not math.isfinite(value):
+        raise InputError(
+            name, expected="a finite number", got=value, hint="give a factor such as 2.5"
+        )
 
 
 @dataclass(frozen=True)
@@ -30,35 +92,32 @@ class Intervention:
     """Factor; 1 changes nothing."""
     positions: Positions = "all"
     """Tokens it touches."""
+    site: ClassVar[Site] = "neurons"
+    token: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.multiplier):
-            raise InputError(
-                "multiplier",
-                expected="a finite number",
-                got=self.multiplier,
-                hint="give a factor such as 2.5",
-            )
+        check_finite("multiplier", self.multiplier)
         if len(set(self.neurons)) != len(self.neurons):
             raise InputError("neurons", expected="distinct indices", got=list(self.neurons))
-        if self.positions not in get_args(Positions):
-            raise InputError(
-                "positions", expected=f"one of {', '.join(get_args(Positions))}", got=self.positions
-            )
+        check_positions(self.positions)
 
     @property
     def changes_nothing(self) -> bool:
         return self.multiplier == 1.0 or not self.neurons
 
-    def transform(self, activations: torch.Tensor) -> torch.Tensor:
+    def check(self, sites: Sites) -> None:
+        sites.check_layer(self.layer)
+        sites.check_neurons(self.neurons)
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
         """Applies the map everywhere.
 
         **Arguments:**
 
-        - `activations`: `[..., d_mlp]`.
+        - `values`: activations, `[..., d_mlp]`.
 
         **Returns:** a new tensor of the same shape and dtype.
         """
-        index = torch.tensor(self.neurons, device=activations.device)
-        chosen = activations.index_select(-1, index) * self.multiplier
-        return activations.index_copy(-1, index, chosen)
+        index = torch.tensor(self.neurons, device=values.device)
+        chosen = values.index_select(-1, index) * self.multiplier
+        return values.index_copy(-1, index, chosen)

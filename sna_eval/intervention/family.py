@@ -1,0 +1,152 @@
+"""Interventions other than one factor on chosen neurons: per-neuron factors, outputs, vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.intervention.spec import Positions, Site, check_finite, check_positions
+from sna_eval.intervention.vector import Vector
+
+if TYPE_CHECKING:
+    from sna_eval.intervention.sites import Sites
+
+Component = Literal["attention", "mlp"]
+
+
+@dataclass(frozen=True)
+class NeuronScaling:
+    """`a[t, i] <- (1 + strength * (factors[i] - 1)) * a[t, i]` for all neurons of one layer."""
+
+    layer: int
+    factors: Vector
+    """One factor per neuron, `[d_mlp]`."""
+    strength: float = 1.0
+    """1 applies the factors as they are, 0 changes nothing."""
+    positions: Positions = "all"
+    site: ClassVar[Site] = "neurons"
+    token: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_finite("strength", self.strength)
+        check_positions(self.positions)
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.strength == 0.0 or bool((self.factors.values == 1.0).all())
+
+    def check(self, sites: Sites) -> None:
+        sites.check_layer(self.layer)
+        check_width("factors", self.factors, sites.d_mlp)
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        """`values`: activations, `[..., d_mlp]`."""
+        return values * (1 + self.strength * (self.factors.to(values) - 1))
+
+
+@dataclass(frozen=True)
+class OutputScaling:
+    """`o[t] <- factor * o[t]` for what one component of a block adds to the residual stream."""
+
+    layer: int
+    component: Component
+    factor: float = 1.0
+    """1 changes nothing."""
+    positions: Positions = "all"
+    token: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_finite("factor", self.factor)
+        check_positions(self.positions)
+
+    @property
+    def site(self) -> Site:
+        return self.component
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.factor == 1.0
+
+    def check(self, sites: Sites) -> None:
+        sites.check_layer(self.layer)
+        if not (sites.attention_outputs if self.component == "attention" else sites.mlp_outputs):
+            raise InputError(
+                "component", expected=f"one whose output is known ({sites.architecture})",
+                got=self.component,
+            )  # fmt: skip
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        """`values`: the component's share, `[..., d_model]`."""
+        return values * self.factor
+
+
+@dataclass(frozen=True)
+class Addition:
+    """`h[t] <- h[t] + strength * vector` in the residual stream, as it leaves a block."""
+
+    layer: int
+    vector: Vector
+    """`[d_model]`."""
+    strength: float = 1.0
+    """0 changes nothing."""
+    positions: Positions = "all"
+    token: int | None = None
+    """The one token of the text it touches, from 0; `None`: those of `positions`."""
+    site: ClassVar[Site] = "block"
+
+    def __post_init__(self) -> None:
+        check_finite("strength", self.strength)
+        check_positions(self.positions)
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.strength == 0.0 or not bool(self.vector.values.any())
+
+    def check(self, sites: Sites) -> None:
+        sites.check_layer(self.layer)
+        check_width("vector", self.vector, sites.d_model)
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        """`values`: the residual stream, `[..., d_model]`."""
+        return values + self.strength * self.vector.to(values)
+
+
+@dataclass(frozen=True)
+class LogitScaling:
+    """`z <- z / temperature` for all logits of a text."""
+
+    layer: int
+    """Where a pass may resume; any block will do, the last is cheapest."""
+    temperature: float = 1.0
+    """Above 1 flattens the distribution, below 1 sharpens it, 1 changes nothing."""
+    positions: ClassVar[Positions] = "all"
+    site: ClassVar[Site] = "logits"
+    token: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_finite("temperature", self.temperature)
+        if self.temperature <= 0:
+            raise InputError("temperature", expected="a number above 0", got=self.temperature)
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.temperature == 1.0
+
+    def check(self, sites: Sites) -> None:
+        sites.check_layer(self.layer)
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        """`values`: logits, `[..., vocabulary]`."""
+        return values / self.temperature
+
+
+def check_width(field: str, vector: Vector, width: int) -> None:
+    """Raises `InputError` unless a vector fits the site it is for."""
+    if len(vector) != width:
+        raise InputError(
+            field, expected=f"{width} numbers, as the loaded model has", got=len(vector),
+            hint="load the model that the plan was made for",
+        )  # fmt: skip
