@@ -1,0 +1,111 @@
+"""Many questions at once, through the evaluation's own scorer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from sna_eval.app.core.batch_file import FileRow
+from sna_eval.app.core.planning import ITEM_TASK, plan_of
+from sna_eval.app.core.question import question_items
+from sna_eval.app.core.setting import Setting
+from sna_eval.app.core.workspace import Workspace
+from sna_eval.errors import InputError
+from sna_eval.harness.ledger import Ledger
+from sna_eval.harness.scoring import Answer, Scorer
+from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.harness.values import evidence_of
+
+ROWS_PER_STEP = 32
+"""Questions between two reports of progress; the model is free for others in between."""
+_ROWS_PER_PASS = 8
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One question's outcome."""
+
+    line: int
+    prompt: str
+    target: str
+    tokens: int
+    """Of the target."""
+    zone: int
+    confidence: float
+    amplified: bool
+    baseline_prob: float
+    prob: float
+    """After the gate: of the amplified model where it opened."""
+    delta_prob: float
+
+
+def run_batch(
+    workspace: Workspace, setting: Setting, rows: Sequence[FileRow]
+) -> Iterator[tuple[BatchRow, ...]]:
+    """Scores the rows, in order, portion by portion.
+
+    **Raises:** `InputError` where the gate wants a margin and a row has no choices.
+    """
+    lacking = [row.line for row in rows if not row.question.others]
+    if setting.gate.mode == "confidence" and setting.gate.signal == "margin" and lacking:
+        raise InputError(
+            "gate.signal",
+            expected="rows with `others`, for a margin between choices",
+            got=f"none in line {lacking[0]}",
+            hint="use `max_prob`, `entropy` or `target_prob`",
+        )
+    with workspace.passes():
+        plans = TaskPlans(plan_of(workspace, setting), workspace.bench)
+        scorer = Scorer(
+            workspace.lm.scoring_engine,
+            plans,
+            lambda rows: _ROWS_PER_PASS,
+            workspace.lm.max_length,
+            Ledger(),
+        )
+    for start in range(0, len(rows), ROWS_PER_STEP):
+        portion = rows[start : start + ROWS_PER_STEP]
+        with workspace.passes():
+            questions = [row.question for row in portion]
+            items = question_items(workspace.lm, questions, task=ITEM_TASK)
+            answers = scorer.score(items.items, items.right_answer, quiet=True)
+        yield tuple(
+            _outcome(row, own[0], len(item.requests[0].continuation))
+            for row, own, item in zip(portion, answers, items.items, strict=True)
+        )
+
+
+def as_csv(rows: Sequence[BatchRow]) -> str:
+    """The table as CSV, every digit kept."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [field.name for field in fields(BatchRow)])
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return stream.getvalue()
+
+
+def as_jsonl(rows: Sequence[BatchRow]) -> str:
+    """The table as JSON lines."""
+    return "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _outcome(row: FileRow, answer: Answer, tokens: int) -> BatchRow:
+    evidence = evidence_of(answer[0])
+    assert evidence is not None, "the plan has an entry for these items"
+    before, after = math.exp(evidence.baseline), math.exp(answer[0])
+    return BatchRow(
+        line=row.line,
+        prompt=row.question.prompt,
+        target=row.question.target,
+        tokens=tokens,
+        zone=evidence.zone,
+        confidence=evidence.confidence,
+        amplified=evidence.amplified,
+        baseline_prob=before,
+        prob=after,
+        delta_prob=after - before,
+    )

@@ -1,0 +1,122 @@
+"""Where amplification helps a question: every layer and multiplier, by the sweep's own passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from sna_eval.app.core.planning import ITEM_TASK
+from sna_eval.app.core.question import Question, question_items
+from sna_eval.app.core.setting import Setting
+from sna_eval.app.core.workspace import Workspace
+from sna_eval.errors import InputError
+from sna_eval.study.sweep.grid import Grid, check_directions
+from sna_eval.study.sweep.items import rows_of
+from sna_eval.study.sweep.layout import group_rows
+from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
+from sna_eval.study.sweep.values import item_values
+
+MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
+
+
+@dataclass(frozen=True)
+class MapAsked:
+    """What is mapped."""
+
+    question: Question
+    setting: Setting
+    """Its layer and multiplier do not matter here."""
+    multipliers: tuple[float, ...] = MULTIPLIERS
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration."""
+
+    layer: int
+    multiplier: float
+    prob: float
+    """P(target) with the neurons amplified, whatever the gate says."""
+    change: float
+    """Against the unmodified model."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRow:
+    """One layer's cells, and how far the map has come."""
+
+    cells: tuple[Cell, ...]
+    baseline: float
+    done: float
+    """Share of the layers, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class LayerMultiplierMap:
+    """The finished map."""
+
+    asked: MapAsked
+    baseline: float
+    cells: tuple[Cell, ...]
+
+    def at(self, layer: int, multiplier: float) -> Cell | None:
+        """The cell of a layer and a multiplier."""
+        return self._table.get((layer, multiplier))
+
+    @property
+    def best(self) -> Cell:
+        return max(self.cells, key=lambda cell: cell.change)
+
+    @cached_property
+    def _table(self) -> dict[tuple[int, float], Cell]:
+        return {(cell.layer, cell.multiplier): cell for cell in self.cells}
+
+
+def map_layers(workspace: Workspace, asked: MapAsked) -> Iterator[LayerRow]:
+    """The map, layer by layer; the model is free for others in between."""
+    with workspace.passes():
+        sweep = _task_sweep(workspace, asked)
+    layers = sweep.subject.grid.layers
+    results = sweep.run(layers)
+    for number in range(len(layers)):
+        with workspace.passes():
+            result = next(results)
+        cells, baseline = _cells(sweep.subject, result)
+        yield LayerRow(cells, baseline, (number + 1) / len(layers))
+
+
+def _task_sweep(workspace: Workspace, asked: MapAsked) -> TaskSweep:
+    setting = asked.setting
+    if setting.positions != "all":
+        raise InputError(
+            "positions", expected="`all` for a map", got=setting.positions,
+            hint="the sweep amplifies at every token",
+        )  # fmt: skip
+    ranked = workspace.ranked(setting.source, setting.method, setting.pooling)
+    check_directions([setting.direction], ranked.layers[0].labels, allow_oracle=False)
+    layers = tuple(range(workspace.sites.n_layers))
+    grid = Grid(layers, (setting.count,), asked.multipliers, (setting.direction,))
+    grid.check(workspace.sites)
+    items = question_items(workspace.lm, [asked.question], task=ITEM_TASK)
+    always = replace(setting.gate, mode="always")  # the map does not ask the gate
+    subject = Subject(ITEM_TASK, "test", items, ranked.examples, grid, setting.method, always)
+    passes = workspace.sweep_passes
+    groups = group_rows(
+        rows_of(items, max_length=workspace.lm.max_length, packs=passes.engine.abilities.packs),
+        configurations=len(grid.configurations),
+        tokens=passes.tokens,
+        device=passes.engine.device,
+    )
+    return TaskSweep(subject, groups, passes, workspace.routes, ranked.layers)
+
+
+def _cells(subject: Subject, result: LayerResult) -> tuple[tuple[Cell, ...], float]:
+    """A layer's cells and the baseline."""
+    baseline = float(item_values(subject.items, result.baseline.log_likelihoods).prob[0])
+    after = item_values(subject.items, result.log_likelihoods).prob[:, 0]
+    cells = tuple(
+        Cell(result.layer, own.multiplier, float(prob), float(prob) - baseline)
+        for own, prob in zip(subject.grid.configurations, after, strict=True)
+    )
+    return cells, baseline

@@ -1,0 +1,104 @@
+"""What reproduces a state outside the app: a plan file, and the `lm_eval` command for it.
+
+Items that were typed or uploaded become a task of their own, two small files beside the plan.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from sna_eval.app.core.planning import ITEM_TASK, plan_of
+from sna_eval.app.core.question import Question
+from sna_eval.app.core.setting import Setting
+from sna_eval.app.core.workspace import Workspace
+from sna_eval.plan.files import plan_text
+
+PLAN_FILE = "plan.yaml"
+_CHOICES = f"{ITEM_TASK}_choices"
+_METRICS = {
+    ITEM_TASK: ("prob", "baseline_prob", "delta_prob", "acc", "baseline_acc"),
+    _CHOICES: ("acc", "baseline_acc"),
+}
+_RESULTS = {ITEM_TASK: "generation_results", _CHOICES: "classification_results"}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Files by name, and the command to run where they lie."""
+
+    files: dict[str, str]
+    command: str
+
+    @property
+    def plan(self) -> str:
+        return self.files[PLAN_FILE]
+
+    def archive(self) -> bytes:
+        """All files and the command in one ZIP file."""
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in {**self.files, "command.sh": f"{self.command}\n"}.items():
+                archive.writestr(name, text)
+        return stream.getvalue()
+
+
+def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Question]) -> Saved:
+    """Plan, items and command of a setting; the plan's neurons are resolved."""
+    open_answers = [question for question in questions if not question.others]
+    with_choices = [question for question in questions if question.others]
+    files = {PLAN_FILE: plan_text(plan_of(workspace, setting, task=f"{ITEM_TASK}*"))}
+    names = []
+    for name, own in ((ITEM_TASK, open_answers), (_CHOICES, with_choices)):
+        if own:
+            names.append(name)
+            files[f"{name}.yaml"] = _task_yaml(name)
+            files[f"{name}.jsonl"] = "".join(_item_line(question) for question in own)
+    return Saved(files, lm_eval_command(workspace.name, names))
+
+
+def lm_eval_command(
+    model: str, tasks: Sequence[str], *, include_path: str = ".", plan: str = PLAN_FILE
+) -> str:
+    """The command as it is typed."""
+    words = [
+        "lm_eval", "--model", "sna", "--model_args", f"pretrained={model},plan={plan}",
+        "--tasks", ",".join(tasks), "--include_path", include_path, "--batch_size", "1",
+        "--output_path", "out", "--log_samples",
+    ]  # fmt: skip
+    return shlex.join(words)
+
+
+def _task_yaml(name: str) -> str:
+    """A task of the items beside it; fields are named, so nothing in a prompt is a template."""
+    choices = name == _CHOICES
+    described = {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": f"{name}.jsonl"}},
+        "output_type": "multiple_choice" if choices else "loglikelihood",
+        "test_split": "test",
+        "doc_to_text": "prompt",
+        **({"doc_to_choice": "choices"} if choices else {}),
+        "doc_to_target": "label" if choices else "target",
+        "target_delimiter": "",
+        "metric_list": [
+            {"metric": metric, "aggregation": "mean", "higher_is_better": True}
+            for metric in _METRICS[name]
+        ],
+    }
+    results = f"process_results: !function sna_eval.harness.metrics.{_RESULTS[name]}\n"
+    return yaml.safe_dump(described, sort_keys=False) + results
+
+
+def _item_line(question: Question) -> str:
+    row: dict[str, object] = {"prompt": question.prompt, "target": question.target}
+    if question.others:
+        row |= {"choices": list(question.choices), "label": 0}
+    return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,0 +1,59 @@
+"""The bundled tasks: what neurons are searched on, and items to start from."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+from sna_eval.app.core.question import Question
+from sna_eval.harness.live_tasks import development_docs, examples_of, gold_index
+from sna_eval.intervention.rows import Row
+from sna_eval.methods import Examples
+from sna_eval.paths import tasks_path
+from sna_eval.study.sweep.items import answered_rows, load_items
+
+Split = Literal["development", "test"]
+
+
+@cache
+def task_names() -> tuple[str, ...]:
+    """All bundled tasks, groups left out."""
+    own = (path.stem for path in tasks_path().glob("sna_*.yaml"))
+    return tuple(sorted(name for name in own if name not in ("sna_all", "sna_generation")))
+
+
+@cache
+def development_examples(name: str) -> Examples:
+    """A task's development items as prompts."""
+    return examples_of(_task(name))
+
+
+def development_rows(name: str, lm: Any) -> list[Row]:
+    """A task's development prompts, each with its right answer."""
+    items = load_items(_task(name), lm, split="development")
+    return answered_rows(items, max_length=lm.max_length)
+
+
+@cache
+def task_questions(name: str, split: Split) -> tuple[Question, ...]:
+    """A task's items as questions."""
+    task = _task(name)
+    docs = development_docs(task) if split == "development" else list(task.eval_docs)
+    return tuple(_question(task, doc) for doc in docs)
+
+
+def _question(task: Any, doc: Any) -> Question:
+    prompt = str(task.doc_to_text(doc))
+    delimiter = task.config.target_delimiter
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return Question(prompt, f"{delimiter}{task.doc_to_target(doc)}")
+    choices = [f"{delimiter}{choice}" for choice in task.doc_to_choice(doc)]
+    target = choices.pop(gold_index(task, doc))
+    return Question(prompt, target, tuple(choices))
+
+
+@cache
+def _task(name: str) -> Any:
+    from sna_eval.harness.loading import load_tasks
+
+    return load_tasks([name], only_bundled=True)[name]

@@ -1,0 +1,114 @@
+"""A loaded model with what is worth keeping of it, shared by every browser session.
+
+Passes hang hooks on the model, so only one session at a time may run any: whoever calls the model
+holds `Workspace.passes()`. Settings and results never lie here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from sna_eval.app.core.setting import MOST_NEURONS, PromptSource
+from sna_eval.app.core.tasks import development_examples, development_rows
+from sna_eval.errors import InputError
+from sna_eval.intervention import Engine, Sites
+from sna_eval.intervention.rows import Row
+from sna_eval.methods import Examples, Workbench
+from sna_eval.neurons import Pooling
+from sna_eval.study.sweep.passes import Passes, tokens_per_pass
+from sna_eval.study.sweep.ranking import Method, Ranker, Ranking
+from sna_eval.study.sweep.routes import find_routes
+from sna_eval.study.sweep.starts import Route
+
+_KEPT = 32  # rankings; a few KiB to a few MiB each
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Every layer's neurons in order, and what they were found with."""
+
+    ranker: Ranker
+    examples: Examples
+    layers: Mapping[int, Ranking]
+
+
+@dataclass(eq=False)
+class Workspace:
+    """One model."""
+
+    name: str
+    """As the user named it."""
+    lm: Any
+    """The `SNALM`."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _ranked: OrderedDict[Any, Ranked] = field(default_factory=OrderedDict)
+
+    @contextmanager
+    def passes(self) -> Iterator[Engine]:
+        """The engine, for nobody else as long as the body runs."""
+        with self._lock, torch.no_grad():
+            yield self.lm.engine
+
+    @property
+    def sites(self) -> Sites:
+        sites: Sites = self.lm.sites
+        return sites
+
+    def warm_up(self) -> None:
+        """Finds out what the model's passes allow, so that the first request need not."""
+        with self.passes():
+            _ = self.lm.scoring_engine, self.routes, self.sweep_passes.shortcuts
+
+    @cached_property
+    def routes(self) -> Mapping[int, Route]:
+        """How a sweep may enter each layer."""
+        return find_routes(self.lm.engine, range(self.sites.n_layers))
+
+    @cached_property
+    def sweep_passes(self) -> Passes:
+        return Passes(self.lm.engine, tokens_per_pass(self.lm.engine.device))
+
+    @property
+    def bench(self) -> Workbench:
+        return Workbench(self.lm.model, self.sites, self.lm.tok_encode)
+
+    def ranked(self, source: PromptSource, method: Method, pooling: Pooling) -> Ranked:
+        """The neurons of all layers, searched once."""
+        key = (source, method, pooling)
+        with self.passes():
+            if key not in self._ranked:
+                self._ranked[key] = self._rank(source, method, pooling)
+            self._ranked.move_to_end(key)
+            while len(self._ranked) > _KEPT:
+                self._ranked.popitem(last=False)
+            return self._ranked[key]
+
+    def _rank(self, source: PromptSource, method: Method, pooling: Pooling) -> Ranked:
+        name = source.task
+        examples = Examples(source.prompts) if name is None else development_examples(name)
+
+        def answered() -> list[Row]:
+            if name is None:
+                raise InputError(
+                    "selection", expected="a task, for `attribution`", got="own prompts",
+                    hint="attribution needs the right answers; use `differential`",
+                )  # fmt: skip
+            return development_rows(name, self.lm)
+
+        ranker = Ranker(
+            self.bench,
+            tuple(range(self.sites.n_layers)),
+            pooling,
+            reference=source.reference or None,
+        )
+        deepest = min(MOST_NEURONS, self.sites.d_mlp // 2)
+        layers = ranker.rank(method, name or "own", examples, answered, top_k=deepest)
+        return Ranked(ranker, examples, layers)
