@@ -20,6 +20,8 @@ from sna_eval.harness.generation import Generator
 from sna_eval.harness.items import EncodedRequest, Item, group_items
 from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
+from sna_eval.harness.made_plans import MadePlans
+from sna_eval.harness.plan_makers import Making
 from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.response_cache import ResponseCache, take_over
 from sna_eval.harness.rolling import score_rolling
@@ -30,6 +32,7 @@ from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.methods import Workbench
 from sna_eval.paths import reference_model_path
 from sna_eval.plan import (
+    Plan,
     PlanArguments,
     check_model,
     model_fingerprint,
@@ -52,7 +55,10 @@ class SNALM(HFLM):
     **Arguments**, beside all of HFLM's:
 
     - `plan`: name of a bundled plan or path of a plan file; or an inline plan by the fields of
-        `sna_eval.plan.PlanArguments`: `layer`, `multiplier`, `top_k` or `neurons`, `gate`, ...
+        `sna_eval.plan.PlanArguments`: `layer`, `multiplier`, `top_k` or `neurons`, `gate`, ...;
+        `auto` sweeps each task's development items and takes the best configuration.
+    - `auto_budget`: what `plan=auto` may try per task: a number of configurations (default 200), or
+        seconds such as `120s`.
     - `decide_at`: in generation, `start` decides once per request, `every_step` at each new token.
     - `strict`: whether baseline scores come from HFLM's own code to the last bit; slower.
     """
@@ -63,12 +69,14 @@ class SNALM(HFLM):
         *,
         strict: bool = False,
         decide_at: DecideAt = "start",
+        auto_budget: Any = None,
         **kwargs: Any,
     ) -> None:
         if decide_at not in get_args(DecideAt):
             raise InputError("decide_at", expected="start or every_step", got=decide_at)
         given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
-        self.plan = plan_from_arguments(given)
+        self._making = Making.take(given, auto_budget)
+        self.plan = plan_from_arguments(given) if self._making is None else Plan({})
         bundled = pretrained == REFERENCE_MODEL
         if bundled:
             pretrained = str(reference_model_path())
@@ -101,7 +109,7 @@ class SNALM(HFLM):
     @property
     def _has_plan(self) -> bool:
         """Without one this is HFLM, on any architecture."""
-        return bool(self.plan.tasks)
+        return bool(self.plan.tasks) or self._making is not None
 
     # What a run is made of, each found when first needed
 
@@ -131,6 +139,8 @@ class SNALM(HFLM):
     @cached_property
     def plans(self) -> TaskPlans:
         bench = Workbench(self.model, self.sites, self.tok_encode)
+        if self._making is not None:
+            return MadePlans(self, self._making, bench)
         return TaskPlans(self.plan, bench, self.ranks)
 
     @cached_property
@@ -163,6 +173,7 @@ class SNALM(HFLM):
         return [answers[item][request] for item, request in grouped.answers]
 
     def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
+        self.plans.prepare([item.instance for item in items])
         scorer = Scorer(
             self.scoring_engine, self.plans, self._rows_per_batch, self.max_length, self.ledger,
             self._strict_baseline(items, quiet) if self.strict else None,
@@ -206,6 +217,7 @@ class SNALM(HFLM):
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
         if not self._has_plan:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        self.plans.prepare(requests)
         quiet = disable_tqdm or not self.ranks.first
         return self._counted(score_rolling(self, super().loglikelihood_rolling, requests, quiet))
 
@@ -213,6 +225,7 @@ class SNALM(HFLM):
         """Generates; the gate decides per request at the first new token."""
         if not self._has_plan:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
+        self.plans.prepare(requests)
         self._generator = Generator(self, super().generate_until, super()._model_generate)
         try:
             quiet = disable_tqdm or not self.ranks.first
@@ -262,6 +275,7 @@ class SNALM(HFLM):
         from sna_eval import __version__
 
         plans = self.plans.resolved if self._has_plan else {}
+        file = self.plans.file if plans else None
         tasks = {
             name: {
                 "fingerprint": task_fingerprint(plan),
@@ -275,7 +289,8 @@ class SNALM(HFLM):
         amplified = sum(own.amplified for own in self.counts.tasks.values())
         return {
             "version": __version__,
-            "plan_fingerprint": plan_fingerprint(self.plan),
+            "plan_fingerprint": plan_fingerprint(self.plans.plan if plans else self.plan),
+            **({"plan_file": str(file)} if file is not None else {}),
             "model_hash": self.model_hash,
             "strict": self.strict,
             "decide_at": self.decide_at,

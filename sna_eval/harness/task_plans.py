@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sna_eval.harness.live_tasks import LiveTasks, examples_of, no_development_items
@@ -18,6 +20,8 @@ class TaskPlans:
 
     def __init__(self, plan: Plan, bench: Workbench, ranks: Ranks | None = None) -> None:
         self.plan = plan
+        self.file: Path | None = None
+        """Where plans are saved that were made during the run."""
         self._bench = bench
         self._ranks = ranks or Ranks()
         self._resolved: dict[str, TaskPlan | None] = {}
@@ -26,6 +30,9 @@ class TaskPlans:
     def resolved(self) -> dict[str, TaskPlan]:
         """The tasks met so far that the plan does something to."""
         return {name: task for name, task in self._resolved.items() if task is not None}
+
+    def prepare(self, instances: Sequence[Any]) -> None:
+        """Told of requests before they are answered; searches wait until a task is met."""
 
     def for_instance(self, instance: Any) -> TaskPlan | None:
         """The resolved plan for the task of a request; `None` where the plan leaves it alone."""

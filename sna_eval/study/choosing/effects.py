@@ -19,8 +19,10 @@ from sna_eval.gating import Gate
 from sna_eval.study.choosing.bounds import Floats
 from sna_eval.study.sweep import SweepStore
 
-Measure = Literal["prob", "acc"]
-"""`prob`: probability of the right answer. `acc`: whether it is the likeliest choice."""
+Measure = Literal["prob", "acc", "log_prob"]
+"""`prob`: probability of the right answer. `acc`: whether it is the likeliest choice. `log_prob`:
+the logarithm of `prob`, for long answers, whose probability is next to nothing."""
+_SMALLEST = np.finfo(np.float64).tiny  # of probabilities whose logarithm can be taken back
 CONFIGURATION = ("task", "layer", "n_neurons", "multiplier", "direction", "oracle", "found")
 """What of a configuration's row says which one it is."""
 
@@ -61,11 +63,13 @@ def task_effects(
 
 
 def _difference(items: pa.Table, measure: Measure) -> Floats:
-    name = {"prob": "prob", "acc": "correct"}[measure]
+    name = "correct" if measure == "acc" else "prob"
     after, before = (
         items.column(f"{state}_{name}").to_numpy().astype(np.float64)
         for state in ("amplified", "baseline")
     )
+    if measure == "log_prob":
+        after, before = (np.log(np.maximum(own, _SMALLEST)) for own in (after, before))
     return np.asarray(after - before)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -51,26 +52,35 @@ class Selection:
     """What the plan holds, task by task."""
 
 
-def select(store: SweepStore, selecting: Selecting | None = None) -> Selection:
+def select(
+    store: SweepStore,
+    selecting: Selecting | None = None,
+    *,
+    gates: Mapping[str, Gate] | None = None,
+) -> Selection:
     """Picks every task's best configuration and puts them into one plan.
+
+    **Arguments:**
+
+    - `gates`: gates by task that count in place of the store's.
 
     **Raises:** `InputError` for an incomplete store, and for one of test items unless allowed.
     """
     selecting = selecting or Selecting()
     _check_complete(store)
     _check_split(store, allow_test=selecting.allow_test)
-    choices = tuple(_choice(store, task, selecting) for task in store.manifest["tasks"])
+    names = store.manifest["tasks"]
+    known = {name: _gate((gates or {}).get(name) or task_gate(store, name), selecting)
+             for name in names}  # fmt: skip
+    choices = tuple(_choice(store, name, known[name], selecting) for name in names)
     tasks = {
-        choice.task: TaskPlan(
-            _gate(store, choice.task, selecting), (_intervention(store, choice, selecting),)
-        )
+        choice.task: TaskPlan(known[choice.task], (_intervention(store, choice, selecting),))
         for choice in choices
     }
     return Selection(Plan(tasks, model_spec(store)), choices)
 
 
-def _choice(store: SweepStore, task: str, selecting: Selecting) -> Choice:
-    gate = _gate(store, task, selecting)
+def _choice(store: SweepStore, task: str, gate: Gate, selecting: Selecting) -> Choice:
     return choose(
         task_effects(store, task, gate, measure=selecting.measure),
         by=selecting.by,
@@ -79,8 +89,7 @@ def _choice(store: SweepStore, task: str, selecting: Selecting) -> Choice:
     )
 
 
-def _gate(store: SweepStore, task: str, selecting: Selecting) -> Gate:
-    gate = task_gate(store, task)
+def _gate(gate: Gate, selecting: Selecting) -> Gate:
     return ungated(gate) if selecting.gate == "always" else replace(gate, mode="confidence")
 
 

@@ -58,7 +58,7 @@ class CostModel:
                 flops += self.baseline_flops(group)
                 each = len(subject.grid.configurations)
                 flops += sum(each * self.flops(group, own) for own in subject.grid.layers)
-        return Cost(configurations, rows, flops, flops / self._measured_rate())
+        return Cost(configurations, rows, flops, flops / self.measured_rate())
 
     def baseline_flops(self, group: RowGroup) -> float:
         """Operations of the unmodified pass over a group."""
@@ -95,7 +95,7 @@ class CostModel:
         paths = self.sweep.passes.shortcuts.narrow
         return sum(_matrices(last.get_submodule(path)) for path in paths)
 
-    def _measured_rate(self) -> float:
+    def measured_rate(self) -> float:
         """Operations per second, from passes of the middle layer over a row of middle length."""
         name = max(self.sweep.subjects, key=lambda own: len(self.sweep.subjects[own].grid))
         subject, groups = self.sweep.subjects[name], self.sweep.groups(name)

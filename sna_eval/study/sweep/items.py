@@ -1,7 +1,8 @@
 """A task's items as they are scored: requests, right answers, and rows for the model.
 
 Prompts, choices and tokens come from lm_eval's own code, so that an item means here what it means
-in an evaluation.
+in an evaluation. Tasks that generate text are swept by the probability of their right answer as a
+continuation of the prompt: what is generated then is not looked at.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from sna_eval.harness.items import EncodedRequest, Item, group_items, item_rows
 from sna_eval.harness.live_tasks import development_docs, gold_index
 from sna_eval.intervention import Row
 
+T = TypeVar("T")
 Split = Literal["development", "test"]
 """`development`: items that are not evaluated. `test`: the items that lm_eval evaluates."""
-_SCORED = ("loglikelihood", "multiple_choice")
+_SCORED = ("loglikelihood", "multiple_choice", "generate_until")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,8 @@ class TaskItems:
     items: tuple[Item, ...]
     gold: tuple[int, ...]
     """For each item the number, within the item, of the request that is the right answer."""
+    generated: bool = False
+    """Whether the task generates text; the one request of an item is then its right answer."""
 
     @property
     def has_choices(self) -> bool:
@@ -73,30 +77,39 @@ class ItemRow:
     """Numbers of the requests, counted through all items, one for each branch."""
 
 
-def load_items(task: Any, lm: Any, *, split: Split, limit: int | None = None) -> TaskItems:
+def load_items(
+    task: Any, lm: Any, *, split: Split, limit: int | None = None, spread: bool = False
+) -> TaskItems:
     """The items of a task.
 
     **Arguments:**
 
-    - `task`: an lm_eval task that is scored by log-likelihoods.
+    - `task`: an lm_eval task with a right answer to every item.
     - `lm`: the model, for its tokenizer.
-    - `limit`: how many items at most; the first ones, as for lm_eval.
+    - `limit`: how many items at most; the first ones, as for lm_eval, unless `spread`.
+    - `spread`: whether to take them evenly from the whole split.
     """
     if task.OUTPUT_TYPE not in _SCORED:
         raise InputError(
             "tasks",
-            expected=f"tasks scored by log-likelihood ({' or '.join(_SCORED)})",
+            expected=f"tasks with right answers ({', '.join(_SCORED)})",
             got=f"{task.config.task}: {task.OUTPUT_TYPE}",
             hint="leave it out",
         )
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
-    docs = docs[:limit]
+    docs = spread_over(docs, limit) if spread and limit else docs[:limit]
     instances = [
         instance for number, doc in enumerate(docs) for instance in _instances(task, doc, number)
     ]
     items = group_items(instances, encode(lm, instances)).items
     gold = tuple(_right_request(task, item) for item in items)
-    return TaskItems(items, gold)
+    return TaskItems(items, gold, task.OUTPUT_TYPE == "generate_until")
+
+
+def spread_over(values: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the values, in order: the middles of as many equal parts."""
+    count = min(count, len(values))
+    return [values[(2 * place + 1) * len(values) // (2 * count)] for place in range(count)]
 
 
 def rows_of(items: TaskItems, *, max_length: int, packs: bool) -> list[ItemRow]:
@@ -146,8 +159,23 @@ def _instances(task: Any, doc: Any, number: int) -> list[Any]:
             doc, num_fewshot=task.config.num_fewshot or 0, gen_prefix=task.doc_to_prefix(doc)
         )
     metadata = (task.config.task, number, task.config.repeats)
+    if task.OUTPUT_TYPE == "generate_until":
+        return [_right_continuation(task, doc, context, metadata)]
     built = task.construct_requests(doc=doc, ctx=context, metadata=metadata)
     return built if isinstance(built, list) else [built]
+
+
+def _right_continuation(task: Any, doc: Any, context: str, metadata: Any) -> Any:
+    """The first right answer of a generated text, as a request for its log-likelihood."""
+    from lm_eval.api.instance import Instance
+
+    target = task.doc_to_target(doc)
+    if isinstance(target, (list, tuple)):
+        target = target[0]
+    if task.config.doc_to_choice is not None and isinstance(target, int):
+        target = task.doc_to_choice(doc)[target]
+    answer = f"{task.config.target_delimiter}{target}"
+    return Instance("loglikelihood", doc, (context, answer), 0, metadata=metadata)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from sna_eval.errors import InputError
+from sna_eval.gating import Gate
 from sna_eval.neurons import Pooling
 from sna_eval.study.sweep.items import Split
 from sna_eval.study.sweep.ranking import Method
@@ -39,8 +40,13 @@ class SweepOptions:
     """Items that are amplified; neurons are ranked on development items in any case."""
     limit: int | None = None
     """Items per task at most; `None`: all."""
+    spread: bool = False
+    """Whether a limit takes items evenly from the whole split instead of the first ones; splits
+    that are sorted by label need it."""
     plan: str | None = None
     """Plan whose gates give the zones' boundaries; default: the paper's."""
+    gate: Gate | None = None
+    """One gate for all tasks, in place of the plan's."""
     seed: int = 0
     """Of random neurons."""
     tokens_per_pass: int | None = None

@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
 from sna_eval.harness.live_tasks import examples_of
 from sna_eval.harness.loading import load_lm, load_tasks
 from sna_eval.intervention import Sites, base_model
@@ -158,6 +158,7 @@ class Sweep:
             "dtype": str(next(self.lm.model.parameters()).dtype).removeprefix("torch."),
             "split": self.options.split,
             "limit": self.options.limit,
+            **({"spread": True} if self.options.spread else {}),
             "pooling": self.options.pooling,
             "seed": self.options.seed,
             "tokens_per_pass": self.passes.tokens,
@@ -176,7 +177,10 @@ class Sweep:
         return tuple(sorted({unit.layer for unit in self.units}))
 
     def _subject(self, name: str, task: Any) -> Subject:
-        items = load_items(task, self.lm, split=self.options.split, limit=self.options.limit)
+        items = load_items(
+            task, self.lm, split=self.options.split, limit=self.options.limit,
+            spread=self.options.spread,
+        )  # fmt: skip
         examples = examples_of(task)
         method = self.options.select or _default_method(examples)
         labels = examples.label_names if method == "contrastive" else ()
@@ -197,11 +201,12 @@ class Sweep:
         )
 
     def _gate(self, name: str, items: TaskItems) -> Gate:
+        if self.options.gate is not None:
+            return self.options.gate
         planned = match_task(load_plan(self.options.plan), name) if self.options.plan else None
         if planned is not None:
             return planned.gate
-        signal = "margin" if items.has_choices else "target_prob"
-        return Gate(signal, *PAPER_BOUNDS[signal])  # type: ignore[arg-type, index]
+        return default_gate(items)
 
     def _rankings(self, subject: Subject) -> dict[int, Ranking]:
         def answered() -> Any:
@@ -215,6 +220,17 @@ class Sweep:
             answered,
             top_k=subject.grid.largest_count,
         )
+
+
+def default_gate(items: TaskItems) -> Gate:
+    """The paper's: margin between choices, else the target's probability.
+
+    Text that is generated has no target to look at, so there it is the likeliest next token's.
+    """
+    signal: Signal = "margin" if items.has_choices else "target_prob"
+    if items.generated:
+        signal = "max_prob"
+    return Gate(signal, *PAPER_BOUNDS[signal])
 
 
 def _default_method(examples: Examples) -> Method:

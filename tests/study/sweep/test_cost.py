@@ -54,7 +54,7 @@ def test_operations_of_the_baseline(sweep_of: MakeSweep) -> None:
 def test_estimate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = sweep_of("own_open", "own_labels", layers=(0, 2))
     model = CostModel(sweep)
-    monkeypatch.setattr(model, "_measured_rate", lambda: 1e6)
+    monkeypatch.setattr(model, "measured_rate", lambda: 1e6)
     cost = model.estimate()
     assert cost.configurations == 2 * 2 * 6
     assert cost.rows == 2 * 6 * (6 + 6)  # one row an item: choices share it
@@ -67,9 +67,9 @@ def test_estimate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cost.seconds == pytest.approx(expected / 1e6)
 
 
-def test_measured_rate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def testmeasured_rate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sna_eval.study.sweep.cost._TRIAL_SECONDS", 0.05)
-    rate = CostModel(sweep_of("own_labels", layers=(1,)))._measured_rate()
+    rate = CostModel(sweep_of("own_labels", layers=(1,))).measured_rate()
     assert 1e6 < rate < 1e15
 
 

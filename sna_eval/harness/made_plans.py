@@ -1,0 +1,85 @@
+"""Task plans that are made when a task is met, and kept in one plan file.
+
+The file lies beside the results where lm_eval writes any, else under `made-plans` in the cache
+folder. Given as `plan=` it repeats the run without making anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.harness.live_tasks import LiveTasks, development_docs, no_development_items
+from sna_eval.harness.output_folder import output_folder
+from sna_eval.harness.plan_makers import Making, announce, load_maker
+from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.methods import Workbench
+from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
+from sna_eval.plan.cache import cache_dir
+
+
+class MadePlans(TaskPlans):
+    """Asks a maker for each task's plan; `plan` holds those made so far."""
+
+    def __init__(self, lm: Any, making: Making, bench: Workbench) -> None:
+        super().__init__(Plan({}), bench, lm.ranks)
+        if self._ranks.sharded:
+            raise InputError(
+                "plan", expected=f"a model that one process holds, for plan={making.maker}",
+                got=f"one held by {self._ranks.size}",
+                hint="make the plan with parallelize=True in one process, and give its file",
+            )  # fmt: skip
+        self._lm, self._making = lm, making
+
+    def prepare(self, instances: Sequence[Any]) -> None:
+        """Makes the plans of all requests' tasks, once it is known that all of them can be made."""
+        first = {own.task_name or "": own for own in instances}
+        new = {name: own for name, own in first.items() if name not in self._resolved}
+        live = LiveTasks()
+        for name, instance in new.items():
+            self._check(name, live.of(instance))
+        for instance in new.values():
+            self.for_instance(instance)
+        if new and self._ranks.first:
+            announce(f"plan={self._making.maker} saved as {self.file}")
+
+    def _resolve(self, name: str, instance: Any, task: Any = None) -> TaskPlan:
+        owner = task or LiveTasks().of(instance)
+        self._check(name, owner)
+        own, model = self._ranks.agreed(lambda: self._make(name, owner))
+        self.plan = Plan({**self.plan.tasks, name: own}, model)
+        self._save()
+        return own
+
+    def _make(self, name: str, task: Any) -> tuple[TaskPlan, ModelSpec]:
+        with torch.random.fork_rng():  # what is sampled later must not depend on the sweep
+            made = load_maker(self._making.maker)(self._lm, name, task, self._making)
+        return made.tasks[name], made.model
+
+    def _check(self, name: str, task: Any) -> None:
+        try:
+            if task is None:
+                raise no_development_items(name)
+            development_docs(task)
+        except InputError as error:
+            raise InputError(
+                "plan",
+                expected=f"tasks with development items for plan={self._making.maker} (a "
+                "validation or training split beside the evaluated one)",
+                got=f"{name}, which has none",
+                hint="add a split to the task, or give plan=FILE or neurons=",
+            ) from error
+
+    def _save(self) -> None:
+        """Writes all plans made so far."""
+        if self.file is None:
+            folder = output_folder() or cache_dir() / "made-plans"
+            moment = datetime.now().isoformat().replace(":", "-")
+            self.file = folder / f"plan_{moment}.yaml"
+        if self._ranks.first:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            save_plan(self.plan, self.file)

@@ -1,0 +1,79 @@
+"""How large a sweep a budget pays for: configurations, and the items they are measured on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sna_eval.harness.live_tasks import MAX_EXAMPLES, examples_of
+from sna_eval.harness.plan_makers import Budget
+from sna_eval.neurons import neutral_sentences
+from sna_eval.study.sweep import CostModel, Sweep, SweepOptions
+
+ITEMS = 100
+"""Items that a configuration is measured on; a bound on the mean needs some dozens."""
+FEWEST_ITEMS = 24
+FEWEST_CONFIGURATIONS = 16
+"""Before fewer are tried, items are left out."""
+
+
+@dataclass(frozen=True)
+class Affordable:
+    """The size of a sweep."""
+
+    configurations: int
+    items: int
+    """At most; a split may hold fewer."""
+
+
+def affordable(budget: Budget, options: SweepOptions, lm: Any, name: str, task: Any) -> Affordable:
+    """What a budget pays for on this machine; a number of configurations is taken as it is.
+
+    **Arguments:**
+
+    - `options`: of the sweep, before it is narrowed.
+    """
+    if budget.seconds is None:
+        return Affordable(budget.configurations, ITEMS)
+    start = time.perf_counter()
+    trial = Sweep(replace(options, limit=ITEMS), lm=lm, tasks={name: task})
+    each, fixed = _seconds(trial, name)
+    left = max(0.0, budget.seconds - (time.perf_counter() - start) - fixed)
+    subject = trial.subjects[name]
+    return share_out(left / each, items=len(subject.items.items), most=len(subject.grid))
+
+
+def share_out(measurements: float, *, items: int, most: int) -> Affordable:
+    """Shares measurements, one a configuration and item, out over both.
+
+    **Arguments:**
+
+    - `items`: how many are at hand, `ITEMS` at most.
+    - `most`: configurations of the full grid. What a budget pays for beyond it buys items.
+    """
+    configurations = int(measurements // items)
+    if configurations < FEWEST_CONFIGURATIONS:
+        fewer = int(measurements // FEWEST_CONFIGURATIONS)
+        items = min(items, max(FEWEST_ITEMS, fewer))
+        return Affordable(max(1, min(most, int(measurements // items))), items)
+    if configurations > most:
+        return Affordable(most, min(MAX_EXAMPLES, max(items, int(measurements // most))))
+    return Affordable(configurations, items)
+
+
+def _seconds(trial: Sweep, name: str) -> tuple[float, float]:
+    """Seconds for one configuration of one item, and for what comes before them.
+
+    Before them, prompts and neutral text run once for the ranking of neurons, and the items once
+    for the baseline. The prompts are taken to be as long as the items.
+    """
+    costs = CostModel(trial)
+    subject, groups = trial.subjects[name], trial.groups(name)
+    items = len(subject.items.items)
+    swept = sum(costs.flops(group, layer) for group in groups for layer in subject.grid.layers)
+    once = sum(costs.baseline_flops(group) for group in groups)
+    texts = len(examples_of(trial.tasks[name]).prompts) + len(neutral_sentences())
+    rate = costs.measured_rate()
+    each = swept / len(subject.grid.layers) / items / rate
+    return each, once * (1 + texts / items) / rate

@@ -1,0 +1,113 @@
+"""Makes the plan of a task: sweep, choice, gate.
+
+1. A grid as large as the budget pays for is swept over development items, every item amplified.
+2. The best configuration by lower confidence bound is chosen without a gate, and the gate's
+   boundaries are calibrated on what it did to each item. They are kept if they tell gain from none
+   on items left out; else the paper's stay.
+3. The best configuration behind that gate is chosen anew.
+
+No item that is evaluated is looked at. Unless a gate is asked for, its signal does not look at
+right answers either: the margin between choices, or the probability of the likeliest next token. A
+sweep is kept in the cache folder under the hash of everything it depends on, so that the same
+command goes on where it was stopped, and costs nothing the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
+from sna_eval.harness.plan_makers import Making, announce
+from sna_eval.plan import Plan
+from sna_eval.plan.cache import cache_dir
+from sna_eval.plan.files import parse_gate
+from sna_eval.study.auto.affordable import affordable
+from sna_eval.study.auto.small_grid import small_grid
+from sna_eval.study.calibration import Boundaries, calibrate
+from sna_eval.study.choosing import Choice, Measure, Selecting, Selection, select
+from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
+
+
+def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
+    """The plan of one task; see `sna_eval.harness.plan_makers.PlanMaker`.
+
+    **Raises:** `InputError` for a task without right answers, and a gate that cannot be.
+    """
+    gate = asked_gate(making.gate, task)
+    options = SweepOptions(tasks=(name,), gate=gate, spread=True)
+    size = affordable(making.budget, options, lm, name, task)
+    options = replace(options, limit=size.items)
+    full = Sweep(options, lm=lm, tasks={name: task}).subjects[name].grid
+    grid = small_grid(full, size.configurations)
+    options = replace(
+        options, layers=grid.layers, n_neurons=grid.n_neurons, multipliers=grid.multipliers
+    )
+    store = _swept(Sweep(options, lm=lm, tasks={name: task}), quiet=not lm.ranks.first)
+    measure: Measure | None = "log_prob" if task.OUTPUT_TYPE == "generate_until" else None
+    selection = _selected(store, name, gate, measure, fixed="low" in making.gate)
+    _announce(name, selection.choices[0])
+    return selection.plan
+
+
+def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
+    """The gate that arguments describe, beside what is left open."""
+    if asked.get("gate") == "never":
+        raise InputError(
+            "gate", expected="a gate that may open beside plan=auto", got="never",
+            hint="leave plan=auto out",
+        )  # fmt: skip
+    signal: Signal = "margin" if task.OUTPUT_TYPE == "multiple_choice" else "max_prob"
+    gate = Gate(signal, *PAPER_BOUNDS[signal])
+    key = "mode" if asked.get("gate") == "always" else "signal"
+    renamed = {key if own == "gate" else own: value for own, value in asked.items()}
+    return parse_gate(renamed or None, "gate", gate)
+
+
+def _swept(sweep: Sweep, *, quiet: bool) -> SweepStore:
+    folder = cache_dir() / "auto" / sweep.manifest()["plan_fingerprint"]
+    return run_sweep(sweep, folder, quiet=quiet)
+
+
+def _selected(
+    store: SweepStore, name: str, gate: Gate, measure: Measure | None, *, fixed: bool
+) -> Selection:
+    """The best configuration behind the gate, its boundaries calibrated unless they are `fixed`."""
+    ungated = select(store, Selecting(gate="always", measure=measure))
+    if gate.mode == "always":
+        return ungated
+    if not fixed:
+        gate = _calibrated(store, ungated.plan, name, gate)
+    return select(store, Selecting(measure=measure), gates={name: gate})
+
+
+def _calibrated(store: SweepStore, plan: Plan, name: str, gate: Gate) -> Gate:
+    try:
+        _, (found,) = calibrate(store, plan)
+    except InputError as error:  # no item gains, or every one does
+        announce(f"{name}: the gate keeps its boundaries: {error.got}")
+        return gate
+    if not found.held_out > 0:
+        announce(f"{name}: the gate keeps its boundaries, no others do better: {_spoken(found)}")
+        return gate
+    announce(f"{name}: gate calibrated: {_spoken(found)}")
+    return replace(gate, low=found.low, high=found.high)
+
+
+def _spoken(found: Boundaries) -> str:
+    return (
+        f"{found.signal} low {found.low:g}, high {found.high:g}, {found.n_gained} of "
+        f"{found.n_items} items gain, J {found.held_out:+.2f} on items left out"
+    )
+
+
+def _announce(name: str, choice: Choice) -> None:
+    row, bound = choice.row, choice.lower_bound
+    sure = bound is not None and bound > 0
+    announce(
+        f"{name}: layer {row['layer']}, {row['n_neurons']} neurons, x{row['multiplier']:g}, "
+        f"best of {choice.among}: {choice.measure} {choice.gain:+.4f} on {choice.n_items} "
+        f"development items, {'surely' if sure else 'not surely'} more than nothing"
+    )
