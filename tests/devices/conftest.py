@@ -1,0 +1,117 @@
+"""Evaluations in several processes on one machine without a GPU, and the same in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sna_eval.paths import tasks_path
+from tests.conftest import VOCABULARY, build_model
+from tests.harness.conftest import own_tasks  # noqa: F401  (a fixture)
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = {
+    "gpt2": {"n_positions": 256, "vocab_size": VOCABULARY},
+    "llama": {"max_position_embeddings": 256, "vocab_size": VOCABULARY},
+}
+
+Results = dict[str, Any]
+Job = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory, word_tokenizer: Any) -> Callable[[str], Path]:
+    """The folder of a tiny model of an architecture, with a tokenizer."""
+    folders: dict[str, Path] = {}
+
+    def save(name: str) -> Path:
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp(name)
+            build_model(name, **SIZES[name]).save_pretrained(folders[name])
+            word_tokenizer.save_pretrained(folders[name])
+        return folders[name]
+
+    return save
+
+
+@pytest.fixture
+def job(own_tasks: Path) -> Callable[..., Job]:  # noqa: F811
+    """An evaluation as `tests.devices.evaluate` reads it."""
+
+    def describe(model_args: dict[str, Any], tasks: list[str], **more: Any) -> Job:
+        include = [str(tasks_path()), str(own_tasks)]
+        return {"model_args": model_args, "tasks": tasks, "include": include, "limit": 5, **more}
+
+    return describe
+
+
+def launch(job: Job, folder: Path, *, processes: int = 2) -> tuple[Results, str]:
+    """Runs a job in several processes; gives its results and what they printed."""
+    job = {**job, "output": str(folder / "results.json")}
+    path = folder / "job.json"
+    path.write_text(json.dumps(job))
+    done = subprocess.run(
+        [*torchrun(processes), "-m", "tests.devices.evaluate", str(path)],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(Path(job["output"]).read_text()), done.stdout + done.stderr
+
+
+def torchrun(processes: int) -> list[str]:
+    """The launcher's command, on a port of its own."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return [*launcher, "--nproc_per_node", str(processes)]
+
+
+def environment() -> dict[str, str]:
+    """One thread per process, so that two do not wait for each other's."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def answers(results: Results) -> dict[tuple[str, int], list[Any]]:
+    """Every document's answers, by task and document."""
+    return {
+        (task, sample["doc_id"]): sample["filtered_resps"]
+        for task, samples in results["samples"].items()
+        for sample in samples
+    }
+
+
+def numbers(values: Any) -> list[float]:
+    """All numbers in nested lists, in order."""
+    if isinstance(values, (list, tuple)):
+        return [number for value in values for number in numbers(value)]
+    return [float(values)] if isinstance(values, (int, float)) else []
+
+
+def texts(values: Any) -> list[str]:
+    """All texts in nested lists, in order."""
+    if isinstance(values, (list, tuple)):
+        return [text for value in values for text in texts(value)]
+    return [values] if isinstance(values, str) else []
+
+
+def assert_same_answers(got: Results, expected: Results) -> None:
+    """Scores to 1e-5, texts and greedy choices exactly."""
+    first, second = answers(got), answers(expected)
+    assert first.keys() == second.keys()
+    for key, values in second.items():
+        assert numbers(first[key]) == pytest.approx(numbers(values), abs=1e-5), key
+        assert texts(first[key]) == texts(values), key
+
+
+def assert_same_counts(got: Results, expected: Results) -> None:
+    """Plans, decisions and the way they came about."""
+    first, second = (dict(results["config"]["sna"]) for results in (got, expected))
+    for entry in (first, second):
+        del entry["processes"]
+        entry["amplified_fraction"] = round(entry["amplified_fraction"], 12)
+    assert json.loads(json.dumps(first)) == json.loads(json.dumps(second))
