@@ -95,7 +95,7 @@ class SNALM(HFLM):
             raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
         sharded = kwargs.get("tp_plan") is not None
         self.ranks = ranks_of(getattr(self, "accelerator", None), sharded=sharded)
-        self._rank, self._world_size = self.ranks.share  # HFLM's are wrong on CPUs, and across nodes
+        self._rank, self._world_size = self.ranks.share  # HFLM knows neither CPUs nor nodes
         self.strict = bool(strict)
         self.decide_at = decide_at
         self.ledger = Ledger()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.shards import Shard, shard_of
 from sna_eval.intervention.sites import Sites, base_model, find_sites
 from sna_eval.intervention.spec import Affine, acts_everywhere
 
@@ -109,7 +110,8 @@ class _Hook:
 
     def before(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Pre-hook: the module reads the changed values."""
-        return (self._changed(args[0], self._where(args[0])), *args[1:])
+        shard = shard_of(module, args[0])
+        return (self._changed(args[0], self._where(args[0]), shard), *args[1:])
 
     def after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """Hook: whoever comes next reads the changed values. Some blocks return a tuple."""
@@ -125,12 +127,18 @@ class _Hook:
         output.logits = self._changed(output.logits, where)
         return output
 
-    def _changed(self, values: torch.Tensor, where: torch.Tensor | None) -> torch.Tensor:
-        if where is None:
-            return self._intervention.transform(values)
-        if not bool(where.any()):
+    def _changed(
+        self, values: torch.Tensor, where: torch.Tensor | None, shard: Shard | None = None
+    ) -> torch.Tensor:
+        if where is not None and not bool(where.any()):
             return values
-        return torch.where(where.unsqueeze(-1), self._intervention.transform(values), values)
+        intervention = self._intervention
+        changed = (
+            intervention.transform(values)
+            if shard is None
+            else shard.transform(intervention, values)
+        )
+        return changed if where is None else torch.where(where.unsqueeze(-1), changed, values)
 
     def _where(self, values: torch.Tensor) -> torch.Tensor | None:
         """Where to act, in the shape of the values without their last axis."""

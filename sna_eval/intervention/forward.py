@@ -16,6 +16,7 @@ from torch import nn
 
 from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.resume import captured_inputs, resumed
 from sna_eval.intervention.rows import Batch
@@ -79,7 +80,7 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return input_device(self.model)
 
     def run(
         self, batch: Batch, *, capture: Sequence[int] = (), prefix: Prefix | None = None

@@ -16,6 +16,7 @@ from torch import nn
 
 from sna_eval.intervention.acting import acting as where_acting
 from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.rows import Row, Tokens
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Affine, acts_everywhere
@@ -65,8 +66,7 @@ class Prefix:
 
     @torch.no_grad()
     def _run(self, model: nn.Module, sites: Sites, acting: tuple[Affine, ...]) -> States:
-        device = next(model.parameters()).device
-        ids = torch.tensor([self.tokens], device=device)
+        ids = torch.tensor([self.tokens], device=input_device(model))
         position = torch.arange(len(self.tokens), device=device).unsqueeze(0)
 
         def mask(intervention: Affine, positions: int) -> torch.Tensor | None:

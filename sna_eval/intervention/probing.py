@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
 from sna_eval.intervention.resume import captured_inputs
@@ -104,8 +105,8 @@ def _returns_tuple(model: nn.Module, sites: Sites) -> bool:
     )
     try:
         with torch.no_grad(), captured_inputs(sites, []):
-            device = next(model.parameters()).device
-            model(torch.tensor([_random_tokens(model)[:2]], device=device), use_cache=False)
+            ids = torch.tensor([_random_tokens(model)[:2]], device=input_device(model))
+            model(ids, use_cache=False)
     finally:
         handle.remove()
     return kinds[0] if kinds else False

@@ -18,7 +18,9 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import Batch, Row, Sites
+from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.forward import scored_positions_only
+from sna_eval.intervention.shards import whole_layer
 from sna_eval.neurons.selection import Selected, largest
 
 
@@ -45,7 +47,7 @@ def attribution_scores(
     assert all(len(row.branches) == 1 for row in rows), "one right continuation a row"
     sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
     ordered = sorted(rows, key=len, reverse=True)
-    device = next(model.parameters()).device
+    device = input_device(model)
     for start in range(0, len(ordered), batch_size):
         batch = Batch(ordered[start : start + batch_size], device)
         for layer, scores in _summed(model, sites, batch, layers).items():
@@ -68,13 +70,12 @@ def _summed(
         log_probs = torch.log_softmax(logits, dim=-1)
         target = log_probs[batch.reads.to(logits.device), batch.targets.to(logits.device)].sum()
         gradients = torch.autograd.grad(target, [activations[layer] for layer in layers])
-    return {
-        layer: (activations[layer].detach().double() * gradient.double())
-        .reshape(-1, sites.d_mlp)
-        .sum(dim=0)
-        .cpu()
-        for layer, gradient in zip(layers, gradients, strict=True)
-    }
+    sums: dict[int, torch.Tensor] = {}
+    for layer, gradient in zip(layers, gradients, strict=True):
+        product = activations[layer].detach().double() * gradient.double()
+        summed = product.reshape(-1, product.shape[-1]).sum(dim=0)
+        sums[layer] = whole_layer(sites.projections[layer], summed).cpu()
+    return sums
 
 
 @contextmanager

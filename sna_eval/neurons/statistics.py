@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import Sites
+from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.shards import whole_layer
 
 Pooling = Literal["mean", "last"]
 """`mean` over all tokens of the prompts (default), or the `last` token of each."""
@@ -54,7 +56,8 @@ def mean_activations(
         for layer, activations in _activations(model, sites, ids, layers).items():
             weight = counted.reshape(-1, 1).to(activations.device, torch.float64)
             flat = activations.reshape(-1, activations.shape[-1]).double()
-            sums[layer] += (flat * weight).sum(dim=0).cpu()
+            own = (flat * weight).sum(dim=0)
+            sums[layer] += whole_layer(sites.projections[layer], own).cpu()
     return {layer: total / tokens for layer, total in sums.items()}
 
 
@@ -95,9 +98,5 @@ def _activations(
         for layer in layers:
             handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
             stack.callback(handle.remove)
-        model(ids.to(_device(model)), use_cache=False)
+        model(ids.to(input_device(model)), use_cache=False)
     return seen
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device

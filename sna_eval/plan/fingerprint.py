@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.devices import whole_tensors
 from sna_eval.plan.files import plan_to_dict, task_to_dict
 from sna_eval.plan.schema import Plan, TaskPlan
 
@@ -40,7 +41,7 @@ def model_fingerprint(model: nn.Module) -> str:
     """
     described = [
         (name, list(tensor.shape), _sample(tensor))
-        for name, tensor in sorted(model.state_dict().items())
+        for name, tensor in whole_tensors(model)
     ]
     return digest(described)
 
