@@ -24,6 +24,7 @@ COMMANDS = (
     "compare",
     "export",
     "import_",
+    "app",
     "tasks_path",
 )
 """Modules of this package, in the order that `--help` lists them."""

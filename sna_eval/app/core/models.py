@@ -59,10 +59,7 @@ class Shelf:
         return name.strip() in self._ready
 
     def prepare(self, name: str) -> None:
-        """Begins to load a model; what goes wrong is told to whoever asks for it."""
-        threading.Thread(target=self._try, args=(name,), daemon=True).start()
-
-    def _try(self, name: str) -> None:
+        """Loads a model ahead of time; what goes wrong is told to whoever asks for it."""
         try:
             self.get(name)
         except InputError:

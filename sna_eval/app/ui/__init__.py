@@ -1,0 +1,1 @@
+"""The browser side, in Streamlit: read the controls, call `core`, show what it returns."""

@@ -1,0 +1,84 @@
+"""The settings at the side: model, neurons, gate. The same on every page that runs the model."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from sna_eval.app.core.models import OFFERED
+from sna_eval.app.core.tasks import task_names
+from sna_eval.app.ui import state
+
+_METHODS = ("differential", "contrastive", "attribution", "random")
+_GATES = ("target_prob", "margin", "max_prob", "entropy", "always", "never")
+
+
+def show() -> None:
+    """Draws the sidebar."""
+    with st.sidebar:
+        _model()
+        _neurons()
+        _gate()
+        _more()
+
+
+def summary() -> str:
+    """The setting in a line, for screens whose sidebar is folded."""
+    gate = state.value("gate")
+    bounds = "" if gate in ("always", "never") else f" {state.value('low')}, {state.value('high')}"
+    return (
+        f"{state.model_name()}: layer {state.value('layer')}, {state.value('count')} neurons of "
+        f"{state.value('source')}, x{state.value('multiplier')}; gate {gate}{bounds}"
+    )
+
+
+def _model() -> None:
+    st.selectbox("Model", (*OFFERED, state.OTHER_MODEL), key="model")
+    if state.value("model") == state.OTHER_MODEL:
+        st.text_input("Hub name or folder", key="other_model", placeholder="EleutherAI/pythia-70m")
+
+
+def _neurons() -> None:
+    st.subheader("Neurons")
+    st.selectbox(
+        "Found on", (*task_names(), state.OWN), key="source", on_change=state.put_method,
+        help="Development prompts of a task, or prompts of your own.",
+    )  # fmt: skip
+    if state.value("source") == state.OWN:
+        st.text_area("Task prompts, one a line", key="own_prompts")
+        st.text_area(
+            "Reference prompts, one a line", key="own_reference",
+            help="Empty: the bundled neutral sentences.",
+        )  # fmt: skip
+    st.selectbox(
+        "Selected by", _METHODS, key="method",
+        help="differential: task against neutral text. contrastive: one label against the other. "
+        "attribution: gradient of the right answer. random: a control.",
+    )  # fmt: skip
+    left, right = st.columns(2)
+    left.number_input("Layer", step=1, key="layer")
+    right.number_input("How many", step=1, key="count")
+    st.number_input("Multiplier", step=0.1, format="%g", key="multiplier")
+
+
+def _gate() -> None:
+    st.subheader("Gate")
+    st.selectbox(
+        "Confidence by", _GATES, key="gate", on_change=state.put_gate_bounds,
+        help="target_prob looks at the right answer; margin, max_prob and entropy do not.",
+    )  # fmt: skip
+    if state.value("gate") in ("always", "never"):
+        return
+    left, right = st.columns(2)
+    left.number_input("Low", step=0.01, format="%g", key="low", help="Zone 1 lies below.")
+    right.number_input("High", step=0.01, format="%g", key="high", help="Zone 3 lies above.")
+    st.checkbox("Amplify zone 2 too", key="transition")
+
+
+def _more() -> None:
+    with st.expander("More"):
+        st.selectbox("Pooling over prompt tokens", ("mean", "last"), key="pooling")
+        st.selectbox("Amplified tokens", ("all", "last", "continuation"), key="positions")
+        st.text_input(
+            "Direction", key="direction",
+            help="Where neurons belong to labels: both, predicted, or a label.",
+        )  # fmt: skip

@@ -1,0 +1,138 @@
+"""What one browser session has set; nothing of it is shared with other sessions.
+
+Streamlit forgets the widgets of pages that are not shown, so `keep` takes every value over from run
+to run. `question` and `setting` turn them into what `core` works with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from sna_eval.app.core.models import BUNDLED
+from sna_eval.app.core.question import Question, typed_question
+from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
+from sna_eval.errors import InputError
+from sna_eval.gating import PAPER_BOUNDS, Gate
+
+OWN = "own prompts"
+OTHER_MODEL = "another model"
+
+DEFAULTS: dict[str, Any] = {
+    "model": BUNDLED,
+    "other_model": "",
+    "source": "sna_math_easy",
+    "own_prompts": "",
+    "own_reference": "",
+    "method": "differential",
+    "layer": 4,
+    "count": 25,
+    "multiplier": 2.4,
+    "gate": "target_prob",
+    "low": PAPER_BOUNDS["target_prob"][0],
+    "high": PAPER_BOUNDS["target_prob"][1],
+    "transition": False,
+    "pooling": "mean",
+    "positions": "all",
+    "direction": "both",
+    "prompt": "Five plus five is",
+    "target": "ten",
+    "others": "",
+    "space": True,
+    "multipliers": "0, 0.5, 1.2, 1.5, 2, 2.4, 3, 4, 6, 8, 12",
+    "folder": "",
+}
+"""A first look at the bundled model: its plan's setting for the task, an item of zone 1."""
+
+
+def keep() -> None:
+    """Gives every value its default once, and saves it from being forgotten."""
+    for name, value in DEFAULTS.items():
+        st.session_state[name] = st.session_state.get(name, value)
+
+
+def value(name: str) -> Any:
+    return st.session_state[name]
+
+
+def put(**values: Any) -> None:
+    """Sets values; only before their widgets are shown, so in callbacks."""
+    for name, own in values.items():
+        st.session_state[name] = own
+
+
+def model_name() -> str:
+    named = value("other_model") if value("model") == OTHER_MODEL else value("model")
+    return str(named)
+
+
+def question() -> Question:
+    """What was typed.
+
+    **Raises:** `InputError` where it is no question.
+    """
+    return typed_question(
+        value("prompt"), value("target"), typed_lines(value("others")), space=value("space")
+    )
+
+
+def put_question(asked: Question) -> None:
+    """Puts an item's texts into the form, as they would have been typed."""
+    spaced = all(choice.startswith(" ") for choice in asked.choices)
+    target, *others = (choice[1:] if spaced else choice for choice in asked.choices)
+    put(prompt=asked.prompt, target=target, others="\n".join(others), space=spaced)
+
+
+def gate() -> Gate:
+    chosen = value("gate")
+    transition = "amplify" if value("transition") else "leave"
+    bounds = (_number("low"), _number("high"))
+    if chosen in ("always", "never"):
+        return Gate("target_prob", *PAPER_BOUNDS["target_prob"], "leave", chosen)
+    return Gate(chosen, *bounds, transition)  # type: ignore[arg-type]
+
+
+def setting() -> Setting:
+    """What was set.
+
+    **Raises:** `InputError` for values that are none.
+    """
+    return Setting(
+        source=_source(),
+        layer=int(_number("layer")),
+        count=int(_number("count")),
+        multiplier=_number("multiplier"),
+        method=value("method"),
+        pooling=value("pooling"),
+        positions=value("positions"),
+        direction=value("direction").strip() or "both",
+        gate=gate(),
+    )
+
+
+def put_gate_bounds() -> None:
+    """After another signal was chosen: the bounds that go with it."""
+    low, high = PAPER_BOUNDS.get(value("gate"), (value("low"), value("high")))
+    put(low=low, high=high)
+
+
+def put_method() -> None:
+    """After another source was chosen: classes are told apart, other tasks from neutral text."""
+    contrasted = value("source") == "sna_sst2"
+    put(method="contrastive" if contrasted else "differential", direction="both")
+
+
+def _source() -> PromptSource:
+    if value("source") != OWN:
+        return PromptSource(value("source"))
+    return PromptSource(
+        None, typed_lines(value("own_prompts")), typed_lines(value("own_reference"))
+    )
+
+
+def _number(name: str) -> float:
+    number = value(name)
+    if number is None:
+        raise InputError(name, expected="a number", got=None, hint="type one")
+    return float(number)
