@@ -32,7 +32,6 @@ class TaskLedger:
             "zones": {str(zone): self.zones[zone] for zone in (1, 2, 3)},
         }
 
-
     def add(self, other: TaskLedger) -> None:
         self.items += other.items
         self.amplified += other.amplified

@@ -66,7 +66,8 @@ class Prefix:
 
     @torch.no_grad()
     def _run(self, model: nn.Module, sites: Sites, acting: tuple[Affine, ...]) -> States:
-        ids = torch.tensor([self.tokens], device=input_device(model))
+        device = input_device(model)
+        ids = torch.tensor([self.tokens], device=device)
         position = torch.arange(len(self.tokens), device=device).unsqueeze(0)
 
         def mask(intervention: Affine, positions: int) -> torch.Tensor | None:

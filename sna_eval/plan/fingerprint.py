@@ -40,8 +40,7 @@ def model_fingerprint(model: nn.Module) -> str:
     Values are compared as float32, so the dtype a model is loaded in counts through rounding only.
     """
     described = [
-        (name, list(tensor.shape), _sample(tensor))
-        for name, tensor in whole_tensors(model)
+        (name, list(tensor.shape), _sample(tensor)) for name, tensor in whole_tensors(model)
     ]
     return digest(described)
 
