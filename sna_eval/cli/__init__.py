@@ -36,24 +36,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["run"]:  # its flags are lm_eval's own, and go there unparsed
             return int(importlib.import_module("sna_eval.cli.run").forward(arguments[1:]))
-        args = _parser().parse_args(arguments)
+        args = parser()[0].parse_args(arguments)
         return int(args.run(args) or 0)
     except InputError as error:
         errors.report(error)  # by its module: `report` here is the subcommand
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The command's parser, and those of its subcommands by name."""
     from sna_eval import __version__
 
-    parser = argparse.ArgumentParser(
+    top = argparse.ArgumentParser(
         prog="sna-eval", description="Selective Neuron Amplification, measured through lm_eval."
     )
-    parser.add_argument("--version", action="version", version=f"sna-eval {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument("--version", action="version", version=f"sna-eval {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"sna_eval.cli.{name}")
         own = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
         module.add_arguments(own)
         own.set_defaults(run=module.run)
-    return parser
+    return top, dict(commands.choices)
