@@ -105,6 +105,8 @@ class SNALM(HFLM):
         self._generator: Generator | None = None
         if self._has_plan:
             check_model(self.plan, self.sites)
+        if self.ranks.sharded:
+            _ = self.model_hash  # takes all processes, and later only the first is asked for it
 
     @property
     def _has_plan(self) -> bool:
