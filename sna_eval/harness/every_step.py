@@ -17,6 +17,7 @@ from torch import nn
 from transformers import LogitsProcessor
 
 from sna_eval.gating import Decision
+from sna_eval.harness.overflow import overflowed_rows
 from sna_eval.intervention import Affine, Sites, amplify
 from sna_eval.intervention.acting import acting
 
@@ -46,17 +47,24 @@ class EveryStep(LogitsProcessor):
         self._prompt_mask = prompt_mask
         self.first: list[Decision] = []
         """The first step's decisions, which stand for the items in the counts."""
+        self.overflowed: list[bool] = []
+        """For each row whether a step's amplified scores overflowed; it keeps the baseline's."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`input_ids`: `[batch, position]`; `scores`: `[batch, vocabulary]`, changed in a copy."""
         log_probs = torch.log_softmax(scores.float(), dim=-1)
         decisions = [self._decide(row) for row in log_probs]
         self.first = self.first or decisions
+        self.overflowed = self.overflowed or [False] * len(decisions)
         opened = torch.tensor([decision.amplified for decision in decisions])
         rows = opened.nonzero().squeeze(1).to(scores.device)
         if not self._interventions or not len(rows):
             return scores
-        return scores.index_copy(0, rows, self._amplified(input_ids, rows).to(scores.dtype))
+        amplified = self._amplified(input_ids, rows).to(scores.dtype)
+        bad = overflowed_rows(amplified)
+        for row in rows[bad].tolist():
+            self.overflowed[row] = True
+        return scores.index_copy(0, rows, torch.where(bad.unsqueeze(1), scores[rows], amplified))
 
     @torch.no_grad()
     def _amplified(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

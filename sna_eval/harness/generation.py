@@ -22,6 +22,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Decision, Gate, entropy, max_prob
 from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.every_step import EveryStep
+from sna_eval.harness.overflow import OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Affine, amplify
@@ -62,6 +63,8 @@ class Generator:
         self._model_generate = model_generate
         self._plan: TaskPlan | None = None
         self._decisions: list[Decision] = []
+        self._overflowed: list[bool] = []
+        """For each decision whether the amplified text overflowed and was replaced."""
 
     def run(self, requests: Sequence[Any], disable_tqdm: bool) -> list[str]:
         """The texts of all requests, in order; a `GeneratedText` where a plan applies."""
@@ -79,7 +82,7 @@ class Generator:
 
     def _run_task(self, task: str, requests: Sequence[Any], disable_tqdm: bool) -> list[str]:
         order, hook = _RowOrder(), self._lm.cache_hook
-        self._decisions = []
+        self._decisions, self._overflowed = [], []
         self._lm.cache_hook = order
         try:
             texts = self._generate_until(list(requests), disable_tqdm=disable_tqdm)
@@ -87,12 +90,13 @@ class Generator:
             self._lm.cache_hook = hook
         if not self._decisions:
             return texts
-        decided = dict(zip(order.contexts, self._decisions, strict=True))
+        outcomes = zip(self._decisions, self._overflowed, strict=True)
+        decided = dict(zip(order.contexts, outcomes, strict=True))
         answers: list[str] = []
         for request, text, counts in zip(requests, texts, asked_for(requests), strict=True):
-            decision = decided[request.args[0]]
+            decision, overflowed = decided[request.args[0]]
             if counts:
-                self._lm.ledger.count_item(task, decision)
+                self._lm.ledger.count_item(task, decision, overflowed=overflowed)
             answers.append(GeneratedText(text, decision))
         return answers
 
@@ -105,9 +109,36 @@ class Generator:
         interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
         if self._lm.decide_at == "every_step":
             return self._every_step(context, plan.gate, interventions, *args, **kwargs)
-        if self._shares_prompt_pass(kwargs):
-            return self._shared(context, plan.gate, interventions, *args, **kwargs)
-        return self._two_passes(context, plan.gate, interventions, *args, **kwargs)
+        run = self._shared if self._shares_prompt_pass(kwargs) else self._two_passes
+        watch = OverflowWatch()
+        watched = {**kwargs, "logits_processor": LogitsProcessorList([watch])}
+        output = run(context, plan.gate, interventions, *args, **watched)
+        return self._without_overflow(output, watch, context, *args, **kwargs)
+
+    def _without_overflow(
+        self,
+        output: torch.Tensor,
+        watch: OverflowWatch,
+        context: torch.Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """The batch's texts, those that overflowed when amplified by the unmodified model."""
+        opened = [decision.amplified for decision in self._decisions[-len(context) :]]
+        copies = _copies(kwargs)
+        items = [bad and own for bad, own in zip(watch.items(copies), opened, strict=True)]
+        self._overflowed.extend(items)
+        if not any(items):
+            return output
+
+        def again(numbers: torch.Tensor) -> torch.Tensor:
+            mask = kwargs["attention_mask"][numbers]
+            return self._model_generate(
+                context[numbers], *args, **{**kwargs, "attention_mask": mask}
+            )
+
+        pad = self._lm.tokenizer.pad_token_id
+        return replaced_texts(output, items, again, copies=copies, pad=pad)
 
     def _shares_prompt_pass(self, kwargs: dict[str, Any]) -> bool:
         copies = _copies(kwargs)
@@ -160,6 +191,7 @@ class Generator:
         processors = LogitsProcessorList([steps])
         output = self._model_generate(context, *args, logits_processor=processors, **kwargs)
         self._decisions.extend(steps.first)
+        self._overflowed.extend(steps.overflowed)
         return output
 
     def _two_passes(

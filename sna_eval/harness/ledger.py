@@ -53,6 +53,11 @@ class Ledger:
     resumed_rows: Counter[int] = field(default_factory=Counter)
     """Open rows that went on from a block, by layer."""
 
+    @property
+    def overflowed(self) -> int:
+        """Items of all tasks that keep their baseline because they overflowed."""
+        return sum(own.overflowed for own in self.tasks.values())
+
     def count_baseline(self, batch: Batch) -> None:
         self.baseline_rows += len(batch.rows)
         read = sum(len(row) - batch.skip for row in batch.rows)

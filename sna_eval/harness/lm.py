@@ -6,6 +6,7 @@ devices, adapters. `gate=never` answers as `--model hf` does, to the last bit wi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -43,6 +44,7 @@ from sna_eval.plan import (
 from sna_eval.plan.files import task_to_dict
 
 REFERENCE_MODEL = "sna-reference"
+_LOGGER = logging.getLogger(__name__)
 DecideAt = Literal["start", "every_step"]
 T = TypeVar("T")
 
@@ -100,6 +102,7 @@ class SNALM(HFLM):
         self.decide_at = decide_at
         self.ledger = Ledger()
         self._counts: Ledger | None = None
+        self._warned = False
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
@@ -245,6 +248,13 @@ class SNALM(HFLM):
     def _counted(self, answers: list[T]) -> list[T]:
         """Collects all processes' counts on the first: later it alone is asked for them."""
         self._counts = total(self.ranks.collected(self.ledger))
+        if self._counts.overflowed and self.ranks.first and not self._warned:
+            self._warned = True
+            _LOGGER.warning(
+                "%d items overflowed when amplified and keep their baseline: "
+                "try dtype=float32 or a smaller multiplier",
+                self._counts.overflowed,
+            )
         return answers
 
     @property

@@ -55,6 +55,8 @@ def score_rolling(
         for number, value in zip(numbers, amplified, strict=True):
             if math.isfinite(value):
                 answers[number] = Score(value, answers[number].evidence)  # type: ignore[attr-defined]
+            elif counts[number]:
+                lm.ledger.tasks[requests[number].task_name or ""].overflowed += 1
     return answers
 
 
