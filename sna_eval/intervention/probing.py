@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.errors import InputError
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
@@ -27,10 +28,14 @@ two batch sizes of one model differ by, and far below what a wrong mask or posit
 
 
 def probe(model: nn.Module, sites: Sites) -> Abilities:
-    """Tries resuming and packing on a short random text."""
+    """Tries resuming and packing on a short random text.
+
+    **Raises:** `InputError` where tokens see later ones: rows are padded, so scores would be wrong.
+    """
     returns_tuple = _returns_tuple(model, sites)
     engine = Engine(model, sites, Abilities(returns_tuple=returns_tuple))
     tokens = _random_tokens(model)
+    _check_causal(engine, tokens)
     resumes = _attempt(_resumes, engine, tokens)
     packs = _attempt(_packs, engine, tokens)
     shares = resumes and _attempt(_shares_prefix, engine, tokens)
@@ -44,9 +49,23 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
     return Abilities(resumes, packs, shares, returns_tuple)
 
 
+def _check_causal(engine: Engine, tokens: tuple[int, ...]) -> None:
+    """A row that is padded, because it shares a batch with a longer one, scores as it does alone."""
+    short, long = Row(tokens[:4], (tokens[4:6],)), Row(tokens[3:9], (tokens[9:12],))
+    alone, _ = engine.run(Batch([short], engine.device))
+    beside, _ = engine.run(Batch([short, long], engine.device))
+    if not _agree(engine, alone, beside[:1]):
+        raise InputError(
+            "pretrained",
+            expected="a decoder, whose tokens do not see later ones",
+            got=engine.sites.architecture,
+            hint="encoders need `is_decoder: true` in their config",
+        )
+
+
 def _resumes(engine: Engine, tokens: tuple[int, ...]) -> bool:
     """A pass resumed at the middle block, for one row of two, equals the full pass."""
-    layer = engine.sites.n_layers // 2
+    layer = _middle(engine.sites)
     rows = [Row(tokens[:6], (tokens[6:9],)), Row(tokens[3:9], (tokens[9:12],))]
     intervention = Intervention(layer, tuple(range(min(4, engine.sites.d_mlp))), 2.0)
     both, one = Batch(rows, engine.device), Batch(rows[1:], engine.device)
@@ -68,7 +87,7 @@ def _shares_prefix(engine: Engine, tokens: tuple[int, ...]) -> bool:
     """Rows that go on from a cache, plain and resumed, score as whole rows do."""
     if not fits_window(engine.model, len(tokens)):
         return False
-    layer = engine.sites.n_layers // 2
+    layer = _middle(engine.sites)
     rows = [Row(tokens[:6], (tokens[6:8],)), Row((*tokens[:4], tokens[9]), (tokens[10:11],))]
     prefix = Prefix(tokens[:4])
     short, whole = (Batch(rows, engine.device, skip=skip) for skip in (4, 0))
@@ -79,6 +98,11 @@ def _shares_prefix(engine: Engine, tokens: tuple[int, ...]) -> bool:
     return _agree(engine, baseline, engine.run(whole)[0]) and _agree(
         engine, resumed, engine.amplified(whole, assigned)
     )
+
+
+def _middle(sites: Sites) -> int:
+    """A layer that has neurons, and blocks before it where any such has."""
+    return sites.layers[len(sites.layers) // 2]
 
 
 def _attempt(test: object, engine: Engine, tokens: tuple[int, ...]) -> bool:

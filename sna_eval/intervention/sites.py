@@ -1,23 +1,25 @@
 """Where a decoder's MLP neurons are, in any architecture.
 
-A neuron's activation is the value that enters the MLP's output projection. TransformerLens keeps,
-for every architecture it supports, an adapter that names the module paths; this file reads the
-paths from the adapter and finds the modules on the Hugging Face model as it was loaded. No bridge
-is built and nothing about the model changes.
+A neuron's activation is the value that enters the MLP's output projection. TransformerLens names
+the module paths for the architectures it supports; those of others are told from the shapes of
+their layers, where these leave no doubt. Either way the modules are those of the Hugging Face model
+as it was loaded, and nothing about it changes.
 
-It does not handle mixtures of experts, where a neuron belongs to one expert; they are refused.
+In a mixture of experts a neuron belongs to one expert: `intervention.experts`.
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from sna_eval.errors import InputError
+from sna_eval.intervention.adapters import component_mapping, unknown_architecture
+from sna_eval.intervention.projections import NoProjection, projection_in, widths
+from sna_eval.intervention.structure import Structure, find_structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class Sites:
     projections: tuple[nn.Module, ...]
     """Each block's output projection; its input, `[..., d_mlp]`, holds the activations."""
     d_mlp: int
-    """Neurons in a layer."""
+    """Neurons in a layer, those of all its experts."""
     d_model: int
     """Width of the residual stream."""
     attention_outputs: tuple[nn.Module, ...] = ()
@@ -43,6 +45,12 @@ class Sites:
     the norm behind it; empty where the adapter names none."""
     mlp_outputs: tuple[nn.Module, ...] = ()
     """The same for the MLP."""
+    layers: tuple[int, ...] = ()
+    """Blocks that have `d_mlp` neurons; some architectures have others between them."""
+    n_experts: int = 0
+    """Experts a layer's neurons belong to; 0 for a plain MLP."""
+    found_by: Literal["TransformerLens", "shapes"] = "TransformerLens"
+    """What told where the output projection is."""
 
     @property
     def n_layers(self) -> int:
@@ -56,6 +64,14 @@ class Sites:
                 expected=f"a layer from 0 to {self.n_layers - 1} ({self.architecture})",
                 got=layer,
                 hint="name a layer of this model, or load the model that the plan was made for",
+            )
+        if layer not in self.layers:
+            raise InputError(
+                field,
+                expected=f"a layer with {self.d_mlp} neurons ({self.architecture}): "
+                f"{', '.join(map(str, self.layers))}",
+                got=layer,
+                hint="the other blocks have no MLP, or one of another width",
             )
 
     def check_neurons(self, neurons: tuple[int, ...], *, field: str = "neurons") -> None:
@@ -77,32 +93,70 @@ def find_sites(model: nn.Module) -> Sites:
 
     - `model`: any `PreTrainedModel`, or a PEFT model around one. It is not changed.
 
-    **Raises:** `InputError` where TransformerLens has no adapter for the architecture, or the
-    adapter names no single output projection in every block.
+    **Raises:** `InputError` where neither TransformerLens nor the shapes of the layers say which
+    layer of a block is its MLP's output projection.
     """
     base = base_model(model)
-    architecture, adapter = _adapter(base)
-    blocks_map = (adapter.component_mapping or {}).get("blocks")
-    mlp_map = blocks_map.submodules.get("mlp") if blocks_map is not None else None
-    out_map = mlp_map.submodules.get("out") if mlp_map is not None else None
-    if blocks_map is None or mlp_map is None or out_map is None:
-        raise _unknown(architecture, "its adapter names no MLP output projection")
-    path = ".".join(part for part in (mlp_map.name, out_map.name) if part)
-    blocks: tuple[nn.Module, ...] = tuple(base.get_submodule(blocks_map.name).children())
     try:
-        projections = tuple(block.get_submodule(path) for block in blocks)
-    except AttributeError as error:
-        raise _unknown(architecture, f"a block has no `{path}`") from error
-    widths = {_widths(projection) for projection in projections}
-    width = widths.pop() if len(widths) == 1 else None
-    if width is None:
-        raise _unknown(architecture, f"`{path}` is no linear layer, or its width varies")
-    d_mlp, d_model = width
+        return _named(base)
+    except InputError:
+        structure = find_structure(base)
+        if structure is None:
+            raise
+        return _sites(type(base).__name__, structure, found_by="shapes")
+
+
+def _named(model: nn.Module) -> Sites:
+    """Sites where TransformerLens says they are."""
+    architecture, components = component_mapping(model)
+    blocks = components.get("blocks")
+    mlp = blocks.submodules.get("mlp") if blocks is not None else None
+    if blocks is None or mlp is None:
+        raise unknown_architecture(architecture, "its adapter names no MLP")
+    ends = [mlp.submodules[name].name for name in ("out", "dense_out") if name in mlp.submodules]
+    paths = tuple(_joined(mlp.name, end) for end in ("experts", *ends))
+    modules: tuple[nn.Module, ...] = tuple(model.get_submodule(blocks.name).children())
+    sites = _sites(architecture, Structure(blocks.name, modules, paths))
+    return replace(
+        sites,
+        attention_outputs=_outputs(blocks, modules, "attn", "o", "ln1_post"),
+        mlp_outputs=_outputs(blocks, modules, "mlp", "out", "ln2_post"),
+    )
+
+
+def _sites(
+    architecture: str,
+    structure: Structure,
+    *,
+    found_by: Literal["TransformerLens", "shapes"] = "TransformerLens",
+) -> Sites:
+    """Sites of the blocks that have the commonest width; of equally common ones, the largest."""
+    found = [projection_in(block, structure.paths) for block in structure.blocks]
+    widths_of = [None if own is None else widths(own.module) for own in found]
+    counts = Counter(width for width in widths_of if width is not None)
+    if not counts:
+        raise unknown_architecture(
+            architecture, f"no block has an output projection at {' or '.join(structure.paths)}"
+        )
+    width = max(counts, key=lambda own: (counts[own], own))
+    layers = tuple(number for number, own in enumerate(widths_of) if own == width)
+    first = found[layers[0]]
+    assert first is not None
     return Sites(
-        architecture, blocks_map.name, path, blocks, projections, d_mlp, d_model,
-        attention_outputs=_outputs(blocks_map, blocks, "attn", "o", "ln1_post"),
-        mlp_outputs=_outputs(blocks_map, blocks, "mlp", "out", "ln2_post"),
-    )  # fmt: skip
+        architecture,
+        structure.block_path,
+        first.path,
+        structure.blocks,
+        tuple(NoProjection() if own is None else own.module for own in found),
+        *width,
+        layers=layers,
+        n_experts=first.n_experts,
+        found_by=found_by,
+    )
+
+
+def _joined(*names: str) -> str:
+    return ".".join(name for name in names if name)
 
 
 def _outputs(
@@ -125,51 +179,3 @@ def base_model(model: nn.Module) -> nn.Module:
     """The Hugging Face model inside a PEFT wrapper; the model itself where there is none."""
     unwrap = getattr(model, "get_base_model", None)
     return unwrap() if callable(unwrap) else model
-
-
-def _adapter(model: nn.Module) -> tuple[str, Any]:
-    """The architecture's name and its TransformerLens adapter."""
-    from transformer_lens.factories.architecture_adapter_factory import (
-        SUPPORTED_ARCHITECTURES,
-        ArchitectureAdapterFactory,
-    )
-    from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_config_from_hf
-    from transformer_lens.model_bridge.sources._hf_format import (
-        determine_architecture_from_hf_config,
-    )
-
-    config = getattr(model, "config", None)
-    if config is None:
-        raise _unknown(type(model).__name__, "the model has no config")
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # adapters warn about numerics of a bridge; none is built here
-    try:
-        name = type(model).__name__  # a model built from a config has no `config.architectures`
-        if name not in SUPPORTED_ARCHITECTURES:
-            name = determine_architecture_from_hf_config(config)
-        bridge_config = build_bridge_config_from_hf(config, name, "sna-eval", torch.float32)
-        return name, ArchitectureAdapterFactory.select_architecture_adapter(bridge_config)
-    except (ValueError, KeyError, AttributeError) as error:
-        raise _unknown(type(model).__name__, "TransformerLens has no adapter for it") from error
-    finally:
-        logging.disable(previous)
-
-
-def _widths(projection: Any) -> tuple[int, int] | None:
-    """Input and output width of a linear layer, `None` if the module is not one."""
-    module = getattr(projection, "base_layer", projection)  # a PEFT layer keeps its own beneath
-    if hasattr(module, "in_features") and hasattr(module, "out_features"):
-        return int(module.in_features), int(module.out_features)
-    weight = getattr(module, "weight", None)
-    if type(module).__name__ == "Conv1D" and isinstance(weight, torch.Tensor):
-        return int(weight.shape[0]), int(weight.shape[1])  # GPT-2's Conv1D is [in, out]
-    return None
-
-
-def _unknown(architecture: str, why: str) -> InputError:
-    return InputError(
-        "pretrained",
-        expected="a decoder whose MLP output projection TransformerLens knows",
-        got=f"{architecture}: {why}",
-        hint="use another model, or add an adapter to TransformerLens",
-    )

@@ -1,0 +1,79 @@
+"""The output projection of one block's MLP, and its width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.errors import InputError
+from sna_eval.intervention.experts import ExpertsProjection, is_experts
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A block's output projection, or what stands for those of its experts."""
+
+    path: str
+    """Path inside the block."""
+    module: nn.Module
+    n_experts: int = 0
+
+
+class NoProjection(nn.Module):
+    """Stands where a block has no MLP; nothing can be registered on it."""
+
+    def register_forward_pre_hook(self, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("layers are checked before hooks are registered")
+
+
+def projection_in(block: nn.Module, paths: Sequence[str]) -> Projection | None:
+    """The first of some paths in a block that leads to a linear layer or to experts."""
+    for path in paths:
+        module = submodule(block, path)
+        if module is not None and is_experts(module):
+            experts = ExpertsProjection(module)
+            return Projection(path, experts, experts.n_experts)
+        if module is not None and widths(module) is not None:
+            return Projection(path, module)
+    return None
+
+
+def submodule(block: nn.Module, path: str) -> nn.Module | None:
+    """The module at a path, `None` where there is none."""
+    try:
+        return block.get_submodule(path)
+    except AttributeError:
+        return None
+
+
+def widths(projection: Any) -> tuple[int, int] | None:
+    """Input and output width of a linear layer, `None` if the module is not one."""
+    module = getattr(projection, "base_layer", projection)  # a PEFT layer keeps its own beneath
+    if hasattr(module, "in_features") and hasattr(module, "out_features"):
+        return int(module.in_features), int(module.out_features)
+    weight = getattr(module, "weight", None)
+    if type(module).__name__ == "Conv1D" and isinstance(weight, torch.Tensor):
+        return int(weight.shape[0]), int(weight.shape[1])  # GPT-2's Conv1D is [in, out]
+    return None
+
+
+def written_by(projection: Any, neuron: int) -> torch.Tensor:
+    """The weights that a neuron writes to the stream with: a view, `[d_model]`.
+
+    **Raises:** `InputError` where they are not at hand as plain numbers, e.g. quantised.
+    """
+    if isinstance(projection, ExpertsProjection):
+        return projection.written_by(neuron)
+    module = getattr(projection, "base_layer", projection)
+    weight = module.weight
+    if not isinstance(weight, torch.Tensor) or not weight.is_floating_point() or weight.is_meta:
+        raise InputError(
+            "pretrained", expected="weights in memory, in a floating-point type",
+            got=f"{type(module).__name__}, {getattr(weight, 'dtype', 'no weight')}",
+            hint="load the model unquantized and without offloading",
+        )  # fmt: skip
+    return weight.data[neuron] if type(module).__name__ == "Conv1D" else weight.data[:, neuron]
