@@ -26,3 +26,8 @@ def reference_model_path() -> Path:
 def neutral_text_path() -> Path:
     """File of neutral reference sentences, one a line."""
     return _PACKAGE / "data" / "neutral.txt"
+
+
+def architectures_path() -> Path:
+    """File of the architectures that were tried, written by `scripts/architecture_matrix.py`."""
+    return _PACKAGE / "data" / "architectures.json"

@@ -25,6 +25,7 @@ COMMANDS = (
     "export",
     "import_",
     "app",
+    "architectures",
     "tasks_path",
 )
 """Modules of this package, in the order that `--help` lists them."""
