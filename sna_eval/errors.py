@@ -7,6 +7,7 @@ is an ordinary `ValueError`.
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import Any
@@ -42,7 +43,9 @@ def _rebuild(field: str, expected: str, got: Any, hint: str) -> InputError:
 
 
 def report(error: InputError) -> None:
-    """Prints the one line to standard error."""
+    """Prints the one line to standard error; of a machine's processes the first speaks for all."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
     line = " ".join(str(error).split())
     print(f"sna-eval: error: {line}", file=sys.stderr)
 
