@@ -3,10 +3,13 @@
     python benchmarks/sweep.py                  # GPT-2 Small shape, every layer, 84 configurations
     python benchmarks/sweep.py --every 1        # the loops run the whole grid too: half an hour
     python benchmarks/sweep.py --device cuda
+    python benchmarks/sweep.py --check          # exit status 1 where a bound does not hold
 
 The model is built from a config with random weights: speed does not depend on them, and nothing is
 downloaded. The sweep runs the whole grid; the loops run every 12th configuration of it, since they
 take as long for one as for another, and each result they give is compared with the sweep's.
+
+The bounds: 5 times as fast as either loop, and no probability differs by more than 1e-6.
 
 Times are medians, over the loops' configurations and over the sweep's groups of prompts layer by
 layer, so that what else the machine does now and then falls out; `wall_s` is the clock's.
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -36,12 +40,14 @@ SHAPES = {
     "small": {"n_layer": 12, "n_embd": 768, "n_head": 12},
     "medium": {"n_layer": 24, "n_embd": 1024, "n_head": 16},
 }
+LEAST_RATIO = 5.0
+LARGEST_DIFFERENCE = 1e-6
 Case = tuple[int, Configuration]
 Loop = Callable[[int, Configuration], torch.Tensor]
 """Probability of every prompt's target under one configuration of a layer, `[prompt]`."""
 
 
-def main() -> None:
+def main() -> int:
     args = _arguments()
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
@@ -73,7 +79,14 @@ def main() -> None:
         ("run_with_hooks", _run_with_hooks(model, ids, targets, neurons)),
     ):
         result[name] = _compared(loop, cases[:: args.every], swept, seconds / len(cases))
-    print(json.dumps(result, indent=2))
+    held = all(_holds(result[name]) for name in ("hooks", "run_with_hooks"))
+    print(json.dumps({**result, "bounds_hold": held}, indent=2))
+    return 1 if args.check and not held else 0
+
+
+def _holds(compared: dict[str, float]) -> bool:
+    fast = compared["over_sweep"] >= LEAST_RATIO
+    return fast and compared["max_difference"] <= LARGEST_DIFFERENCE
 
 
 def _compared(
@@ -202,8 +215,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, help="tokens in one pass of the sweep")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--check", action="store_true", help="fail where a bound does not hold")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
