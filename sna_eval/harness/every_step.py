@@ -18,7 +18,7 @@ from transformers import LogitsProcessor
 
 from sna_eval.gating import Decision
 from sna_eval.harness.overflow import overflowed_rows
-from sna_eval.intervention import Affine, Sites, amplify
+from sna_eval.intervention import Affine, Sites, amplify, base_model
 from sna_eval.intervention.acting import acting
 
 
@@ -40,7 +40,7 @@ class EveryStep(LogitsProcessor):
         decide: Callable[[torch.Tensor], Decision],
         prompt_mask: torch.Tensor,
     ) -> None:
-        self._model = model
+        self._model = base_model(model)  # a PEFT wrapper's forward does not name its arguments
         self._sites = sites
         self._interventions = tuple(interventions)
         self._decide = decide

@@ -29,13 +29,21 @@ def input_device(model: nn.Module) -> torch.device:
 def whole_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """A model's state by name, in the order of names, one tensor at a time.
 
-    Tensors that accelerate keeps elsewhere are fetched. Those that several processes hold together
-    are put together; all of these processes must then go through all of it.
+    Tensors that accelerate keeps elsewhere are fetched, and quantized ones spelt out. Those that
+    several processes hold together are put together; all of these must then go through all of it.
     """
     for name, tensor in sorted(model.state_dict().items(), key=lambda entry: entry[0]):
         fetched = _fetched(model, name) if tensor.is_meta else tensor
-        together = getattr(fetched, "full_tensor", None)  # a DTensor's
-        yield name, fetched if together is None else together()
+        yield name, _plain(fetched)
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    together = getattr(tensor, "full_tensor", None)  # a DTensor's
+    if together is not None:
+        whole: torch.Tensor = together()
+        return whole
+    spells_out = type(tensor).dequantize is not torch.Tensor.dequantize
+    return tensor.dequantize() if spells_out else tensor
 
 
 def _fetched(model: nn.Module, name: str) -> torch.Tensor:

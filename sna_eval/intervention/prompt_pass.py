@@ -20,7 +20,7 @@ from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.prefix import text_config
 from sna_eval.intervention.resume import captured_inputs, resumed
-from sna_eval.intervention.sites import Sites
+from sna_eval.intervention.sites import Sites, base_model
 from sna_eval.intervention.spec import Affine
 
 
@@ -44,7 +44,7 @@ class SharedPromptPass:
         decide: Callable[[torch.Tensor], torch.Tensor],
         returns_tuple: bool,
     ) -> None:
-        self._model = model
+        self._model = base_model(model)  # a PEFT wrapper's own forward is not what generates
         self._sites = sites
         self._interventions = tuple(interventions)
         self._decide = decide
