@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.methods import METHODS
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
 
-SCALING_METHODS = ("sna",)
+SCALING_METHODS = tuple(name for name, own in METHODS.items() if own.chooses_neurons)
 """Methods whose entries do nothing but multiply their neurons; others are refused."""
 
 

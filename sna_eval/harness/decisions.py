@@ -19,7 +19,7 @@ from sna_eval.gating import (
     target_prob,
 )
 from sna_eval.harness.items import Item
-from sna_eval.intervention import Intervention
+from sna_eval.intervention import Affine, Intervention
 from sna_eval.intervention.forward import BranchScore
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
 
@@ -51,28 +51,51 @@ def decide(gate: Gate, item: Item, baseline: Baseline, right: RightAnswer) -> De
 
 def interventions_for(
     plan: TaskPlan, item: Item, baseline: Baseline, right: RightAnswer
-) -> tuple[Intervention, ...]:
+) -> tuple[Affine, ...]:
     """What a plan does to one item; directions are settled here. Empty if nothing would change."""
     found = (
-        Intervention(entry.layer, neurons, entry.multiplier, entry.positions)
+        intervention
         for entry in plan.interventions
-        for neurons in (_neurons(entry, item, baseline, right),)
+        for intervention in _interventions(
+            entry, lambda e: _label(e.direction, item, baseline, right)
+        )
     )
     return tuple(intervention for intervention in found if not intervention.changes_nothing)
 
 
-def plain_interventions(plan: TaskPlan) -> tuple[Intervention, ...]:
+def plain_interventions(plan: TaskPlan) -> tuple[Affine, ...]:
     """What a plan does to a text that has no choices: a direction must not depend on them."""
-    found = []
-    for entry in plan.interventions:
-        if entry.direction in ("predicted", "gold"):
-            raise InputError(
-                "direction", expected="`both` or a label where there are no choices",
-                got=entry.direction,
-            )  # fmt: skip
-        neurons = _label_neurons(entry, entry.direction)
-        found.append(Intervention(entry.layer, neurons, entry.multiplier, entry.positions))
-    return tuple(found)
+    if plan.prompt:
+        raise InputError(
+            "method", expected="one that acts inside the model, for generated or whole texts",
+            got="few_shot", hint="use lm_eval's --num_fewshot for these tasks",
+        )  # fmt: skip
+    return tuple(own for entry in plan.interventions for own in _interventions(entry, _given_label))
+
+
+def _interventions(
+    entry: PlannedIntervention, label: Callable[[PlannedIntervention], str]
+) -> tuple[Affine, ...]:
+    """What one entry of a plan stands for.
+
+    **Arguments:**
+
+    - `label`: says whose neurons act, for methods that choose neurons.
+    """
+    if not entry.how.chooses_neurons:
+        return entry.built()
+    neurons = _label_neurons(entry, label(entry))
+    return (Intervention(entry.layer, neurons, entry.multiplier, entry.positions),)
+
+
+def _given_label(entry: PlannedIntervention) -> str:
+    """The label that stands in the plan."""
+    if entry.direction in ("predicted", "gold"):
+        raise InputError(
+            "direction", expected="`both` or a label where there are no choices",
+            got=entry.direction,
+        )  # fmt: skip
+    return entry.direction
 
 
 def with_usable_signal(gate: Gate, item: Item) -> Gate:
@@ -101,12 +124,6 @@ def _confidence(signal: Signal, item: Item, baseline: Baseline, right: RightAnsw
     measure = max_prob if signal == "max_prob" else entropy
     values = [float(measure(log_probs)) for log_probs in baseline.next_token]
     return sum(values) / len(values)  # choices with contexts of their own count alike
-
-
-def _neurons(
-    entry: PlannedIntervention, item: Item, baseline: Baseline, right: RightAnswer
-) -> tuple[int, ...]:
-    return _label_neurons(entry, _label(entry.direction, item, baseline, right))
 
 
 def _label_neurons(entry: PlannedIntervention, label: str) -> tuple[int, ...]:

@@ -6,8 +6,8 @@ so that its choices are always scored by one and the same model.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sna_eval.intervention import Row
@@ -15,6 +15,8 @@ from sna_eval.intervention.rows import Tokens
 
 EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 """As lm_eval encodes a log-likelihood request: texts, context tokens, continuation tokens."""
+Encode = Callable[[str, str], tuple[Tokens, Tokens]]
+"""Tokenizes a context and its continuation."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,6 +91,19 @@ def item_rows(item: Item, *, max_length: int, packs: bool) -> list[tuple[Row, tu
         context = request.context[-room:] if room > 0 else request.context[-1:]
         groups.setdefault(context, []).append(number)
     return [row for context, group in groups.items() for row in _rows(item, context, group, packs)]
+
+
+def prompted(item: Item, prompt: str, encode: Encode) -> Item:
+    """The same item with a text before its contexts."""
+
+    def before(request: Request) -> Request:
+        if not request.context_text:  # an unconditional request stays what it is
+            return request
+        text = prompt + request.context_text
+        context, continuation = encode(text, request.continuation_text)
+        return Request(text, request.continuation_text, context, continuation)
+
+    return replace(item, requests=tuple(before(request) for request in item.requests))
 
 
 def _rows(

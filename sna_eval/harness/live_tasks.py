@@ -11,11 +11,12 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.items import Item
-from sna_eval.methods import Examples
+from sna_eval.methods import Examples, Question
 
 MAX_EXAMPLES = 400
 """Development items used at most; of a larger split a fixed sample is drawn."""
@@ -90,18 +91,35 @@ def no_development_items(task: str) -> InputError:
 
 
 def examples_of(task: Any) -> Examples:
-    """Development items as zero-shot prompts, with labels where the task has choices."""
+    """Development items as zero-shot prompts, with their answers and labels where there are any."""
     docs = development_docs(task)
     prompts = tuple(str(task.doc_to_text(doc)) for doc in docs)
+    questions = tuple(_question(task, doc) for doc in docs) if _is_scored(task) else ()
+    examples = Examples(prompts, questions=questions, delimiter=str(task.config.fewshot_delimiter))
     if task.OUTPUT_TYPE != "multiple_choice":
-        return Examples(prompts)
+        return examples
     names = tuple(str(choice).strip() for choice in task.doc_to_choice(docs[0]))
     same = all(
         tuple(str(choice).strip() for choice in task.doc_to_choice(doc)) == names for doc in docs
     )
     if not same:  # choices that differ from item to item are answers, not classes
-        return Examples(prompts)
-    return Examples(prompts, tuple(gold_index(task, doc) for doc in docs), names)
+        return examples
+    return replace(examples, labels=tuple(gold_index(task, doc) for doc in docs), label_names=names)
+
+
+def _is_scored(task: Any) -> bool:
+    """Whether answers are continuations of one context, scored by log-likelihood."""
+    return task.OUTPUT_TYPE in ("loglikelihood", "multiple_choice") and not task.multiple_input
+
+
+def _question(task: Any, doc: Any) -> Question:
+    """A document's requests without few-shot examples, built by the task itself."""
+    context = str(task.doc_to_text(doc))
+    requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
+    requests = requests if isinstance(requests, list) else [requests]
+    pairs = [own.args[:2] for own in requests if own.args[0]]  # unconditional ones have no context
+    right = gold_index(task, doc) if len(pairs) > 1 else 0
+    return Question(pairs[0][0], tuple(continuation for _, continuation in pairs), right)
 
 
 def gold_index(task: Any, doc: Any) -> int:

@@ -74,9 +74,16 @@ def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> D
 
 def _interventions(plan: TaskPlan) -> tuple[Affine, ...]:
     """All tokens of a text but the first are continuation, so `continuation` means everywhere."""
-    if any(entry.positions == "last" for entry in plan.interventions):
-        raise InputError("positions", expected="`all` for a rolling text", got="last")
-    return tuple(replace(entry, positions="all") for entry in plain_interventions(plan))
+    return tuple(map(_everywhere, plain_interventions(plan)))
+
+
+def _everywhere(intervention: Affine) -> Affine:
+    if intervention.token is not None or intervention.positions == "last":
+        got = "last" if intervention.token is None else f"token {intervention.token}"
+        raise InputError("positions", expected="`all` for a rolling text", got=got)
+    if intervention.positions == "all":
+        return intervention
+    return replace(intervention, positions="all")  # type: ignore[type-var]  # they are dataclasses
 
 
 def _evidence(plan: TaskPlan, decision: Decision, baseline: float) -> Evidence:

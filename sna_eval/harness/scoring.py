@@ -26,7 +26,7 @@ from sna_eval.harness.decisions import (
     interventions_for,
     needs_next_token,
 )
-from sna_eval.harness.items import Item, item_rows
+from sna_eval.harness.items import Item, item_rows, prompted
 from sna_eval.harness.ledger import Ledger
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
@@ -92,7 +92,7 @@ class _OpenRow:
 
     @property
     def layer(self) -> int:
-        return min(intervention.layer for intervention in self.interventions)
+        return min((intervention.layer for intervention in self.interventions), default=0)
 
     @property
     def queue(self) -> Hashable:
@@ -238,12 +238,25 @@ class Scorer:
         if not own.decision.amplified:
             return
         interventions = interventions_for(work.plan, work.item, baseline, right)
+        if work.plan.prompt:
+            yield from self._prompted(work, work.plan.prompt, interventions)
+            return
         if not interventions:
             return
         lowest = min(intervention.layer for intervention in interventions)
         for (row, numbers), captured in zip(work.rows, hidden, strict=True):
             usable = captured if lowest == work.layer else None
             yield _OpenRow(work, row, numbers, interventions, usable)
+
+    def _prompted(
+        self, work: _Work, prompt: str, interventions: tuple[Affine, ...]
+    ) -> Iterator[_OpenRow]:
+        """The item's rows behind examples: other texts, so nothing of the baseline pass counts."""
+        work.prefix = None
+        item = prompted(work.item, prompt, self.plans.encode)
+        packs = self.engine.abilities.packs
+        for row, numbers in item_rows(item, max_length=self.max_length, packs=packs):
+            yield _OpenRow(work, row, numbers, interventions, None)
 
     def _amplify(self, queue: Sequence[_OpenRow]) -> None:
         """Runs the open rows of one queue on, as one batch."""
@@ -253,7 +266,10 @@ class Scorer:
         batch = Batch(rows, self.engine.device, skip=len(prefix or ()))
         hidden = _stacked([entry.hidden for entry in queue], batch.width) if resumed else None
         assigned = _assigned(queue, batch)
-        scores = self.engine.amplified(batch, assigned, hidden=hidden, prefix=prefix)
+        if assigned:
+            scores = self.engine.amplified(batch, assigned, hidden=hidden, prefix=prefix)
+        else:  # examples before the question, and nothing inside the model
+            scores, _ = self.engine.run(batch)
         self.ledger.count_amplified(batch, queue[0].layer if resumed else None)
         for entry, score in zip(queue, scores, strict=True):
             amplified = entry.owner.begun.amplified

@@ -9,6 +9,7 @@ from typing import Any
 
 from sna_eval.harness.live_tasks import LiveTasks, examples_of, no_development_items
 from sna_eval.harness.ranks import Ranks
+from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Workbench
 from sna_eval.plan import Plan, TaskPlan, check_task, match_task, resolve_task
 
@@ -33,6 +34,10 @@ class TaskPlans:
 
     def prepare(self, instances: Sequence[Any]) -> None:
         """Told of requests before they are answered; searches wait until a task is met."""
+
+    def encode(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
+        """Tokens of a context and its continuation, as the evaluation divides them."""
+        return self._bench.pair(context, continuation)
 
     def for_instance(self, instance: Any) -> TaskPlan | None:
         """The resolved plan for the task of a request; `None` where the plan leaves it alone."""

@@ -1,4 +1,4 @@
-"""What a method is given to find its neurons with, and what it gives back."""
+"""What a method is given to find its neurons or numbers with, and what it gives back."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
-from sna_eval.intervention import Sites
-from sna_eval.neurons import Selected, TokenRow
+from sna_eval.errors import InputError
+from sna_eval.intervention import Row, Sites, Vector
+from sna_eval.intervention.rows import Tokens
+from sna_eval.neurons import Pooling, Selected, TokenRow
+
+Parameter = Vector | str
+"""What a method learned: numbers, or a text."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A development item as it is scored: a context, its possible continuations, the right one."""
+
+    context: str
+    choices: tuple[str, ...]
+    right: int
+
+    @property
+    def answer(self) -> str:
+        return self.choices[self.right]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        return tuple(text for number, text in enumerate(self.choices) if number != self.right)
 
 
 @dataclass(frozen=True)
@@ -22,11 +45,29 @@ class Examples:
     """Each prompt's right label, an index into `label_names`; `None` for open answers."""
     label_names: tuple[str, ...] = ()
     """The labels, stripped of spaces."""
+    questions: tuple[Question, ...] = ()
+    """The items with their answers; empty for tasks that are not scored by log-likelihood."""
+    delimiter: str = "\n\n"
+    """What stands between examples in a prompt."""
 
     def of_label(self, label: int) -> tuple[str, ...]:
         """Prompts whose right answer is `label`."""
         labels = self.labels or ()
         return tuple(p for p, own in zip(self.prompts, labels, strict=True) if own == label)
+
+    def answered(self) -> tuple[Question, ...]:
+        """The items with their answers.
+
+        **Raises:** `InputError` where there are none.
+        """
+        if not self.questions:
+            raise InputError(
+                "method",
+                expected="one that needs no answers, for a task not scored by log-likelihood",
+                got="a method that learns from right answers",
+                hint="use sna or its controls",
+            )
+        return self.questions
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +80,53 @@ class Workbench:
     """Tokenizes a prompt as the evaluation does."""
     batch_size: int = 16
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
     def rows(self, prompts: Sequence[str]) -> list[TokenRow]:
         """Tokenized prompts; empty ones are left out."""
         encoded = (self.encode(prompt) for prompt in prompts)
         return [row for row in encoded if len(row)]
 
+    def pair(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
+        """Tokens of a context and of what follows it, divided where lm_eval divides them.
+
+        Spaces that end a context belong to the continuation.
+        """
+        stripped = context.rstrip()
+        continuation = context[len(stripped) :] + continuation
+        before = tuple(self.encode(stripped))
+        return before, tuple(self.encode(stripped + continuation))[len(before) :]
+
+    def answered_row(self, question: Question) -> Row:
+        """A question with its right answer as the only branch."""
+        context, continuation = self.pair(question.context, question.answer)
+        return Row(context, (continuation,))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a plan's entry asks of its method."""
+
+    layer: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The method's own options, none missing."""
+    selection: str = "differential"
+    """How neurons are ranked, for methods that choose some."""
+    top_k: int = 10
+    """Neurons per set."""
+    pooling: Pooling = "mean"
+
 
 @dataclass(frozen=True)
 class Resolution:
-    """Neurons found, by label, and remarks for the plan file."""
+    """Neurons found, by label, or numbers, by name; and remarks for the plan file."""
 
-    selected: Mapping[str, Selected]
+    selected: Mapping[str, Selected] = field(default_factory=dict)
     """One set under `""`, or one set per label."""
     remarks: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    """What a method other than a choice of neurons found."""
+    layer: int | None = None
+    """Layer the result belongs to, where it is not the one that was asked for."""

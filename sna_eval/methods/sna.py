@@ -5,8 +5,13 @@ Source: Akhtar (2026), arXiv:2604.07098, sections 3.1 (differential) and 6.1 (co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
+
 from sna_eval.errors import InputError
-from sna_eval.methods.resolution import Examples, Resolution, Workbench
+from sna_eval.methods.method import Method
+from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
 from sna_eval.neurons import (
     Pooling,
     Selected,
@@ -16,6 +21,12 @@ from sna_eval.neurons import (
     neutral_sentences,
     overlap,
 )
+
+
+def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+    """Neurons by the ranking that the plan names."""
+    finder = {"differential": find_differential, "contrastive": find_contrastive}[wanted.selection]
+    return finder(bench, examples, layer=wanted.layer, top_k=wanted.top_k, pooling=wanted.pooling)
 
 
 def find_differential(
@@ -33,26 +44,9 @@ def find_contrastive(
 
     Remarks hold `one_vs_neutral_overlap`: what two separate differential selections would share.
     """
-    first_name, second_name = _two_labels(examples)
-    if 2 * top_k > bench.sites.d_mlp:
-        raise InputError(
-            "select.top_k",
-            expected=f"at most {bench.sites.d_mlp // 2}, half of the layer's neurons",
-            got=top_k,
-        )
+    first_name, second_name, means = class_means(bench, examples, layer, top_k, pooling)
+    first, second = contrastive(*means, top_k=top_k)
     groups = [examples.of_label(label) for label in (0, 1)]
-    means = [
-        mean_activations(
-            bench.model,
-            bench.sites,
-            bench.rows(group),
-            layers=[layer],
-            pooling=pooling,
-            batch_size=bench.batch_size,
-        )[layer]
-        for group in groups
-    ]
-    first, second = contrastive(means[0], means[1], top_k=top_k)
     alone = [_against_neutral(bench, group, layer, top_k, pooling) for group in groups]
     return Resolution(
         {first_name: first, second_name: second},
@@ -60,19 +54,46 @@ def find_contrastive(
     )
 
 
+def task_means(
+    bench: Workbench, prompts: Sequence[str], layer: int, pooling: Pooling
+) -> torch.Tensor:
+    """Mean activation of a layer's neurons on prompts, `[d_mlp]`."""
+    return mean_activations(
+        bench.model,
+        bench.sites,
+        bench.rows(prompts),
+        layers=[layer],
+        pooling=pooling,
+        batch_size=bench.batch_size,
+    )[layer]
+
+
+def class_means(
+    bench: Workbench, examples: Examples, layer: int, top_k: int, pooling: Pooling
+) -> tuple[str, str, tuple[torch.Tensor, torch.Tensor]]:
+    """The two labels and the mean activations over each one's prompts, `[d_mlp]`.
+
+    **Raises:** `InputError` where a task has not exactly two labels, or the layer is too narrow for
+    two disjoint sets of `top_k`.
+    """
+    first_name, second_name = _two_labels(examples)
+    if 2 * top_k > bench.sites.d_mlp:
+        raise InputError(
+            "select.top_k",
+            expected=f"at most {bench.sites.d_mlp // 2}, half of the layer's neurons",
+            got=top_k,
+        )
+    first, second = (
+        task_means(bench, examples.of_label(label), layer, pooling) for label in (0, 1)
+    )
+    return first_name, second_name, (first, second)
+
+
 def _against_neutral(
     bench: Workbench, prompts: tuple[str, ...], layer: int, top_k: int, pooling: Pooling
 ) -> Selected:
     task, neutral = (
-        mean_activations(
-            bench.model,
-            bench.sites,
-            bench.rows(texts),
-            layers=[layer],
-            pooling=pooling,
-            batch_size=bench.batch_size,
-        )[layer]
-        for texts in (prompts, neutral_sentences())
+        task_means(bench, texts, layer, pooling) for texts in (prompts, neutral_sentences())
     )
     return differential(task, neutral, top_k=top_k)
 
@@ -95,3 +116,6 @@ def _two_labels(examples: Examples) -> tuple[str, str]:
                 hint="add items to the development split",
             )
     return names[0], names[1]
+
+
+METHOD = Method("sna", find)

@@ -11,6 +11,8 @@ import yaml
 
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.intervention import Vector
+from sna_eval.methods import Method, find_method
 from sna_eval.paths import plans_path
 from sna_eval.plan.reading import Fields, integers, items, numbers
 from sna_eval.plan.schema import (
@@ -23,6 +25,15 @@ from sna_eval.plan.schema import (
     Selection,
     TaskPlan,
 )
+from sna_eval.plan.vectors import (
+    SUFFIX,
+    Vectors,
+    long_vectors,
+    parameters_to_dict,
+    parse_parameters,
+    read_vectors,
+    write_vectors,
+)
 
 VERSION = 1
 _LARGEST_FILE = 64 * 2**20  # bytes; a resolved plan of a thousand tasks is a few MiB
@@ -33,7 +44,12 @@ def load_plan(name_or_path: str | Path) -> Plan:
 
     **Raises:** `InputError` for a missing file, broken YAML, unknown keys and impossible values.
     """
-    return parse_plan(_read_yaml(_locate(name_or_path)))
+    path = _locate(name_or_path)
+    raw = _read_yaml(path)
+    vectors: dict[str, Vector] = {}
+    if isinstance(raw, dict) and raw.get("vectors") is not None:
+        vectors = read_vectors(raw["vectors"], path)
+    return parse_plan(raw, vectors)
 
 
 def bundled_plans() -> list[str]:
@@ -42,17 +58,33 @@ def bundled_plans() -> list[str]:
 
 
 def save_plan(plan: Plan, path: str | Path) -> None:
-    """Writes a plan file."""
-    Path(path).write_text(plan_text(plan), encoding="utf-8")
+    """Writes a plan file and, where methods learned long vectors, the file beside it."""
+    path = Path(path)
+    beside = path.with_suffix(SUFFIX)
+    entries = (entry for task in plan.tasks.values() for entry in task.interventions)
+    vectors = (own for entry in entries for own in long_vectors(entry.parameters or {}))
+    written = write_vectors(vectors, beside)
+    path.write_text(plan_text(plan, beside.name if written else None), encoding="utf-8")
 
 
-def plan_text(plan: Plan) -> str:
-    """What stands in a plan file."""
-    return yaml.safe_dump(plan_to_dict(plan), sort_keys=False, allow_unicode=True, width=100)
+def plan_text(plan: Plan, vectors: str | None = None) -> str:
+    """What stands in a plan file.
+
+    **Arguments:**
+
+    - `vectors`: name of the file beside it.
+    """
+    raw = plan_to_dict(plan) | ({"vectors": vectors} if vectors is not None else {})
+    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
 
 
-def parse_plan(raw: Any) -> Plan:
-    """Turns the content of a plan file into a `Plan`."""
+def parse_plan(raw: Any, vectors: Vectors | None = None) -> Plan:
+    """Turns the content of a plan file into a `Plan`.
+
+    **Arguments:**
+
+    - `vectors`: what the file beside it holds.
+    """
     fields = Fields(raw, "")
     version = fields.integer("version")
     if version != VERSION:
@@ -62,12 +94,13 @@ def parse_plan(raw: Any) -> Plan:
     model = _parse_model(fields.take("model"))
     default_gate = _parse_defaults(fields.take("defaults"))
     tasks = fields.required("tasks", fields.take("tasks"))
+    fields.take("vectors")
     fields.done()
     if not isinstance(tasks, Mapping) or not tasks:
         raise InputError("tasks", expected="a mapping from task names or globs", got=tasks)
     return Plan(
         {
-            str(name): _parse_task(entry, f"tasks.{name}", default_gate)
+            str(name): _parse_task(entry, f"tasks.{name}", default_gate, vectors or {})
             for name, entry in tasks.items()
         },
         model,
@@ -153,37 +186,67 @@ def _parse_defaults(raw: Any) -> Gate:
     return gate
 
 
-def _parse_task(raw: Any, path: str, default_gate: Gate) -> TaskPlan:
+def _parse_task(raw: Any, path: str, default_gate: Gate, vectors: Vectors) -> TaskPlan:
     fields = Fields(raw, path)
     gate = parse_gate(fields.take("gate"), fields.at("gate"), default_gate)
     entries = fields.required("interventions", fields.take("interventions"))
     fields.done()
     interventions = tuple(
-        _parse_intervention(entry, where)
+        _parse_intervention(entry, where, vectors)
         for entry, where in items(entries, f"{path}.interventions")
     )
     return TaskPlan(gate, interventions)
 
 
-def _parse_intervention(raw: Any, path: str) -> PlannedIntervention:
+def _parse_intervention(raw: Any, path: str, vectors: Vectors) -> PlannedIntervention:
     fields = Fields(raw, path)
-    layer = fields.required("layer", fields.integer("layer"))
+    method = find_method(str(fields.text("method", "sna")), field=fields.at("method"))
+    values: dict[str, Any] = {
+        "method": method.name,
+        "layer": _parse_layer(fields, method),
+        "positions": fields.text("positions", method.positions),
+        "options": _parse_options(fields, method),
+        "found": fields.take("found"),
+    }
+    if method.chooses_neurons:
+        values |= _parse_choice(fields)
+    else:
+        values["strength"] = fields.number("strength", 1.0)
+        parameters = fields.take("parameters")
+        values["parameters"] = parse_parameters(parameters, fields.at("parameters"), vectors)
+    fields.done()
+    return PlannedIntervention(**values)
+
+
+def _parse_layer(fields: Fields, method: Method) -> int:
+    layer = fields.integer("layer", None if method.needs_layer else 0)
+    layer = fields.required("layer", layer)
     if layer < 0:
         raise InputError(fields.at("layer"), expected="a layer from 0", got=layer)
-    values: dict[str, Any] = {
-        "layer": layer,
+    return layer
+
+
+def _parse_options(fields: Fields, method: Method) -> dict[str, Any]:
+    raw = fields.take("options")
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise InputError(fields.at("options"), expected="a mapping", got=raw)
+    given = {str(key): value for key, value in raw.items()}
+    method.settle(given)
+    return given
+
+
+def _parse_choice(fields: Fields) -> dict[str, Any]:
+    """What only methods that choose neurons have."""
+    return {
         "multiplier": fields.required("multiplier", fields.number("multiplier")),
-        "method": fields.text("method", "sna"),
-        "positions": fields.text("positions", "all"),
         "direction": fields.text("direction", "both"),
         "allow_oracle": fields.flag("allow_oracle"),
         "select": _parse_selection(fields.take("select"), fields.at("select")),
         "neurons": _parse_neurons(fields.take("neurons"), fields.at("neurons")),
         "scores": _parse_scores(fields.take("scores"), fields.at("scores")),
-        "found": fields.take("found"),
     }
-    fields.done()
-    return PlannedIntervention(**values)
 
 
 def _parse_selection(raw: Any, path: str) -> Selection | None:
@@ -217,13 +280,26 @@ def _parse_scores(raw: Any, path: str) -> ScoreSets | None:
 
 def _intervention_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
     """Fields in reading order; those that say nothing are left out."""
+    chooses = entry.how.chooses_neurons
     written: dict[str, Any] = {
         "layer": entry.layer,
-        "multiplier": entry.multiplier,
+        **({"multiplier": entry.multiplier} if chooses else {"strength": entry.strength}),
         "method": entry.method,
         "positions": entry.positions,
-        "direction": entry.direction,
+        **(_choice_to_dict(entry) if chooses else {}),
     }
+    if entry.options:
+        written["options"] = dict(entry.options)
+    if entry.parameters is not None:
+        written["parameters"] = parameters_to_dict(entry.parameters)
+    if entry.found is not None:
+        written["found"] = dict(entry.found)
+    return written
+
+
+def _choice_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
+    """What only methods that choose neurons have."""
+    written: dict[str, Any] = {"direction": entry.direction}
     if entry.allow_oracle:
         written["allow_oracle"] = True
     if entry.select is not None:
@@ -232,6 +308,4 @@ def _intervention_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
         if sets is not None:
             lists = {label: list(values) for label, values in sets.items()}
             written[key] = lists[UNLABELLED] if list(lists) == [UNLABELLED] else lists
-    if entry.found is not None:
-        written["found"] = dict(entry.found)
     return written

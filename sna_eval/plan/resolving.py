@@ -8,13 +8,12 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Sites
-from sna_eval.methods import Examples, Resolution, Workbench, find_contrastive, find_differential
+from sna_eval.methods import Examples, Resolution, Wanted, Workbench
 from sna_eval.neurons import Selected, neutral_sentences
 from sna_eval.plan.cache import read_entry, write_entry
 from sna_eval.plan.fingerprint import digest, model_fingerprint, prompt_fingerprint
-from sna_eval.plan.schema import Plan, PlannedIntervention, Selection, TaskPlan
-
-_FINDERS = {"differential": find_differential, "contrastive": find_contrastive}
+from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
 
 
 def check_model(plan: Plan, sites: Sites) -> None:
@@ -41,50 +40,83 @@ def check_task(task: TaskPlan, sites: Sites, *, field: str) -> None:
         sites.check_layer(entry.layer, field=f"{where}.layer")
         for neurons in (entry.neurons or {}).values():
             sites.check_neurons(neurons, field=f"{where}.neurons")
+        if entry.resolved:
+            _check_parameters(entry, sites, where)
+
+
+def _check_parameters(entry: PlannedIntervention, sites: Sites, where: str) -> None:
+    try:
+        for own in entry.built():
+            own.check(sites)
+    except InputError as error:
+        raise InputError(
+            f"{where}.{error.field}", expected=error.expected, got=error.got, hint=error.hint
+        ) from error
 
 
 def resolve_task(task: TaskPlan, bench: Workbench, examples: Examples) -> TaskPlan:
-    """The same plan with every `select` replaced by the neurons it finds."""
+    """The same plan with what every entry's method finds: neurons or parameters."""
     interventions = tuple(
-        entry if entry.select is None else _resolve(entry, entry.select, bench, examples)
+        entry if entry.resolved else _resolve(entry, bench, examples)
         for entry in task.interventions
     )
     return replace(task, interventions=interventions)
 
 
 def _resolve(
-    entry: PlannedIntervention, selection: Selection, bench: Workbench, examples: Examples
+    entry: PlannedIntervention, bench: Workbench, examples: Examples
 ) -> PlannedIntervention:
-    found = {
-        **asdict(selection),
-        "model_hash": model_fingerprint(bench.model),
-        "prompt_hash": prompt_fingerprint(
-            [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
-        ),
-        "reference_hash": prompt_fingerprint(neutral_sentences()),
-        "n_prompts": len(examples.prompts),
-    }
+    found = _record(entry, bench, examples)
     name = digest({"layer": entry.layer, **found})
     resolution = _from_cache(read_entry(name))
     if resolution is None:
-        finder = _FINDERS[selection.method]
-        resolution = finder(
-            bench, examples, layer=entry.layer, top_k=selection.top_k, pooling=selection.pooling
-        )
+        resolution = entry.how.find(bench, examples, _wanted(entry))
         write_entry(name, _to_cache(resolution))
+    found = {**found, **resolution.remarks}
+    layer = entry.layer if resolution.layer is None else resolution.layer
+    if not entry.how.chooses_neurons:
+        return replace(entry, layer=layer, parameters=dict(resolution.parameters), found=found)
     return replace(
         entry,
+        layer=layer,
         select=None,
         neurons={label: chosen.neurons for label, chosen in resolution.selected.items()},
         scores={label: chosen.scores for label, chosen in resolution.selected.items()},
-        found={**found, **resolution.remarks},
+        found=found,
     )
+
+
+def _wanted(entry: PlannedIntervention) -> Wanted:
+    options = entry.how.settle(entry.options)
+    if entry.select is None:
+        return Wanted(entry.layer, options)
+    own = entry.select
+    return Wanted(entry.layer, options, own.method, own.top_k, own.pooling)
+
+
+def _record(entry: PlannedIntervention, bench: Workbench, examples: Examples) -> dict[str, Any]:
+    """All that the result depends on beside the layer."""
+    prompts = [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
+    asked: dict[str, Any] = asdict(entry.select) if entry.select is not None else {}
+    if entry.method != "sna":
+        asked |= {"by": entry.method, "options": entry.how.settle(entry.options)}
+    if not entry.how.chooses_neurons:
+        prompts += [text for own in examples.questions for text in (*own.choices, str(own.right))]
+    return {
+        **asked,
+        "model_hash": model_fingerprint(bench.model),
+        "prompt_hash": prompt_fingerprint(prompts),
+        "reference_hash": prompt_fingerprint(neutral_sentences()),
+        "n_prompts": len(examples.prompts),
+    }
 
 
 def _to_cache(resolution: Resolution) -> dict[str, Any]:
     return {
         "selected": {label: asdict(chosen) for label, chosen in resolution.selected.items()},
         "remarks": dict(resolution.remarks),
+        "parameters": parameters_to_lists(resolution.parameters),
+        "layer": resolution.layer,
     }
 
 
@@ -99,6 +131,7 @@ def _from_cache(entry: Mapping[str, Any] | None) -> Resolution | None:
             )
             for label, chosen in entry["selected"].items()
         }
-        return Resolution(selected, dict(entry["remarks"]))
+        parameters = parameters_from_lists(entry.get("parameters") or {})
+        return Resolution(selected, dict(entry["remarks"]), parameters, entry.get("layer"))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -6,6 +6,7 @@ indices is `plan.resolving`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -13,7 +14,9 @@ from typing import Any, Literal, get_args
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.intervention import Positions
+from sna_eval.intervention import Affine, Positions
+from sna_eval.intervention.spec import check_positions
+from sna_eval.methods import Fitted, Method, Parameter, find_method
 from sna_eval.neurons import Pooling
 
 SelectionMethod = Literal["differential", "contrastive"]
@@ -51,12 +54,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class PlannedIntervention:
-    """One layer's intervention, resolved (`neurons`) or not yet (`select`)."""
+    """One layer's intervention, resolved (`neurons` or `parameters`) or not yet."""
 
     layer: int
     """Block index, from 0."""
-    multiplier: float
-    """Factor on the chosen neurons."""
+    multiplier: float = 1.0
+    """Factor on the chosen neurons, for methods that choose some."""
     method: str = "sna"
     """Name of the method in `sna_eval.methods`."""
     positions: Positions = "all"
@@ -72,15 +75,40 @@ class PlannedIntervention:
     scores: ScoreSets | None = None
     """The score each neuron was chosen by, in the order of `neurons`."""
     found: Mapping[str, Any] | None = None
-    """How the neurons were found: method, model hash, prompt hash."""
+    """How the neurons or parameters were found: method, model hash, prompt hash."""
+    strength: float = 1.0
+    """For methods with parameters: 1 applies them as found, 0 does nothing."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The method's own options; those not given are at its defaults."""
+    parameters: Mapping[str, Parameter] | None = None
+    """What a method other than a choice of neurons found; `None` until then."""
 
     def __post_init__(self) -> None:
+        self.how.settle(self.options)
+        check_positions(self.positions)
+        if self.how.chooses_neurons:
+            self._check_neurons()
+        elif self.select is not None or self.neurons is not None:
+            raise InputError(
+                "select" if self.select else "neurons",
+                expected=f"no such key with method {self.method}, which chooses no neurons",
+                got="given",
+                hint="remove it",
+            )
+        elif not math.isfinite(self.strength):
+            raise InputError("strength", expected="a finite number", got=self.strength)
+
+    def _check_neurons(self) -> None:
         if (self.select is None) == (self.neurons is None):
             raise InputError(
                 "interventions",
                 expected="either `select` or `neurons`",
                 got="both" if self.select else "neither",
                 hint="`select` says how to find neurons, `neurons` lists them",
+            )
+        if self.parameters is not None:
+            raise InputError(
+                "parameters", expected=f"no such key with method {self.method}", got="given"
             )
         if self.direction == "gold" and not self.allow_oracle:
             raise InputError(
@@ -92,12 +120,31 @@ class PlannedIntervention:
             )
 
     @property
+    def how(self) -> Method:
+        """The method."""
+        return find_method(self.method)
+
+    @property
     def sees_answer(self) -> bool:
         return self.direction == "gold"
 
     @property
     def resolved(self) -> bool:
-        return self.neurons is not None
+        return (self.neurons if self.how.chooses_neurons else self.parameters) is not None
+
+    def built(self) -> tuple[Affine, ...]:
+        """The interventions that parameters stand for; none for a method that chooses neurons."""
+        if self.how.build is None:
+            return ()
+        return self.how.build(
+            Fitted(self.layer, self.parameters or {}, self.strength, self.positions)
+        )
+
+    @property
+    def prompt(self) -> str:
+        """Text that goes before an item; empty for all methods but `few_shot`."""
+        text = (self.parameters or {}).get("prompt", "")
+        return text if isinstance(text, str) and self.strength else ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +154,18 @@ class TaskPlan:
     gate: Gate
     interventions: tuple[PlannedIntervention, ...]
 
+    def __post_init__(self) -> None:
+        ungated = [entry.method == "ungated" for entry in self.interventions]
+        if any(ungated) and not all(ungated):
+            raise InputError(
+                "method",
+                expected="`ungated` for all interventions of a task or for none",
+                got=", ".join(entry.method for entry in self.interventions),
+                hint="an item is amplified as a whole or not at all",
+            )
+        if any(ungated) and self.gate.mode == "confidence":
+            object.__setattr__(self, "gate", replace(self.gate, mode="always"))
+
     @property
     def resolved(self) -> bool:
         return all(intervention.resolved for intervention in self.interventions)
@@ -115,6 +174,11 @@ class TaskPlan:
     def sees_answer(self) -> bool:
         """Whether gate or direction depends on the right answer."""
         return self.gate.sees_answer or any(i.sees_answer for i in self.interventions)
+
+    @property
+    def prompt(self) -> str:
+        """Text that goes before an item whose gate opens."""
+        return "".join(entry.prompt for entry in self.interventions)
 
 
 @dataclass(frozen=True)

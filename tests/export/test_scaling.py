@@ -62,7 +62,10 @@ ONE = PlannedIntervention(0, 2.0, neurons={"yes": (1,), "no": (2,)})
         (replace(ONE, direction="predicted"), "weights do not know the answer.*one file per label"),
         (replace(ONE, direction="gold", allow_oracle=True), "weights do not know the answer"),
         (replace(ONE, direction="maybe"), "direction: expected `both` or one of yes, no"),
-        (replace(ONE, method="caa"), "method: expected one of sna, got 'caa'; an export holds"),
+        (
+            PlannedIntervention(0, method="caa"),
+            "method: expected one of sna, .*, ungated, got 'caa'; an export holds",
+        ),
         (replace(ONE, multiplier=1.0), "expected a neuron with a multiplier other than 1"),
         (replace(ONE, multiplier=1e39), "expected a factor that float32 can hold"),
         (

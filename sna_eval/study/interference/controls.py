@@ -50,9 +50,14 @@ def random_sets(
 ) -> list[list[Intervention]]:
     """Random stand-ins for a task's interventions, one list a draw.
 
-    **Raises:** `InputError` where a layer is too narrow for as many neurons again.
+    **Raises:** `InputError` where a layer is too narrow for as many neurons again, and where an
+    intervention is not one on chosen neurons.
     """
     for own in together:
+        if not isinstance(own, Intervention):
+            raise InputError(
+                "random_draws", expected="0 for a method that chooses no neurons", got=draws
+            )
         if 2 * len(own.neurons) > lm.sites.d_mlp:
             raise InputError(
                 "random_draws",

@@ -1,0 +1,71 @@
+"""Learning on development items: the loss, and which items a step sees. The weights stay frozen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from sna_eval.intervention import Batch, Row
+from sna_eval.intervention.forward import scored_positions_only
+
+Report = dict[str, float]
+
+
+def negative_log_likelihood(model: nn.Module, batch: Batch) -> torch.Tensor:
+    """`-log P(right continuation)`, mean over rows: a scalar with its graph."""
+    with scored_positions_only(model, batch) as pick:
+        logits = pick(model(batch.input_ids, use_cache=False).logits).float()
+    log_probs = torch.log_softmax(logits, dim=-1)
+    chosen = log_probs[batch.reads.to(logits.device), batch.targets.to(logits.device)]
+    return -chosen.sum() / len(batch.rows)
+
+
+def drawn(rows: Sequence[Row], *, size: int, steps: int, seed: int) -> Iterator[list[Row]]:
+    """Rows for every step: shuffled passes through all of them."""
+    generator = random.Random(seed)
+    waiting: list[Row] = []
+    for _ in range(steps):
+        if len(waiting) < min(size, len(rows)):
+            waiting += generator.sample(list(rows), len(rows))
+        yield waiting[:size]
+        waiting = waiting[size:]
+
+
+def descend(
+    parameters: Sequence[torch.Tensor],
+    batches: Iterator[Batch],
+    loss: Callable[[Batch], torch.Tensor],
+    *,
+    rate: float,
+) -> Report:
+    """Adam (Kingma and Ba 2015) on the parameters alone.
+
+    **Returns:** the losses of the first and of the last step.
+    """
+    optimizer = torch.optim.Adam(list(parameters), lr=rate)
+    seen: list[float] = []
+    with torch.enable_grad():
+        for batch in batches:
+            optimizer.zero_grad()
+            value = loss(batch)
+            value.backward()
+            optimizer.step()
+            seen.append(float(value.detach()))
+    return {"first_loss": round(seen[0], 6), "last_loss": round(seen[-1], 6)} if seen else {}
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """No weight of the model asks for gradients in the body."""
+    asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in asked:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in asked:
+            parameter.requires_grad_(True)

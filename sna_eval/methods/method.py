@@ -1,0 +1,85 @@
+"""What a method is: a name, its options, a search, and the interventions its result stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import Affine, Positions
+from sna_eval.methods.resolution import Examples, Parameter, Resolution, Wanted, Workbench
+
+Find = Callable[[Workbench, Examples, Wanted], Resolution]
+"""Searches on development items; never sees what is evaluated."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a method found, and how it is to be applied."""
+
+    layer: int
+    parameters: Mapping[str, Parameter]
+    strength: float = 1.0
+    """1 applies the parameters as found, 0 does nothing."""
+    positions: Positions = "all"
+
+    def vector(self, name: str) -> Any:
+        """A parameter that is a vector.
+
+        **Raises:** `InputError` where a plan lacks it.
+        """
+        if name not in self.parameters:
+            raise InputError(
+                f"parameters.{name}", expected="a list of numbers", got=None,
+                hint="resolve the plan again: sna-eval identify",
+            )  # fmt: skip
+        return self.parameters[name]
+
+
+Build = Callable[[Fitted], tuple[Affine, ...]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to turn development items into interventions."""
+
+    name: str
+    find: Find
+    build: Build | None = None
+    """From parameters to interventions; `None` for methods that choose neurons."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The options it knows, with their defaults; a default of `None` lets the method decide."""
+    positions: Positions = "all"
+    """Tokens it touches where a plan does not say."""
+    needs_layer: bool = True
+    """Whether a plan must name a layer."""
+
+    @property
+    def chooses_neurons(self) -> bool:
+        """Whether it multiplies neurons it chose; others bring parameters of their own."""
+        return self.build is None
+
+    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, those not given at their defaults.
+
+        **Raises:** `InputError` for an option the method does not know, or one of another type.
+        """
+        for key, value in given.items():
+            if key not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise InputError(
+                    f"options.{key}", expected=f"an option of {self.name}: {known}", got=key
+                )
+            _check_type(f"options.{key}", value, self.options[key])
+        return {**self.options, **given}
+
+
+def _check_type(field_name: str, value: Any, default: Any) -> None:
+    if default is None:
+        return
+    right = isinstance(value, type(default)) or (isinstance(default, float) and type(value) is int)
+    if not right or isinstance(value, bool):
+        raise InputError(field_name, expected=f"a value like {default!r}", got=value)
+    if isinstance(value, (int, float)) and value < 0:
+        raise InputError(field_name, expected="a number from 0", got=value)

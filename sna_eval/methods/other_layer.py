@@ -1,0 +1,22 @@
+"""Control: the search of `sna` in another layer. Is it this layer, or any?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sna_eval.methods.method import Method
+from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.sna import find as find_sna
+
+
+def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+    """Neurons of the layer `other`; by default the one half the model's depth away."""
+    depth = bench.sites.n_layers
+    other = wanted.options["other"]
+    layer = (wanted.layer + max(1, depth // 2)) % depth if other is None else other
+    bench.sites.check_layer(layer, field="options.other")
+    found = find_sna(bench, examples, replace(wanted, layer=layer))
+    return replace(found, layer=layer, remarks={**found.remarks, "instead_of_layer": wanted.layer})
+
+
+METHOD = Method("other_layer", find, options={"other": None})

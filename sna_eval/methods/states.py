@@ -1,0 +1,61 @@
+"""The residual stream at the last token of texts: what steering vectors are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from sna_eval.intervention.resume import captured_outputs
+from sna_eval.intervention.rows import Tokens
+from sna_eval.methods.resolution import Question, Workbench
+
+
+@torch.no_grad()
+def residual_states(bench: Workbench, rows: Sequence[Tokens], layer: int) -> list[torch.Tensor]:
+    """The residual stream as it leaves a block, `[position, d_model]` for every row, in float64.
+
+    Rows are padded on the right, where no real token of a causal model looks.
+    """
+    states: list[torch.Tensor] = []
+    for start in range(0, len(rows), bench.batch_size):
+        batch = rows[start : start + bench.batch_size]
+        width = max(map(len, batch))
+        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in batch])
+        with captured_outputs(bench.sites, [layer]) as captured:
+            bench.model(ids.to(bench.device), use_cache=False)
+        hidden = captured[layer].double().cpu()
+        states += [hidden[number, : len(row)] for number, row in enumerate(batch)]
+    return states
+
+
+def answer_pairs(
+    bench: Workbench, questions: Sequence[Question], layer: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """States at the last token of the right and of a wrong answer, each `[item, d_model]`.
+
+    Of several wrong choices the mean is taken. A question without choices is paired with the
+    answer of the next question that has another one.
+    """
+    right = _last_states(bench, [(own.context, own.answer) for own in questions], layer)
+    wrong = [_wrong_answers(questions, number) for number in range(len(questions))]
+    texts = [
+        (own.context, text) for own, texts in zip(questions, wrong, strict=True) for text in texts
+    ]
+    states = _last_states(bench, texts, layer).split([len(texts) for texts in wrong])
+    return right, torch.stack([own.mean(dim=0) for own in states])
+
+
+def _wrong_answers(questions: Sequence[Question], number: int) -> tuple[str, ...]:
+    own = questions[number]
+    if own.wrong:
+        return own.wrong
+    following = [*questions[number + 1 :], *questions[:number]]
+    other = next((q.answer for q in following if q.answer != own.answer), None)
+    return (own.answer,) if other is None else (other,)  # one answer to everything: no difference
+
+
+def _last_states(bench: Workbench, texts: Sequence[tuple[str, str]], layer: int) -> torch.Tensor:
+    pairs = [bench.pair(context, answer) for context, answer in texts]
+    states = residual_states(bench, [before + after for before, after in pairs], layer)
+    return torch.stack([own[-1] for own in states])

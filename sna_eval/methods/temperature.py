@@ -1,0 +1,98 @@
+"""Temperature: one number that divides the logits, the smallest rival of all.
+
+Source: Guo et al. (2017), arXiv:1706.04599, section 4.2: `T` minimizes the negative log-likelihood
+of `softmax(z / T)` on held-out data, here over the tokens of the development items' right answers.
+It never changes which token is likeliest: what it gains in probability is confidence alone.
+
+In `beta = 1 / T` the loss is convex: its slope is `E[z] - z_target` and its curvature the variance
+of `z`, both under `softmax(beta z)`; Newton steps that stay in bounds find the minimum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from sna_eval.intervention import Affine, Batch, LogitScaling, Row, Vector
+from sna_eval.intervention.forward import scored_positions_only
+from sna_eval.methods.method import Fitted, Method
+from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+
+BOUNDS = (0.05, 20.0)
+"""Temperatures that are considered."""
+_STEPS = 50
+_CHUNK = 256  # positions whose distributions are worked on at once
+
+
+def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+    """The temperature; its layer is the last, where a pass may resume most cheaply."""
+    rows = [bench.answered_row(own) for own in examples.answered()]
+    logits, targets = _logits(bench, rows)
+    value = fit_temperature(logits, targets)
+    return Resolution(
+        parameters={"temperature": Vector.of([value])},
+        remarks={"n_tokens": len(targets)},
+        layer=bench.sites.n_layers - 1,
+    )
+
+
+def build(fitted: Fitted) -> tuple[Affine, ...]:
+    """Strength blends on the logarithm: `T ** strength`."""
+    (value,) = fitted.vector("temperature").tolist()
+    return (LogitScaling(fitted.layer, value**fitted.strength),)
+
+
+def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """The temperature of least negative log-likelihood.
+
+    **Arguments:**
+
+    - `logits`: `[token, vocabulary]`.
+    - `targets`: the right token of each, `[token]`.
+    """
+    low, high = 1 / BOUNDS[1], 1 / BOUNDS[0]
+    if _slope(logits, targets, high)[0] <= 0:
+        return BOUNDS[0]
+    if _slope(logits, targets, low)[0] >= 0:
+        return BOUNDS[1]
+    beta = 1.0
+    for _ in range(_STEPS):
+        slope, curvature = _slope(logits, targets, beta)
+        low, high = (beta, high) if slope < 0 else (low, beta)
+        step = beta - slope / curvature if curvature > 0 else math.inf
+        following = step if low < step < high else (low + high) / 2
+        if abs(following - beta) <= 1e-12 * beta:
+            break
+        beta = following
+    return 1 / beta
+
+
+def _slope(logits: torch.Tensor, targets: torch.Tensor, beta: float) -> tuple[float, float]:
+    """First and second derivative of the summed loss by `beta`."""
+    slope, curvature = 0.0, 0.0
+    for start in range(0, len(targets), _CHUNK):
+        own = logits[start : start + _CHUNK].double()
+        weights = torch.softmax(beta * own, dim=-1)
+        mean = (weights * own).sum(dim=-1)
+        chosen = own.gather(1, targets[start : start + _CHUNK].unsqueeze(1)).squeeze(1)
+        slope += float((mean - chosen).sum())
+        curvature += float((weights * (own - mean.unsqueeze(1)) ** 2).sum())
+    return slope, curvature
+
+
+@torch.no_grad()
+def _logits(bench: Workbench, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits at every token of the right answers, and those tokens."""
+    logits, targets = [], []
+    for start in range(0, len(rows), bench.batch_size):
+        batch = Batch(rows[start : start + bench.batch_size], bench.device)
+        with scored_positions_only(bench.model, batch) as pick:
+            own = pick(bench.model(batch.input_ids, use_cache=False).logits)
+        logits.append(own[batch.reads].float().cpu())
+        targets.append(batch.targets.cpu())
+    return torch.cat(logits), torch.cat(targets)
+
+
+METHOD = Method("temperature", find, build, needs_layer=False)

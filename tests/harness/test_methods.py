@@ -1,0 +1,147 @@
+"""Every method on bundled tasks through lm_eval, on three shapes: identities and real effects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.methods import METHODS
+from sna_eval.plan import load_plan, plan_fingerprint, save_plan
+from tests.harness.conftest import answers, flat_numbers
+from tests.methods.conftest import SHAPES, shaped_model
+
+TASK = "sna_math_easy"
+QUICK = {"steps": 3, "rate": 0.3}
+
+
+def plan_text(
+    method: str, *, gate: str = "always", strength: float = 1.0, multiplier: float = 4.0
+) -> str:
+    options = QUICK if "steps" in METHODS[method].options else {}
+    entry = f"layer: 1, method: {method}, options: {options}"
+    if METHODS[method].chooses_neurons:
+        entry += f", multiplier: {multiplier}, select: {{top_k: 5}}"
+    else:
+        entry += f", strength: {strength}"
+    return f"version: 1\ntasks: {{'*': {{gate: {gate}, interventions: [{{{entry}}}]}}}}\n"
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> Any:
+    return shaped_model(request.param)
+
+
+@pytest.fixture
+def run(evaluate: Any, make_sna: Any, shape: Any, tmp_path: Path) -> Any:
+    """Evaluates under a plan given as text; returns its results and the model."""
+
+    def call(text: str) -> Any:
+        (tmp_path / "plan.yaml").write_text(text)
+        lm = make_sna(shape, plan=str(tmp_path / "plan.yaml"))
+        return evaluate(lm, [TASK], limit=4), lm
+
+    return call
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_and_its_plan_repeats(
+    method: str, run: Any, evaluate: Any, make_sna: Any, shape: Any, tmp_path: Path
+) -> None:
+    results, lm = run(plan_text(method))
+    scores = results["results"][TASK]
+    assert scores["delta_prob,none"] != 0.0
+    assert scores["amplified_fraction,none"] == 1.0
+    resolved = replace(lm.plan, tasks=lm.plans.resolved)
+    save_plan(resolved, tmp_path / "resolved.yaml")
+    loaded = load_plan(tmp_path / "resolved.yaml")
+    assert plan_fingerprint(loaded) == plan_fingerprint(resolved)
+    assert loaded == resolved
+    again = evaluate(make_sna(shape, plan=str(tmp_path / "resolved.yaml")), [TASK], limit=4)
+    assert again["results"] == results["results"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_strength_is_the_baseline_to_the_bit(method: str, run: Any, make_hf: Any) -> None:
+    results, lm = run(plan_text(method, strength=0.0, multiplier=1.0))
+    samples = results["samples"][TASK]
+    assert [sample["prob"] for sample in samples] == [s["baseline_prob"] for s in samples]
+    assert lm.plans.resolved[TASK].resolved
+
+
+@pytest.mark.parametrize("method", ["temperature", "caa", "ungated"])
+def test_a_closed_gate_spares_items(method: str, run: Any) -> None:
+    gate = "{signal: max_prob, low: 0.0, high: 0.0}"
+    samples = run(plan_text(method, gate=gate))[0]["samples"][TASK]
+    same = [sample["prob"] == sample["baseline_prob"] for sample in samples]
+    assert all(same) == (method != "ungated")
+
+
+def test_few_shot_equals_lm_evals_own_prompting(
+    run: Any, evaluate: Any, make_hf: Any, shape: Any
+) -> None:
+    """The same examples, given to lm_eval as its few-shot samples."""
+    from lm_eval.evaluator import evaluate as lm_evaluate
+
+    from sna_eval.harness.live_tasks import development_docs
+    from sna_eval.harness.loading import load_tasks
+
+    results, lm = run(plan_text("few_shot"))
+    numbers = lm.plans.resolved[TASK].interventions[0].found["items"]
+    (task,) = load_tasks([TASK], only_bundled=True).values()
+    docs = [development_docs(task)[number] for number in numbers]
+    task.set_config(key="num_fewshot", value=3)
+    task.sampler = type("Fixed", (), {"sample": lambda self, n, eval_doc=None: docs})()
+    prompted = lm_evaluate(
+        lm=make_hf(shape),
+        task_dict={"tasks": {TASK: task}, "groups": {}},
+        limit=4,
+        bootstrap_iters=0,
+    )
+    got, expected = flat_numbers(answers(results)), flat_numbers(answers(prompted))
+    assert got == pytest.approx(expected, abs=1e-5)
+    baseline = [sample["baseline_prob"] for sample in results["samples"][TASK]]
+    assert baseline != [sample["prob"] for sample in results["samples"][TASK]]
+
+
+def test_temperature_changes_no_answer(
+    evaluate: Any, make_sna: Any, tmp_path: Path, shared_data: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("SNA_EVAL_SST2", str(shared_data / "sst2"))
+    text = plan_text("temperature").replace("strength: 1.0", "parameters: {temperature: [2.0]}")
+    (tmp_path / "plan.yaml").write_text(text)
+    results = evaluate(make_sna(plan=str(tmp_path / "plan.yaml")), ["sna_sst2", TASK], limit=6)
+    for sample in results["samples"][TASK]:
+        assert sample["prob"] != sample["baseline_prob"]
+        assert sample["acc"] == sample["baseline_acc"]
+
+
+def test_generation_and_rolling_texts(evaluate: Any, make_sna: Any, tmp_path: Path) -> None:
+    """What acts inside the model acts there too; examples are lm_eval's own affair."""
+    vector = [0.2 * (number % 5) for number in range(32)]
+    text = plan_text("caa").replace(
+        "strength: 1.0", f"strength: 3.0, parameters: {{vector: {vector}}}"
+    )
+    (tmp_path / "plan.yaml").write_text(text)
+    lm = make_sna(plan=str(tmp_path / "plan.yaml"))
+    changed = evaluate(lm, ["own_generation", "own_rolling"])
+    plain = evaluate(
+        make_sna(layer=1, neurons="1", multiplier=1.0, gate="always"),
+        ["own_generation", "own_rolling"],
+    )
+    for task in ("own_generation", "own_rolling"):
+        assert answers(changed)[task] != answers(plain)[task]
+    shots = plan_text("few_shot").replace("strength: 1.0", "parameters: {prompt: 'one two '}")
+    (tmp_path / "shots.yaml").write_text(shots)
+    with pytest.raises(InputError, match="use lm_eval's --num_fewshot for these tasks"):
+        evaluate(make_sna(plan=str(tmp_path / "shots.yaml")), ["own_generation"])
+    front = plan_text("actadd").replace("strength: 1.0", f"parameters: {{token_000: {vector}}}")
+    (tmp_path / "front.yaml").write_text(front)
+    evaluate(make_sna(plan=str(tmp_path / "front.yaml")), ["own_generation"])
+    with pytest.raises(
+        InputError, match="positions: expected `all` for a rolling text, got 'token 0'"
+    ):
+        evaluate(make_sna(plan=str(tmp_path / "front.yaml")), ["own_rolling"])

@@ -1,0 +1,118 @@
+"""Controls choose what they say, and nothing that `sna` chose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.methods import METHODS, Workbench, find_method
+from sna_eval.neurons import mean_activations, neutral_sentences
+from tests.methods.conftest import LAYER, examples, wanted
+
+
+def means(bench: Workbench, texts: tuple[str, ...]) -> np.ndarray:
+    rows = bench.rows(texts)
+    return mean_activations(bench.model, bench.sites, rows, layers=[LAYER])[LAYER].numpy()
+
+
+def test_random_neurons_are_like_the_chosen_ones(bench: Workbench) -> None:
+    own = examples()
+    chosen = METHODS["sna"].find(bench, own, wanted("sna")).selected[""].neurons
+    draws = [
+        METHODS["random_neurons"].find(bench, own, wanted("random_neurons", seed=seed))
+        for seed in (0, 0, 1, 2, 3)
+    ]
+    sets = [draw.selected[""].neurons for draw in draws]
+    assert sets[0] == sets[1]
+    assert len(set(sets)) > 1
+    size = np.abs(means(bench, own.prompts))
+    for drawn in sets:
+        assert len(set(drawn)) == len(chosen)
+        assert not set(drawn) & set(chosen)
+        for stand_in, neuron in zip(drawn, chosen, strict=True):
+            nearer = np.abs(size - size[neuron]) < abs(size[stand_in] - size[neuron])
+            assert nearer.sum() <= 20 + 2 * len(chosen)  # of the nearest that were free
+
+
+def test_random_neurons_of_two_labels_are_disjoint(bench: Workbench) -> None:
+    own = examples(labels=True)
+    asked = replace(wanted("random_neurons", seed=1), selection="contrastive")
+    chosen = METHODS["sna"].find(bench, own, asked).selected
+    drawn = METHODS["random_neurons"].find(bench, own, asked).selected
+    assert list(drawn) == ["yes", "no"]
+    every = [n for sets in (chosen, drawn) for one in sets.values() for n in one.neurons]
+    assert len(every) == len(set(every)) == 16
+
+
+def test_too_narrow_a_layer_is_refused(bench: Workbench) -> None:
+    count = bench.sites.d_mlp // 2 + 1
+    asked = replace(wanted("random_neurons"), top_k=bench.sites.d_mlp, selection="contrastive")
+    with pytest.raises(InputError, match="select.top_k: expected at most"):
+        METHODS["random_neurons"].find(bench, examples(labels=True), asked)
+    asked = replace(asked, top_k=count // 2 + 1)
+    with pytest.raises(InputError, match="neurons in all, to draw as many again"):
+        METHODS["random_neurons"].find(bench, examples(labels=True), asked)
+
+
+def test_bottom_neurons_are_the_other_end(bench: Workbench) -> None:
+    own = examples()
+    difference = means(bench, own.prompts) - means(bench, neutral_sentences())
+    found = METHODS["bottom_neurons"].find(bench, own, wanted("bottom_neurons")).selected[""]
+    assert list(found.neurons) == np.argsort(difference)[:4].tolist()
+    assert found.scores == pytest.approx(np.sort(difference)[:4])
+
+
+def test_bottom_neurons_of_two_labels_tell_them_apart_least(bench: Workbench) -> None:
+    own = examples(labels=True)
+    first, second = (means(bench, own.of_label(label)) for label in (0, 1))
+    asked = replace(wanted("bottom_neurons"), selection="contrastive")
+    found = METHODS["bottom_neurons"].find(bench, own, asked).selected
+    every = sorted(n for one in found.values() for n in one.neurons)
+    assert every == sorted(np.argsort(np.abs(first - second))[:8].tolist())
+    assert [len(one.neurons) for one in found.values()] == [4, 4]
+
+
+def test_other_layer_searches_there(bench: Workbench) -> None:
+    own = examples()
+    there = METHODS["sna"].find(bench, own, replace(wanted("sna"), layer=3))
+    found = METHODS["other_layer"].find(bench, own, wanted("other_layer"))
+    assert found.layer == 3  # two of four blocks further
+    assert found.selected == there.selected
+    assert found.remarks["instead_of_layer"] == LAYER
+    named = METHODS["other_layer"].find(bench, own, wanted("other_layer", other=0))
+    assert named.layer == 0
+    with pytest.raises(InputError, match=r"options\.other: expected a layer from 0 to 3"):
+        METHODS["other_layer"].find(bench, own, wanted("other_layer", other=4))
+
+
+def test_unknown_methods_and_options_are_refused() -> None:
+    with pytest.raises(InputError, match="method: expected one of sna, random_neurons, .*few_shot"):
+        find_method("magic")
+    with pytest.raises(InputError, match=r"options\.k: expected an option of caa: none"):
+        find_method("caa").settle({"k": 3})
+    with pytest.raises(InputError, match=r"options\.k: expected a value like 3"):
+        find_method("few_shot").settle({"k": "three"})
+    with pytest.raises(InputError, match=r"options\.steps: expected a number from 0"):
+        find_method("ia3").settle({"steps": -1})
+
+
+def test_nothing_is_left_behind(bench: Workbench) -> None:
+    """After every search the model answers as before, to the bit."""
+    ids = torch.tensor([[3, 5, 7, 11, 13]])
+    with torch.no_grad():
+        plain = bench.model(ids).logits
+    asked = [parameter.requires_grad for parameter in bench.model.parameters()]
+    modules = list(bench.model.modules())
+    for name, method in METHODS.items():
+        quick = {"steps": 2} if "steps" in method.options else {}
+        method.find(bench, examples(labels=True), wanted(name, **quick))
+        with torch.no_grad():
+            assert torch.equal(bench.model(ids).logits, plain), name
+    assert [parameter.requires_grad for parameter in bench.model.parameters()] == asked
+    assert list(bench.model.modules()) == modules
+    assert all(parameter.grad is None for parameter in bench.model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in bench.model.modules())

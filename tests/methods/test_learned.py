@@ -1,0 +1,174 @@
+"""What is learned: against SciPy, against training loops written here, against PEFT's own forward."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import amplify
+from sna_eval.methods import METHODS, Fitted, Workbench, find_method
+from sna_eval.methods.fitting import drawn
+from sna_eval.methods.ia3 import adapted
+from sna_eval.methods.temperature import BOUNDS, fit_temperature
+from tests.methods.conftest import LAYER, examples, wanted
+
+CLOSE = {"atol": 1e-5, "rtol": 0}
+
+
+def nll(model: Any, bench: Workbench, number: int) -> torch.Tensor:
+    """Of one item's right answer, one unpadded pass, all positions' logits."""
+    question = examples().questions[number]
+    before, after = bench.pair(question.context, question.answer)
+    logits = model(torch.tensor([before + after])).logits[0]
+    log_probs = torch.log_softmax(logits, -1)
+    return -sum(log_probs[len(before) - 1 + n, token] for n, token in enumerate(after))
+
+
+@torch.no_grad()
+def log_probs(model: Any) -> torch.Tensor:
+    ids = torch.randint(1, 500, (3, 14), generator=torch.Generator().manual_seed(1))
+    return torch.log_softmax(model(ids).logits, -1)
+
+
+def test_temperature_is_scipys_minimum(bench: Workbench) -> None:
+    logits, targets = [], []
+    for question in examples().questions:
+        before, after = bench.pair(question.context, question.answer)
+        with torch.no_grad():
+            own = bench.model(torch.tensor([before + after])).logits[0].double().numpy()
+        logits.append(own[len(before) - 1 : -1])
+        targets += after
+    table = np.concatenate(logits)
+
+    def loss(temperature: float) -> float:
+        scaled = table / temperature
+        peak = scaled.max(axis=1, keepdims=True)
+        norm = np.log(np.exp(scaled - peak).sum(axis=1)) + peak[:, 0]
+        return float((norm - scaled[np.arange(len(targets)), targets]).mean())
+
+    best = minimize_scalar(loss, bounds=BOUNDS, method="bounded", options={"xatol": 1e-9})
+    found = METHODS["temperature"].find(bench, examples(), wanted("temperature"))
+    (value,) = found.parameters["temperature"].tolist()
+    assert loss(value) <= best.fun + 1e-9
+    assert value == pytest.approx(best.x, rel=1e-3) or value > BOUNDS[1] * 0.99
+    assert found.layer == 3
+    assert found.remarks["n_tokens"] == len(targets)
+
+
+def test_temperature_of_drawn_tokens_is_found_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(6000, 40, generator=generator)
+    targets = torch.multinomial(torch.softmax(logits / 2.5, -1), 1, generator=generator).squeeze(1)
+    assert fit_temperature(logits, targets) == pytest.approx(2.5, rel=0.05)
+
+
+def test_a_temperature_stays_in_bounds() -> None:
+    logits = torch.eye(4) * 5
+    assert fit_temperature(logits, torch.arange(4)) == pytest.approx(BOUNDS[0], rel=1e-3)
+    assert fit_temperature(logits, (torch.arange(4) + 1) % 4) == pytest.approx(BOUNDS[1], rel=1e-3)
+
+
+def test_learned_scalars_are_those_of_a_plain_training_loop(bench: Workbench) -> None:
+    options = {"steps": 4, "batch": 2, "rate": 0.1, "minimality": 0.3, "seed": 5}
+    found = METHODS["activscalar"].find(bench, examples(), wanted("activscalar", **options))
+    scalars = [torch.ones(3, requires_grad=True) for _ in range(2)]
+    optimizer = torch.optim.Adam(scalars, lr=0.1)
+    handles = [
+        module.register_forward_hook(lambda m, a, out, s=own, n=number: out * s[n])
+        for own, modules in zip(
+            scalars, (bench.sites.attention_outputs, bench.sites.mlp_outputs), strict=True
+        )
+        for number, module in enumerate(modules[LAYER:])
+    ]
+    for numbers in drawn(range(6), size=2, steps=4, seed=5):  # type: ignore[arg-type]
+        optimizer.zero_grad()
+        apart = torch.cat(scalars).sub(1).abs().mean()
+        loss = sum(nll(bench.model, bench, n) for n in numbers) / 2 + 0.3 * apart  # type: ignore[call-overload]
+        for own, gradient in zip(scalars, torch.autograd.grad(loss, scalars), strict=True):
+            own.grad = gradient
+        optimizer.step()
+    for handle in handles:
+        handle.remove()
+    for name, own in zip(("attention", "mlp"), scalars, strict=True):
+        torch.testing.assert_close(found.parameters[name].values, own.detach(), **CLOSE)
+        assert (own.detach() != 1).any()
+
+
+def test_ia3_equals_pefts_own_forward(bench: Workbench) -> None:
+    options = {"steps": 4, "rate": 0.2, "batch": 3}
+    found = METHODS["ia3"].find(bench, examples(), wanted("ia3", **options))
+    other = Workbench(copy.deepcopy(bench.model), bench.sites, bench.encode)
+    with adapted(other, range(LAYER, 4)) as (model, vectors):
+        with torch.no_grad():
+            for layer, own in vectors.items():
+                learned = found.parameters[f"layer_{layer:03d}"].values
+                assert (learned - 1).abs().max() > 0.1
+                own.copy_(learned.view_as(own))
+        expected = log_probs(model)
+    build = METHODS["ia3"].build
+    assert build is not None
+    with amplify(bench.model, build(Fitted(LAYER, found.parameters))):
+        torch.testing.assert_close(log_probs(bench.model), expected, **CLOSE)
+    assert (expected - log_probs(bench.model)).abs().max() > 1e-3
+
+
+def test_ia3_learns_what_peft_learns_in_a_plain_loop(bench: Workbench) -> None:
+    found = METHODS["ia3"].find(bench, examples(), wanted("ia3", steps=3, rate=0.05, batch=2))
+    other = Workbench(copy.deepcopy(bench.model), bench.sites, bench.encode)
+    with adapted(other, range(LAYER, 4)) as (model, vectors):
+        optimizer = torch.optim.Adam(vectors.values(), lr=0.05)
+        for numbers in drawn(range(6), size=2, steps=3, seed=0):  # type: ignore[arg-type]
+            optimizer.zero_grad()
+            loss = sum(nll(model, bench, n) for n in numbers) / 2  # type: ignore[call-overload]
+            loss.backward()
+            optimizer.step()
+        for layer, own in vectors.items():
+            got = found.parameters[f"layer_{layer:03d}"].values
+            # Adam divides by gradients near zero, which amplifies their last bits
+            torch.testing.assert_close(got, own.detach().reshape(-1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["activscalar", "ia3"])
+def test_learning_lowers_the_loss(bench: Workbench, name: str) -> None:
+    found = METHODS[name].find(bench, examples(), wanted(name, steps=30, batch=6))
+    assert found.remarks["last_loss"] < found.remarks["first_loss"] - 0.1
+
+
+def test_half_the_strength_is_half_the_way() -> None:
+    from sna_eval.intervention import LogitScaling, OutputScaling, Vector
+
+    scalars = {"attention": Vector.of([3.0, 1.0]), "mlp": Vector.of([0.0, 2.0])}
+    build = METHODS["activscalar"].build
+    assert build is not None
+    assert build(Fitted(2, scalars, 0.5)) == (
+        OutputScaling(2, "attention", 2.0),
+        OutputScaling(3, "attention", 1.0),
+        OutputScaling(2, "mlp", 0.5),
+        OutputScaling(3, "mlp", 1.5),
+    )
+    build = METHODS["temperature"].build
+    assert build is not None
+    assert build(Fitted(3, {"temperature": Vector.of([4.0])}, 0.5)) == (LogitScaling(3, 2.0),)
+
+
+def test_examples_before_a_question(bench: Workbench) -> None:
+    own = examples()
+    found = METHODS["few_shot"].find(bench, own, wanted("few_shot", k=2, seed=3))
+    texts = [q.context + q.answer for q in (own.questions[n] for n in found.remarks["items"])]
+    assert found.parameters["prompt"] == "\n\n".join(texts) + "\n\n"
+    with pytest.raises(InputError, match=r"options\.k: expected from 1 to the 6 development items"):
+        METHODS["few_shot"].find(bench, own, wanted("few_shot", k=7))
+    assert find_method("few_shot").build is not None
+
+
+def test_every_item_is_drawn_before_one_comes_again() -> None:
+    batches = list(drawn(list(range(6)), size=4, steps=3, seed=1))  # type: ignore[arg-type]
+    flat = [number for batch in batches for number in batch]
+    assert len(flat) == 12
+    assert sorted(flat[:6]) == sorted(flat[6:]) == list(range(6))
