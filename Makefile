@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 # Waiting threads sleep: on a machine with other work, spinning ones slow everything tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow lint install clean
+.PHONY: demo test test-slow reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,11 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# The paper's protocol on the bundled model, small: `--grid full` takes minutes.
+reproduce: install
+	rm -rf out/reproduce
+	$(BIN)/python scripts/reproduce_paper.py --grid small --limit 12 --output out/reproduce
 
 lint: install
 	$(BIN)/ruff format --check .

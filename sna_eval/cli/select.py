@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--by", default="lower_bound", help="lower_bound of the mean effect (default), or mean")
     add("--confidence", type=float, default=0.95, help="of the lower bound, one-sided")
     add("--gate", default="confidence", help="confidence (default), or always: amplify every item")
-    add("--measure", help="prob or acc; default: acc where items have choices")
+    add("--measure", help="prob, acc or log_prob; default: acc where items have choices")
     add("--allow_oracle", action="store_true", help="allow directions that know the right answer")
     add("--force", action="store_true", help="choose on test items all the same; the plan says so")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +19,32 @@ from sna_eval.reporting.sections import (
 )
 from sna_eval.reporting.style import as_png, as_svg, styled
 from sna_eval.study.interference import Interference
-from sna_eval.study.summary import Summary, held_out, summarise
+from sna_eval.study.summary import (
+    GatedGain,
+    ResponseCurve,
+    Summary,
+    held_out,
+    response_curves,
+    summarise,
+)
 from sna_eval.study.sweep import SweepStore
+
+_SPLITS = ("development", "test")
+"""Of the sweep and of the interference, where the two can be set side by side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Further:
+    """What a report shows beside its sweep."""
+
+    measured: Interference | None = None
+    """Interference of a plan, best of one chosen from this sweep."""
+    gated: tuple[GatedGain, ...] = ()
+    """What that plan gained in lm_eval."""
+    labelled: tuple[SweepStore, ...] = ()
+    """Further sweeps, of tasks with choices: their response curves."""
+    sections: Sequence[Section] = ()
+    """Sections of the caller's, shown first."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +59,7 @@ def write_report(
     store: SweepStore,
     output: str | Path | None = None,
     *,
-    measured: Interference | None = None,
+    further: Further | None = None,
     command: str = "sna-eval report",
     draws: int = 10_000,
 ) -> Report:
@@ -44,19 +68,20 @@ def write_report(
     **Arguments:**
 
     - `output`: the page; default: `report/index.html` in the store's folder.
-    - `measured`: interference of a plan, best of one chosen from this sweep.
+    - `further`: what else is shown.
     - `command`: what was typed, for the page.
     - `draws`: bootstrap samples and random deals of the correlations.
 
     **Raises:** `InputError` for an unfinished sweep, and for a file that cannot be written.
     """
     path = Path(output) if output else store.path / "report" / "index.html"
+    further = further or Further()
     summary = summarise(store, draws=draws)
     gallery = _Gallery(path.parent / "figures")
     try:
         gallery.folder.mkdir(parents=True, exist_ok=True)
         with styled():
-            sections = list(_sections(store, summary, measured, command, gallery))
+            sections = list(_sections(store, summary, further, command, gallery))
         path.write_text(page(_title(store), _lead(store, summary), sections), encoding="utf-8")
     except OSError as error:
         raise InputError(
@@ -82,22 +107,27 @@ class _Gallery:
 
 
 def _sections(
-    store: SweepStore,
-    summary: Summary,
-    measured: Interference | None,
-    command: str,
-    gallery: _Gallery,
+    store: SweepStore, summary: Summary, further: Further, command: str, gallery: _Gallery
 ) -> Iterator[Section]:
+    yield from further.sections
     yield from sweep_sections(summary, gallery.show)
-    if summary.curves:
-        yield response_section(summary, gallery.show)
+    curves = [*summary.curves, *(curve for own in further.labelled for curve in _curves(own))]
+    if curves:
+        yield response_section(curves, gallery.show)
+    measured = further.measured
+    splits = (store.manifest["split"], measured.split if measured else None)
+    rows = held_out(summary.measurements, measured) if measured and splits == _SPLITS else ()
+    if rows or further.gated:
+        yield held_out_section(rows, further.gated, gallery.show)
     if measured is not None:
-        if (store.manifest["split"], measured.split) == ("development", "test"):
-            rows = held_out(summary.measurements, measured)
-            if rows:
-                yield held_out_section(rows, gallery.show)
         yield from interference_sections(measured, gallery.show)
-    yield made_section(store.manifest, measured, command)
+    manifests = [store.manifest, *(own.manifest for own in further.labelled)]
+    yield made_section(manifests, measured, command)
+
+
+def _curves(store: SweepStore) -> Iterator[ResponseCurve]:
+    for task in store.manifest["tasks"]:
+        yield from response_curves(task, store.table("configurations", tasks=[task]))
 
 
 def _title(store: SweepStore) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ from sna_eval.reporting.figures import (
 from sna_eval.reporting.page import Picture, Section
 from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.study.interference import Interference
-from sna_eval.study.summary import HeldOut, Summary
+from sna_eval.study.summary import GatedGain, HeldOut, ResponseCurve, Summary
 
 Show = Callable[[str, str, Figure], Picture]
 """Keeps a figure, with its name and its caption, and hands it to the page."""
@@ -71,15 +71,15 @@ def sweep_sections(summary: Summary, show: Show) -> Iterator[Section]:
     yield _factors(summary)
 
 
-def response_section(summary: Summary, show: Show) -> Section:
+def response_section(curves: Sequence[ResponseCurve], show: Show) -> Section:
     """Response curves of the tasks with choices."""
-    names = dict.fromkeys(curve.task for curve in summary.curves)
+    names = dict.fromkeys(curve.task for curve in curves)
     parts = tuple(
         show(
             f"response-{task}",
             "Accuracy among the items of each zone, at the layer and count with the best accuracy "
             "of all; zones are the unmodified model's.",
-            response.draw([curve for curve in summary.curves if curve.task == task]),
+            response.draw([curve for curve in curves if curve.task == task]),
         )
         for task in names
     )
@@ -116,29 +116,48 @@ def interference_sections(measured: Interference, show: Show) -> Iterator[Sectio
         )
 
 
-def held_out_section(rows: tuple[HeldOut, ...], show: Show) -> Section:
+def held_out_section(
+    rows: tuple[HeldOut, ...], gated: tuple[GatedGain, ...], show: Show
+) -> Section:
     """Development against test."""
-    return Section(
-        "Development against test",
-        (
-            "The chosen configurations, ungated, on the items they were chosen on and on items "
-            "they were not. What is lost between them is the winner's curse.",
+    parts: list[str | tables.Table | Picture] = []
+    if gated:
+        parts += [
+            "The plan as lm_eval evaluated it on test items, behind its gate, beside what it "
+            "gained on the items it was chosen on. What is lost is the winner's curse. "
+            "Changes of mean P(target) or of accuracy; items whose gate stayed closed count as no "
+            "change.",
+            show(
+                "gated", "Gains behind the gate, with 95 % intervals.", held_out.draw_gated(gated)
+            ),
+            tables.gated_table(gated),
+        ]
+    if rows:
+        parts += [
+            "The same configurations ungated, every item amplified, in percent of each split's own "
+            "baseline.",
             show("held-out", "Percent of each split's own baseline.", held_out.draw(rows)),
             tables.held_out_table(rows),
-        ),
-    )
+        ]
+    return Section("Development against test", tuple(parts))
 
 
 def made_section(
-    manifest: Mapping[str, Any], measured: Interference | None, command: str
+    manifests: Sequence[Mapping[str, Any]], measured: Interference | None, command: str
 ) -> Section:
-    """How it was made."""
+    """How it was made.
+
+    **Arguments:**
+
+    - `manifests`: of the sweeps, the report's own first.
+    """
+    commands = dict.fromkeys(line for own in manifests for line in sweep_commands(own))
     return Section(
         "How this was made",
         (
-            made_table(manifest, measured),
+            *(made_table(own, measured if own is manifests[0] else None) for own in manifests),
             "The same configurations are measured by",
-            *(f"    {line}" for line in sweep_commands(manifest)),
+            *(f"    {line}" for line in commands),
             "and this page was written by",
             f"    {command}",
         ),

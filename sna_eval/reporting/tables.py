@@ -10,6 +10,7 @@ from sna_eval.study.interference import ALL, PLAIN_TEXT, Interference, RandomNul
 from sna_eval.study.summary import (
     AcrossTasks,
     Decomposition,
+    GatedGain,
     HeldOut,
     TaskSummary,
     ZoneMean,
@@ -128,6 +129,32 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
             for own in rows
         ),
     )
+
+
+def gated_table(rows: Sequence[GatedGain]) -> Table:
+    """Development against test behind the gate."""
+    return Table(
+        (
+            "task", "measure", "development", "items", "best of", "test", "95 % interval",
+            "items", "amplified", "lost", "gate sees the answer",
+        ),
+        tuple(
+            (
+                own.task,
+                own.measure,
+                f"{own.development:+.4f}",
+                str(own.n_development),
+                str(own.among),
+                f"{own.test:+.4f}",
+                f"{own.low:+.4f} to {own.high:+.4f}",
+                str(own.n_test),
+                share(own.amplified),
+                f"{own.curse:+.4f}",
+                "yes" if own.sees_answer else "no",
+            )
+            for own in rows
+        ),
+    )  # fmt: skip
 
 
 def control_table(controls: Sequence[RandomNull]) -> Table:

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from sna_eval.study.statistics import Interval
-from sna_eval.study.summary import Decomposition, Share, accuracy_changes, summarise
-from sna_eval.study.sweep import CONFIGURATIONS, SweepStore
+from sna_eval.study.summary import (
+    Decomposition,
+    Share,
+    accuracy_changes,
+    read_measurements,
+    summarise,
+)
+from sna_eval.study.sweep import CONFIGURATIONS, NEURONS, SweepStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from paper.claims import as_markdown, ceiling, claims, figure
+from paper.claims import as_markdown, claims
+from paper.evidence import Evidence, Labelled
+from paper.rules import Claim, ceiling, figure, only_for, within
+
+
+@pytest.fixture(scope="module")
+def evidence(store: SweepStore) -> Evidence:
+    """A model of three layers, none of the paper's tasks, no interference, no SST-2."""
+    return Evidence("tiny", 3, summarise(store, draws=50))
+
+
+def verdicts(found: Evidence) -> dict[str, Claim]:
+    return {own.statement: own for own in claims(found)}
 
 
 @pytest.mark.parametrize(
@@ -32,50 +53,162 @@ def test_a_figure_needs_its_sign_and_half_its_size(value: float, verdict: str) -
     assert figure(value, 27.85) == verdict
 
 
-def test_a_ceiling_holds_for_all() -> None:
+def test_ceilings_and_ranges_hold_for_all() -> None:
     assert ceiling([1.0, 7.9], 8) == "confirmed"
     assert ceiling([1.0, 8.1], 8) == "not confirmed"
     assert ceiling([], 8) == "not tested"
+    assert within([0.3, 0.5], 0.3, 0.5) == "confirmed"
+    assert within([0.29, 0.4], 0.3, 0.5) == "not confirmed"
+    assert within([], 0.3, 0.5) == "not tested"
 
 
-def test_what_was_not_run_is_not_tested(store: SweepStore) -> None:
-    """A model of three layers, none of the paper's tasks, no interference, no SST-2."""
-    found = {own.statement: own for own in claims(summarise(store, draws=50), 3, None, None)}
-    for statement, own in found.items():
-        if any(word in statement for word in ("layer", "SST-2", "amplifying", "share")):
-            assert own.verdict == "not tested", statement
-    assert found["tasks in zone 2"].published == "0"
+def test_another_model_is_not_tested_but_shown(evidence: Evidence) -> None:
+    own = Claim("a", "1", "1", "confirmed")
+    assert only_for(own, True) is own
+    assert only_for(own, False) == Claim("a", "1", "1", "not tested")
+    assert replace(evidence, model="openai-community/gpt2-medium").is_model("gpt2-medium")
+    assert not replace(evidence, model="gpt2-medium").is_model("gpt2")
 
 
-def test_a_share_must_be_more_than_chance(store: SweepStore) -> None:
+def test_what_was_not_run_is_not_tested(evidence: Evidence) -> None:
+    """Also where the model is one of the paper's."""
+    words = ("layer", "SST-2", "amplifying", "share", "arithmetic", "baselines", "unstably")
+    for model in ("tiny", "gpt2-medium", "EleutherAI/pythia-160m"):
+        for statement, own in verdicts(replace(evidence, model=model)).items():
+            if any(word in statement for word in words) and "not run" in own.measured:
+                expected = {"not tested", "not confirmed"} if model != "tiny" else {"not tested"}
+                assert own.verdict in expected, statement
+    assert verdicts(evidence)["tasks in zone 2"].published == "0"
+    assert verdicts(evidence)["SST-2 zero-shot accuracy"].published == "64 %"
+
+
+def test_a_share_must_be_more_than_chance(evidence: Evidence) -> None:
     shares = (
         Share("baseline", 0.5, Interval(0.3, 0.7), 0.09),
         Share("localization", 0.2, Interval(0.1, 0.4), 0.25),
         Share("task type", 0.5, Interval(0.3, 0.7), 0.27),
     )
-    summary = replace(summarise(store, draws=50), factors=Decomposition(shares, 0.0, 12, 5))
-    found = {own.statement: own.verdict for own in claims(summary, 3, None, None)}
-    assert found["share of rank variance: baseline"] == "confirmed"
-    assert found["share of rank variance: localization"] == "not confirmed"  # no more than chance
-    assert found["share of rank variance: task type"] == "not confirmed"  # 14 % lies outside
+    summary = replace(evidence.summary, factors=Decomposition(shares, 0.0, 12, 5))
+    found = verdicts(replace(evidence, summary=summary))
+    assert found["share of rank variance: baseline"].verdict == "confirmed"
+    assert found["share of rank variance: localization"].verdict == "not confirmed"  # by chance
+    assert found["share of rank variance: task type"].verdict == "not confirmed"  # 14 % is outside
+
+
+def test_pythia_s_arithmetic(evidence: Evidence) -> None:
+    """Two tasks in zone 1 at 200 and 100 %: more than half of 178.98 on average."""
+    own = evidence.summary.tasks[0]
+    tasks = tuple(
+        replace(own, task=f"sna_math_{level}", zone=1, baseline=baseline, best_layer=0,
+                mean_improvement=mean)
+        for level, baseline, mean in (("easy", 0.0032, 200.0), ("hard", 0.0002, 100.0))
+    )  # fmt: skip
+    changed = replace(evidence, summary=replace(evidence.summary, tasks=tasks))
+    for model, verdict in (("EleutherAI/pythia-160m", "confirmed"), ("gpt2", "not tested")):
+        found = verdicts(replace(changed, model=model))
+        assert found["Pythia-160M, arithmetic in zone 1: mean improvement"].measured == "+150.00 %"
+        for statement, claim in found.items():
+            if statement.startswith("Pythia"):
+                assert claim.verdict == verdict, statement
+
+
+@pytest.mark.parametrize(
+    ("helped", "verdict"), [(0.5, "confirmed"), (1.0, "not confirmed"), (0.0, "not confirmed")]
+)
+def test_zone_2_is_unstable_where_only_some_configurations_help(
+    evidence: Evidence, store: SweepStore, helped: float, verdict: str
+) -> None:
+    own = read_measurements(store)[0]
+    signs = np.where(np.arange(own.change.size) < helped * own.change.size, 1e-3, -1e-3)
+    transition = replace(own, change=signs.reshape(own.change.shape))
+    found = verdicts(replace(evidence, transition=transition))
+    claim = found["zone 2 responds unstably (items built for it)"]
+    assert claim.verdict == verdict
+    assert f"{helped:.0%} of configurations help" in claim.measured
+
+
+def row(layer: int, multiplier: float, zone_1: float, **others: Any) -> dict[str, Any]:
+    """A configuration of SST-2: 25 % before in zone 1, 75 % in zone 3, which stays."""
+    zones = ((66, 0.25, zone_1), (89, 0.70, 0.70), (45, 0.75, 0.75))
+    by_zone = {
+        f"{name}{zone}": value
+        for zone, own in enumerate(zones, 1)
+        for name, value in zip(("n_zone", "baseline_acc_zone", "acc_zone"), own, strict=True)
+    }
+    return {
+        **dict.fromkeys(CONFIGURATIONS.names),
+        **by_zone,
+        "layer": layer,
+        "multiplier": multiplier,
+        "n_neurons": 10,
+        "oracle": False,
+        "baseline_acc": 0.62,
+        "found": json.dumps({"one_vs_neutral_overlap": 0.4 + layer / 10}),
+        **others,
+    }
+
+
+def labelled(rows: list[dict[str, Any]]) -> Labelled:
+    """Their table, and two labels' neurons that share one."""
+    neurons = [
+        {"task": "sna_sst2", "layer": 0, "label": label, "rank": rank, "neuron": n, "score": 1.0}
+        for label, own in (("negative", (1, 2)), ("positive", (3, 2)))
+        for rank, n in enumerate(own, 1)
+    ]
+    return Labelled(
+        pa.Table.from_pylist(rows, schema=CONFIGURATIONS),
+        pa.Table.from_pylist(neurons, schema=NEURONS),
+    )
 
 
 def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
-    store: SweepStore,
+    evidence: Evidence,
 ) -> None:
-    empty = dict.fromkeys(CONFIGURATIONS.names)
-    rows = [
-        {**empty, "oracle": oracle, "baseline_acc_zone1": 0.25, "acc_zone1": after,
-         "baseline_acc_zone3": 0.75, "acc_zone3": 0.75}
-        for after, oracle in ((0.5, False), (0.625, False), (1.0, True))
-    ]  # fmt: skip
-    table = pa.Table.from_pylist(rows, schema=CONFIGURATIONS)
-    assert accuracy_changes(table, 1) == (25.0, 37.5)
-    assert accuracy_changes(table, 2) == ()
-    found = claims(summarise(store, draws=50), 3, table, None)
-    first, second = found[-2:]
-    assert (first.measured, first.verdict) == ("+37.5 points", "confirmed")
-    assert (second.measured, second.verdict) == ("up to 0.0 points, 2 configurations", "confirmed")
+    rows = [row(0, 2.0, 0.25), row(0, 12.0, 0.625), row(1, 2.0, 0.125), row(1, 12.0, 0.25)]
+    sst2 = labelled([*rows, row(1, 12.0, 1.0, oracle=True)])
+    assert accuracy_changes(sst2.configurations, 1) == (0.0, 37.5, -12.5, 0.0)
+    found = verdicts(replace(evidence, sst2=sst2))
+    gain = found["SST-2, zone 1: gain of accuracy up to"]
+    assert gain.measured == "+37.5 points; +75.0 for who knows the answer"
+    assert gain.verdict == "confirmed"
+    still = found["SST-2, zone 3: change of accuracy, by any configuration"]
+    assert (still.measured, still.verdict) == ("up to 0.0 points, 4 configurations", "confirmed")
+    layers = found["SST-2, zone 1: layers that improve it on average"]
+    assert (layers.measured, layers.verdict) == ("0", "confirmed")
+    assert found["SST-2, zone 1: multiplier of the largest gain"].verdict == "confirmed"
+    curve = found["SST-2, zone 1: flat at low multipliers, then steep"]
+    assert (curve.measured, curve.verdict) == ("+0.0 points at x2, +37.5 at best", "confirmed")
+    shared = found["neurons shared, positive against negative"]
+    assert (shared.measured, shared.verdict) == ("1", "not confirmed")
+    apart = found["neurons of both sentiments shared, each against neutral text"]
+    assert (apart.measured, apart.verdict) == ("45%, 40% to 50% by layer", "confirmed")
+    assert found["SST-2: accuracy rises with the zone"].verdict == "confirmed"
+
+
+def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: Evidence) -> None:
+    sst2 = labelled([row(0, 2.0, 0.25)])
+    for model, verdict in (("gpt2-medium", "confirmed"), ("gpt2", "not tested")):
+        found = verdicts(replace(evidence, model=model, sst2=sst2))
+        accuracy = found["SST-2 zero-shot accuracy"]
+        assert (accuracy.measured, accuracy.verdict) == ("62.0%", verdict)
+        assert found["SST-2: sentences in zones 1, 2, 3"].verdict == verdict
+    before = verdicts(replace(evidence, model="gpt2-medium", sst2=sst2))[
+        "SST-2: accuracy before, zones 1, 2, 3"
+    ]
+    assert before.verdict == "not confirmed"  # 25 % is not 34.8
+
+
+def test_without_a_gain_no_multiplier_is_the_best(evidence: Evidence) -> None:
+    found = verdicts(replace(evidence, sst2=labelled([row(0, 2.0, 0.25), row(0, 12.0, 0.1)])))
+    best = found["SST-2, zone 1: multiplier of the largest gain"]
+    assert (best.measured, best.verdict) == ("no gain", "not tested")
+    assert found["SST-2, zone 1: layers that improve it on average"].verdict == "not confirmed"
+
+
+def test_as_a_table(evidence: Evidence) -> None:
+    found = claims(evidence)
     lines = as_markdown(found).splitlines()
+    assert lines[0] == "| statement | published | measured | verdict |"
     assert len(lines) == len(found) + 2
-    assert "| 59.1 points | +37.5 points | confirmed |" in lines[-2]
+    assert len({own.statement for own in found}) == len(found)
+    assert all(line.count("|") == 5 for line in lines)

@@ -17,7 +17,7 @@ import pytest
 
 from sna_eval.cli import main
 from sna_eval.errors import InputError
-from sna_eval.reporting import Report, tables, write_report
+from sna_eval.reporting import Further, Report, tables, write_report
 from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
 from sna_eval.reporting.numbers import p_value, percent, probability
 from sna_eval.reporting.page import Section, page
@@ -56,7 +56,8 @@ def _measured(store: SweepStore) -> Interference:
 @pytest.fixture(scope="module")
 def written(store: SweepStore, tmp_path_factory: pytest.TempPathFactory) -> Report:
     path = tmp_path_factory.mktemp("report") / "page.html"
-    return write_report(store, path, measured=_measured(store), command="typed <so>", draws=200)
+    further = Further(measured=_measured(store))
+    return write_report(store, path, further=further, command="typed <so>", draws=200)
 
 
 class _Reader(HTMLParser):
@@ -154,9 +155,9 @@ def test_the_command_is_escaped_and_the_sweep_s_can_be_typed(
 def test_the_same_numbers_give_the_same_bytes(
     written: Report, store: SweepStore, tmp_path: Path
 ) -> None:
-    again = write_report(
-        store, tmp_path / "page.html", measured=_measured(store), command="typed <so>", draws=200
-    )
+    further = Further(measured=_measured(store))
+    page = tmp_path / "page.html"
+    again = write_report(store, page, further=further, command="typed <so>", draws=200)
     assert again.page.read_bytes() == written.page.read_bytes()
 
 
@@ -258,6 +259,23 @@ def test_one_task_has_a_report_too(sweep_of: Callable[..., Any], tmp_path: Path)
     text = written.page.read_text(encoding="utf-8")
     assert "Correlations need three tasks" in text
     assert "Too few tasks for three factors" in text
+
+
+def test_curves_of_another_sweep_and_the_caller_s_sections(
+    sweep_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = run_sweep(sweep_of("own_open", layers=(0,)), tmp_path / "open", quiet=True)
+    labels = run_sweep(sweep_of("own_labels", layers=(1,)), tmp_path / "labels", quiet=True)
+    further = Further(labelled=(labels,), sections=(Section("First of all", ("So it is.",)),))
+    written = write_report(store, further=further, draws=50)
+    headings = _read(written.page).headings
+    assert headings[0] == "First of all"
+    assert "Response curves" in headings
+    assert "response-own_labels" in {path.stem for path in written.figures}
+    text = written.page.read_text(encoding="utf-8")
+    for own in (store, labels):
+        assert own.manifest["plan_fingerprint"] in text
+        assert sweep_commands(own.manifest)[0] in text
 
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

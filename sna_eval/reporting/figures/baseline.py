@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from sna_eval.reporting.figures.labels import label_points
 from sna_eval.reporting.style import INK, MUTED, ZONE_COLOURS, new_figure, short
 from sna_eval.study.summary import AcrossTasks, TaskSummary
+from sna_eval.study.summary.across_tasks import null_band
 
 _BELOW: Any = {
     "frameon": False,
@@ -54,17 +54,14 @@ def _scatter(axes: Any, tasks: Sequence[TaskSummary]) -> None:
 
 def _null_band(axes: Any, tasks: Sequence[TaskSummary]) -> None:
     """Where improvements would lie if the changes had nothing to do with the baselines."""
-    if len(tasks) < 3:
+    band = null_band(tasks)
+    if band is None:
         return
-    baselines = [own.baseline for own in tasks]
-    grid = np.geomspace(min(baselines), max(baselines), 100)
-    dealt = np.array([own.best_change for own in tasks])[:, None] / grid * 100
-    low, middle, high = np.quantile(dealt, [0.025, 0.5, 0.975], axis=0)
     axes.fill_between(
-        grid, low, high, color=MUTED, alpha=0.15, linewidth=0,
+        band.baseline, band.low, band.high, color=MUTED, alpha=0.15, linewidth=0,
         label="95 % if changes were dealt out at random",
     )  # fmt: skip
-    axes.plot(grid, middle, ":", color=MUTED, linewidth=1)
+    axes.plot(band.baseline, band.middle, ":", color=MUTED, linewidth=1)
 
 
 def _limits(tasks: Sequence[TaskSummary]) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from sna_eval.study.choosing.effects import Measure, TaskEffects
 
 Criterion = Literal["lower_bound", "mean"]
 """`lower_bound` of the mean effect over items (default), or the `mean` itself."""
-_TIE = 1e-12  # far above rounding of means of probabilities, far below any effect
+_TIE = 1e-9  # of the largest criterion: far above rounding of means, far below what differs
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def choose(
     if by == "lower_bound" or own.shape[-1] > 1:
         bounds = lower_bounds(own, confidence=confidence)
     scores = means if bounds is None or by == "mean" else bounds
-    ties = np.flatnonzero(scores >= scores.max() - _TIE)
+    ties = np.flatnonzero(scores >= scores.max() - _TIE * np.abs(scores).max())
     best = min(ties.tolist(), key=lambda place: _strength(effects.rows[usable[place]]))
     return Choice(
         task=effects.task,

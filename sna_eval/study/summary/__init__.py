@@ -3,7 +3,8 @@
 Everything here is read from a store; no model runs.
 """
 
-from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
+from sna_eval.study.summary.across_tasks import AcrossTasks, NullBand, across_tasks, null_band
+from sna_eval.study.summary.gated import GatedGain, gated_gains
 from sna_eval.study.summary.held_out import HeldOut, held_out
 from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import (
@@ -30,8 +31,10 @@ __all__ = [
     "AcrossTasks",
     "CellIndex",
     "Decomposition",
+    "GatedGain",
     "HeldOut",
     "LayerMap",
+    "NullBand",
     "ResponseCurve",
     "Share",
     "Summary",
@@ -41,9 +44,11 @@ __all__ = [
     "accuracy_changes",
     "across_tasks",
     "decompose_ranks",
+    "gated_gains",
     "held_out",
     "layer_map",
     "localization",
+    "null_band",
     "paper_factors",
     "read_measurements",
     "response_curves",

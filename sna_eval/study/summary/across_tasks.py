@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from sna_eval.study.statistics import RatioNull, ratio_null
 from sna_eval.study.statistics.correlation import CorrelationKind
+from sna_eval.study.summary.measurements import Floats
 from sna_eval.study.summary.task_summary import TaskSummary
 
 Outcome = Literal["best", "mean"]
@@ -48,6 +51,30 @@ def across_tasks(
         if len(tasks) >= 3 and len(set(baseline)) > 1 and _varies(baseline, change)
         for kind in kinds
     )
+
+
+@dataclass(frozen=True, eq=False)
+class NullBand:
+    """Where improvements would lie if the changes had nothing to do with the baselines."""
+
+    baseline: Floats
+    """From the smallest to the largest of the tasks', `[point]`."""
+    low: Floats
+    """2.5 % of the tasks' best changes dealt out to that baseline, in percent, `[point]`."""
+    middle: Floats
+    high: Floats
+
+
+def null_band(summaries: Sequence[TaskSummary], *, points: int = 100) -> NullBand | None:
+    """The band for a figure; `None` for fewer than three tasks."""
+    tasks = [own for own in summaries if own.baseline > 0]
+    if len(tasks) < 3:
+        return None
+    baselines = [own.baseline for own in tasks]
+    grid = np.geomspace(min(baselines), max(baselines), points)
+    dealt = np.array([own.best_change for own in tasks])[:, None] / grid * 100
+    low, middle, high = np.quantile(dealt, [0.025, 0.5, 0.975], axis=0)
+    return NullBand(grid, low, middle, high)
 
 
 def _varies(baseline: Sequence[float], change: Sequence[float]) -> bool:

@@ -119,7 +119,7 @@ def rows_of(items: TaskItems, *, max_length: int, packs: bool) -> list[ItemRow]:
         for number, item in enumerate(items.items)
         for row, numbers in item_rows(item, max_length=max_length, packs=packs)
     ]
-    return sorted(rows, key=lambda entry: -len(entry.row.tokens))
+    return sorted(rows, key=lambda entry: -len(entry.row))
 
 
 def answered_rows(items: TaskItems, *, max_length: int) -> list[Row]:

@@ -141,7 +141,7 @@ def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ({"by": "median"}, "by: expected one of lower_bound, mean, got 'median'"),
         ({"gate": "never"}, "gate: expected one of confidence, always, got 'never'"),
-        ({"measure": "loss"}, "measure: expected one of prob, acc, got 'loss'"),
+        ({"measure": "loss"}, "measure: expected one of prob, acc, log_prob, got 'loss'"),
     ],
 )
 def test_impossible_settings(values: dict[str, Any], message: str) -> None:

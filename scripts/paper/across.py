@@ -1,0 +1,115 @@
+"""Sections 4.1 to 4.5: baseline against improvement, zones, the three factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from paper.evidence import Evidence
+from paper.rules import Claim, ceiling, figure, only_for, said, within
+
+CORRELATIONS = {"spearman": -0.762, "pearson": -0.503}
+SHARES = {"baseline": 0.58, "localization": 0.28, "task type": 0.14}
+ZONE_1 = {"sna_math_easy", "sna_math_medium", "sna_math_hard", "sna_poetry_medium"} | {
+    "sna_poetry_hard"
+}
+
+
+def correlations(found: Evidence) -> Iterator[Claim]:
+    """Both coefficients, and the interval of the first."""
+    across = found.summary.across
+    for kind, published in CORRELATIONS.items():
+        own = next((a.result for a in across if (a.kind, a.outcome) == (kind, "best")), None)
+        statement = f"{kind} correlation of baseline and improvement"
+        if own is None:
+            yield Claim(statement, f"{published:+.3f}", "too few tasks", "not tested")
+            continue
+        value, ends = own.improvement.coefficient, own.improvement.interval
+        claim = Claim(
+            statement,
+            f"{published:+.3f}",
+            f"{value:+.3f} ({ends.low:+.3f} to {ends.high:+.3f}), p against its null {own.p:.3f}, "
+            f"absolute change {own.absolute.coefficient:+.3f}",
+            said(ends.high < 0 and own.p < 0.05 and value < own.null_mean),
+        )
+        yield claim
+        if kind == "spearman":
+            yield Claim(
+                "its bootstrap interval stays negative",
+                "-0.918 to -0.351",
+                f"{ends.low:+.3f} to {ends.high:+.3f}",
+                said(ends.high < 0),
+            )
+            small = Claim("it holds on GPT-2 Small too", "negative", claim.measured, claim.verdict)
+            yield only_for(small, found.is_model("gpt2"))
+
+
+def zones(found: Evidence) -> Iterator[Claim]:
+    """What the tasks of each zone gain, and which tasks those are."""
+    first, second, third = found.summary.zones
+    mean, largest = first.mean_improvement, first.largest_improvement
+    yield Claim("mean improvement in zone 1", "27.85 %", f"{mean:.2f} %", figure(mean, 27.85))
+    yield Claim(
+        "largest improvement in zone 1", "70.3 %", f"{largest:.1f} %", figure(largest, 70.3)
+    )
+    best = [own.best_improvement for own in found.summary.tasks if own.zone == 3]
+    yield Claim(
+        "improvement in zone 3 stays below 8 %",
+        "8 %",
+        f"up to {max(best):.1f} %" if best else "no task",
+        ceiling(best, 8.0),
+    )
+    yield Claim("tasks in zone 2", "0", str(len(second.tasks)), said(not second.tasks))
+    counts = ", ".join(str(len(own.tasks)) for own in (first, second, third))
+    members = Claim(
+        "zone 1 is arithmetic and the two harder poetry levels",
+        "5, 0 and 7 tasks in zones 1, 2, 3",
+        counts,
+        said(set(first.tasks) == ZONE_1),
+    )
+    yield only_for(members, found.is_model("gpt2-medium"))
+    yield from _baselines(found)
+    yield _transition(found)
+
+
+def _baselines(found: Evidence) -> Iterator[Claim]:
+    for name, low, high in (("math", 0.003, 0.026), ("coding", 0.32, 0.51)):
+        own = [task.baseline for task in found.tasks(f"sna_{name}")]
+        shown = ", ".join(f"{value:.4f}" for value in own) or "not run"
+        claim = Claim(f"baselines of {name}", f"{low} to {high}", shown, within(own, low, high))
+        yield only_for(claim, found.is_model("gpt2-medium"))
+
+
+def _transition(found: Evidence) -> Claim:
+    """Unstable: neither nearly all nor nearly none of the configurations help."""
+    statement = "zone 2 responds unstably (items built for it)"
+    own = found.transition
+    if own is None:
+        return Claim(statement, "expected, not measured", "not run", "not tested")
+    helped = float((own.change > 0).mean())
+    percent = own.improvement
+    return Claim(
+        statement,
+        "expected, not measured",
+        f"baseline {own.baseline:.3f}; {helped:.0%} of configurations help, mean "
+        f"{percent.mean():+.2f} %, {percent.min():+.1f} to {percent.max():+.1f} %",
+        said(0.1 <= helped <= 0.9),
+    )
+
+
+def shares(found: Evidence) -> Iterator[Claim]:
+    """The three factors' shares of the ranks' variance."""
+    factors = found.summary.factors
+    known = {own.factor: own for own in factors.shares} if factors else {}
+    for name, published in SHARES.items():
+        own = known.get(name)
+        statement = f"share of rank variance: {name}"
+        if own is None:
+            yield Claim(statement, f"{published:.0%}", "too few tasks", "not tested")
+            continue
+        yield Claim(
+            statement,
+            f"{published:.0%}",
+            f"{own.share:.0%} ({own.interval.low:.0%} to {own.interval.high:.0%}), "
+            f"by chance {own.by_chance:.0%}",
+            said(published in own.interval and own.share > own.by_chance),
+        )

@@ -1,0 +1,41 @@
+"""Section 5.2: what amplifying one kind of task does to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from paper.evidence import Evidence
+from paper.rules import Claim, ceiling, figure
+from sna_eval.study.interference import Interference
+from sna_eval.study.summary import task_type
+
+
+def interference(found: Evidence) -> Iterator[Claim]:
+    """Arithmetic and poetry, both ways."""
+    on_poetry = _between(found.measured, "sna_math", "sna_poetry")
+    on_math = _between(found.measured, "sna_poetry", "sna_math")
+    yield Claim(
+        "amplifying arithmetic costs poetry",
+        "-8 to -12 points",
+        f"{on_poetry:+.2f} % of P(target)",
+        figure(on_poetry, -8.0),
+    )
+    yield Claim(
+        "amplifying poetry leaves arithmetic alone",
+        "no meaningful change",
+        f"{on_math:+.2f} % of P(target)",
+        ceiling([] if np.isnan(on_math) else [abs(on_math)], 1.0),
+    )
+
+
+def _between(measured: Interference | None, first: str, second: str) -> float:
+    """Mean change in percent over all pairs of tasks of two types; NaN without any."""
+    effects = measured.effects if measured is not None else ()
+    found = [
+        own.percent
+        for own in effects
+        if task_type(own.intervention) == first and task_type(own.subject) == second
+    ]
+    return float(np.mean(found)) if found else float("nan")

@@ -1,0 +1,82 @@
+"""Sections 5.1 and 7.3: which layers tasks peak at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from paper.evidence import Evidence
+from paper.rules import Claim, figure, only_for, said, within
+from sna_eval.study.summary import task_type
+
+LAYERS = {"sna_math": 8, "sna_logic": 10, "sna_poetry": 21, "sna_coding": 22}
+MEANS = {"sna_logic": 6.8, "sna_coding": 3.2}
+
+
+def layers(found: Evidence) -> Iterator[Claim]:
+    """Peaks of the mean over counts and multipliers, in GPT-2 Medium and in general."""
+    medium = found.is_model("gpt2-medium")
+    for kind, layer in LAYERS.items():
+        best = [own.best_layer for own in found.tasks(kind)]
+        shown = ", ".join(map(str, best)) or "not run"
+        name = kind.removeprefix("sna_")
+        peak = Claim(
+            f"best layer of {name}, of 24", str(layer), f"{shown} of {found.n_layers}",
+            said(set(best) == {layer}),
+        )  # fmt: skip
+        yield only_for(peak, medium and bool(best))
+        yield Claim(
+            f"{name}: difficulty does not shift the best layer",
+            "one layer",
+            shown,
+            said(len(set(best)) == 1) if len(best) > 1 else "not tested",
+        )
+    for kind, published in MEANS.items():
+        gains = [own.best_layer_improvement for own in found.tasks(kind)]
+        mean = float(np.mean(gains)) if gains else float("nan")
+        name = kind.removeprefix("sna_")
+        claim = Claim(
+            f"mean improvement of {name} at its best layer", f"{published} %", f"{mean:+.2f} %",
+            figure(mean, published),
+        )  # fmt: skip
+        yield only_for(claim, medium)
+    yield only_for(_layer_8(found), medium)
+
+
+def pythia(found: Evidence) -> Iterator[Claim]:
+    """Arithmetic in Pythia-160M."""
+    own = [task for task in found.tasks("sna_math") if task.zone == 1]
+    mean = float(np.mean([task.mean_improvement for task in own])) if own else float("nan")
+    baselines = [task.baseline for task in own]
+    best = [task.best_layer for task in own]
+    for claim in (
+        Claim(
+            "Pythia-160M, arithmetic in zone 1: mean improvement", "178.98 %", f"{mean:+.2f} %",
+            figure(mean, 178.98),
+        ),
+        Claim(
+            "Pythia-160M, arithmetic: baselines", "0.0002 to 0.0032",
+            ", ".join(f"{value:.4f}" for value in baselines) or "not run",
+            within(baselines, 0.0002, 0.0032),
+        ),
+        Claim(
+            "Pythia-160M, arithmetic: best layer, of 12", "0",
+            ", ".join(map(str, best)) or "not run", said(set(best) == {0}),
+        ),
+    ):  # fmt: skip
+        yield only_for(claim, found.is_model("pythia-160m"))
+
+
+def _layer_8(found: Evidence) -> Claim:
+    """Less than 1 % either way counts as almost nothing."""
+    table = found.summary.layers
+    rows = [n for n, t in enumerate(table.tasks) if task_type(t) in ("sna_poetry", "sna_coding")]
+    place = table.layers.index(8) if 8 in table.layers else None
+    changes = [] if place is None else [float(table.improvement[row, place]) for row in rows]
+    return Claim(
+        "layer 8 does almost nothing for poetry and coding",
+        "almost no effect",
+        ", ".join(f"{value:+.1f}" for value in changes) + " %" if changes else "no layer 8",
+        within(changes, -1.0, 1.0),
+    )

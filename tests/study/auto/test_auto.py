@@ -1,0 +1,171 @@
+"""`plan=auto` as it is typed: from a task with splits to a plan that repeats its scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from scipy.stats import t as student
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.plan import load_plan, plan_fingerprint, prompt_fingerprint
+from sna_eval.plan.cache import cache_dir
+from sna_eval.study.sweep import SweepStore
+from tests.study.auto.conftest import Run
+
+BUDGET = {"plan": "auto", "auto_budget": 8}
+
+
+def prompts(file: Path, template: str = "{text}") -> list[str]:
+    return [template.format(**json.loads(line)) for line in file.read_text().splitlines()]
+
+
+def only_store() -> SweepStore:
+    """The one sweep that was made."""
+    (path,) = (cache_dir() / "auto").iterdir()
+    return SweepStore.load(path)
+
+
+def saved_plan(output: Path) -> Path:
+    """The plan beside the results."""
+    (results,) = output.rglob("results_*.json")
+    (plan,) = results.parent.glob("plan_*.yaml")
+    assert json.loads(results.read_text())["config"]["sna"]["plan_file"] == str(plan)
+    return plan
+
+
+def test_one_command_and_its_plan_repeats_the_scores(
+    run: Run, data: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run("own_three", output=tmp_path / "auto", gate="always", **BUDGET)
+    shown = capsys.readouterr().err
+    plan = saved_plan(tmp_path / "auto")
+    assert "Sweep: 100%" in shown
+    assert "sna-eval: own_three: layer " in shown
+    assert f"sna-eval: plan=auto saved as {plan}" in shown
+    again = run("own_three", output=tmp_path / "again", plan=str(plan))
+    assert again["results"] == first["results"]
+    assert again["samples"] == first["samples"]
+    own = first["results"]["own_three"]
+    assert own["prob,none"] != own["baseline_prob,none"]
+    fingerprints = {r["config"]["sna"]["plan_fingerprint"] for r in (first, again)}
+    assert fingerprints == {plan_fingerprint(load_plan(plan))}
+    assert "Sweep" not in capsys.readouterr().err
+
+
+def test_neurons_and_choice_rest_on_the_validation_split(run: Run, data: dict[str, Path]) -> None:
+    results = run("own_three", gate="always", **BUDGET)
+    (entry,) = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_three"].interventions
+    found = dict(entry.found or {})
+    assert found["prompt_hash"] == prompt_fingerprint(prompts(data["validation"]))
+    chosen, store = found["chosen"], only_store()
+    assert (chosen["on"], chosen["n_items"]) == ("development", 8)
+    assert chosen["sweep"] == store.manifest["plan_fingerprint"]
+    assert store.manifest["split"] == "development"
+    items = store.items().to_pandas()
+    items["gain"] = items["amplified_prob"] - items["baseline_prob"]
+    gains = items.groupby(["layer", "n_neurons", "multiplier"])["gain"]
+    bounds = gains.mean() - student.ppf(0.95, 7) * gains.std() / 8**0.5
+    assert 1 < len(bounds) <= 8
+    assert chosen["lower_bound"] == pytest.approx(bounds.max())
+    (neurons,) = (entry.neurons or {}).values()
+    assert bounds.idxmax() == (entry.layer, len(neurons), entry.multiplier)
+
+
+def test_a_split_that_is_evaluated_is_not_chosen_on(run: Run, data: dict[str, Path]) -> None:
+    """Without a test split lm_eval evaluates the validation split; the training split remains."""
+    results = run("own_validated", **BUDGET)
+    evaluated = {sample["doc"]["text"] for sample in results["samples"]["own_validated"]}
+    assert evaluated == set(prompts(data["validation"]))
+    (entry,) = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_validated"].interventions
+    assert (entry.found or {})["prompt_hash"] == prompt_fingerprint(prompts(data["train"]))
+    assert only_store().manifest["tasks"]["own_validated"]["n_items"] == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "signal"),
+    [
+        ("local_arc_easy", "acc", "margin"),
+        ("local_sst2", "acc", "margin"),
+        ("local_boolq", "acc", "margin"),
+        ("local_gsm8k", "log_prob", "max_prob"),
+    ],
+)
+def test_lm_eval_s_own_tasks_from_local_files(
+    run: Run, tmp_path: Path, name: str, measure: str, signal: str
+) -> None:
+    first = run(name, output=tmp_path, **BUDGET)
+    plan = load_plan(saved_plan(tmp_path)).tasks[name]
+    (entry,) = plan.interventions
+    assert plan.gate.signal == signal
+    assert not plan.sees_answer
+    assert (entry.found or {})["chosen"]["measure"] == measure
+    labelled = name in ("local_sst2", "local_boolq")
+    assert (entry.found or {})["method"] == ("contrastive" if labelled else "differential")
+    again = run(name, plan=str(saved_plan(tmp_path)))
+    assert again["results"] == first["results"]
+    assert again["samples"] == first["samples"]
+
+
+def test_bundled_tasks(run: Run, tmp_path: Path) -> None:
+    """Two tasks, one plan."""
+    tasks = ("sna_math_easy", "sna_logic_hard")
+    first = run(*tasks, output=tmp_path, limit=4, plan="auto", auto_budget=6)
+    plan = saved_plan(tmp_path)
+    assert tuple(load_plan(plan).tasks) == tasks
+    (entry,) = load_plan(plan).tasks["sna_logic_hard"].interventions
+    assert (entry.found or {})["chosen"]["n_items"] == 50
+    assert run(*tasks, limit=4, plan=str(plan))["results"] == first["results"]
+
+
+def test_the_second_time_costs_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    first = run("own_three", **BUDGET)["results"]
+    capsys.readouterr()
+    store = only_store()
+    written = {path: path.stat().st_mtime_ns for path in store.path.rglob("*.parquet")}
+    assert run("own_three", **BUDGET)["results"] == first
+    assert {path: path.stat().st_mtime_ns for path in store.path.rglob("*.parquet")} == written
+
+
+def test_a_task_without_development_items_stops_all(run: Run) -> None:
+    """Before anything is swept, also where another task comes first."""
+    message = "plan: expected tasks with development items for plan=auto .* got 'own_bare, which"
+    with pytest.raises(InputError, match=message) as caught:
+        run("own_three", "own_bare", **BUDGET)
+    assert "give plan=FILE or neurons=" in str(caught.value)
+    assert not (cache_dir() / "auto").exists()
+
+
+def test_gates_as_asked(run: Run) -> None:
+    """Boundaries that are given stay; a signal alone gets boundaries of its own or the paper's."""
+    given = run("own_three", gate="target_prob", low=0.001, high=0.5, **BUDGET)["config"]["sna"]
+    gate = load_plan(given["plan_file"]).tasks["own_three"].gate
+    assert gate == Gate("target_prob", 0.001, 0.5)
+    assert given["sees_answer"] is True
+    amplify = run("own_three", transition="amplify", **BUDGET)["config"]["sna"]
+    gate = load_plan(amplify["plan_file"]).tasks["own_three"].gate
+    assert (gate.signal, gate.transition, gate.mode) == ("max_prob", "amplify", "confidence")
+    assert amplify["sees_answer"] is False
+
+
+def test_gates_that_cannot_be(run: Run) -> None:
+    with pytest.raises(InputError, match="gate: expected a gate that may open beside plan=auto"):
+        run("own_three", gate="never", **BUDGET)
+    with pytest.raises(InputError, match="auto_budget: expected a number of configurations"):
+        run("own_three", plan="auto", auto_budget="soon")
+
+
+def test_a_boundary_that_is_found_stands_in_the_plan(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is announced is what the plan holds."""
+    results = run("own_three", plan="auto", auto_budget=30)
+    said = capsys.readouterr().err
+    gate = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_three"].gate
+    if "gate calibrated" in said:
+        assert f"max_prob low {gate.low:g}, high {gate.high:g}" in said
+    else:
+        assert "the gate keeps its boundaries" in said
+        assert (gate.low, gate.high) == (0.30, 0.60)
