@@ -36,8 +36,8 @@ def zone_rows(folder: str | Path) -> list[ZoneRow]:
 
     **Raises:** `InputError` where the folder has no samples of a task with baseline values.
     """
-    files = _newest_samples(Path(folder))
-    rows = [row for task, path in files.items() for row in _task_rows(task, _read(path))]
+    files = newest_samples(Path(folder))
+    rows = [row for task, path in files.items() for row in _task_rows(task, read_samples(path))]
     if not rows:
         raise InputError(
             "output",
@@ -61,7 +61,7 @@ def format_rows(rows: Iterable[ZoneRow]) -> str:
     return "\n".join(lines)
 
 
-def _newest_samples(folder: Path) -> dict[str, Path]:
+def newest_samples(folder: Path) -> dict[str, Path]:
     """Each task's newest sample file: lm_eval ends their names with the time."""
     newest: dict[str, Path] = {}
     for path in sorted(folder.rglob("samples_*.jsonl"), key=lambda path: path.name):
@@ -70,7 +70,8 @@ def _newest_samples(folder: Path) -> dict[str, Path]:
     return newest
 
 
-def _read(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_samples(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The samples of one file, in its order."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

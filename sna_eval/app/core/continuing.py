@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.intervention import Engine, Intervention, amplify
+from sna_eval.intervention import Affine, Engine, amplify
 from sna_eval.intervention.prompt_pass import SharedPromptPass, acting_positions
 
 _AMPLIFIED = torch.tensor([False, True])
@@ -19,7 +18,7 @@ _AMPLIFIED = torch.tensor([False, True])
 def continuations(
     workspace: Workspace,
     context: Sequence[int],
-    interventions: Sequence[Intervention],
+    interventions: Sequence[Affine],
     *,
     new_tokens: int,
 ) -> tuple[str, str]:
@@ -46,7 +45,7 @@ def continuations(
 
 
 @contextmanager
-def _second_row(engine: Engine, interventions: Sequence[Intervention]) -> Iterator[None]:
+def _second_row(engine: Engine, interventions: Sequence[Affine]) -> Iterator[None]:
     """`generate` in the body amplifies the second row."""
     if engine.abilities.resumes:
         shared = SharedPromptPass(
@@ -60,7 +59,7 @@ def _second_row(engine: Engine, interventions: Sequence[Intervention]) -> Iterat
             yield
         return
 
-    def mask(intervention: Any, positions: int) -> torch.Tensor:
+    def mask(intervention: Affine, positions: int) -> torch.Tensor:
         acting = acting_positions(
             intervention, positions, prompt=positions > 1, device=torch.device("cpu")
         )

@@ -66,13 +66,17 @@ def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Quest
 def lm_eval_command(
     model: str, tasks: Sequence[str], *, include_path: str = ".", plan: str = PLAN_FILE
 ) -> str:
-    """The command as it is typed."""
-    words = [
-        "lm_eval", "--model", "sna", "--model_args", f"pretrained={model},plan={plan}",
-        "--tasks", ",".join(tasks), "--include_path", include_path, "--batch_size", "1",
-        "--output_path", "out", "--log_samples",
-    ]  # fmt: skip
-    return shlex.join(words)
+    """The command as it is typed in a shell.
+
+    **Arguments:**
+
+    - `include_path`: the tasks' folder, as the shell is to read it.
+    """
+    words = ["--model_args", f"pretrained={model},plan={plan}", "--tasks", ",".join(tasks)]
+    return (
+        f"lm_eval --model sna {shlex.join(words)} --include_path {include_path} "
+        "--batch_size 1 --output_path out --log_samples"
+    )
 
 
 def _task_yaml(name: str) -> str:

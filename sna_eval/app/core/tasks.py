@@ -13,6 +13,7 @@ from sna_eval.paths import tasks_path
 from sna_eval.study.sweep.items import answered_rows, load_items
 
 Split = Literal["development", "test"]
+SPLITS: tuple[Split, ...] = ("development", "test")
 
 
 @cache

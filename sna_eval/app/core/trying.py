@@ -17,7 +17,7 @@ from sna_eval.app.core.workspace import Workspace
 from sna_eval.gating import Decision, Gate, Signal, entropy, margin, max_prob, target_prob
 from sna_eval.harness.decisions import Baseline, decide, interventions_for, with_usable_signal
 from sna_eval.harness.items import item_rows
-from sna_eval.intervention import Assigned, Batch, BranchScore, Engine, Intervention, RowScore
+from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, RowScore
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.study.sweep.captures import captured_activations
 from sna_eval.study.sweep.items import TaskItems
@@ -125,7 +125,7 @@ def try_it(workspace: Workspace, asked: Asked) -> Tried:
 def _amplified(
     engine: Engine,
     batch: Batch,
-    interventions: Sequence[Intervention],
+    interventions: Sequence[Affine],
     captured: Mapping[int, torch.Tensor],
 ) -> list[RowScore] | None:
     """The rows with the interventions on; `None` where they change nothing."""

@@ -1,7 +1,133 @@
-"""Page."""
+"""Batch: a file of prompts and targets, scored at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
 
 import streamlit as st
 
+from sna_eval.app.core.batch import BatchRow, as_csv, as_jsonl, run_batch
+from sna_eval.app.core.batch_file import LARGEST_FILE, PromptFile, read_prompt_file
+from sna_eval.app.core.setting import Setting
+from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.ui import controls, pieces, save_panel, state
+from sna_eval.app.ui.boundary import messages, plain, workspace
+
+_RESULT = "batch"
+_SHOWN = 200
+
 
 def show() -> None:
-    st.title("...")
+    """The page."""
+    controls.show()
+    st.title("Batch")
+    st.html(
+        pieces.note(
+            f"JSONL or CSV with prompt and target, up to {LARGEST_FILE // 2**20} MB. Wrong "
+            "choices, where there are any, go into others; in CSV with | between them."
+        )
+    )
+    uploaded = st.file_uploader("Prompts", type=["jsonl", "csv", "json", "txt"], key="batch_file")
+    st.checkbox("A space before the target", key="space")
+    st.html(pieces.note(controls.summary()))
+    with messages():
+        model = workspace()
+        file = None
+        if uploaded is not None:
+            file = read_prompt_file(uploaded.name, uploaded.getvalue(), space=state.value("space"))
+            _bad_rows(file)
+        if st.button("Run", type="primary", disabled=file is None) and file is not None:
+            setting = state.setting()
+            st.session_state.pop(_RESULT, None)
+            st.session_state[_RESULT] = (model.name, setting, file, _run(model, setting, file))
+        if _RESULT in st.session_state:
+            _result(model)
+
+
+def _bad_rows(file: PromptFile) -> None:
+    kept = f"{len(file.rows)} row{'s' if len(file.rows) != 1 else ''} can be used"
+    if not file.bad:
+        st.success(f"{kept}.")
+        return
+    listed = "\n".join(f"- line {row.line}: {plain(row.why)}" for row in file.bad[:20])
+    more = f"\n- and {len(file.bad) - 20} more" if len(file.bad) > 20 else ""
+    st.warning(f"{kept}, {len(file.bad)} cannot:\n\n{listed}{more}")
+
+
+def _run(model: Workspace, setting: Setting, file: PromptFile) -> tuple[BatchRow, ...]:
+    """Scores the file, showing how far it is."""
+    bar = st.progress(0.0, "Scoring")
+    rows: list[BatchRow] = []
+    for portion in run_batch(model, setting, file.rows):
+        rows += portion
+        bar.progress(len(rows) / len(file.rows), f"{len(rows)} of {len(file.rows)}")
+    bar.empty()
+    return tuple(rows)
+
+
+def _result(model: Workspace) -> None:
+    name, setting, file, rows = st.session_state[_RESULT]
+    if name != model.name:
+        st.caption("The model has changed: press Run.")
+        return
+    st.html(_cards(rows))
+    st.html(_zones(rows))
+    st.html(_table(rows[:_SHOWN]))
+    if len(rows) > _SHOWN:
+        st.caption(f"The first {_SHOWN} of {len(rows)} rows; the files hold all.")
+    left, right = st.columns(2)
+    left.download_button("Table as CSV", as_csv(rows), "batch.csv", "text/csv", on_click="ignore")
+    right.download_button(
+        "Table as JSONL", as_jsonl(rows), "batch.jsonl", "application/jsonl", on_click="ignore"
+    )
+    save_panel.show(model, setting, [row.question for row in file.rows], key="batch")
+
+
+def _cards(rows: Sequence[BatchRow]) -> str:
+    before = sum(row.baseline_prob for row in rows) / len(rows)
+    after = sum(row.prob for row in rows) / len(rows)
+    amplified = sum(row.amplified for row in rows)
+    return pieces.cards(
+        pieces.card("P(target) before, mean", pieces.number(before)),
+        pieces.card("Amplified", f"{amplified} of {len(rows)}"),
+        pieces.card("P(target) after, mean", pieces.number(after), pieces.change(after - before)),
+    )
+
+
+def _zones(rows: Sequence[BatchRow]) -> str:
+    """Means by zone, as a run's own table has them."""
+    lines = []
+    for zone in (1, 2, 3):
+        own = [row for row in rows if row.zone == zone]
+        if own:
+            before = sum(row.baseline_prob for row in own) / len(own)
+            after = sum(row.prob for row in own) / len(own)
+            lines.append(
+                (
+                    pieces.chip(zone), str(len(own)), pieces.number(before),
+                    pieces.number(after), pieces.change(after - before),
+                )
+            )  # fmt: skip
+    return pieces.table(("zone", "rows", "before", "after", "change"), lines)
+
+
+def _table(rows: Sequence[BatchRow]) -> str:
+    return pieces.table(
+        ("line", "prompt", "target", "zone", "confidence", "before", "after", "change"),
+        (
+            (
+                str(row.line),
+                escape(row.prompt if len(row.prompt) <= 90 else "..." + row.prompt[-87:]),
+                pieces.token(row.target),
+                pieces.chip(row.zone),  # type: ignore[arg-type]
+                pieces.number(row.confidence),
+                pieces.number(row.baseline_prob),
+                pieces.number(row.prob),
+                pieces.change(row.delta_prob) if row.amplified else "left",
+            )
+            for row in rows
+        ),
+        text=4,
+        wide=1,
+    )

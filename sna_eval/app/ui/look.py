@@ -10,6 +10,9 @@ LINE = "#e2e0da"
 LOSS, NOTHING, GAIN = "#b2182b", "#f7f7f7", "#2166ac"
 """Ends and middle of a change."""
 
+NARROW = "narrow-pages"
+"""Key of the links that narrow screens show."""
+
 THEME = {
     "base": "light",
     "primaryColor": "#2f6f9f",
@@ -50,15 +53,16 @@ STYLE = f"""<style>
 .sna-scale .ticks span:last-child {{ transform: translateX(-100%); }}
 .sna-scroll {{ overflow-x: auto; }}
 .sna-table {{ border-collapse: collapse; font-size: .88rem; width: 100%; }}
+.sna-slim {{ max-width: 30rem; }}
 .sna-table th, .sna-table td {{ padding: .22rem .5rem; border-bottom: 1px solid {LINE};
   text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-.sna-table th {{ color: {MUTED}; font-weight: 500; vertical-align: bottom; }}
+.sna-table th {{ color: {MUTED}; font-weight: 500; vertical-align: bottom; white-space: normal; }}
 .sna-table td.text, .sna-table th.text {{ text-align: left; }}
 .sna-table td.wide {{ text-align: left; white-space: normal; min-width: 14rem; }}
 .sna-token {{ font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .82rem;
   background: #f5f4f0; border-radius: 3px; padding: .05rem .3rem; white-space: pre; }}
-.sna-bar {{ display: inline-block; height: .6rem; border-radius: 2px; background: #9db8cc;
-  vertical-align: middle; }}
+.sna-bar {{ height: .6rem; border-radius: 2px; background: #9db8cc; }}
+.sna-table td:has(.sna-bar) {{ width: 35%; min-width: 3rem; }}
 .sna-text {{ font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .86rem;
   background: #f5f4f0; border-radius: 6px; padding: .6rem .8rem; white-space: pre-wrap;
   overflow-wrap: anywhere; margin: 0; }}
@@ -66,6 +70,13 @@ STYLE = f"""<style>
 .sna-text .prompt {{ color: {MUTED}; }}
 .sna-chip {{ display: inline-block; padding: 0 .5rem; border-radius: 999px; font-size: .82rem;
   color: {INK}; }}
+.st-key-{NARROW} {{ display: none; }}
+@media (max-width: 768px) {{
+  .st-key-{NARROW} {{ display: flex; }}
+  .sna-cards {{ grid-template-columns: repeat(3, 1fr); gap: .5rem; }}
+  .sna-card {{ padding: .5rem .6rem; }}
+  .sna-card .big {{ font-size: 1.2rem; }}
+}}
 .sna-note {{ color: {MUTED}; font-size: .9rem; margin: 0; max-width: 46rem; }}
 </style>"""
 

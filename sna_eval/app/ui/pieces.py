@@ -88,9 +88,9 @@ def token(text: str) -> str:
     return f'<span class="sna-token">{escape(shown) or "∅"}</span>'
 
 
-def bar(share: float, *, width: float = 4.5) -> str:
-    """A bar of at most `width` rem."""
-    return f'<span class="sna-bar" style="width:{max(share, 0.01) * width:.2f}rem"></span>'
+def bar(share: float) -> str:
+    """A bar of the cell's width times `share`."""
+    return f'<div class="sna-bar" style="width:{max(share, 0.01) * 100:.1f}%"></div>'
 
 
 def table(
@@ -127,6 +127,11 @@ def table(
         f'<div class="sna-scroll"><table class="sna-table"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def slim(table: str) -> str:
+    """A table of few columns that should not spread over the page."""
+    return f'<div class="sna-slim">{table}</div>'
 
 
 def exact(values: Iterable[tuple[str, object]]) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import streamlit as st
 
 from sna_eval.app.core.question import Question
-from sna_eval.app.core.tasks import task_names, task_questions
+from sna_eval.app.core.tasks import SPLITS, task_names, task_questions
 from sna_eval.app.ui import state
 from sna_eval.app.ui.boundary import messages
+from sna_eval.app.ui.choosing import chosen
 
 
 def show() -> None:
@@ -28,16 +27,17 @@ def show() -> None:
 
 def _items() -> None:
     left, right = st.columns(2)
-    task = left.selectbox("Task", task_names(), index=task_names().index("sna_math_easy"))
-    split: Literal["development", "test"] = right.selectbox("Split", ("development", "test"))
+    task = chosen(left, "Task", task_names(), first="sna_math_easy")
+    split = chosen(right, "Split", SPLITS)
     if split == "test":
         st.caption("Test items are for results: a setting chosen by looking at them proves little.")
     with messages():
         questions = task_questions(task, split)
-        number = st.selectbox(
+        number = chosen(
+            st.container(),
             "Item",
             range(len(questions)),
-            format_func=lambda place: f"{place + 1}. {_short(questions[place])}",
+            name=lambda place: f"{place + 1}. {_short(questions[place])}",
         )
         st.button("Take it", on_click=state.put_question, args=(questions[number],))
 

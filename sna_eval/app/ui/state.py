@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "space": True,
     "multipliers": "0, 0.5, 1.2, 1.5, 2, 2.4, 3, 4, 6, 8, 12",
     "folder": "",
+    "interference": "",
 }
 """A first look at the bundled model: its plan's setting for the task, an item of zone 1."""
 

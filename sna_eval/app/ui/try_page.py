@@ -85,15 +85,11 @@ def _remarks(tried: Tried) -> None:
         st.warning("Amplified, the model's numbers overflow: the answer stays as it was.")
     if tried.asked.setting.gate.sees_answer:
         st.html(pieces.note("This gate looks at the right answer, which a deployed model cannot."))
-    st.html(
-        pieces.table(
-            ("confidence of the unmodified model", "value"),
-            (
-                (escape(pieces.signal_name(signal)), pieces.number(value))
-                for signal, value in tried.signals.items()
-            ),
-        )
+    signals = (
+        (escape(pieces.signal_name(signal)), pieces.number(value))
+        for signal, value in tried.signals.items()
     )
+    st.html(pieces.slim(pieces.table(("confidence of the unmodified model", "value"), signals)))
 
 
 def _top_tokens(side: Side, before: Side) -> str:
@@ -103,7 +99,7 @@ def _top_tokens(side: Side, before: Side) -> str:
             pieces.token(text),
             pieces.number(prob),
             "" if side is before else _moved(known, text, prob),
-            pieces.bar(prob),
+            pieces.bar(prob / side.top[0][1]),
         )
         for text, prob in side.top
     ]

@@ -1,7 +1,119 @@
-"""Page."""
+"""Where: every layer and multiplier for one question; a click takes a cell."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import streamlit as st
 
+from sna_eval.app.core.mapping import Cell, LayerMultiplierMap, MapAsked, map_layers
+from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.ui import charts, controls, pieces, question_form, save_panel, state
+from sna_eval.app.ui.boundary import messages, workspace
+from sna_eval.errors import InputError
+from sna_eval.study.sweep.arguments import parse_numbers
+
+_RESULT = "map"
+_CHART = "map_chart"
+
 
 def show() -> None:
-    st.title("...")
+    """The page."""
+    controls.show()
+    st.title("Where")
+    question_form.show()
+    st.text_input("Multipliers", key="multipliers")
+    st.html(pieces.note(controls.summary()))
+    pressed = st.button("Draw the map", type="primary")
+    with messages():
+        model = workspace()
+        if pressed:
+            st.session_state.pop(_RESULT, None)
+            st.session_state[_RESULT] = (model.name, _draw(model, _asked()))
+        name, found = st.session_state.get(_RESULT, (None, None))
+        if found is None:
+            return
+        if name != model.name:
+            st.caption("The model has changed: draw the map again.")
+            return
+        _result(model, found)
+
+
+def _asked() -> MapAsked:
+    multipliers = parse_numbers("multipliers", state.value("multipliers")) or ()
+    if len(multipliers) > 40:
+        raise InputError("multipliers", expected="at most 40", got=len(multipliers))
+    return MapAsked(state.question(), state.setting(), tuple(dict.fromkeys(multipliers)))
+
+
+def _draw(model: Workspace, asked: MapAsked) -> LayerMultiplierMap:
+    """Runs the map, showing every layer as it comes."""
+    bar, place = st.progress(0.0, "Baseline"), st.empty()
+    cells: list[Cell] = []
+    baseline = 0.0
+    for row in map_layers(model, asked):
+        cells += row.cells
+        baseline = row.baseline
+        bar.progress(row.done, f"Layer {row.cells[0].layer} of {model.sites.n_layers - 1}")
+        place.altair_chart(charts.cell_map(cells, model.sites.n_layers), width="stretch")
+    bar.empty()
+    place.empty()
+    return LayerMultiplierMap(asked, baseline, tuple(cells))
+
+
+def _result(model: Workspace, found: LayerMultiplierMap) -> None:
+    taken = found.at(int(state.value("layer") or 0), float(state.value("multiplier") or 0))
+    _cards(found, taken)
+    chart = charts.cell_map(
+        found.cells, model.sites.n_layers,
+        taken=(taken.layer, taken.multiplier) if taken else None,
+    )  # fmt: skip
+    st.altair_chart(
+        chart, width="stretch", key=_CHART, on_select=_take, selection_mode=charts.CELL,
+        alt="Change of P(target) by layer and multiplier",
+    )  # fmt: skip
+    st.html(
+        pieces.note(
+            "Click a cell to take its layer and multiplier. Every cell is amplified, whatever the "
+            "gate says. The best of many cells on one item is no evidence for another item."
+        )
+    )
+    best = found.best
+    st.button(
+        f"Take the best: layer {best.layer}, x{best.multiplier:g}",
+        on_click=state.put,
+        kwargs={"layer": best.layer, "multiplier": best.multiplier},
+    )
+    with st.expander("Exact numbers"):
+        rows = (
+            (str(cell.layer), f"{cell.multiplier:g}", repr(cell.prob), repr(cell.change))
+            for cell in found.cells
+        )
+        st.html(pieces.table(("layer", "multiplier", "P(target)", "change"), rows, text=0))
+    save_panel.show(model, state.setting(), [found.asked.question], key="where")
+
+
+def _cards(found: LayerMultiplierMap, taken: Cell | None) -> None:
+    best = found.best
+    own = "none of these cells"
+    if taken is not None:
+        own = f"layer {taken.layer}, x{taken.multiplier:g}: {pieces.change(taken.change)}"
+    st.html(
+        pieces.cards(
+            pieces.card("P(target) before", pieces.number(found.baseline)),
+            pieces.card("Taken", pieces.number(taken.prob) if taken else "-", own),
+            pieces.card(
+                "Best cell",
+                pieces.number(best.prob),
+                f"layer {best.layer}, x{best.multiplier:g}: {pieces.change(best.change)}",
+            ),
+        )
+    )
+
+
+def _take() -> None:
+    """A click on the map: its cell becomes the setting."""
+    chosen: Any = st.session_state[_CHART]
+    points = chosen["selection"].get(charts.CELL) or []
+    if points:
+        state.put(layer=int(points[0]["layer"]), multiplier=float(points[0]["multiplier"]))

@@ -1,0 +1,36 @@
+"""The results of a run: by task and zone, and item by item."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from sna_eval.app.core.runs import ResultFolder, saved_run
+from sna_eval.app.ui import pieces, run_charts
+from sna_eval.app.ui.boundary import messages
+from sna_eval.app.ui.run_save import save
+
+
+def show(opened: ResultFolder) -> None:
+    """Draws everything."""
+    st.subheader("Baseline and amplified")
+    rows = (
+        (
+            escape(row.task if row.zone == "all" else ""), row.zone, str(row.n_items), row.measure,
+            pieces.number(row.baseline), pieces.number(row.amplified), pieces.change(row.change),
+        )
+        for row in opened.rows
+    )  # fmt: skip
+    headings = ("task", "zone", "items", "measure", "baseline", "amplified", "change")
+    st.html(pieces.table(headings, rows))
+    if opened.items:
+        st.subheader("Items")
+        names = list(dict.fromkeys(own.task for own in opened.items))
+        chosen = st.multiselect("Tasks", names, default=names)
+        st.altair_chart(
+            run_charts.item_chart([own for own in opened.items if own.task in chosen]),
+            width="stretch",
+        )
+    with st.expander("Save: plan file and command"), messages():
+        save(saved_run(opened), note="The plan of this run, and the command that runs it again:")

@@ -1,0 +1,153 @@
+"""A sweep's figures and tables, as in its report, interactive."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from sna_eval.app.core.runs import SweepFolder, saved_choice
+from sna_eval.app.core.tasks import task_names
+from sna_eval.app.ui import pieces, run_charts, state
+from sna_eval.app.ui.boundary import messages
+from sna_eval.app.ui.choosing import chosen
+from sna_eval.app.ui.run_save import save
+from sna_eval.study.interference import Interference
+from sna_eval.study.summary import Summary, TaskSummary, held_out
+
+
+def show(opened: SweepFolder, measured: Interference | None) -> None:
+    """Draws everything."""
+    manifest, summary = opened.store.manifest, opened.summary
+    count = sum(own.configurations for own in summary.tasks)
+    st.html(
+        pieces.note(
+            f"{manifest['model']}: {count:,} configurations of {len(summary.tasks)} tasks on "
+            f"{manifest['split']} items, every item amplified."
+        )
+    )
+    _baseline(summary)
+    _tasks(summary)
+    st.subheader("Layers")
+    st.altair_chart(run_charts.layer_chart(summary.layers), width="stretch")
+    st.html(pieces.note("Mean improvement in % over the grid; colours within each task."))
+    _grids(summary, opened)
+    _responses(summary)
+    if measured is not None:
+        _held_out(opened, measured)
+        show_interference(measured)
+    _factors(summary)
+    with st.expander("Save: plan file and command"), messages():
+        save(
+            saved_choice(opened),
+            note="Each task's best configuration by its lower confidence bound, and its test:",
+        )
+
+
+def show_interference(measured: Interference) -> None:
+    """What amplifying for one task does to the others and to plain text."""
+    from sna_eval.reporting import tables
+
+    st.subheader("Interference")
+    st.altair_chart(run_charts.interference_chart(measured), width="stretch")
+    _table(tables.text_table(measured))
+    if measured.controls:
+        st.subheader("Random neurons")
+        _table(tables.control_table(measured.controls))
+
+
+def _baseline(summary: Summary) -> None:
+    from sna_eval.reporting import tables
+
+    st.subheader("Baseline against improvement")
+    st.html(
+        pieces.note(
+            "Improvement in percent has the baseline in its denominator and falls with it even "
+            "where the change does not. Grey: where 95 % would lie if changes were dealt out to "
+            "the tasks at random."
+        )
+    )
+    st.altair_chart(run_charts.baseline_chart(summary.tasks), width="stretch")
+    if summary.across:
+        st.altair_chart(run_charts.correlation_chart(summary.across), width="stretch")
+        with st.expander("Correlations as a table"):
+            _table(tables.across_table(summary.across))
+
+
+def _tasks(summary: Summary) -> None:
+    from sna_eval.reporting import tables
+
+    st.subheader("Tasks")
+    _table(tables.task_table(summary.tasks))
+    _table(tables.zone_table(summary.zones))
+
+
+def _grids(summary: Summary, opened: SweepFolder) -> None:
+    st.subheader("Counts and multipliers")
+    left, middle, right = st.columns(3)
+    names = [own.task for own in summary.tasks]
+    number = names.index(chosen(left, "Task", names))
+    own, best = summary.measurements[number], summary.tasks[number]
+    layer = chosen(middle, "Layer", own.layers, first=best.best_layer)
+    direction = chosen(right, "Direction", own.directions, first=best.best.direction)
+    st.altair_chart(run_charts.grid_chart(own, layer, direction), width="stretch")
+    if best.task in task_names():
+        select = opened.store.manifest["tasks"][best.task]["select"]
+        st.button(
+            f"Take the best into Try it: layer {best.best.layer}, {best.best.n_neurons} neurons, "
+            f"x{best.best.multiplier:g}",
+            on_click=_take,
+            args=(best, select),
+        )
+
+
+def _take(best: TaskSummary, select: str) -> None:
+    state.put(
+        source=best.task, method=select, layer=best.best.layer, count=best.best.n_neurons,
+        multiplier=float(best.best.multiplier), direction=best.best.direction,
+    )  # fmt: skip
+
+
+def _responses(summary: Summary) -> None:
+    found = dict.fromkeys((curve.task, curve.direction) for curve in summary.curves)
+    for task, direction in found:
+        st.subheader(f"Response curves: {run_charts.short(task)}, {direction}")
+        own = [c for c in summary.curves if (c.task, c.direction) == (task, direction)]
+        st.altair_chart(run_charts.response_chart(own), width="stretch")
+        oracle = "An oracle: it knows the right answer. " if own[0].oracle else ""
+        st.html(
+            pieces.note(
+                f"{oracle}Layer {own[0].layer}, {own[0].n_neurons} neurons a label; zones are the "
+                "unmodified model's."
+            )
+        )
+
+
+def _held_out(opened: SweepFolder, measured: Interference) -> None:
+    from sna_eval.reporting import tables
+
+    if (opened.store.manifest["split"], measured.split) != ("development", "test"):
+        return
+    rows = held_out(opened.summary.measurements, measured)
+    if not rows:
+        return
+    st.subheader("Development against test")
+    st.altair_chart(run_charts.held_out_chart(rows), width="stretch")
+    _table(tables.held_out_table(rows))
+
+
+def _factors(summary: Summary) -> None:
+    from sna_eval.reporting import tables
+
+    if summary.factors is not None:
+        st.subheader("Three factors")
+        _table(tables.factor_table(summary.factors))
+
+
+def _table(found: object) -> None:
+    """A table of the report."""
+    from sna_eval.reporting.tables import Table
+
+    assert isinstance(found, Table)
+    rows = ([escape(cell) for cell in row] for row in found.rows)
+    st.html(pieces.table(found.headings, rows))
