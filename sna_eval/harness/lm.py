@@ -143,7 +143,8 @@ class SNALM(HFLM):
 
     @cached_property
     def plans(self) -> TaskPlans:
-        bench = Workbench(self.model, self.sites, self.tok_encode)
+        same = {"same": self.ranks.agreed} if self.ranks.sharded else {}
+        bench = Workbench(self.model, self.sites, self.tok_encode, **same)
         if self._making is not None:
             return MadePlans(self, self._making, bench)
         return TaskPlans(self.plan, bench, self.ranks)

@@ -11,6 +11,7 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row, Sites, Vector
+from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.rows import Tokens
 from sna_eval.neurons import Pooling, Selected, TokenRow
 
@@ -70,6 +71,10 @@ class Examples:
         return self.questions
 
 
+def _own(look_up: Callable[[], Any]) -> Any:
+    return look_up()
+
+
 @dataclass(frozen=True, eq=False)
 class Workbench:
     """The model that neurons are searched in."""
@@ -79,10 +84,12 @@ class Workbench:
     encode: Callable[[str], TokenRow]
     """Tokenizes a prompt as the evaluation does."""
     batch_size: int = 16
+    same: Callable[[Callable[[], Any]], Any] = _own
+    """Looks something up so that all processes that hold the model together see the same."""
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return input_device(self.model)
 
     def rows(self, prompts: Sequence[str]) -> list[TokenRow]:
         """Tokenized prompts; empty ones are left out."""

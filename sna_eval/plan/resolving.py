@@ -68,7 +68,7 @@ def _resolve(
 ) -> PlannedIntervention:
     found = _record(entry, bench, examples)
     name = digest({"layer": entry.layer, **found})
-    resolution = _from_cache(read_entry(name))
+    resolution = _from_cache(bench.same(lambda: read_entry(name)))
     if resolution is None:
         resolution = entry.how.find(bench, examples, _wanted(entry))
         write_entry(name, _to_cache(resolution))
