@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,7 +42,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory, word_tokenizer: Any) -> Call
     return save
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def job(own_tasks: Path) -> Callable[..., Job]:  # noqa: F811
     """An evaluation as `tests.devices.evaluate` reads it."""
 
@@ -52,23 +53,33 @@ def job(own_tasks: Path) -> Callable[..., Job]:  # noqa: F811
     return describe
 
 
-def launch(job: Job, folder: Path, *, processes: int = 2) -> tuple[Results, str]:
-    """Runs a job in several processes; gives its results and what they printed."""
-    job = {**job, "output": str(folder / "results.json")}
-    path = folder / "job.json"
-    path.write_text(json.dumps(job))
+def launch(jobs: list[Job], folder: Path, *, processes: int = 2) -> tuple[list[Results], str]:
+    """Runs jobs one after another in several processes; their results and what was printed."""
+    paths, outputs = [], []
+    for number, job in enumerate(jobs):
+        paths.append(folder / f"job{number}.json")
+        outputs.append(folder / f"results{number}.json")
+        outputs[-1].unlink(missing_ok=True)
+        paths[-1].write_text(json.dumps({**job, "output": str(outputs[-1])}))
     done = subprocess.run(
-        [*torchrun(processes), "-m", "tests.devices.evaluate", str(path)],
+        [*torchrun(processes), "-m", "tests.devices.evaluate", *map(str, paths)],
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(Path(job["output"]).read_text()), done.stdout + done.stderr
+    return [json.loads(path.read_text()) for path in outputs], done.stdout + done.stderr
 
 
 def torchrun(processes: int) -> list[str]:
     """The launcher's command, on a port of its own."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return [*launcher, "--nproc_per_node", str(processes)]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return int(own.getsockname()[1])
 
 
 def environment() -> dict[str, str]:
@@ -100,11 +111,11 @@ def texts(values: Any) -> list[str]:
 
 
 def assert_same_answers(got: Results, expected: Results) -> None:
-    """Scores to 1e-5, texts and greedy choices exactly."""
+    """Scores to 1e-5, or float32's last bits of a long sum; texts and greedy choices exactly."""
     first, second = answers(got), answers(expected)
     assert first.keys() == second.keys()
     for key, values in second.items():
-        assert numbers(first[key]) == pytest.approx(numbers(values), abs=1e-5), key
+        assert numbers(first[key]) == pytest.approx(numbers(values), abs=1e-5, rel=3e-7), key
         assert texts(first[key]) == texts(values), key
 
 
@@ -115,3 +126,16 @@ def assert_same_counts(got: Results, expected: Results) -> None:
         del entry["processes"]
         entry["amplified_fraction"] = round(entry["amplified_fraction"], 12)
     assert json.loads(json.dumps(first)) == json.loads(json.dumps(second))
+
+
+def scores(lm: Any) -> list[float]:
+    """Log-likelihoods of three continuations of each of four contexts."""
+    from lm_eval.api.instance import Instance
+
+    contexts = ["the cat sat", "on a mat while", "rain fell over the town", "and so"]
+    requests = [
+        Instance("loglikelihood", {}, (context, continuation), 0, ("any", number, 1))
+        for number, context in enumerate(contexts)
+        for continuation in (" yes", " no, not at all", " it went on")
+    ]
+    return [float(score) for score, _ in lm.loglikelihood(requests, disable_tqdm=True)]

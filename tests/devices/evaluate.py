@@ -1,8 +1,8 @@
 """One process of an evaluation, in a test or under a launcher.
 
-    torchrun --nproc_per_node 2 -m tests.devices.evaluate JOB.json
+    torchrun --nproc_per_node 2 -m tests.devices.evaluate JOB.json ...
 
-The first process writes results and samples to the job's `output`.
+The first process writes results and samples to each job's `output`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,25 @@ from pathlib import Path
 from typing import Any
 
 
-def evaluate(job: dict[str, Any]) -> dict[str, Any] | None:
-    """lm_eval's `simple_evaluate` on tasks from folders; `None` where another process answers."""
+def evaluate(job: dict[str, Any], lm: Any = None) -> dict[str, Any] | None:
+    """lm_eval's `simple_evaluate` on tasks from folders; `None` where another process answers.
+
+    **Arguments:**
+
+    - `lm`: a model that is loaded already; else the job's `model_args` say what to load.
+    """
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=job["include"], include_defaults=False)
     return simple_evaluate(
-        model=job.get("model", "sna"),
-        model_args=job["model_args"],
+        model=lm or "sna",
+        model_args=None if lm else job["model_args"],
         tasks=job["tasks"],
         task_manager=manager,
         limit=job["limit"],
         batch_size=job.get("batch_size", 2),
+        use_cache=job.get("use_cache"),
         bootstrap_iters=0,
     )
 
@@ -43,4 +49,5 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    for argument in sys.argv[1:]:
+        main(argument)

@@ -1,48 +1,117 @@
-"""Two processes that share the documents answer as one does."""
+"""Processes that share the documents, as users start them."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.devices.conftest import assert_same_answers, assert_same_counts, launch
+import pytest
+
+from sna_eval.paths import tasks_path
+from tests.devices.conftest import (
+    ROOT,
+    assert_same_answers,
+    assert_same_counts,
+    environment,
+    free_port,
+    launch,
+    torchrun,
+)
 from tests.devices.evaluate import evaluate
 
-PLAN = """
-version: 1
-tasks:
-  sna_math_easy:
-    gate: {signal: max_prob, low: 0.02, high: 0.5}
-    interventions:
-      - {layer: 2, multiplier: 3.0, select: {method: differential, top_k: 5}}
-  own_choices:
-    gate: {signal: margin, low: 0.6, high: 0.9}
-    interventions: [{layer: 1, multiplier: 3.0, neurons: [1, 5, 7]}]
-  "own_[gr]*":
-    gate: {mode: always}
-    interventions: [{layer: 1, multiplier: 2.0, neurons: [1, 5, 7]}]
-"""
-TASKS = ["sna_math_easy", "sna_math_hard", "own_choices", "own_rolling", "own_generation"]
+INLINE = {"layer": 1, "neurons": "1;5;31", "multiplier": 3.0, "gate": "always"}
 
 
-def test_scores_decisions_and_counts(
-    saved: Callable[[str], Path], job: Callable[..., Any], tmp_path: Path
-) -> None:
-    """Five documents: three for one process, two and lm_eval's padding for the other."""
-    plan = tmp_path / "plan.yaml"
-    plan.write_text(PLAN)
-    run = job({"pretrained": str(saved("gpt2")), "plan": str(plan)}, TASKS)
-    got, printed = launch(run, tmp_path)
-    expected = evaluate(run)
+@pytest.mark.slow
+def test_from_the_command_line(shared_data: Path, tmp_path: Path) -> None:
+    """The bundled model on bundled tasks: the same results, printed and written once."""
+    arguments = [
+        "-m", "lm_eval", "--model", "sna", "--tasks", "sna_all", "--limit", "7",
+        "--model_args", "pretrained=sna-reference,plan=sna-reference",
+        "--include_path", str(tasks_path()), "--batch_size", "4", "--log_samples",
+    ]  # fmt: skip
+    env = {**environment(), "SNA_EVAL_SST2": str(shared_data / "sst2")}
+    printed, results = [], []
+    for launcher in ([sys.executable], torchrun(2)):
+        folder = tmp_path / str(len(launcher))
+        done = subprocess.run(
+            [*launcher, *arguments, "--output_path", str(folder)],
+            env=env, capture_output=True, text=True, check=True, timeout=900,
+        )  # fmt: skip
+        printed.append(done.stdout)
+        (written,) = folder.rglob("results_*.json")
+        results.append(json.loads(written.read_text()))
+        assert len(list(folder.rglob("samples_*.jsonl"))) == 14
+    assert [text.count("\n") for text in printed] == [printed[0].count("\n")] * 2
+    assert [text.count("|sna_transition") for text in printed] == [1, 1]
+    assert_same_counts(results[1], results[0])
+    for task, expected in results[0]["results"].items():
+        for name, value in expected.items():  # percentages move more than probabilities
+            if isinstance(value, float) and "stderr" not in name:
+                got = results[1]["results"][task][name]
+                assert got == pytest.approx(value, abs=1e-5, rel=1e-3), (task, name)
+
+
+@pytest.mark.slow
+def test_two_nodes(saved: Callable[[str], Path], job: Callable[..., Any], tmp_path: Path) -> None:
+    """Both processes are the first of their node; only one of them is the first of the run."""
+    run = job({"pretrained": str(saved("gpt2")), **INLINE}, ["own_choices", "own_generation"])
+    path, output = tmp_path / "job.json", tmp_path / "results.json"
+    path.write_text(json.dumps({**run, "output": str(output)}))
+    port = str(free_port())
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node",
+             "1", "--node_rank", str(node), "--master_addr", "127.0.0.1", "--master_port",
+             port, "-m", "tests.devices.evaluate", str(path)],
+            cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for node in (0, 1)
+    ]  # fmt: skip
+    assert [node.wait(timeout=600) for node in nodes] == [0, 0]
+    got, expected = json.loads(output.read_text()), evaluate(run)
     assert expected is not None
     assert_same_answers(got, expected)
     assert_same_counts(got, expected)
-    assert got["config"]["sna"]["processes"] == 2
-    own = got["config"]["sna"]["tasks"]
-    assert {name: task["items"] for name, task in own.items()} == {
-        name: 5 for name in TASKS if name != "sna_math_hard"
-    }
-    assert 0 < got["config"]["sna"]["amplified_fraction"] < 1, "gates open for some alone"
-    assert printed.count("the plan has no entry for task 'sna_math_hard'") == 1
-    assert printed.count("Scoring items: 100%") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more", [{"batch_size": "auto"}, {"model_args": {"strict": True}}, {"use_cache": "answers"}]
+)
+def test_options(
+    more: dict[str, Any], saved: Callable[[str], Path], job: Callable[..., Any], tmp_path: Path
+) -> None:
+    arguments = {"pretrained": str(saved("gpt2")), **INLINE, **more.pop("model_args", {})}
+    if "use_cache" in more:
+        more = {"use_cache": str(tmp_path / "answers")}
+    run = job({**arguments, "max_batch_size": 4}, ["own_choices", "own_rolling"], **more)
+    expected = evaluate({**run, "use_cache": None})
+    assert expected is not None
+    for _ in range(2 if "use_cache" in more else 1):
+        (got,), _ = launch([run], tmp_path)
+        assert_same_answers(got, expected)
+        own = got["config"]["sna"]["tasks"]
+        assert [own[name]["items"] for name in ("own_choices", "own_rolling")] == [5, 5]
+
+
+@pytest.mark.slow
+def test_bad_input_is_said_once(
+    saved: Callable[[str], Path], job: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A complaint that only the process has that searches neurons ends all of them."""
+    arguments = {"pretrained": str(saved("gpt2")), "layer": 1, "top_k": 5, "multiplier": 2.0}
+    arguments |= {"select": "contrastive", "gate": "always"}
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({**job(arguments, ["sna_math_easy"]), "output": "unused"}))
+    done = subprocess.run(
+        [*torchrun(2), "-m", "tests.devices.evaluate", str(path)],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode != 0
+    (line,) = (own for own in done.stderr.splitlines() if own.startswith("sna-eval: error: "))
+    assert "two labels" in line

@@ -1,0 +1,137 @@
+"""Holds the cost model against measurements on this machine.
+
+    python benchmarks/scaling.py
+
+Scores random texts with a random Llama-shaped model and prints, for each case, predicted over
+measured processor time, and for each batch predicted over measured growth of memory. The speed of
+the machine comes from the first case, so its ratio is 1. Processor time, not time on the clock, so
+that other work on the machine counts little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+
+from sna_eval.harness.cost import ModelSize, Work, amplified_flops, baseline_flops, scoring_bytes
+
+SIZE = ModelSize(12, 512, 1408, 4096, keys=512, bytes_per_weight=4)
+BATCH = 8
+CASES = {
+    "closed, 128 tokens": Work(32, 128, 1),
+    "closed, 64 tokens": Work(64, 64, 1),
+    "closed, 512 tokens": Work(8, 512, 1),
+    "all open at layer 0": Work(32, 128, 1, 1.0, 0),
+    "all open at layer 6": Work(32, 128, 1, 1.0, 6),
+    "all open at layer 11": Work(32, 128, 1, 1.0, 11),
+    "64 of 128 positions scored": Work(32, 128, 64),
+}
+BATCHES = (8, 32)
+
+
+def build() -> Any:
+    """A random model of `SIZE`."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    heads = SIZE.d_model // 64
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=SIZE.vocabulary, hidden_size=SIZE.d_model, intermediate_size=SIZE.d_mlp,
+            num_hidden_layers=SIZE.layers, num_attention_heads=heads, num_key_value_heads=heads,
+            max_position_embeddings=1024,
+        )
+    ).eval()  # fmt: skip
+
+
+def evaluator(model: Any, work: Work, batch: int) -> Any:
+    """An `SNALM` that opens every gate or none."""
+    from transformers import AutoTokenizer
+
+    from sna_eval.harness.lm import SNALM
+    from sna_eval.paths import reference_model_path
+
+    tokenizer = AutoTokenizer.from_pretrained(reference_model_path())
+    gate = "always" if work.open_share else "never"
+    lm = SNALM(
+        model, tokenizer=tokenizer, batch_size=batch,
+        layer=work.layer, neurons="1;2;3", multiplier=2.0, gate=gate,
+    )  # fmt: skip
+    lm.__dict__["scoring_engine"] = lm.engine  # shortcuts are not in the model
+    return lm
+
+
+def score(lm: Any, work: Work, documents: int) -> None:
+    """Scores random token sequences."""
+    from lm_eval.api.instance import Instance
+
+    ids = torch.randint(1, 4000, (documents, work.tokens + 1)).tolist()
+    split = work.tokens + 1 - work.scored
+    encoded = [((str(n), ""), row[:split], row[split:]) for n, row in enumerate(ids)]
+    lm._instances = [
+        Instance("loglikelihood", {}, texts, 0, ("any", n, 1))
+        for n, (texts, _, _) in enumerate(encoded)
+    ]
+    lm._loglikelihood_tokens(encoded, disable_tqdm=True)
+
+
+def seconds(model: Any, work: Work, repeats: int) -> float:
+    """Processor time of a case, the least of some runs."""
+    lm = evaluator(model, work, BATCH)
+    score(lm, work, BATCH)
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        score(lm, work, work.documents)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def peak(batch: int) -> None:
+    """Prints by how many bytes scoring one batch makes this process grow."""
+    work = Work(batch, 256, 1, 1.0, 6)
+    lm = evaluator(build(), work, batch)
+    score(lm, work, 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    score(lm, work, 2 * batch)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+
+
+def main() -> None:
+    """Prints both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--repeats", type=int, default=3, help="runs of a case, the best counts")
+    parser.add_argument("--peak", type=int, help="measure this batch's memory and nothing else")
+    arguments = parser.parse_args()
+    if arguments.peak:
+        peak(arguments.peak)
+        return
+    model, rate = build(), 0.0
+    print(
+        "| case | GFLOP | measured s | predicted s | predicted / measured |\n|---|---|---|---|---|"
+    )
+    for name, work in CASES.items():
+        flops = baseline_flops(SIZE, work) + amplified_flops(SIZE, work)
+        measured = seconds(model, work, arguments.repeats)
+        rate = rate or flops / measured
+        expected = flops / rate
+        row = f"{flops / 1e9:.0f} | {measured:.2f} | {expected:.2f} | {expected / measured:.2f}"
+        print(f"| {name} | {row} |", flush=True)
+    print("\n| batch | measured MiB | predicted MiB | predicted / measured |\n|---|---|---|---|")
+    for batch in BATCHES:
+        command = [sys.executable, __file__, "--peak", str(batch)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        grown = int(done.stdout)
+        expected = scoring_bytes(SIZE, Work(batch, 256, 1, 1.0, 6), batch=batch)
+        row = f"{grown / 2**20:.0f} | {expected / 2**20:.0f} | {expected / max(grown, 1):.2f}"
+        print(f"| {batch} | {row} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

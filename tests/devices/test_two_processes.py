@@ -1,0 +1,86 @@
+"""Two processes answer as one does, sharing the documents or holding the model together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sna_eval.errors import InputError
+from tests.devices.conftest import Job, Results, assert_same_answers, assert_same_counts, launch
+from tests.devices.evaluate import evaluate
+
+PLAN = """
+version: 1
+tasks:
+  sna_math_easy:
+    gate: {signal: max_prob, low: 0.02, high: 0.5}
+    interventions:
+      - {layer: 2, multiplier: 3.0, select: {method: differential, top_k: 9}}
+  own_choices:
+    gate: {signal: margin, low: 0.6, high: 0.9}
+    interventions: [{layer: 1, multiplier: 3.0, neurons: [1, 5, 31, 32, 63]}]
+  "own_[gr]*":
+    gate: {mode: always}
+    interventions: [{layer: 1, multiplier: 2.0, neurons: [40, 41]}]
+"""
+TASKS = ["sna_math_easy", "own_choices", "own_rolling", "own_generation"]
+
+Runs = tuple[Job, list[Results], str]
+
+
+@pytest.fixture(scope="module")
+def runs(
+    saved: Callable[[str], Path],
+    job: Callable[..., Job],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Runs:
+    """What one process is asked, and the answers and prints of two that are asked it twice."""
+    folder = tmp_path_factory.mktemp("runs")
+    plan = folder / "plan.yaml"
+    plan.write_text(PLAN)
+    arguments = {"pretrained": str(saved("llama")), "plan": str(plan)}
+    copies = job(arguments, [*TASKS, "sna_math_hard"])
+    sharded = job({**arguments, "tp_plan": "auto"}, TASKS)
+    return (job(arguments, [*TASKS, "sna_math_hard"]), *launch([copies, sharded], folder))
+
+
+@pytest.fixture(scope="module")
+def alone(runs: Runs) -> Results:
+    results = evaluate(runs[0])
+    assert results is not None
+    return results
+
+
+def test_data_parallel(runs: Runs, alone: Results) -> None:
+    """Five documents: three for one process, two and lm_eval's padding for the other."""
+    got, printed = runs[1][0], runs[2]
+    assert_same_answers(got, alone)
+    assert_same_counts(got, alone)
+    sna = got["config"]["sna"]
+    assert sna["processes"] == 2
+    assert {name: own["items"] for name, own in sna["tasks"].items()} == dict.fromkeys(TASKS, 5)
+    assert 0 < sna["amplified_fraction"] < 1, "gates open for some alone"
+    assert printed.count("the plan has no entry for task 'sna_math_hard'") == 1
+
+
+def test_tensor_parallel(runs: Runs, alone: Results) -> None:
+    """Neurons of both halves of a layer: found, and amplified, where they are."""
+    got, printed = runs[1][1], runs[2]
+    part = {key: {task: alone[key][task] for task in TASKS} for key in ("samples", "results")}
+    assert_same_answers(got, {**alone, **part})
+    assert got["config"]["sna"]["tasks"] == alone["config"]["sna"]["tasks"]
+    assert got["config"]["sna"]["model_hash"] == alone["config"]["sna"]["model_hash"]
+    assert got["config"]["sna"]["processes"] == 2
+    assert printed.count("Scoring items: 100%") == 2, "once in either run"
+
+
+def test_tensor_parallel_needs_a_launcher(
+    saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sna_eval.harness.lm import SNALM
+
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(InputError, match=r"tp_plan: expected processes that share .* torchrun"):
+        SNALM(str(saved("llama")), tp_plan="auto", gate="never")
