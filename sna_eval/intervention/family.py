@@ -71,7 +71,7 @@ class OutputScaling:
         return self.factor == 1.0
 
     def check(self, sites: Sites) -> None:
-        sites.check_layer(self.layer)
+        check_block(self.layer, sites)
         if not (sites.attention_outputs if self.component == "attention" else sites.mlp_outputs):
             raise InputError(
                 "component", expected=f"one whose output is known ({sites.architecture})",
@@ -106,7 +106,7 @@ class Addition:
         return self.strength == 0.0 or not bool(self.vector.values.any())
 
     def check(self, sites: Sites) -> None:
-        sites.check_layer(self.layer)
+        check_block(self.layer, sites)
         check_width("vector", self.vector, sites.d_model)
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
@@ -136,11 +136,17 @@ class LogitScaling:
         return self.temperature == 1.0
 
     def check(self, sites: Sites) -> None:
-        sites.check_layer(self.layer)
+        check_block(self.layer, sites)
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
         """`values`: logits, `[..., vocabulary]`."""
         return values / self.temperature
+
+
+def check_block(layer: int, sites: Sites) -> None:
+    """Raises `InputError` unless the block exists, whether or not it has neurons to choose from."""
+    if not 0 <= layer < sites.n_layers:
+        sites.check_layer(layer)
 
 
 def check_width(field: str, vector: Vector, width: int) -> None:

@@ -9,10 +9,11 @@ feed-forward layers count, from block `layer` on, since they scale the very acti
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Batch, NeuronScaling, Vector, base_model
 from sna_eval.methods.fitting import descend, drawn, frozen, negative_log_likelihood
 from sna_eval.methods.method import Fitted, Method
@@ -30,7 +31,7 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
         Batch(own, bench.device)
         for own in drawn(rows, size=options["batch"], steps=options["steps"], seed=options["seed"])
     )
-    layers = range(wanted.layer, bench.sites.n_layers)
+    layers = _layers(bench, wanted.layer)
     with frozen(bench.model), adapted(bench, layers) as (model, vectors):
         report = descend(
             list(vectors.values()), batches,
@@ -46,13 +47,26 @@ def build(fitted: Fitted) -> tuple[Affine, ...]:
     """One vector of factors for every block from the layer on."""
     fitted.vector(_NAME.format(fitted.layer))
     return tuple(
-        NeuronScaling(fitted.layer + number, fitted.vector(name), fitted.strength, fitted.positions)
-        for number, name in enumerate(sorted(fitted.parameters))
+        NeuronScaling(
+            int(name.rpartition("_")[2]), fitted.vector(name), fitted.strength, fitted.positions
+        )
+        for name in sorted(fitted.parameters)
     )
 
 
+def _layers(bench: Workbench, first: int) -> tuple[int, ...]:
+    """The layers that get a vector: all with neurons of their own, from the first on."""
+    sites = bench.sites
+    if sites.n_experts:
+        raise InputError(
+            "method", expected="one for a mixture of experts, where IA3 has no single vector",
+            got="ia3", hint="use sna or a steering vector",
+        )  # fmt: skip
+    return tuple(layer for layer in sites.layers if layer >= first)
+
+
 @contextmanager
-def adapted(bench: Workbench, layers: range) -> Iterator[tuple[Any, dict[int, Any]]]:
+def adapted(bench: Workbench, layers: Sequence[int]) -> Iterator[tuple[Any, dict[int, Any]]]:
     """The model inside a PEFT IA3 adapter on some blocks' output projections, and its vectors.
 
     The adapter is taken out again in the end, and the model is as it was.

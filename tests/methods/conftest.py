@@ -56,7 +56,7 @@ def bench(request: pytest.FixtureRequest, word_tokenizer: Any) -> Workbench:
 
 @torch.no_grad()
 def hidden(bench: Workbench, text: str) -> torch.Tensor:
-    """Transformers' own record of what leaves block `LAYER`, for one text: `[position, d_model]`."""
+    """Transformers' own record of what leaves block `LAYER`: `[position, d_model]`."""
     ids = torch.tensor([list(bench.encode(text))])
     states: torch.Tensor = bench.model(ids, output_hidden_states=True).hidden_states[LAYER + 1]
     return states[0].double()

@@ -51,7 +51,7 @@ def test_random_neurons_of_two_labels_are_disjoint(bench: Workbench) -> None:
 def test_too_narrow_a_layer_is_refused(bench: Workbench) -> None:
     count = bench.sites.d_mlp // 2 + 1
     asked = replace(wanted("random_neurons"), top_k=bench.sites.d_mlp, selection="contrastive")
-    with pytest.raises(InputError, match="select.top_k: expected at most"):
+    with pytest.raises(InputError, match=r"select\.top_k: expected at most"):
         METHODS["random_neurons"].find(bench, examples(labels=True), asked)
     asked = replace(asked, top_k=count // 2 + 1)
     with pytest.raises(InputError, match="neurons in all, to draw as many again"):
@@ -90,7 +90,9 @@ def test_other_layer_searches_there(bench: Workbench) -> None:
 
 
 def test_unknown_methods_and_options_are_refused() -> None:
-    with pytest.raises(InputError, match="method: expected one of sna, random_neurons, .*few_shot"):
+    with pytest.raises(
+        InputError, match=r"method: expected one of sna, random_neurons, .*few_shot"
+    ):
         find_method("magic")
     with pytest.raises(InputError, match=r"options\.k: expected an option of caa: none"):
         find_method("caa").settle({"k": 3})

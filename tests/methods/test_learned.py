@@ -1,4 +1,4 @@
-"""What is learned: against SciPy, against training loops written here, against PEFT's own forward."""
+"""What is learned: against SciPy, training loops written here, and PEFT's own forward."""
 
 from __future__ import annotations
 

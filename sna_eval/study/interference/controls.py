@@ -53,11 +53,12 @@ def random_sets(
     **Raises:** `InputError` where a layer is too narrow for as many neurons again, and where an
     intervention is not one on chosen neurons.
     """
-    for own in together:
-        if not isinstance(own, Intervention):
-            raise InputError(
-                "random_draws", expected="0 for a method that chooses no neurons", got=draws
-            )
+    chosen = [own for own in together if isinstance(own, Intervention)]
+    if len(chosen) < len(together):
+        raise InputError(
+            "random_draws", expected="0 for a method that chooses no neurons", got=draws
+        )
+    for own in chosen:
         if 2 * len(own.neurons) > lm.sites.d_mlp:
             raise InputError(
                 "random_draws",
@@ -66,7 +67,7 @@ def random_sets(
                 hint="no matched random neurons are left to draw",
             )
     bench = Workbench(lm.model, lm.sites, lm.tok_encode)
-    layers = sorted({own.layer for own in together})
+    layers = sorted({own.layer for own in chosen})
     prompts = bench.rows(examples_of(task).prompts)
     means = mean_activations(lm.model, lm.sites, prompts, layers=layers)
 
@@ -77,8 +78,7 @@ def random_sets(
         return replace(own, neurons=drawn.neurons)
 
     return [
-        [stand_in(own, number, draw) for number, own in enumerate(together)]
-        for draw in range(draws)
+        [stand_in(own, number, draw) for number, own in enumerate(chosen)] for draw in range(draws)
     ]
 
 

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sna_eval.intervention import Assigned, Batch, Engine, Intervention, RowScore
+from sna_eval.intervention import Affine, Assigned, Batch, Engine, RowScore
 from sna_eval.study.interference.subjects import Subject
 from sna_eval.study.sweep.layout import RowGroup, group_rows
 
 Floats = NDArray[np.float64]
-Together = Sequence[Intervention]
+Together = Sequence[Affine]
 """Interventions that act at once, in this order."""
 
 

@@ -1,0 +1,71 @@
+"""What the model reads its logits from: the final norm's gain folded into the unembedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.errors import InputError
+from sna_eval.intervention.adapters import component_mapping
+from sna_eval.intervention.sites import Sites, base_model
+
+
+@dataclass(frozen=True, eq=False)
+class Unembedding:
+    """The linear map from the normed residual stream to logits."""
+
+    weight: torch.Tensor
+    """`[vocabulary, d_model]`, the norm's gain folded in and the mean over tokens taken out, which
+    no probability depends on; float64, on the CPU."""
+    centers: bool
+    """Whether the final norm takes the mean out of the stream: LayerNorm does, RMSNorm does not."""
+
+
+@torch.no_grad()
+def find_unembedding(model: nn.Module) -> Unembedding:
+    """Reads the unembedding off a model; nothing is changed.
+
+    **Raises:** `InputError` where the model has no output embeddings.
+    """
+    base = base_model(model)
+    head = base.get_output_embeddings()  # type: ignore[operator]
+    if head is None:
+        raise InputError("pretrained", expected="a model with output embeddings", got=type(base))
+    weight = head.weight.detach().double().cpu()
+    gain, centers = _gain(_final_norm(base), weight.shape[1])
+    folded = weight * gain
+    return Unembedding(folded - folded.mean(dim=0), centers)
+
+
+@torch.no_grad()
+def writing_weights(sites: Sites, layer: int) -> torch.Tensor:
+    """What each neuron writes into the stream, `[d_mlp, d_model]`; float64, on the CPU."""
+    projection: Any = sites.projections[layer]
+    module = getattr(projection, "base_layer", projection)
+    weight = module.weight.detach().double().cpu()
+    return weight if type(module).__name__ == "Conv1D" else weight.t()
+
+
+def _final_norm(base: nn.Module) -> nn.Module | None:
+    _, components = component_mapping(base)
+    named = components.get("ln_final")
+    return base.get_submodule(named.name) if named is not None else None
+
+
+def _gain(norm: nn.Module | None, width: int) -> tuple[torch.Tensor, bool]:
+    """The norm's factors, found by trying: `norm(x) - norm(-x) = 2 * gain * x` for normed `x`."""
+    if norm is None:
+        return torch.ones(width, dtype=torch.float64), False
+    parameter = next(norm.parameters(), torch.zeros(()))
+    signs = torch.ones(width, dtype=torch.float64)
+    signs[1::2] = -1  # mean 0, mean square 1: normed already (where the width is even)
+
+    def odd_part(x: torch.Tensor) -> torch.Tensor:
+        own = x.to(parameter.device, parameter.dtype).view(1, 1, -1)
+        return ((norm(own) - norm(-own)) / 2).reshape(-1).double().cpu()
+
+    centers = bool(odd_part(torch.ones(width)).abs().max() < 1e-3)
+    return odd_part(signs) * signs, centers
