@@ -17,6 +17,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
+from sna_eval.harness.description import describe
 from sna_eval.harness.generation import Generator
 from sna_eval.harness.items import EncodedRequest, Item, group_items
 from sna_eval.harness.ledger import Ledger, total
@@ -37,11 +38,9 @@ from sna_eval.plan import (
     PlanArguments,
     check_model,
     model_fingerprint,
-    plan_fingerprint,
     plan_from_arguments,
     task_fingerprint,
 )
-from sna_eval.plan.files import task_to_dict
 
 REFERENCE_MODEL = "sna-reference"
 _LOGGER = logging.getLogger(__name__)
@@ -106,13 +105,13 @@ class SNALM(HFLM):
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
-        if self._has_plan:
+        if self.has_plan:
             check_model(self.plan, self.sites)
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
 
     @property
-    def _has_plan(self) -> bool:
+    def has_plan(self) -> bool:
         """Without one this is HFLM, on any architecture."""
         return bool(self.plan.tasks) or self._making is not None
 
@@ -171,7 +170,7 @@ class SNALM(HFLM):
         override_bs: int | None = None,
     ) -> list[Answer]:
         instances, self._instances = self._instances, None
-        if instances is None or not self._has_plan:  # the first: rolling windows
+        if instances is None or not self.has_plan:  # the first: rolling windows
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         grouped = group_items(instances, requests)
         live = LiveTasks()
@@ -221,7 +220,7 @@ class SNALM(HFLM):
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
-        if not self._has_plan:
+        if not self.has_plan:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         self.plans.prepare(requests)
         quiet = disable_tqdm or not self.ranks.first
@@ -229,7 +228,7 @@ class SNALM(HFLM):
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Generates; the gate decides per request at the first new token."""
-        if not self._has_plan:
+        if not self.has_plan:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
         self.plans.prepare(requests)
         self._generator = Generator(self, super().generate_until, super()._model_generate)
@@ -285,34 +284,7 @@ class SNALM(HFLM):
 
     def describe(self) -> dict[str, Any]:
         """Plan, gates, decisions and the way the passes ran."""
-        from sna_eval import __version__
-
-        plans = self.plans.resolved if self._has_plan else {}
-        file = self.plans.file if plans else None
-        tasks = {
-            name: {
-                "fingerprint": task_fingerprint(plan),
-                "sees_answer": plan.sees_answer,
-                **task_to_dict(plan),
-                **(self.counts.tasks[name].as_dict() if name in self.counts.tasks else {}),
-            }
-            for name, plan in plans.items()
-        }
-        items = sum(own.items for own in self.counts.tasks.values())
-        amplified = sum(own.amplified for own in self.counts.tasks.values())
-        return {
-            "version": __version__,
-            "plan_fingerprint": plan_fingerprint(self.plans.plan if plans else self.plan),
-            **({"plan_file": str(file)} if file is not None else {}),
-            "model_hash": self.model_hash,
-            "strict": self.strict,
-            "decide_at": self.decide_at,
-            "sees_answer": any(plan.sees_answer for plan in plans.values()),
-            "amplified_fraction": amplified / items if items else 0.0,
-            "tasks": tasks,
-            "passes": self.counts.as_dict(),
-            "processes": self.ranks.size,
-        }
+        return describe(self)
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(

@@ -22,7 +22,13 @@ def load_lm(model_args: str | Mapping[str, Any], **extra: Any) -> Any:
     from sna_eval.harness.lm import SNALM
 
     given = simple_parse_args_string(model_args) if isinstance(model_args, str) else model_args
-    return SNALM(**{**extra, **given})
+    lm = SNALM(**{**extra, **given})
+    if lm.ranks.size > 1:
+        raise InputError(
+            "processes", expected="one, for a command that does not evaluate", got=lm.ranks.size,
+            hint="start it without torchrun or accelerate; Ray spreads a sweep",
+        )  # fmt: skip
+    return lm
 
 
 def load_tasks(
