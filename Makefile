@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 # Waiting threads sleep: on a machine with other work, spinning ones slow everything tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow reproduce lint install clean
+.PHONY: demo test test-slow test-app reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,12 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# The app in a real browser; screenshots of every page go to out/app.
+test-app: install
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install --yes chromium; } \
+		|| { echo "test-app needs Chromium: apt-get install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest -m app tests/app
 
 # The paper's protocol on the bundled model, small: `--grid full` takes minutes.
 reproduce: install
