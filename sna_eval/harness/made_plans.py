@@ -14,8 +14,8 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.harness.live_tasks import LiveTasks, development_docs, no_development_items
-from sna_eval.harness.output_folder import output_folder
 from sna_eval.harness.plan_makers import Making, announce, load_maker
+from sna_eval.harness.running import output_folder
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan

@@ -21,6 +21,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
 from sna_eval.harness.plan_makers import Making, announce
+from sna_eval.harness.running import prompting
 from sna_eval.plan import Plan
 from sna_eval.plan.cache import cache_dir
 from sna_eval.plan.files import parse_gate
@@ -37,7 +38,7 @@ def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
     **Raises:** `InputError` for a task without right answers, and a gate that cannot be.
     """
     gate = asked_gate(making.gate, task)
-    options = SweepOptions(tasks=(name,), gate=gate, spread=True)
+    options = SweepOptions(tasks=(name,), gate=gate, spread=True, prompting=prompting())
     size = affordable(making.budget, options, lm, name, task)
     options = replace(options, limit=size.items)
     full = Sweep(options, lm=lm, tasks={name: task}).subjects[name].grid

@@ -7,7 +7,7 @@ continuation of the prompt: what is generated then is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ import numpy as np
 from sna_eval.errors import InputError
 from sna_eval.harness.items import EncodedRequest, Item, group_items, item_rows
 from sna_eval.harness.live_tasks import development_docs, gold_index
+from sna_eval.harness.running import Prompting
 from sna_eval.intervention import Row
 
 T = TypeVar("T")
@@ -78,7 +79,13 @@ class ItemRow:
 
 
 def load_items(
-    task: Any, lm: Any, *, split: Split, limit: int | None = None, spread: bool = False
+    task: Any,
+    lm: Any,
+    *,
+    split: Split,
+    limit: int | None = None,
+    spread: bool = False,
+    prompting: Prompting | None = None,
 ) -> TaskItems:
     """The items of a task.
 
@@ -88,6 +95,7 @@ def load_items(
     - `lm`: the model, for its tokenizer.
     - `limit`: how many items at most; the first ones, as for lm_eval, unless `spread`.
     - `spread`: whether to take them evenly from the whole split.
+    - `prompting`: what is put around the prompts; `None`: nothing.
     """
     if task.OUTPUT_TYPE not in _SCORED:
         raise InputError(
@@ -98,8 +106,11 @@ def load_items(
         )
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
+    shown = _shown(prompting or Prompting(), lm)
     instances = [
-        instance for number, doc in enumerate(docs) for instance in _instances(task, doc, number)
+        instance
+        for number, doc in enumerate(docs)
+        for instance in _instances(task, doc, number, shown)
     ]
     items = group_items(instances, encode(lm, instances)).items
     gold = tuple(_right_request(task, item) for item in items)
@@ -152,16 +163,35 @@ class _Encoder:
         return requests
 
 
-def _instances(task: Any, doc: Any, number: int) -> list[Any]:
+def _shown(prompting: Prompting, lm: Any) -> dict[str, Any]:
+    """How `evaluate` hands prompting on to a task."""
+    return {
+        "system_instruction": prompting.system_instruction,
+        "apply_chat_template": prompting.chat,
+        "fewshot_as_multiturn": prompting.multiturn,
+        "chat_template": lm.apply_chat_template if prompting.chat else None,
+    }
+
+
+def _instances(task: Any, doc: Any, number: int, shown: Mapping[str, Any]) -> list[Any]:
     """The requests of one document, built as `Task.build_all_requests` builds them."""
     with _left_out_of_its_own_examples(task):
         context = task.fewshot_context(
-            doc, num_fewshot=task.config.num_fewshot or 0, gen_prefix=task.doc_to_prefix(doc)
+            doc,
+            num_fewshot=task.config.num_fewshot or 0,
+            gen_prefix=task.doc_to_prefix(doc),
+            **shown,
         )
     metadata = (task.config.task, number, task.config.repeats)
     if task.OUTPUT_TYPE == "generate_until":
         return [_right_continuation(task, doc, context, metadata)]
-    built = task.construct_requests(doc=doc, ctx=context, metadata=metadata)
+    built = task.construct_requests(
+        doc=doc,
+        ctx=context,
+        metadata=metadata,
+        apply_chat_template=shown["apply_chat_template"],
+        chat_template=shown["chat_template"],
+    )
     return built if isinstance(built, list) else [built]
 
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.harness.running import Prompting
 from sna_eval.neurons import Pooling
 from sna_eval.study.sweep.items import Split
 from sna_eval.study.sweep.ranking import Method
@@ -47,6 +48,9 @@ class SweepOptions:
     """Plan whose gates give the zones' boundaries; default: the paper's."""
     gate: Gate | None = None
     """One gate for all tasks, in place of the plan's."""
+    prompting: Prompting | None = None
+    """What is put around the items' prompts, as lm_eval's flags of these names do; `None`:
+    nothing."""
     seed: int = 0
     """Of random neurons."""
     tokens_per_pass: int | None = None

@@ -179,7 +179,7 @@ class Sweep:
     def _subject(self, name: str, task: Any) -> Subject:
         items = load_items(
             task, self.lm, split=self.options.split, limit=self.options.limit,
-            spread=self.options.spread,
+            spread=self.options.spread, prompting=self.options.prompting,
         )  # fmt: skip
         examples = examples_of(task)
         method = self.options.select or _default_method(examples)
@@ -210,7 +210,10 @@ class Sweep:
 
     def _rankings(self, subject: Subject) -> dict[int, Ranking]:
         def answered() -> Any:
-            items = load_items(self.tasks[subject.name], self.lm, split="development")
+            items = load_items(
+                self.tasks[subject.name], self.lm, split="development",
+                prompting=self.options.prompting,
+            )  # fmt: skip
             return answered_rows(items, max_length=self.lm.max_length)
 
         return self.ranker.rank(

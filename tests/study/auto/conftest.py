@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> P
         lines = "\n".join(f"{SPLITS[split]}: {split}" for split in splits)
         files = ", ".join(f"{split}: {data[split]}" for split in splits)
         (path / f"{name}.yaml").write_text(OWN.format(name=name, files=files, splits=lines))
+    same = f"validation: {data['test']}, test: {data['test']}"
+    lines = "validation_split: validation\ntest_split: test"
+    (path / "own_same.yaml").write_text(OWN.format(name="own_same", files=same, splits=lines))
     files = ", ".join(f"{split}: {file}" for split, file in data.items())
     for name, own in {
         "local_arc_easy": "arc/arc_easy.yaml",
@@ -126,7 +129,11 @@ def run(checkpoint: Path, manager: Any) -> Run:  # noqa: F811
     register()
 
     def call(
-        *tasks: str, output: Path | None = None, limit: int | None = None, **arguments: Any
+        *tasks: str,
+        output: Path | None = None,
+        limit: int | None = None,
+        evaluating: Mapping[str, Any] | None = None,
+        **arguments: Any,
     ) -> dict[str, Any]:
         tracker = EvaluationTracker(output_path=str(output)) if output else None
         results = simple_evaluate(
@@ -137,6 +144,7 @@ def run(checkpoint: Path, manager: Any) -> Run:  # noqa: F811
             evaluation_tracker=tracker,
             limit=limit,
             bootstrap_iters=0,
+            **(evaluating or {}),
         )
         assert results is not None
         if tracker is not None:

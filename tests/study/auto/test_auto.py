@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy.stats import t as student
@@ -169,3 +172,31 @@ def test_a_boundary_that_is_found_stands_in_the_plan(
     else:
         assert "the gate keeps its boundaries" in said
         assert (gate.low, gate.high) == (0.30, 0.60)
+
+
+@pytest.fixture
+def chatting(checkpoint: Path, word_tokenizer: Any, tmp_path: Path) -> Path:
+    """The tiny checkpoint with a chat template."""
+    folder = tmp_path / "chatting"
+    shutil.copytree(checkpoint, folder)
+    tokenizer = copy.deepcopy(word_tokenizer)
+    tokenizer.chat_template = "{% for m in messages %}[{{m.role}}] {{m.content}} {% endfor %}"
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_development_items_are_prompted_as_the_evaluated_ones(
+    run: Run, chatting: Path, chat: bool
+) -> None:
+    """Where both splits hold the same items, the sweep's baseline is the evaluation's."""
+    evaluating = {"apply_chat_template": chat, "system_instruction": "Say it in one word."}
+    results = run("own_same", pretrained=str(chatting), evaluating=evaluating, **BUDGET)
+    items = only_store().items().to_pandas()
+    swept = items.drop_duplicates("item").set_index("item")["baseline_prob"]
+    samples = results["samples"]["own_same"]
+    assert ("[user]" in samples[0]["arguments"][0][0]) == chat
+    assert "Say it in one word." in samples[0]["arguments"][0][0]
+    assert len(swept) == len(samples) == 7
+    for sample in samples:
+        assert swept[sample["doc_id"]] == pytest.approx(sample["baseline_prob"], rel=1e-4)

@@ -1,17 +1,24 @@
-"""A real local Ray cluster of two workers, one of which is killed while it computes."""
+"""A real local Ray cluster of two workers, one of which is killed while it computes.
+
+The whole sweep by workers that load model and tasks is slow; by default the cluster, the kill and
+the executor are real and the units light.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.study.sweep import RayExecutor, Sweep, run_sweep
+from sna_eval.study.sweep import RayExecutor, Sweep, ray_executor, run_sweep
 from tests.study.sweep.processes import content, kill, options_of, sweep_into, units_in
 
 needs_ray = pytest.mark.skipif(
@@ -48,6 +55,28 @@ def busy_workers() -> dict[int, str]:
 
 
 @needs_ray
+def test_units_of_a_killed_worker_are_sent_again(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executor's part, with units that cost nothing; one kills its worker the first time."""
+
+    def light(options: None, unit: str, threads: int) -> tuple[str, int]:
+        marker = tmp_path / unit
+        if unit == "b" and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return unit, threads
+
+    monkeypatch.setattr(ray_executor, "compute_unit", light)
+    sweep: Any = SimpleNamespace(from_options=True, options=None)
+    units: Any = ["a", "b", "c"]
+    found: Any = list(RayExecutor()(sweep, units))
+    assert sorted(found) == [("a", 1), ("b", 1), ("c", 1)]
+    assert (tmp_path / "b").exists()
+
+
+@needs_ray
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers in /proc")
 def test_a_killed_workers_units_run_again(
     cluster: Any, checkpoint: Path, own_tasks: Path, tmp_path: Path

@@ -1,0 +1,58 @@
+"""What lm_eval does not tell a model of the evaluation that is running.
+
+A model is handed requests, not where their results will be written, nor how their prompts were put
+together. lm_eval's own functions, which stand among the callers of a model's methods, know both.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """What is put around a task's own prompts."""
+
+    system_instruction: str | None = None
+    chat: bool = False
+    """Whether prompts go through the tokenizer's chat template."""
+    multiturn: bool = False
+    """Whether few-shot examples are turns of a conversation."""
+
+
+def output_folder() -> Path | None:
+    """The folder that results will be written to; `None` where there will be none."""
+    tracker = _variables("simple_evaluate").get("evaluation_tracker")
+    output = getattr(tracker, "output_path", None)
+    if tracker is None or not output:
+        return None
+    path = Path(output)
+    if path.suffix == ".json":  # as `EvaluationTracker.save_results_aggregated` does
+        return path.parent
+    return path / str(tracker.general_config_tracker.model_name_sanitized)
+
+
+def prompting() -> Prompting:
+    """How the prompts of the evaluation were put together; plain ones where none is running."""
+    own = _variables("evaluate")
+    return Prompting(
+        own.get("system_instruction"),
+        bool(own.get("apply_chat_template")),
+        bool(own.get("fewshot_as_multiturn")),
+    )
+
+
+def _variables(function: str) -> Mapping[str, Any]:
+    """The variables of the nearest caller of that name in lm_eval's evaluator; empty for none."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        own = frame.f_code.co_name == function
+        if own and frame.f_globals.get("__name__") == "lm_eval.evaluator":
+            return frame.f_locals
+        frame = frame.f_back
+    return {}
