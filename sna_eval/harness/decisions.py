@@ -19,9 +19,9 @@ from sna_eval.gating import (
     target_prob,
 )
 from sna_eval.harness.items import Item
-from sna_eval.intervention import Affine, Intervention
+from sna_eval.intervention import Affine
 from sna_eval.intervention.forward import BranchScore
-from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
+from sna_eval.plan import TaskPlan, entry_interventions
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,46 +56,11 @@ def interventions_for(
     found = (
         intervention
         for entry in plan.interventions
-        for intervention in _interventions(
-            entry, lambda e: _label(e.direction, item, baseline, right)
+        for intervention in entry_interventions(
+            entry, _label(entry.direction, item, baseline, right)
         )
     )
     return tuple(intervention for intervention in found if not intervention.changes_nothing)
-
-
-def plain_interventions(plan: TaskPlan) -> tuple[Affine, ...]:
-    """What a plan does to a text that has no choices: a direction must not depend on them."""
-    if plan.prompt:
-        raise InputError(
-            "method", expected="one that acts inside the model, for generated or whole texts",
-            got="few_shot", hint="use lm_eval's --num_fewshot for these tasks",
-        )  # fmt: skip
-    return tuple(own for entry in plan.interventions for own in _interventions(entry, _given_label))
-
-
-def _interventions(
-    entry: PlannedIntervention, label: Callable[[PlannedIntervention], str]
-) -> tuple[Affine, ...]:
-    """What one entry of a plan stands for.
-
-    **Arguments:**
-
-    - `label`: says whose neurons act, for methods that choose neurons.
-    """
-    if not entry.how.chooses_neurons:
-        return entry.built()
-    neurons = _label_neurons(entry, label(entry))
-    return (Intervention(entry.layer, neurons, entry.multiplier, entry.positions),)
-
-
-def _given_label(entry: PlannedIntervention) -> str:
-    """The label that stands in the plan."""
-    if entry.direction in ("predicted", "gold"):
-        raise InputError(
-            "direction", expected="`both` or a label where there are no choices",
-            got=entry.direction,
-        )  # fmt: skip
-    return entry.direction
 
 
 def with_usable_signal(gate: Gate, item: Item) -> Gate:
@@ -124,22 +89,6 @@ def _confidence(signal: Signal, item: Item, baseline: Baseline, right: RightAnsw
     measure = max_prob if signal == "max_prob" else entropy
     values = [float(measure(log_probs)) for log_probs in baseline.next_token]
     return sum(values) / len(values)  # choices with contexts of their own count alike
-
-
-def _label_neurons(entry: PlannedIntervention, label: str) -> tuple[int, ...]:
-    """Neurons of one label; of all labels for `both`; the only set where there are no labels."""
-    sets = entry.neurons or {}
-    if list(sets) == [UNLABELLED]:
-        return sets[UNLABELLED]
-    if label == "both":
-        return tuple(dict.fromkeys(index for neurons in sets.values() for index in neurons))
-    if label not in sets:
-        raise InputError(
-            "direction",
-            expected=f"`both`, `predicted`, `gold` or one of {', '.join(sets)}",
-            got=label,
-        )
-    return sets[label]
 
 
 def _label(direction: str, item: Item, baseline: Baseline, right: RightAnswer) -> str:

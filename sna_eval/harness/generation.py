@@ -20,7 +20,6 @@ from transformers import LogitsProcessorList
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision, Gate, entropy, max_prob
-from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.every_step import EveryStep
 from sna_eval.harness.overflow import OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
@@ -31,7 +30,7 @@ from sna_eval.intervention.prompt_pass import (
     acting_positions,
     padding_on_the_left,
 )
-from sna_eval.plan import TaskPlan
+from sna_eval.plan import TaskPlan, plain_interventions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

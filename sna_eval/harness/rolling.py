@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision
-from sna_eval.harness.decisions import plain_interventions
 from sna_eval.harness.ranks import asked_for, on_its_own
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Affine, amplify
-from sna_eval.plan import TaskPlan
+from sna_eval.plan import TaskPlan, plain_interventions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

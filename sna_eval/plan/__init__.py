@@ -1,5 +1,6 @@
 """What is done to which task, behind which gate: load, check, resolve, fingerprint, save."""
 
+from sna_eval.plan.applying import entry_interventions, plain_interventions
 from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
 from sna_eval.plan.fingerprint import (
     model_fingerprint,
@@ -30,11 +31,13 @@ __all__ = [
     "bundled_plans",
     "check_model",
     "check_task",
+    "entry_interventions",
     "load_plan",
     "match_pattern",
     "match_task",
     "model_fingerprint",
     "parse_plan",
+    "plain_interventions",
     "plan_fingerprint",
     "plan_from_arguments",
     "plan_to_dict",

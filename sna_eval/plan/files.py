@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, writing
 from sna_eval.gating import PAPER_BOUNDS, Gate
 from sna_eval.intervention import Vector
 from sna_eval.methods import Method, find_method
@@ -58,13 +58,17 @@ def bundled_plans() -> list[str]:
 
 
 def save_plan(plan: Plan, path: str | Path) -> None:
-    """Writes a plan file and, where methods learned long vectors, the file beside it."""
+    """Writes a plan file and, where methods learned long vectors, the file beside it.
+
+    **Raises:** `InputError` where the path cannot be written.
+    """
     path = Path(path)
     beside = path.with_suffix(SUFFIX)
     entries = (entry for task in plan.tasks.values() for entry in task.interventions)
     vectors = (own for entry in entries for own in long_vectors(entry.parameters or {}))
-    written = write_vectors(vectors, beside)
-    path.write_text(plan_text(plan, beside.name if written else None), encoding="utf-8")
+    with writing(path):
+        written = write_vectors(vectors, beside)
+        path.write_text(plan_text(plan, beside.name if written else None), encoding="utf-8")
 
 
 def plan_text(plan: Plan, vectors: str | None = None) -> str:

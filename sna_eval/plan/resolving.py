@@ -37,7 +37,8 @@ def check_task(task: TaskPlan, sites: Sites, *, field: str) -> None:
     """Raises `InputError` if a layer or neuron does not exist in the model."""
     for number, entry in enumerate(task.interventions):
         where = f"{field}.interventions[{number}]"
-        sites.check_layer(entry.layer, field=f"{where}.layer")
+        if entry.how.chooses_neurons or not 0 <= entry.layer < sites.n_layers:
+            sites.check_layer(entry.layer, field=f"{where}.layer")
         for neurons in (entry.neurons or {}).values():
             sites.check_neurons(neurons, field=f"{where}.neurons")
         if entry.resolved:

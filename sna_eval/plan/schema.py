@@ -200,6 +200,27 @@ class Plan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", MappingProxyType(dict(self.tasks)))
 
+    def for_task(self, task: str) -> tuple[Affine, ...]:
+        """The interventions on a task, for `amplify`; the gate is left to the caller.
+
+        **Raises:** `InputError` where the plan has nothing for the task, is not resolved, or has a
+        direction that follows from an item's choices.
+        """
+        from sna_eval.plan.applying import plain_interventions
+        from sna_eval.plan.matching import match_task
+
+        own = match_task(self, task)
+        if own is None:
+            raise InputError("task", expected=f"one of {', '.join(self.tasks)}", got=task)
+        if not own.resolved:
+            raise InputError(
+                f"tasks.{task}",
+                expected="neurons",
+                got="`select`, which is not resolved yet",
+                hint="sna-eval identify writes the plan with its neurons",
+            )
+        return plain_interventions(own)
+
     def with_gate(self, change: Any) -> Plan:
         """A plan whose every gate has gone through `change`."""
         tasks = {name: replace(task, gate=change(task.gate)) for name, task in self.tasks.items()}

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sna_eval.errors import InputError
-from sna_eval.harness.decisions import plain_interventions
-from sna_eval.intervention import Intervention
+from sna_eval.intervention import Affine, Intervention
 from sna_eval.neurons import neutral_sentences
-from sna_eval.plan import PlannedIntervention, plan_fingerprint, task_fingerprint
+from sna_eval.plan import (
+    PlannedIntervention,
+    plain_interventions,
+    plan_fingerprint,
+    task_fingerprint,
+)
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
 from sna_eval.study.interference.measuring import log_likelihoods
@@ -125,11 +129,11 @@ class _Measure:
 
     lm: Any
     asked: Interfering
-    alone: Mapping[str, tuple[Intervention, ...]]
+    alone: Mapping[str, tuple[Affine, ...]]
     quiet: bool
 
     @property
-    def sets(self) -> dict[str, tuple[Intervention, ...]]:
+    def sets(self) -> dict[str, tuple[Affine, ...]]:
         """What is applied, by name; everything at once only where that is more than one thing."""
         together = tuple(own for parts in self.alone.values() for own in parts)
         return {**self.alone, **({ALL: together} if len(self.alone) > 1 else {})}

@@ -1,0 +1,89 @@
+"""The schema that editors use says what the parser says."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from sna_eval.errors import InputError
+from sna_eval.methods.registry import METHODS
+from sna_eval.paths import plans_path
+from sna_eval.plan import parse_plan
+
+SCHEMA = json.loads((files("sna_eval.plan") / "plan.schema.json").read_text(encoding="utf-8"))
+ENTRY = {"layer": 1, "multiplier": 2.0, "neurons": [1, 2]}
+PLANS = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in plans_path().glob("*.yaml")]
+
+
+def plan(**task: Any) -> dict[str, Any]:
+    return {"version": 1, "tasks": {"t": {"interventions": [ENTRY], **task}}}
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    return plan(interventions=[{**ENTRY, **more}])
+
+
+GOOD = [
+    *PLANS,
+    plan(gate="always"),
+    plan(gate={"signal": "margin", "low": 0.2}),
+    entry(neurons={"a": [1], "b": [2]}, direction="a"),
+    plan(interventions=[{"method": "caa", "layer": 2, "strength": 0.5}]),
+    plan(interventions=[{"layer": 2, "multiplier": 3, "select": {"top_k": 5}}]),
+]
+BAD = [
+    {"tasks": {"t": {"interventions": [ENTRY]}}},
+    {"version": 2, "tasks": {"t": {"interventions": [ENTRY]}}},
+    {"version": 1, "tasks": {}},
+    plan(gate="sometimes"),
+    plan(gate={"signal": "mood"}),
+    plan(gate={"low": "0.2"}),
+    plan(unknown=1),
+    plan(interventions=None),
+    entry(layer=-1),
+    entry(layer=1.5),
+    entry(method="magic"),
+    entry(positions="first"),
+    entry(neurons="12"),
+    entry(colour="red"),
+]
+
+
+@pytest.mark.parametrize("raw", GOOD)
+def test_takes_what_the_parser_takes(raw: Any) -> None:
+    parse_plan(raw)
+    jsonschema.validate(raw, SCHEMA)
+
+
+@pytest.mark.parametrize("raw", BAD)
+def test_refuses_what_the_parser_refuses(raw: Any) -> None:
+    with pytest.raises(InputError):
+        parse_plan(raw)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(raw, SCHEMA)
+
+
+def test_knows_every_method() -> None:
+    assert SCHEMA["$defs"]["intervention"]["properties"]["method"]["enum"] == list(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("raw", "keys"),
+    [
+        ({**plan(), "?": 1}, SCHEMA["properties"]),
+        (plan(**{"?": 1}), SCHEMA["properties"]["tasks"]["additionalProperties"]["properties"]),
+        (plan(gate={"?": 1}), SCHEMA["$defs"]["gate"]["properties"]),
+        (entry(neurons=None, select={"?": 1}), SCHEMA["$defs"]["select"]["properties"]),
+    ],
+)
+def test_knows_every_key(raw: Any, keys: dict[str, Any]) -> None:
+    """The parser's complaint about an unknown key lists those it knows."""
+    with pytest.raises(InputError) as caught:
+        parse_plan(raw)
+    listed = str(caught.value).split("one of the keys ")[1].split(", got")[0]
+    assert set(listed.split(", ")) == set(keys)
