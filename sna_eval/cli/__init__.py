@@ -20,6 +20,8 @@ COMMANDS = (
     "select",
     "calibrate",
     "interference",
+    "methods",
+    "diagnose",
     "report",
     "compare",
     "export",

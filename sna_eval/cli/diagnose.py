@@ -1,0 +1,70 @@
+"""Says which of a plan's neurons carry its effect and which only move confidence; cuts the plan."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sna_eval.study.methods.diagnosis import Diagnosis
+
+NAME = "diagnose"
+HELP = "find the neurons that carry a plan's effect, and cut the plan to them"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--plan", default="sna-reference", help="name of a bundled plan, or a plan file")
+    add("--tasks", required=True, help="names, globs or groups, comma-separated")
+    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    add("--include_path", help="folder with further task YAMLs")
+    add("--keep", type=float, default=0.9, help="share of the effect the cut plan is to carry")
+    add("--output", help="plan file for the cut plan; a JSON file beside it holds all figures")
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.plan import ModelSpec, Plan, plan_fingerprint, save_plan
+    from sna_eval.study.methods.diagnosis import diagnose
+
+    tasks = load_tasks(args.tasks.split(","), include_path=args.include_path)
+    lm = load_lm(args.model_args, plan=args.plan)
+    found = [diagnose(lm, name, task, keep=args.keep) for name, task in tasks.items()]
+    for own in found:
+        _print(own)
+    if args.output:
+        spec = ModelSpec(lm.plan.model.name, lm.sites.n_layers, lm.sites.d_mlp)
+        plan = replace(Plan({own.task: own.cut for own in found}), model=spec)
+        save_plan(plan, args.output)
+        _save_figures(found, args.output)
+        print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
+    return 0
+
+
+def _print(own: Diagnosis) -> None:
+    patching = own.patching
+    kept = sum(len(s) for entry in own.cut.interventions for s in (entry.neurons or {}).values())
+    print(
+        f"{own.task}: P(target) {patching.baseline:.4f} -> {patching.amplified:.4f} on "
+        f"{own.n_items} development items; {kept} of {len(patching.neurons)} neurons kept, "
+        f"which together change it by {own.cut_effect:+.4f} (all: {patching.effect:+.4f})"
+    )
+    strongest = sorted(patching.neurons, key=lambda one: -abs(one.alone))[:5]
+    for one in strongest:
+        share = own.writing[one.layer].null_share[one.neuron]
+        print(
+            f"  layer {one.layer} neuron {one.neuron}: alone {one.alone:+.5f}, "
+            f"left out {-one.without:+.5f}, null share {share:.3f}"
+        )
+    names = ", ".join(f"{layer}:{neuron}" for layer, neuron in own.entropy_neurons()) or "none"
+    print(f"  entropy neurons among them: {names}")
+
+
+def _save_figures(found: list[Diagnosis], output: str) -> None:
+    import json
+    from pathlib import Path
+
+    path = Path(output).with_suffix(".json")
+    text = json.dumps([own.as_dict() for own in found], indent=1)
+    path.write_text(text + "\n", encoding="utf-8")

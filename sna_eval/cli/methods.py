@@ -1,0 +1,52 @@
+"""Sets methods beside one another: same tasks, gate, scoring and items, one table."""
+
+from __future__ import annotations
+
+import argparse
+
+NAME = "methods"
+HELP = "compare controls and rival methods with a plan's own intervention"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tasks", required=True, help="names, globs or groups, comma-separated")
+    add("--methods", default="all", help="names, comma-separated; default: all")
+    add("--plan", default="sna-reference", help="plan whose gates and layers all methods share")
+    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    add("--include_path", help="folder with further task YAMLs")
+    add("--output", required=True, help="folder of the table; a run that was stopped goes on there")
+    add("--limit", type=int, help="test items per task at most")
+    add("--random_draws", type=int, default=5, help="draws of random neurons")
+    add("--strengths", help="what steering vectors choose from, on development items")
+    add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
+    add("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> int:
+    from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants
+    from sna_eval.study.methods.formatting import format_summary, format_table
+    from sna_eval.study.methods.options import STRENGTHS
+    from sna_eval.study.sweep.arguments import parse_numbers
+
+    options = MethodsOptions(
+        limit=args.limit,
+        random_draws=args.random_draws,
+        strengths=parse_numbers("strengths", args.strengths) or STRENGTHS,
+        draws=args.draws,
+        seed=args.seed,
+    )
+    variants = parse_variants(
+        args.methods.split(","), random_draws=options.random_draws, seed=options.seed
+    )
+    tasks = load_tasks(args.tasks.split(","), include_path=args.include_path)
+    lm = load_lm(args.model_args, plan=args.plan, batch_size=options.batch_size)
+    table = measure_methods(
+        lm, tasks, variants, options, output=args.output, model_name=args.model_args
+    )
+    path = table.save(args.output)
+    (path.parent / "methods.md").write_text(format_summary(table) + "\n", encoding="utf-8")
+    print(format_table(table))
+    print(f"{path}: {len(table.rows)} rows, plan {table.settings['plan_fingerprint']}")
+    return 0

@@ -1,0 +1,172 @@
+"""Which of a plan's neurons carry its effect, and which only move confidence.
+
+Measured on the development items whose gate opens, so that a plan may be cut to what is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import Affine, Intervention
+from sna_eval.neurons.activation_patching import NeuronEffect, Patching, patch_neurons
+from sna_eval.neurons.entropy_neurons import WritingStatistics, writing_statistics
+from sna_eval.plan import PlannedIntervention, TaskPlan, plain_interventions, task_fingerprint
+from sna_eval.study.interference.measuring import log_likelihoods
+from sna_eval.study.interference.subjects import Subject, task_subject
+from sna_eval.study.methods.strength import opened
+from sna_eval.study.sweep.items import answered_rows
+from sna_eval.study.sweep.passes import tokens_per_pass
+from sna_eval.study.sweep.values import item_values
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What was found about one task's plan."""
+
+    task: str
+    fingerprint: str
+    n_items: int
+    """Development items whose gate opens."""
+    patching: Patching
+    writing: Mapping[int, WritingStatistics]
+    """By layer."""
+    cut: TaskPlan
+    """The plan with the neurons that carry the effect."""
+    cut_effect: float
+    """What the cut plan gains on the same items."""
+
+    def entropy_neurons(self) -> tuple[tuple[int, int], ...]:
+        """The plan's neurons that write into the near-null space: layer and index."""
+        return tuple(
+            (own.layer, own.neuron)
+            for own in self.patching.neurons
+            if self.writing[own.layer].among([own.neuron])
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "plan_fingerprint": self.fingerprint,
+            "n_items": self.n_items,
+            "baseline": self.patching.baseline,
+            "amplified": self.patching.amplified,
+            "neurons": [{**asdict(own), **self._written(own)} for own in self.patching.neurons],
+            "entropy_neurons_of_layer": {
+                str(layer): list(own.entropy_neurons()) for layer, own in self.writing.items()
+            },
+            "cut_effect": self.cut_effect,
+        }
+
+    def _written(self, own: NeuronEffect) -> dict[str, Any]:
+        writing = self.writing[own.layer]
+        return {
+            "norm": float(writing.norms[own.neuron]),
+            "null_share": float(writing.null_share[own.neuron]),
+            "logit_variance": float(writing.logit_variance[own.neuron]),
+            "entropy_neuron": bool(writing.among([own.neuron])),
+        }
+
+
+def diagnose(lm: Any, name: str, task: Any, *, keep: float, quiet: bool = False) -> Diagnosis:
+    """Patches every neuron of a task's plan, and cuts the plan.
+
+    **Arguments:**
+
+    - `lm`: an `SNALM` with a plan for the task.
+    - `keep`: share of the effect that the cut plan's neurons carry alone, added up.
+
+    **Raises:** `InputError` where the plan does something else than multiply neurons, or opens for
+    no development item.
+    """
+    if not 0 < keep <= 1:
+        raise InputError("keep", expected="a share above 0 and up to 1", got=keep)
+    plan = lm.plans.for_task(task)
+    interventions = _neuron_factors(plan, name)
+    subject = task_subject(name, task, lm, split="development")
+    assert subject.items is not None
+    scores = _scores(lm, subject, [])
+    inside = opened(subject.items, plan, scores[0])
+    if not inside.any():
+        raise InputError(
+            f"tasks.{name}.gate", expected="a gate that opens for a development item", got="none",
+            hint="nothing is amplified, so no neuron carries anything",
+        )  # fmt: skip
+    every = answered_rows(subject.items, max_length=lm.max_length)
+    rows = [row for row, own in zip(every, inside, strict=True) if own]
+    runs = 2 + 2 * sum(len(own.neurons) for own in interventions)
+    with tqdm(total=runs, desc=f"Patching {name}", disable=quiet) as bar:
+        patching = patch_neurons(lm.model, lm.tokenizer, rows, interventions, progress=bar.update)
+    cut = _cut(plan, {(own.layer, own.neuron) for own in patching.carrying(keep)})
+    return Diagnosis(
+        task=name,
+        fingerprint=task_fingerprint(plan),
+        n_items=len(rows),
+        patching=patching,
+        writing={
+            layer: writing_statistics(lm.model, lm.sites, layer)
+            for layer in sorted({own.layer for own in interventions})
+        },
+        cut=cut,
+        cut_effect=_effect(lm, subject, plain_interventions(cut), inside),
+    )
+
+
+def _neuron_factors(plan: TaskPlan | None, name: str) -> list[Intervention]:
+    """The plan's interventions, each neuron once."""
+    given = plain_interventions(plan) if plan is not None else ()
+    found = [own for own in given if isinstance(own, Intervention) and not own.changes_nothing]
+    if not found or len(found) < len(given):
+        raise InputError(
+            f"tasks.{name}", expected="a plan that multiplies chosen neurons, and nothing else",
+            got="none" if not given else type(given[0]).__name__,
+        )  # fmt: skip
+    places = [(own.layer, neuron) for own in found for neuron in own.neurons]
+    if len(set(places)) < len(places) or any(own.positions != "all" for own in found):
+        raise InputError(
+            f"tasks.{name}.interventions", expected="each neuron once, at all positions",
+            got="a neuron twice, or other positions",
+        )  # fmt: skip
+    return found
+
+
+def _cut(plan: TaskPlan, kept: set[tuple[int, int]]) -> TaskPlan:
+    """The plan without the neurons that are not among `kept`, and without entries left empty."""
+    entries = (_cut_entry(entry, kept) for entry in plan.interventions)
+    return replace(
+        plan, interventions=tuple(own for own in entries if any((own.neurons or {}).values()))
+    )
+
+
+def _cut_entry(entry: PlannedIntervention, kept: set[tuple[int, int]]) -> PlannedIntervention:
+    neurons, scores = entry.neurons or {}, entry.scores
+    stay = {
+        label: [number for number, own in enumerate(sets) if (entry.layer, own) in kept]
+        for label, sets in neurons.items()
+    }
+    before = sum(map(len, neurons.values()))
+    return replace(
+        entry,
+        neurons={label: tuple(neurons[label][n] for n in own) for label, own in stay.items()},
+        scores=None
+        if scores is None
+        else {label: tuple(scores[label][n] for n in own) for label, own in stay.items()},
+        found={**(entry.found or {}), "cut_from": before},
+    )
+
+
+def _scores(lm: Any, subject: Subject, sets: list[tuple[Affine, ...]]) -> Any:
+    tokens = tokens_per_pass(lm.engine.device)
+    return log_likelihoods(lm.engine, subject, sets, tokens=tokens)
+
+
+def _effect(lm: Any, subject: Subject, interventions: tuple[Affine, ...], inside: Any) -> float:
+    """Change of mean P(target) among the items concerned."""
+    assert subject.items is not None
+    before, after = item_values(subject.items, _scores(lm, subject, [interventions])).prob
+    return float(np.mean((after - before)[inside]))

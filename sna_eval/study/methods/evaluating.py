@@ -1,0 +1,77 @@
+"""One task under one plan, through lm_eval's own evaluator, down to values per item."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from typing import Any
+
+from sna_eval.harness.live_tasks import gold_index
+from sna_eval.harness.values import Evidence, evidence_of
+from sna_eval.plan import Plan, TaskPlan
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run said of every item, in the order of the documents."""
+
+    measure: str
+    """`prob`: probability of the answer. `acc`: whether the likeliest choice is right."""
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    zones: tuple[int, ...]
+    amplified: tuple[bool, ...]
+
+
+def evaluate(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None) -> Outcome:
+    """What `--model sna` answers on one task's test items.
+
+    **Arguments:**
+
+    - `plan`: resolved.
+    - `limit`: test items at most.
+    """
+    from lm_eval.evaluator import evaluate as run
+
+    # lm_eval's own bars, several a run, would bury the one that counts runs
+    with planned(lm, Plan({name: plan})), redirect_stderr(io.StringIO()):
+        results = run(
+            lm=lm, task_dict={"tasks": {name: task}, "groups": {}}, limit=limit,
+            bootstrap_iters=0, log_samples=True,
+        )  # fmt: skip
+    samples = sorted(results["samples"][name], key=lambda sample: sample["doc_id"])
+    items = [_item(task, sample) for sample in samples]
+    measures, before, after, evidence = zip(*items, strict=True)
+    zones = tuple(own.zone for own in evidence)
+    return Outcome(measures[0], before, after, zones, tuple(own.amplified for own in evidence))
+
+
+def _item(task: Any, sample: Mapping[str, Any]) -> tuple[str, float, float, Evidence]:
+    """Measure, baseline, amplified and evidence of one item, from the answers themselves."""
+    values = [answer[0] for answer in sample["filtered_resps"]]
+    evidence = [own for own in map(evidence_of, values) if own is not None]
+    assert len(evidence) == len(values), "every answer of a planned task has its baseline"
+    before = [own.baseline for own in evidence]
+    if task.OUTPUT_TYPE != "multiple_choice":
+        return "prob", math.exp(before[0]), math.exp(values[0]), evidence[0]
+    gold, count = gold_index(task, sample["doc"]), len(task.doc_to_choice(sample["doc"]))
+    chosen = (max(range(count), key=own.__getitem__) for own in (before, values))
+    first, second = (float(number == gold) for number in chosen)
+    return "acc", first, second, evidence[0]
+
+
+@contextmanager
+def planned(lm: Any, plan: Plan) -> Iterator[None]:
+    """The model answers under another plan in the body."""
+    own, kept = lm.plan, lm.__dict__.pop("plans", None)
+    lm.plan = plan
+    try:
+        yield
+    finally:
+        lm.plan = own
+        lm.__dict__.pop("plans", None)
+        if kept is not None:
+            lm.__dict__["plans"] = kept

@@ -1,0 +1,87 @@
+"""The table as text: one block a task, and the means over tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sna_eval.study.methods.table import MethodRow, MethodTable
+
+_HEAD = (
+    f"{'method':<16} {'gain':>8} {'95 % interval':>20} {'over random':>12} {'p random':>9} "
+    f"{'harm zone 3':>12} {'strength':>9} {'seconds':>8}"
+)
+
+
+def format_table(table: MethodTable) -> str:
+    """Every row, task by task. Gains in percentage points of probability or accuracy."""
+    tasks = dict.fromkeys(row.task for row in table.rows)
+    blocks = [block for task in tasks for block in _block(table, task)]
+    return "\n".join([*blocks, *(_means(table) if len(tasks) > 1 else ())])
+
+
+def format_summary(table: MethodTable) -> str:
+    """A Markdown table: methods by tasks, gains in points, and means over tasks."""
+    tasks = list(dict.fromkeys(row.task for row in table.rows))
+    methods = dict.fromkeys(row.method for row in table.rows)
+    cells = {(row.method, row.task): row for row in table.rows}
+    short = [task.removeprefix("sna_") for task in tasks]
+    lines = [
+        f"| method | {' | '.join(short)} | mean | over random | harm zone 3 | seconds |",
+        "|---|" + "---:|" * (len(tasks) + 4),
+    ]
+    for method in methods:
+        own = [cells[method, task] for task in tasks]
+        marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in own]
+        lines.append(
+            f"| {method} | {' | '.join(marked)} | {_mean(own, 'gain'):+.2f} | "
+            f"{_mean(own, 'over_random'):+.2f} | {_mean(own, 'harm_zone3'):+.2f} | "
+            f"{np.mean([row.seconds for row in own]):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _block(table: MethodTable, task: str) -> Iterator[str]:
+    rows = [row for row in table.rows if row.task == task]
+    first = rows[0]
+    yield (
+        f"{task}: {first.measure} {100 * first.baseline:.2f} on {first.n_items} items, "
+        f"{first.n_amplified} amplified, {first.n_zone3} in zone 3"
+    )
+    yield _HEAD
+    yield "-" * len(_HEAD)
+    yield from map(_line, rows)
+    yield ""
+
+
+def _line(row: MethodRow) -> str:
+    interval = f"[{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+    chance = "" if math.isnan(row.p_random) else f"{row.p_random:.3f}"
+    harm = "" if math.isnan(row.harm_zone3) else f"{100 * row.harm_zone3:+.2f}"
+    strength = "" if row.strength is None else f"{row.strength:g}"
+    return (
+        f"{row.method:<16} {100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
+        f"{chance:>9} {harm:>12} {strength:>9} {row.seconds:>8.1f}"
+    )
+
+
+def _means(table: MethodTable) -> Iterator[str]:
+    yield "mean over tasks"
+    yield f"{'method':<16} {'gain':>8} {'over random':>12} {'harm zone 3':>12}"
+    for method in dict.fromkeys(row.method for row in table.rows):
+        own = [row for row in table.rows if row.method == method]
+        gain, over, harm = (_mean(own, name) for name in ("gain", "over_random", "harm_zone3"))
+        yield f"{method:<16} {gain:>+8.2f} {over:>+12.2f} {harm:>+12.2f}"
+
+
+def _mean(rows: Sequence[MethodRow], name: str) -> float:
+    """In points, over the tasks that have a value."""
+    values = [getattr(row, name) for row in rows if not math.isnan(getattr(row, name))]
+    return 100 * float(np.mean(values)) if values else math.nan
+
+
+def _star(row: MethodRow) -> str:
+    """Marks gains whose interval leaves zero out."""
+    return "\\*" if row.low > 0 or row.high < 0 else ""

@@ -1,0 +1,120 @@
+"""Measures methods on tasks, one unit after the other, and goes on where a run was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sna_eval.errors import InputError
+from sna_eval.harness.live_tasks import examples_of
+from sna_eval.methods import Workbench
+from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
+from sna_eval.study.methods.evaluating import evaluate
+from sna_eval.study.methods.options import MethodsOptions
+from sna_eval.study.methods.strength import choose_strength
+from sna_eval.study.methods.table import MethodTable, make_table
+from sna_eval.study.methods.units import Unit, Units
+from sna_eval.study.methods.variants import Variant
+
+
+def measure_methods(
+    lm: Any,
+    tasks: Mapping[str, Any],
+    variants: Sequence[Variant],
+    options: MethodsOptions | None = None,
+    *,
+    output: str | Path | None = None,
+    model_name: str = "",
+    quiet: bool = False,
+) -> MethodTable:
+    """Every variant on every task, behind the gates of `lm.plan`.
+
+    **Arguments:**
+
+    - `lm`: an `SNALM` whose plan has an intervention for every task.
+    - `tasks`: lm_eval tasks by name, scored by log-likelihood.
+    - `output`: folder that units are kept in; a run that was stopped goes on there.
+
+    **Raises:** `InputError` where the plan leaves a task alone, and where the folder holds units of
+    another model, plan or way of measuring.
+    """
+    options = options or MethodsOptions()
+    bases = {name: _base(lm, name) for name in tasks}
+    units = Units(output, _settings(lm, options, model_name))
+    measure = _Measure(lm, options)
+    work = [(name, own) for name in tasks for own in variants]
+    found = []
+    with tqdm(work, desc="Methods", disable=quiet) as bar:
+        for name, variant in bar:
+            bar.set_postfix_str(f"{name} {variant.label}")
+            unit = units.read(variant.label, name)
+            if unit is None:
+                unit = measure.unit(variant, name, tasks[name], bases[name])
+                units.write(unit)
+            found.append(unit)
+    return make_table(found, options, settings=_settings(lm, options, model_name))
+
+
+class _Measure:
+    """Measures units with one model."""
+
+    def __init__(self, lm: Any, options: MethodsOptions) -> None:
+        self._lm = lm
+        self._options = options
+        self._bench = Workbench(lm.model, lm.sites, lm.tok_encode, options.batch_size)
+
+    def unit(self, variant: Variant, name: str, task: Any, base: TaskPlan) -> Unit:
+        """One method on one task: search, choice of strength, the gated run, the ungated one."""
+        started = time.monotonic()
+        plan = variant.plan(base)
+        if not plan.resolved:
+            plan = resolve_task(plan, self._bench, examples_of(task))
+        strength = None
+        if variant.steers:
+            plan, strength = self._at_best(task, plan)
+        gated = evaluate(self._lm, name, task, plan, limit=self._options.limit)
+        seconds = time.monotonic() - started
+        always = replace(plan, gate=replace(plan.gate, mode="always"))
+        everywhere = evaluate(self._lm, name, task, always, limit=self._options.limit)
+        return Unit(
+            label=variant.label, method=variant.method, task=name, measure=gated.measure,
+            before=gated.before, after=gated.after, everywhere=everywhere.after,
+            zones=gated.zones, amplified=gated.amplified, strength=strength,
+            seconds=round(seconds, 3), fingerprint=task_fingerprint(plan),
+            sees_answer=plan.sees_answer,
+        )  # fmt: skip
+
+    def _at_best(self, task: Any, plan: TaskPlan) -> tuple[TaskPlan, float]:
+        """Strengths are multiples of the length of the differences the vector was made from."""
+        (entry,) = plan.interventions
+        norm = float((entry.found or {}).get("difference_norm", 1.0))
+        chosen = choose_strength(self._lm, task, plan, self._options.strengths, norm=norm)
+        return chosen.plan, chosen.strength
+
+
+def _base(lm: Any, name: str) -> TaskPlan:
+    plan = match_task(lm.plan, name)
+    if plan is None or not plan.interventions or plan.gate.mode == "never":
+        raise InputError(
+            "plan", expected=f"an intervention for task {name}", got=", ".join(lm.plan.tasks),
+            hint="methods are set beside a plan's own intervention",
+        )  # fmt: skip
+    return plan
+
+
+def _settings(lm: Any, options: MethodsOptions, model_name: str) -> dict[str, Any]:
+    """What must be the same for two units to stand in one table."""
+    asked = asdict(options)
+    return {
+        "model": model_name,
+        "model_hash": lm.model_hash,
+        "plan_fingerprint": plan_fingerprint(lm.plan),
+        "limit": asked["limit"],
+        "strengths": list(asked["strengths"]),
+        "seed": asked["seed"],
+    }

@@ -1,0 +1,88 @@
+"""The strength of a steering vector, chosen on development items.
+
+Of the strengths asked for, the one with the largest mean gain over the development items whose gate
+opens is taken: of P(target), or of accuracy where items have choices; among equals the smallest.
+Where a gate reads the next token's distribution, all development items count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sna_eval.harness.decisions import Baseline, decide, needs_next_token
+from sna_eval.intervention import Affine
+from sna_eval.intervention.forward import BranchScore
+from sna_eval.plan import TaskPlan
+from sna_eval.study.interference.measuring import log_likelihoods
+from sna_eval.study.interference.subjects import Subject, task_subject
+from sna_eval.study.sweep.items import TaskItems
+from sna_eval.study.sweep.passes import tokens_per_pass
+from sna_eval.study.sweep.values import item_values, keep_baseline_where_not_finite
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A strength, and what it gained on development items."""
+
+    plan: TaskPlan
+    strength: float
+    gain: float
+
+
+def choose_strength(
+    lm: Any, task: Any, plan: TaskPlan, strengths: Sequence[float], *, norm: float = 1.0
+) -> Chosen:
+    """A resolved plan of one steering vector, at its best strength.
+
+    **Arguments:**
+
+    - `norm`: what strengths are multiples of; for a unit vector the length of the differences that
+        it was made from.
+    """
+    subject = task_subject(task.config.task, task, lm, split="development")
+    plans = [_at(plan, round(norm * own, 6)) for own in strengths]
+    sets = [_interventions(own) for own in plans]
+    tokens = tokens_per_pass(lm.engine.device)
+    scores = log_likelihoods(lm.engine, subject, sets, tokens=tokens)
+    gains = _gains(subject, plan, scores)
+    best = max(range(len(plans)), key=lambda n: (round(float(gains[n]), 12), -abs(strengths[n])))
+    return Chosen(plans[best], plans[best].interventions[0].strength, float(gains[best]))
+
+
+def _at(plan: TaskPlan, strength: float) -> TaskPlan:
+    entries = tuple(replace(entry, strength=strength) for entry in plan.interventions)
+    return replace(plan, interventions=entries)
+
+
+def _interventions(plan: TaskPlan) -> list[Affine]:
+    return [own for entry in plan.interventions for own in entry.built()]
+
+
+def _gains(subject: Subject, plan: TaskPlan, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean gain of every strength over all items, those with a closed gate unchanged."""
+    items = subject.items
+    assert items is not None
+    kept = keep_baseline_where_not_finite(items, scores[1:], scores[0])
+    before, after = item_values(items, scores[0]), item_values(items, kept)
+    if before.correct is not None and after.correct is not None:
+        gain = after.correct.astype(float) - before.correct.astype(float)
+    else:
+        gain = after.prob - before.prob
+    return np.asarray((gain * opened(items, plan, scores[0])).mean(axis=-1))
+
+
+def opened(items: TaskItems, plan: TaskPlan, baseline: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whose gate opens, `[item]`."""
+    if needs_next_token(plan.gate):
+        return np.ones(len(items.items), dtype=bool)
+    found = []
+    for number, item in enumerate(items.items):
+        own = baseline[items.starts[number] : items.starts[number + 1]]
+        known = Baseline(tuple(BranchScore(float(value), False) for value in own))
+        found.append(decide(plan.gate, item, known, items.right_answer).amplified)
+    return np.array(found)

@@ -1,0 +1,143 @@
+"""The table method by task: what was gained, over what chance gains, and what it broke."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sna_eval.study.methods.options import MethodsOptions
+from sna_eval.study.methods.units import Unit
+from sna_eval.study.statistics import paired_bootstrap, paired_permutation
+
+CONTROL = "random_neurons"
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method on one task. Draws of random neurons make one row, by the mean of their items."""
+
+    method: str
+    task: str
+    measure: str
+    n_items: int
+    n_amplified: int
+    baseline: float
+    amplified: float
+    gain: float
+    """`amplified - baseline`, of the means over test items."""
+    low: float
+    """95 % interval of the gain: paired bootstrap over items."""
+    high: float
+    p: float
+    """Two-sided paired permutation test, uncorrected."""
+    over_random: float
+    """Gain less the mean gain of the draws of random neurons."""
+    p_random: float
+    """`(1 + #{random gain >= own}) / (1 + draws)`; NaN for the control itself."""
+    n_zone3: int
+    harm_zone3: float
+    """Mean change among confident items with the gate held open; the gate itself spares them."""
+    strength: float | None
+    seconds: float
+    sees_answer: bool
+
+
+@dataclass(frozen=True)
+class MethodTable:
+    """All rows, task by task, and what they were measured with."""
+
+    rows: tuple[MethodRow, ...]
+    settings: Mapping[str, Any]
+
+    def frame(self) -> pd.DataFrame:
+        return pd.DataFrame([asdict(row) for row in self.rows])
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `methods.parquet`, `methods.csv` and `methods.json`.
+
+        **Returns:** the JSON file.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        frame = self.frame()
+        frame.to_parquet(folder / "methods.parquet", index=False)
+        frame.to_csv(folder / "methods.csv", index=False)
+        path = folder / "methods.json"
+        rows = [{k: _json(v) for k, v in asdict(row).items()} for row in self.rows]
+        text = json.dumps({**self.settings, "rows": rows}, indent=1)
+        path.write_text(text + "\n", encoding="utf-8")
+        return path
+
+
+def make_table(
+    units: Sequence[Unit], options: MethodsOptions, *, settings: Mapping[str, Any]
+) -> MethodTable:
+    """Rows from units: each task's methods beside the same random draws."""
+    tasks: dict[str, dict[str, list[Unit]]] = defaultdict(lambda: defaultdict(list))
+    for unit in units:
+        name = CONTROL if unit.method == CONTROL else unit.label
+        tasks[unit.task][name].append(unit)
+    rows = []
+    for own in tasks.values():
+        control = [_gain(unit) for unit in own[CONTROL]]
+        rows += [_row(name, same, control, options) for name, same in own.items()]
+    return MethodTable(tuple(rows), settings)
+
+
+def _row(
+    name: str, units: Sequence[Unit], control: Sequence[float], options: MethodsOptions
+) -> MethodRow:
+    first = units[0]
+    before = np.array(first.before)
+    after = np.mean([unit.after for unit in units], axis=0)
+    everywhere = np.mean([unit.everywhere for unit in units], axis=0)
+    gain = float(after.mean() - before.mean())
+    interval = paired_bootstrap(before, after, draws=options.draws, seed=options.seed)
+    return MethodRow(
+        method=name,
+        task=first.task,
+        measure=first.measure,
+        n_items=len(before),
+        n_amplified=sum(first.amplified),
+        baseline=float(before.mean()),
+        amplified=float(after.mean()),
+        gain=gain,
+        low=interval.low,
+        high=interval.high,
+        p=paired_permutation(before, after, draws=options.draws, seed=options.seed),
+        over_random=gain - float(np.mean(control)),
+        p_random=_p_among(gain, control) if name != CONTROL else math.nan,
+        n_zone3=first.zones.count(3),
+        harm_zone3=_mean_change(before, everywhere, np.array(first.zones) == 3),
+        strength=first.strength,
+        seconds=sum(unit.seconds for unit in units) / len(units),
+        sees_answer=first.sees_answer,
+    )
+
+
+def _gain(unit: Unit) -> float:
+    return float(np.mean(unit.after) - np.mean(unit.before))
+
+
+def _p_among(gain: float, control: Sequence[float]) -> float:
+    """One-sided, never 0 (Phipson and Smyth 2010)."""
+    return (1 + sum(drawn >= gain for drawn in control)) / (1 + len(control))
+
+
+def _mean_change(
+    before: NDArray[np.float64], after: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> float:
+    return float((after - before)[inside].mean()) if inside.any() else math.nan
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
