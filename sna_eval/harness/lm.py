@@ -92,6 +92,8 @@ class SNALM(HFLM):
             raise InputError(
                 "pretrained", expected="a model folder or hub name", got=pretrained, hint=reason
             ) from error
+        finally:
+            exit_cleanly_on_input_error()  # joining other processes puts PyTorch's hook before ours
         if self.backend != "causal":
             raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
         sharded = kwargs.get("tp_plan") is not None
@@ -142,8 +144,9 @@ class SNALM(HFLM):
 
     @cached_property
     def plans(self) -> TaskPlans:
-        same = {"same": self.ranks.agreed} if self.ranks.sharded else {}
-        bench = Workbench(self.model, self.sites, self.tok_encode, **same)
+        bench = Workbench(self.model, self.sites, self.tok_encode)
+        if self.ranks.sharded:
+            bench = replace(bench, same=self.ranks.agreed)
         if self._making is not None:
             return MadePlans(self, self._making, bench)
         return TaskPlans(self.plan, bench, self.ranks)

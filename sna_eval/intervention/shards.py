@@ -52,7 +52,7 @@ def shard_of(projection: nn.Module, values: torch.Tensor) -> Shard | None:
 
     - `values`: what enters the projection, `[..., neurons]`.
     """
-    module = getattr(projection, "base_layer", projection)
+    module: Any = getattr(projection, "base_layer", projection)
     weight = getattr(module, "weight", None)
     mesh = getattr(weight, "device_mesh", None)  # a DTensor's
     if mesh is None or values.shape[-1] == module.in_features:
