@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sna_eval.errors import InputError
 from sna_eval.harness.live_tasks import LiveTasks, examples_of, no_development_items
 from sna_eval.harness.ranks import Ranks
 from sna_eval.intervention.rows import Tokens
@@ -70,5 +71,11 @@ class TaskPlans:
     def _search(self, name: str, plan: TaskPlan, task: Any) -> TaskPlan:
         if task is None:
             raise no_development_items(name)
+        learned = [own.method for own in plan.interventions if not own.how.chooses_neurons]
+        if self._ranks.sharded and learned:
+            raise InputError(
+                f"tasks.{name}.method", expected="one that chooses neurons, under tp_plan",
+                got=learned[0], hint="resolve the plan with sna-eval identify and parallelize=True",
+            )  # fmt: skip
         _LOGGER.info("searching neurons for task %r", name)
         return resolve_task(plan, self._bench, examples_of(task))
