@@ -35,4 +35,7 @@ def test_notebook(notebook: Path, tmp_path: Path) -> None:
     """Its code cells in order, as a kernel would run them."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     assert all(not cell.get("outputs") for cell in cells), "notebooks are kept without outputs"
-    run("\n\n".join(cell["source"] for cell in cells if cell["cell_type"] == "code"), tmp_path)
+    run(
+        "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"),
+        tmp_path,
+    )
