@@ -9,14 +9,14 @@ TORCH ?= torch==2.13.0
 # Waiting threads sleep: on a machine with other work, spinning ones slow everything tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow test-app reproduce lint install clean
+.PHONY: demo test test-slow test-app test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py sna_eval.pth
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	touch $@
 
 demo: install
@@ -27,6 +27,13 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# Every command in README and docs that needs no network.
+test-docs: install
+	$(BIN)/python -m pytest -m docs tests/docs
+
+docs: install
+	$(BIN)/mkdocs build --strict --quiet
 
 # The app in a real browser; screenshots of every page go to out/app.
 test-app: install

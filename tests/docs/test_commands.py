@@ -20,7 +20,7 @@ _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = {page: _BLOCK.findall(page.read_text(encoding="utf-8")) for page in PAGES}
 
 
-@pytest.mark.slow
+@pytest.mark.docs
 @pytest.mark.parametrize(
     "page", [page for page, own in BLOCKS.items() if own], ids=lambda p: p.stem
 )
