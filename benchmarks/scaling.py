@@ -3,24 +3,26 @@
     python benchmarks/scaling.py
 
 Scores random texts with a random Llama-shaped model and prints, for each case, predicted over
-measured processor time, and for each batch predicted over measured growth of memory. The speed of
-the machine comes from the first case, so its ratio is 1. Processor time, not time on the clock, so
-that other work on the machine counts little.
+measured processor time, and for each batch predicted over measured growth of memory (on Linux). The
+speed of the machine is one number for all cases: all operations over all seconds. Processor time,
+not time on the clock, so that other work on the machine counts little.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import logging
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from sna_eval.harness.cost import ModelSize, Work, amplified_flops, baseline_flops, scoring_bytes
 
+logging.disable(logging.WARNING)
 SIZE = ModelSize(12, 512, 1408, 4096, keys=512, bytes_per_weight=4)
 BATCH = 8
 CASES = {
@@ -94,13 +96,21 @@ def seconds(model: Any, work: Work, repeats: int) -> float:
 
 
 def peak(batch: int) -> None:
-    """Prints by how many bytes scoring one batch makes this process grow."""
+    """Prints by how many bytes scoring makes this process grow."""
     work = Work(batch, 256, 1, 1.0, 6)
     lm = evaluator(build(), work, batch)
     score(lm, work, 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of loading
+    before = _memory("VmRSS")
     score(lm, work, 2 * batch)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print(_memory("VmHWM") - before)
+
+
+def _memory(name: str) -> int:
+    """An entry of this process' status, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (own for own in lines if own.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
 
 
 def main() -> None:
@@ -112,16 +122,16 @@ def main() -> None:
     if arguments.peak:
         peak(arguments.peak)
         return
-    model, rate = build(), 0.0
+    model = build()
+    flops = [baseline_flops(SIZE, own) + amplified_flops(SIZE, own) for own in CASES.values()]
+    measured = [seconds(model, own, arguments.repeats) for own in CASES.values()]
+    rate = sum(flops) / sum(measured)
     print(
         "| case | GFLOP | measured s | predicted s | predicted / measured |\n|---|---|---|---|---|"
     )
-    for name, work in CASES.items():
-        flops = baseline_flops(SIZE, work) + amplified_flops(SIZE, work)
-        measured = seconds(model, work, arguments.repeats)
-        rate = rate or flops / measured
-        expected = flops / rate
-        row = f"{flops / 1e9:.0f} | {measured:.2f} | {expected:.2f} | {expected / measured:.2f}"
+    for name, own, took in zip(CASES, flops, measured, strict=True):
+        expected = own / rate
+        row = f"{own / 1e9:.0f} | {took:.2f} | {expected:.2f} | {expected / took:.2f}"
         print(f"| {name} | {row} |", flush=True)
     print("\n| batch | measured MiB | predicted MiB | predicted / measured |\n|---|---|---|---|")
     for batch in BATCHES:

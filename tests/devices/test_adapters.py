@@ -100,7 +100,5 @@ def test_quantized_weights(saved: Callable[[str], Path], word_tokenizer: Any) ->
     assert scores(lm) == pytest.approx(scores(plain), abs=1e-5)
     assert scores(plain) != pytest.approx(before, abs=1e-2), "the hook acts"
     assert lm.engine.abilities.resumes
-    whole = load_lm(
-        {"pretrained": str(saved("llama")), "layer": 1, "neurons": "1", "gate": "never"}
-    )
+    whole = load_lm({"pretrained": str(saved("llama")), **PLAN})
     assert lm.model_hash != whole.model_hash

@@ -47,7 +47,7 @@ def test_from_the_command_line(shared_data: Path, tmp_path: Path) -> None:
         results.append(json.loads(written.read_text()))
         assert len(list(folder.rglob("samples_*.jsonl"))) == 14
     assert [text.count("\n") for text in printed] == [printed[0].count("\n")] * 2
-    assert [text.count("|sna_transition") for text in printed] == [1, 1]
+    assert [text.count("sna ({") for text in printed] == [1, 1], "one table's head"
     assert_same_counts(results[1], results[0])
     for task, expected in results[0]["results"].items():
         for name, value in expected.items():  # percentages move more than probabilities

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.harness.loading import load_lm
+from sna_eval.harness.ranks import Ranks
 from tests.devices.conftest import Job, Results, assert_same_answers, assert_same_counts, launch
 from tests.devices.evaluate import evaluate
 
@@ -24,8 +26,12 @@ tasks:
   "own_[gr]*":
     gate: {mode: always}
     interventions: [{layer: 1, multiplier: 2.0, neurons: [40, 41]}]
+  own_choices_again:
+    gate: {mode: always}
+    interventions: [{layer: 2, method: ia3, parameters: {layer_002: FACTORS}}]
 """
-TASKS = ["sna_math_easy", "own_choices", "own_rolling", "own_generation"]
+FACTORS = str([1 + 0.25 * (number % 5) for number in range(64)])
+TASKS = ["sna_math_easy", "own_choices", "own_choices_again", "own_rolling", "own_generation"]
 
 Runs = tuple[Job, list[Results], str]
 
@@ -39,7 +45,7 @@ def runs(
     """What one process is asked, and the answers and prints of two that are asked it twice."""
     folder = tmp_path_factory.mktemp("runs")
     plan = folder / "plan.yaml"
-    plan.write_text(PLAN)
+    plan.write_text(PLAN.replace("FACTORS", FACTORS))
     arguments = {"pretrained": str(saved("llama")), "plan": str(plan)}
     copies = job(arguments, [*TASKS, "sna_math_hard"])
     sharded = job({**arguments, "tp_plan": "auto"}, TASKS)
@@ -74,6 +80,24 @@ def test_tensor_parallel(runs: Runs, alone: Results) -> None:
     assert got["config"]["sna"]["model_hash"] == alone["config"]["sna"]["model_hash"]
     assert got["config"]["sna"]["processes"] == 2
     assert printed.count("Scoring items: 100%") == 2, "once in either run"
+
+
+def test_tensor_parallel_learns_nothing(saved: Callable[[str], Path], own_tasks: Path) -> None:
+    from sna_eval.harness.loading import load_tasks
+
+    lm = load_lm({"pretrained": str(saved("llama")), "layer": 1, "method": "ia3", "gate": "always"})
+    lm.ranks = Ranks(0, 2, sharded=True)
+    (task,) = load_tasks(["own_choices"], include_path=own_tasks, only_bundled=True).values()
+    with pytest.raises(InputError, match=r"own_choices\.method: .* under tp_plan, got 'ia3'"):
+        lm.plans._search("own_choices", lm.plan.tasks["*"], task)
+
+
+def test_commands_want_one_process(
+    saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sna_eval.harness.lm.ranks_of", lambda *given, **named: Ranks(0, 2))
+    with pytest.raises(InputError, match=r"processes: expected one, .* got 2"):
+        load_lm({"pretrained": str(saved("gpt2")), "layer": 1, "neurons": "1", "multiplier": 2.0})
 
 
 def test_tensor_parallel_needs_a_launcher(
