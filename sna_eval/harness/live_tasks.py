@@ -93,10 +93,10 @@ def no_development_items(task: str) -> InputError:
 def examples_of(task: Any) -> Examples:
     """Development items as zero-shot prompts, with their answers and labels where there are any."""
     docs = development_docs(task)
-    prompts = tuple(str(task.doc_to_text(doc)) for doc in docs)
+    prompts = tuple(prompt for doc in docs for prompt in _prompts(task, doc))
     questions = tuple(_question(task, doc) for doc in docs) if _is_scored(task) else ()
     examples = Examples(prompts, questions=questions, delimiter=str(task.config.fewshot_delimiter))
-    if task.OUTPUT_TYPE != "multiple_choice":
+    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
         return examples
     names = tuple(str(choice).strip() for choice in task.doc_to_choice(docs[0]))
     same = all(
@@ -105,6 +105,13 @@ def examples_of(task: Any) -> Examples:
     if not same:  # choices that differ from item to item are answers, not classes
         return examples
     return replace(examples, labels=tuple(gold_index(task, doc) for doc in docs), label_names=names)
+
+
+def _prompts(task: Any, doc: Any) -> tuple[str, ...]:
+    """A document's prompt; where the choices stand in front of the target, one for each choice."""
+    if task.multiple_input:  # `doc_to_text` then is the number of the right one
+        return tuple(str(choice) for choice in task.doc_to_choice(doc))
+    return (str(task.doc_to_text(doc)),)
 
 
 def _is_scored(task: Any) -> bool:

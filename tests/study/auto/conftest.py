@@ -98,7 +98,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> P
         "local_sst2": "glue/sst2/default.yaml",
         "local_boolq": "super_glue/boolq/default.yaml",
         "local_gsm8k": "gsm8k/gsm8k.yaml",
+        "local_winogrande": "winogrande/default.yaml",
     }.items():
+        if name == "local_winogrande":
+            files = ", ".join(f"{split}: {_written(path, split)}" for split in data)
         short = "generation_kwargs: {until: [Question], max_gen_toks: 8}\n"
         (path / f"{name}.yaml").write_text(
             f"include: {LM_EVAL / own}\ntask: {name}\ndataset_path: json\ndataset_name: null\n"
@@ -106,6 +109,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> P
             + (short if name == "local_gsm8k" else "")
         )
     return path
+
+
+def _written(folder: Path, split: str) -> Path:
+    file = folder / f"{split}-schemas.jsonl"
+    file.write_text("\n".join(map(json.dumps, _schemas(split))))
+    return file
+
+
+def _schemas(split: str) -> list[dict[str, Any]]:
+    """Sentences with a gap, as winogrande has them: the choices stand before the target."""
+    return [
+        {
+            "sentence": f"{split} the _ {own['text']}",
+            "option1": _WORDS[number % 11],
+            "option2": _WORDS[(number + 4) % 11],
+            "answer": "12"[number % 2],
+        }
+        for number, own in enumerate(_documents(split))
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,7 @@ def test_a_split_that_is_evaluated_is_not_chosen_on(run: Run, data: dict[str, Pa
         ("local_sst2", "acc", "margin"),
         ("local_boolq", "acc", "margin"),
         ("local_gsm8k", "log_prob", "max_prob"),
+        ("local_winogrande", "acc", "margin"),
     ],
 )
 def test_lm_eval_s_own_tasks_from_local_files(
@@ -110,6 +111,14 @@ def test_lm_eval_s_own_tasks_from_local_files(
     again = run(name, plan=str(saved_plan(tmp_path)))
     assert again["results"] == first["results"]
     assert again["samples"] == first["samples"]
+
+
+def test_choices_in_front_of_their_target_are_prompts(run: Run) -> None:
+    """Winogrande's `doc_to_text` is the number of the right choice: no prompt at all."""
+    results = run("local_winogrande", **BUDGET)
+    plan = load_plan(results["config"]["sna"]["plan_file"]).tasks["local_winogrande"]
+    (entry,) = plan.interventions
+    assert (entry.found or {})["n_prompts"] == 2 * 9  # the training split's
 
 
 def test_bundled_tasks(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.study.sweep.items import TaskItems, answered_rows, encode, load_items, rows_of
+from sna_eval.study.sweep.sweep import default_gate
 
 Load = Callable[..., dict[str, Any]]
 
@@ -101,7 +102,22 @@ def test_answered_rows_fit_the_model(lm: Any, load: Load) -> None:
     assert [len(row.branches) for row in rows] == [1] * 6
 
 
-def test_generated_answers_have_no_probability(lm: Any, load: Load) -> None:
+def test_generated_answers_are_scored_as_continuations(lm: Any, load: Load) -> None:
+    """The right answer after the prompt, as lm_eval joins the two in few-shot examples."""
     (task,) = load("own_generated").values()
-    with pytest.raises(InputError, match="tasks: expected tasks scored by log-likelihood"):
+    items = load_items(task, lm, split="test")
+    assert items.generated
+    assert not items.has_choices
+    assert items.gold == (0,) * 6
+    for item, doc in zip(items.items, task.test_docs(), strict=True):
+        (request,) = item.requests
+        assert request.context_text == doc["text"]
+        assert request.continuation_text == f" {doc['answer']}"
+    assert default_gate(items).signal == "max_prob"
+
+
+def test_texts_have_no_right_answer(lm: Any, load: Load) -> None:
+    (task,) = load("own_generated").values()
+    task.OUTPUT_TYPE = "loglikelihood_rolling"
+    with pytest.raises(InputError, match="tasks: expected tasks with right answers"):
         load_items(task, lm, split="test")
