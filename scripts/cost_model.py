@@ -53,41 +53,51 @@ class Setup:
 
 SETUPS = (
     Setup("8B on 8 GPUs, a copy each", EIGHT, 1, 1, 8),
-    Setup("70B on 4 nodes of 8 GPUs, layers divided in a node", SEVENTY, 8, 1, 4),
-    Setup("70B on 4 nodes of 8 GPUs, tensor parallel in a node", SEVENTY, 8, 8 * SHARDED_SHARE, 4),
+    Setup("70B on 4 nodes of 8, layers divided in a node", SEVENTY, 8, 1, 4),
+    Setup("70B on 4 nodes of 8, tensor parallel in a node", SEVENTY, 8, 8 * SHARDED_SHARE, 4),
 )
 
 OPEN_SHARE = 0.3
 DEVELOPMENT = Work(50, 60, 1)
 
 
-def report(setup: Setup) -> list[str]:
-    """Lines of one setup's table."""
+def figures(setup: Setup) -> dict[str, str]:
+    """One column of the table: what, and how much."""
     size, machine = setup.size, setup.machine
     closed = Work(10_000, 700, 4)
     choices = replace(closed, open_share=OPEN_SHARE, layer=size.layers // 2)
     texts = replace(choices, documents=1_000, scored=1, new_tokens=256)
     found = search_flops(size, prompts=400, tokens=60) + search_flops(size, prompts=300, tokens=20)
     swept = sweep_flops(size, DEVELOPMENT, layers=size.layers, configurations=84)
-    rows = {
+    answering = scoring_seconds(size, texts, machine)
+    answering += decoding_seconds(size, texts, machine, batch=BATCH)
+    seconds = {
         "10,000 documents of 700 tokens, gates closed": scoring_seconds(size, closed, machine),
         "the same, 30 % open at the middle layer": scoring_seconds(size, choices, machine),
-        "1,000 texts of 256 new tokens": scoring_seconds(size, texts, machine)
-        + decoding_seconds(size, texts, machine, batch=BATCH),
+        f"1,000 texts of 256 new tokens, batch {BATCH}": answering,
         "neurons of one task, found once": found / machine.flops,
         "sweep of one task, every layer x 84": swept / (machine.flops * machine.copies),
     }
     memory = {
-        "weights": size.weight_bytes / setup.devices,
-        f"scoring, batch {BATCH}, beside them": scoring_bytes(size, choices, batch=BATCH),
-        f"keys and values, batch {BATCH}": cache_bytes(size, texts, batch=BATCH) / setup.devices,
+        "weights, each device": size.weight_bytes / setup.devices,
+        f"scoring beside them, batch {BATCH}": scoring_bytes(size, choices, batch=BATCH),
+        f"keys and values, batch {BATCH}, each device": cache_bytes(size, texts, batch=BATCH)
+        / setup.devices,
     }
-    lines = [f"| {setup.name} | |", "|---|---|"]
-    lines += [f"| {name} | {seconds:,.1f} s |" for name, seconds in rows.items()]
-    lines += [f"| {name}, each device | {own / 2**30:.1f} GiB |" for name, own in memory.items()]
-    return [*lines, ""]
+    told = {name: f"{own:,.0f} s" for name, own in seconds.items()}
+    if setup.at_once > 1:
+        told["sweep of one task, every layer x 84"] = "not in this way"
+    return told | {name: f"{own / 2**30:.1f} GiB" for name, own in memory.items()}
+
+
+def main() -> None:
+    """Prints a table with one column per setup."""
+    columns = [figures(setup) for setup in SETUPS]
+    lines = [["", *(setup.name for setup in SETUPS)], ["---"] * (1 + len(SETUPS))]
+    lines += [[name, *(column[name] for column in columns)] for name in columns[0]]
+    for line in lines:
+        print(f"| {' | '.join(line)} |")
 
 
 if __name__ == "__main__":
-    for setup in SETUPS:
-        print("\n".join(report(setup)))
+    main()
