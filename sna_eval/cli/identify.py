@@ -33,6 +33,9 @@ def run(args: argparse.Namespace) -> int:
         for entry in own.interventions:
             sets = entry.neurons or {}
             counts = {label or "all": len(neurons) for label, neurons in sets.items()}
-            print(f"{name}: layer {entry.layer}, x{entry.multiplier}, neurons {counts}")
+            what = f"x{entry.multiplier}, neurons {counts}"
+            if not entry.how.chooses_neurons:
+                what = f"{entry.method}, strength {entry.strength:g}"
+            print(f"{name}: layer {entry.layer}, {what}")
     print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
     return 0

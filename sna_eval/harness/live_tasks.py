@@ -94,7 +94,8 @@ def examples_of(task: Any) -> Examples:
     """Development items as zero-shot prompts, with their answers and labels where there are any."""
     docs = development_docs(task)
     prompts = tuple(prompt for doc in docs for prompt in _prompts(task, doc))
-    questions = tuple(_question(task, doc) for doc in docs) if _is_scored(task) else ()
+    asked = (_question(task, doc) for doc in docs) if _is_scored(task) else ()
+    questions = tuple(own for own in asked if own is not None)
     examples = Examples(prompts, questions=questions, delimiter=str(task.config.fewshot_delimiter))
     if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
         return examples
@@ -119,12 +120,14 @@ def _is_scored(task: Any) -> bool:
     return task.OUTPUT_TYPE in ("loglikelihood", "multiple_choice") and not task.multiple_input
 
 
-def _question(task: Any, doc: Any) -> Question:
-    """A document's requests without few-shot examples, built by the task itself."""
+def _question(task: Any, doc: Any) -> Question | None:
+    """A document's requests without few-shot examples; `None` where no context comes before them."""
     context = str(task.doc_to_text(doc))
     requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
     requests = requests if isinstance(requests, list) else [requests]
     pairs = [own.args[:2] for own in requests if own.args[0]]  # unconditional ones have no context
+    if not pairs:
+        return None
     right = gold_index(task, doc) if len(pairs) > 1 else 0
     return Question(pairs[0][0], tuple(continuation for _, continuation in pairs), right)
 

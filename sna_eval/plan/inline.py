@@ -11,6 +11,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.methods import find_method
 from sna_eval.plan.files import load_plan, parse_gate, parse_plan
 from sna_eval.plan.schema import Plan
 
@@ -32,6 +33,10 @@ class PlanArguments:
     positions: Any = None
     direction: Any = None
     allow_oracle: Any = None
+    method: Any = None
+    """Name of a method other than `sna`."""
+    strength: Any = None
+    """For methods with parameters."""
     gate: Any = None
     """A signal's name, `always` or `never`."""
     low: Any = None
@@ -46,7 +51,7 @@ class PlanArguments:
         """The plan these arguments describe."""
         if self.plan is not None:
             return self._from_file()
-        if self.layer is None:
+        if self.layer is None and self.method is None:
             return self._gate_only()
         return parse_plan({"version": 1, "tasks": {"*": self._task()}})
 
@@ -81,12 +86,16 @@ class PlanArguments:
         entry: dict[str, Any] = {
             "layer": self.layer,
             "multiplier": self.multiplier,
+            "method": self.method,
+            "strength": self.strength,
             "positions": self.positions,
             "direction": self.direction,
             "allow_oracle": self.allow_oracle,
         }
-        if self.neurons is not None:
-            self._refuse_beside_neurons()
+        if self.method is not None and not find_method(str(self.method)).chooses_neurons:
+            self._refuse("no such argument beside a method that chooses no neurons", "neurons")
+        elif self.neurons is not None:
+            self._refuse("no such argument beside neurons=")
             entry["neurons"] = _neuron_list(self.neurons)
         else:
             entry["select"] = _without_none(
@@ -94,12 +103,11 @@ class PlanArguments:
             )
         return {"gate": self._gate_changes() or None, "interventions": [_without_none(entry)]}
 
-    def _refuse_beside_neurons(self) -> None:
-        for name in ("select", "top_k", "pooling"):
+    def _refuse(self, expected: str, *more: str) -> None:
+        """Complains about arguments on how to find neurons where none are to be found."""
+        for name in (*more, "select", "top_k", "pooling"):
             if getattr(self, name) is not None:
-                raise InputError(
-                    name, expected="no such argument beside neurons=", got=getattr(self, name)
-                )
+                raise InputError(name, expected=expected, got=getattr(self, name))
 
     def _gate_changes(self) -> dict[str, Any]:
         gate = "mode" if self.gate in ("always", "never") else "signal"
@@ -123,6 +131,8 @@ _INTERVENTION_ARGUMENTS = (
     "positions",
     "direction",
     "allow_oracle",
+    "method",
+    "strength",
 )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.harness.values import evidence_of
+from sna_eval.intervention import find_sites
 from sna_eval.methods import METHODS
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from tests.harness.conftest import answers, flat_numbers
@@ -105,6 +107,74 @@ def test_few_shot_equals_lm_evals_own_prompting(
     assert got == pytest.approx(expected, abs=1e-5)
     baseline = [sample["baseline_prob"] for sample in results["samples"][TASK]]
     assert baseline != [sample["prob"] for sample in results["samples"][TASK]]
+
+
+def plain_hooks(model: Any, parameters: Any, method: str) -> list[Any]:
+    """What a resolved method does at all positions, in hooks written here alone."""
+    sites = find_sites(model)
+    values = {name: own.values for name, own in parameters.items() if not isinstance(own, str)}
+    if method in ("caa", "repe"):
+        block = sites.blocks[1]
+        return [block.register_forward_hook(lambda m, a, out: out + 0.7 * values["vector"])]
+    if method == "temperature":
+        temperature = float(values["temperature"]) ** 0.7
+
+        def divide(module: Any, args: Any, output: Any) -> Any:
+            output.logits = output.logits / temperature
+            return output
+
+        return [model.register_forward_hook(divide)]
+    if method == "ia3":
+        return [
+            sites.projections[layer].register_forward_pre_hook(
+                lambda m, args, own=values[f"layer_{layer:03d}"]: (args[0] * (0.3 + 0.7 * own),)
+            )
+            for layer in (1, 2, 3)
+        ]
+    outputs = {"attention": sites.attention_outputs, "mlp": sites.mlp_outputs}
+    return [
+        outputs[name][number + 1].register_forward_hook(
+            lambda m, a, out, own=scalar: out * (0.3 + 0.7 * own)
+        )
+        for name, scalars in values.items()
+        for number, scalar in enumerate(scalars)
+    ]
+
+
+@pytest.mark.parametrize("method", ["caa", "repe", "temperature", "ia3", "activscalar"])
+def test_scores_equal_lm_evals_own_under_plain_hooks(
+    method: str, run: Any, evaluate: Any, make_hf: Any, shape: Any
+) -> None:
+    text = plan_text(method, strength=0.7).replace("strength", "positions: all, strength")
+    results, lm = run(text)
+    (entry,) = lm.plans.resolved[TASK].interventions
+    handles = plain_hooks(shape, entry.parameters, method)
+    expected = evaluate(make_hf(shape), [TASK], limit=4)
+    for handle in handles:
+        handle.remove()
+    got = flat_numbers(answers(results))
+    assert got == pytest.approx(flat_numbers(answers(expected)), abs=1e-5)
+    plain = evaluate(make_hf(shape), [TASK], limit=4)
+    assert got != pytest.approx(flat_numbers(answers(plain)), abs=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_on_choices(
+    method: str, evaluate: Any, make_sna: Any, tmp_path: Path
+) -> None:
+    """Four choices of several tokens; those of one document share what is done to it."""
+    text = plan_text(method)
+    if method == "few_shot":
+        text = text.replace("options: {}", "options: {k: 2}")
+    (tmp_path / "plan.yaml").write_text(text)
+    results = evaluate(make_sna(plan=str(tmp_path / "plan.yaml")), ["own_choices"], limit=3)
+    for sample in results["samples"]["own_choices"]:
+        scores = [answer[0] for answer in sample["filtered_resps"]]
+        evidence = [evidence_of(score) for score in scores]
+        assert all(own is not None and own.amplified for own in evidence)
+        assert any(
+            score != own.baseline for score, own in zip(scores, evidence, strict=True) if own
+        )
 
 
 def test_temperature_changes_no_answer(

@@ -165,6 +165,13 @@ def test_inline_plans() -> None:
     )
     assert listed.tasks["*"].interventions[0].neurons == {"": (12, 845, 3071)}
     assert listed.tasks["*"].gate.mode == "always"
+    (vector,) = (
+        plan_from_arguments({"layer": 8, "method": "caa", "strength": 2, "gate": "margin"})
+        .tasks["*"]
+        .interventions
+    )
+    assert (vector.layer, vector.method, vector.strength) == (8, "caa", 2.0)
+    assert plan_from_arguments({"method": "temperature", "gate": "always"}).tasks
     single = plan_from_arguments({"layer": 8, "neurons": 12, "multiplier": 2})
     assert single.tasks["*"].interventions[0].neurons == {"": (12,)}
 
@@ -184,6 +191,14 @@ def test_gate_arguments_change_a_plan(tmp_path: Path) -> None:
         ({"layer": 3, "neurons": "1;x", "multiplier": 2}, "neurons: expected indices such as"),
         ({"layer": 3, "neurons": "1", "top_k": 2, "multiplier": 2}, "top_k: expected no such"),
         ({"layer": 3, "top_k": 2}, "multiplier: expected a value"),
+        ({"layer": 3, "method": "magic"}, "method: expected one of sna, "),
+        ({"method": "caa"}, "layer: expected a value"),
+        (
+            {"layer": 3, "method": "caa", "top_k": 2},
+            "top_k: expected no such argument beside a met",
+        ),
+        ({"layer": 3, "method": "caa", "neurons": 2}, "neurons: expected no such argument beside"),
+        ({"plan": "sna-reference", "method": "caa"}, "method: expected no such argument beside p"),
     ],
 )
 def test_impossible_arguments(arguments: dict[str, Any], message: str) -> None:

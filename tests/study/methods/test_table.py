@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.plan import Plan, PlannedIntervention, Selection, TaskPlan
+from sna_eval.plan import Plan, PlannedIntervention, Selection, TaskPlan, save_plan
 from sna_eval.study.methods import (
     MethodsOptions,
     MethodTable,
@@ -230,3 +231,19 @@ def test_impossible_requests(planned_lm: Any, load: Callable[..., dict[str, Any]
     ):
         with pytest.raises(InputError, match=message):
             MethodsOptions(**wrong)
+
+
+def test_the_command_writes_and_prints_the_table(
+    checkpoint: Path, own_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_plan(Plan({"own_open": PLAN.tasks["own_open"]}), tmp_path / "plan.yaml")
+    arguments = ["methods", "--tasks", "own_open", "--methods", "temperature", "--draws", "100"]
+    arguments += ["--model_args", f"pretrained={checkpoint}", "--include_path", str(own_tasks)]
+    arguments += ["--plan", str(tmp_path / "plan.yaml"), "--random_draws", "1"]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "own_open: prob" in said
+    assert said.strip().splitlines()[-1].startswith(f"{tmp_path / 'out' / 'methods.json'}: 3 rows")
+    assert (tmp_path / "out" / "methods.md").read_text().startswith("| method | own_open |")
+    assert main([*arguments, "--output", str(tmp_path / "out"), "--limit", "0"]) == 2
+    assert "limit: expected at least 1, got 0" in capsys.readouterr().err
