@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +42,47 @@ class InputError(ValueError):
 
 def _rebuild(field: str, expected: str, got: Any, hint: str) -> InputError:
     return InputError(field, expected=expected, got=got, hint=hint)
+
+
+_DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What reading a file may run into that holds anything in any place."""
+
+
+@contextmanager
+def reading(field: str, *, expected: str, got: Any, hint: str = "") -> Iterator[None]:
+    """Whatever a damaged file runs the body into becomes an `InputError` with the reason.
+
+    For the edge where files come in, around a body that only reads.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        shown = reason if len(reason) <= 200 else reason[:197] + "..."
+        advice = f"{hint} ({shown})" if hint else shown
+        raise InputError(field, expected=expected, got=got, hint=advice) from error
+
+
+@contextmanager
+def writing(path: Any, *, field: str = "output") -> Iterator[None]:
+    """A full disk, a read-only folder and the like become an `InputError` that names the path.
+
+    For the edge where files go out.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            field,
+            expected="a path that can be written",
+            got=str(path),
+            hint=error.strerror or str(error),
+        ) from error
 
 
 def report(error: InputError) -> None:
