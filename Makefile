@@ -33,7 +33,7 @@ test-docs: install
 	$(BIN)/python -m pytest -m docs tests/docs
 
 docs: install
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The app in a real browser; screenshots of every page go to out/app.
 test-app: install
