@@ -41,6 +41,10 @@ SST2_GRIDS: dict[str, list[str]] = {
     "full": [],
     "small": ["--neurons", "5,10", "--multipliers", "2,8", "--layers", "3,7"],
 }
+INTERFERENCE: dict[str, list[str]] = {
+    "full": [],
+    "small": ["--random_draws", "4", "--draws", "200"],
+}
 DRAWS = {"full": 10_000, "small": 1_000}
 
 
@@ -72,7 +76,7 @@ class Asked:
             *([sst2] if with_sst2 else []),
             ["select", str(self.output / "sweep"), "--output", plan],
             ["interference", *model, "--plan", plan, "--output", str(self.output / "interference"),
-             *limit],
+             *INTERFERENCE[self.grid], *limit],
             ["run", "--model_args", f"pretrained={self.model},plan={plan}", "--tasks", self.tasks,
              "--batch_size", "16", "--log_samples", "--output_path", str(self.output / "results"),
              *limit],
