@@ -8,11 +8,14 @@ is an ordinary `ValueError`.
 from __future__ import annotations
 
 import os
+import reprlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
+
+_MOST_PARTS = 10_000
 
 
 class InputError(ValueError):
@@ -27,7 +30,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, field: str, *, expected: str, got: Any, hint: str = "") -> None:
-        shown = repr(got)
+        shown = repr(got) if _parts(got, _MOST_PARTS) > 0 else reprlib.repr(got)
         shown = shown if len(shown) <= 120 else shown[:117] + "..."
         advice = f"; {hint}" if hint else ""
         super().__init__(f"{field}: expected {expected}, got {shown}{advice}")
@@ -38,6 +41,20 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self.field, self.expected, self.got, self.hint))
+
+
+def _parts(value: Any, left: int) -> int:
+    """What is left of a number of parts once a value's are counted; 0 or less: it has more.
+
+    A YAML file of a few lines can hold more parts than any memory, all of them aliases.
+    """
+    left -= 1
+    if isinstance(value, (list, tuple, dict)):
+        for own in value.values() if isinstance(value, dict) else value:
+            if left <= 0:
+                break
+            left = _parts(own, left)
+    return left
 
 
 def _rebuild(field: str, expected: str, got: Any, hint: str) -> InputError:

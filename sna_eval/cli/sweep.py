@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from sna_eval.cli.stopping import resumable
     from sna_eval.errors import InputError
     from sna_eval.study.sweep import CostModel, Sweep, run_sweep
 
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(CostModel(sweep).estimate())
         return 0
-    store = run_sweep(sweep, args.output, executor=_executor(args))
+    with resumable(f"what is done is in {args.output}, and the same command goes on there"):
+        store = run_sweep(sweep, args.output, executor=_executor(args))
     table = store.configurations()
     print(f"{args.output}: {table.num_rows:,} configurations of {len(sweep.subjects)} tasks")
     return 0

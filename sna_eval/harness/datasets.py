@@ -11,7 +11,7 @@ from typing import Any
 
 import datasets
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading
 from sna_eval.paths import tasks_path
 
 SST2_VARIABLE = "SNA_EVAL_SST2"
@@ -29,7 +29,7 @@ def load_items(*, items: str, **_: Any) -> datasets.DatasetDict:
     - `items`: name of the folder under `task_configs/data`.
     """
     folder = tasks_path() / "data" / items
-    splits = {split: _read_jsonl(folder / f"{split}.jsonl") for split in ("development", "test")}
+    splits = {split: read_items(folder / f"{split}.jsonl") for split in ("development", "test")}
     return datasets.DatasetDict(
         {split: datasets.Dataset.from_list(rows) for split, rows in splits.items()}
     )
@@ -86,15 +86,29 @@ def _sst2_from_hub() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ]  # type: ignore[return-value]
 
 
-def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+def read_items(path: Path) -> list[dict[str, Any]]:
+    """A file of items, one JSON object a line."""
     if not path.is_file():
         raise InputError("items", expected="a file of the bundled tasks", got=str(path))
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [_item(line, f"{path}:{number}") for number, line in enumerate(_lines(path), 1) if line]
+
+
+def _item(line: str, place: str) -> dict[str, Any]:
+    with reading(place, expected="an item in JSON", got=line):
+        item = json.loads(line)
+    if not isinstance(item, dict):
+        raise InputError(place, expected="an item, a JSON object", got=line)
+    return item
+
+
+def _lines(path: Path) -> list[str]:
+    with reading(str(path), expected="a text file in UTF-8", got=path.name):
+        return path.read_text(encoding="utf-8").splitlines()
 
 
 def _read_tsv(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         sentence, _, label = line.rpartition("\t")
         if label not in ("0", "1"):
             raise InputError(f"{path}:{number}", expected="sentence TAB 0 or 1", got=line)

@@ -47,7 +47,7 @@ def unknown_architecture(architecture: str, why: str) -> InputError:
     """The complaint about a model whose neurons cannot be found."""
     return InputError(
         "pretrained",
-        expected="a decoder whose MLP output projection TransformerLens knows",
+        expected="a decoder whose MLP output projection TransformerLens or its shapes tell",
         got=f"{architecture}: {why}",
         hint="use another model, or add an adapter to TransformerLens",
     )

@@ -152,9 +152,7 @@ class ExpertsProjection(nn.Module):
             written = written.index_add(0, tokens, (own * shares).to(written.dtype))
         return written
 
-    def _linear(
-        self, name: str, expert: int, values: torch.Tensor, *, bias: bool
-    ) -> torch.Tensor:
+    def _linear(self, name: str, expert: int, values: torch.Tensor, *, bias: bool) -> torch.Tensor:
         own = self._experts[0]
         weight = getattr(own, name)[expert]
         product = values @ (weight if own.is_transposed else weight.T)

@@ -50,7 +50,7 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
 
 
 def _check_causal(engine: Engine, tokens: tuple[int, ...]) -> None:
-    """A row that is padded, because it shares a batch with a longer one, scores as it does alone."""
+    """A row that is padded, beside a longer one in its batch, scores as it does alone."""
     short, long = Row(tokens[:4], (tokens[4:6],)), Row(tokens[3:9], (tokens[9:12],))
     alone, _ = engine.run(Batch([short], engine.device))
     beside, _ = engine.run(Batch([short, long], engine.device))

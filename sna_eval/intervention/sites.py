@@ -18,7 +18,7 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention.adapters import component_mapping, unknown_architecture
-from sna_eval.intervention.projections import NoProjection, projection_in, widths
+from sna_eval.intervention.projections import NoProjection, Projection, projection_in, widths
 from sna_eval.intervention.structure import Structure, find_structure
 
 
@@ -46,7 +46,7 @@ class Sites:
     mlp_outputs: tuple[nn.Module, ...] = ()
     """The same for the MLP."""
     layers: tuple[int, ...] = ()
-    """Blocks that have `d_mlp` neurons; some architectures have others between them."""
+    """Blocks that have `d_mlp` neurons in `n_experts`; some architectures have others too."""
     n_experts: int = 0
     """Experts a layer's neurons belong to; 0 for a plain MLP."""
     found_by: Literal["TransformerLens", "shapes"] = "TransformerLens"
@@ -130,29 +130,38 @@ def _sites(
     *,
     found_by: Literal["TransformerLens", "shapes"] = "TransformerLens",
 ) -> Sites:
-    """Sites of the blocks that have the commonest width; of equally common ones, the largest."""
+    """Sites of the blocks of the commonest kind; of equally common ones, the widest."""
     found = [projection_in(block, structure.paths) for block in structure.blocks]
-    widths_of = [None if own is None else widths(own.module) for own in found]
-    counts = Counter(width for width in widths_of if width is not None)
+    kinds = [None if own is None else _kind(own) for own in found]
+    counts = Counter(kind for kind in kinds if kind is not None)
     if not counts:
         raise unknown_architecture(
             architecture, f"no block has an output projection at {' or '.join(structure.paths)}"
         )
-    width = max(counts, key=lambda own: (counts[own], own))
-    layers = tuple(number for number, own in enumerate(widths_of) if own == width)
+    kind = max(counts, key=lambda own: (counts[own], own))
+    layers = tuple(number for number, own in enumerate(kinds) if own == kind)
     first = found[layers[0]]
     assert first is not None
+    d_mlp, d_model, n_experts = kind
     return Sites(
         architecture,
         structure.block_path,
         first.path,
         structure.blocks,
         tuple(NoProjection() if own is None else own.module for own in found),
-        *width,
+        d_mlp,
+        d_model,
         layers=layers,
-        n_experts=first.n_experts,
+        n_experts=n_experts,
         found_by=found_by,
     )
+
+
+def _kind(projection: Projection) -> tuple[int, int, int]:
+    """What blocks must have in common for a plan to be able to name any of them."""
+    width = widths(projection.module)
+    assert width is not None
+    return (*width, projection.n_experts)
 
 
 def _joined(*names: str) -> str:

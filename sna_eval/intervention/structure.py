@@ -2,8 +2,8 @@
 
 Many decoders are variations on a few designs. The list of blocks is the one whose length the config
 gives as its number of layers; a block's output projection is its only linear layer, outside the
-attention, from the config's MLP width to its model width. Where that leaves a choice, nothing is
-taken.
+attention, from the config's MLP width to its model width, or what holds its experts. Where that
+leaves a choice, nothing is taken.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sna_eval.intervention.experts import is_experts
 from sna_eval.intervention.projections import widths
 
 _MLP_WIDTHS = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", "d_ff")
+_EXPERTS = "experts"
 _ASIDE = ("attn", "attention", "shared", "mamba", "conv", "out_proj", "adapter", "lora")
 """Parts of module names that no MLP's output projection has."""
 
@@ -47,7 +48,10 @@ def find_structure(model: nn.Module) -> Structure | None:
     if any(len(paths) > 1 for paths in per_block):
         return None
     paths = tuple(dict.fromkeys(path for own in per_block for path in own))
-    return Structure(block_path, blocks, paths) if len(paths) == 1 else None
+    plain = [path for path in paths if not path.endswith(_EXPERTS)]
+    if not paths or len(plain) > 1 or len(paths) - len(plain) > 1:
+        return None
+    return Structure(block_path, blocks, paths)
 
 
 def _block_list(model: nn.Module, count: Any) -> tuple[str, tuple[nn.Module, ...]] | None:
@@ -66,7 +70,7 @@ def _candidates(block: nn.Module, d_mlp: int | None, d_model: int) -> Iterator[s
     for path, module in block.named_modules():
         if any(part in path.lower() for part in _ASIDE):
             continue
-        if is_experts(module) or (
+        if (is_experts(module) and path.endswith(_EXPERTS)) or (
             not list(module.children()) and widths(module) == (d_mlp, d_model)
         ):
             yield path

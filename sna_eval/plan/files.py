@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,12 @@ def parse_gate(raw: Any, path: str, default: Gate) -> Gate:
 
 def _locate(name_or_path: str | Path) -> Path:
     bundled = plans_path() / f"{name_or_path}.yaml"
-    if bundled.is_file() and bundled.parent == plans_path():
+    if _is_file(bundled) and bundled.parent == plans_path():
         return bundled
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
+    path = Path(name_or_path)
+    with suppress(RuntimeError):  # the home of nobody
+        path = path.expanduser()
+    if not _is_file(path):
         raise InputError(
             "plan",
             expected=f"a file, or one of {', '.join(bundled_plans())}",
@@ -160,6 +163,14 @@ def _locate(name_or_path: str | Path) -> Path:
             hint="check the path",
         )
     return path
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; what was typed may be no path at all."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _read_yaml(path: Path) -> Any:

@@ -45,7 +45,15 @@ def sample_file(results: Path, task: str) -> Path | None:
     """
     date = results.stem.rpartition("_")[2]
     paths = [results.with_name(f"samples_{task}_{date}{suffix}") for suffix in (".jsonl", ".json")]
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a task's name may be none that a file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _dated(name: str) -> str:

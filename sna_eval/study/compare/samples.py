@@ -11,7 +11,7 @@ from typing import Any
 
 from lm_eval.utils import handle_non_serializable, hash_string
 
-from sna_eval.errors import InputError
+from sna_eval.errors import reading
 from sna_eval.study.compare.records import Items, ItemsByFilter
 
 
@@ -36,20 +36,14 @@ def read_items(path: Path) -> ItemsByFilter:
 
 
 def _samples(path: Path) -> Iterator[_Sample]:
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            try:
+            shown = line[:200].decode("utf-8", "replace").strip()
+            with reading(f"{path}:{number}", expected="a sample in JSON", got=shown):
                 raw = json.loads(line)
-            except ValueError as error:
-                raise InputError(
-                    f"{path}:{number}", expected="a sample in JSON", got=line.strip()
-                ) from error
-            try:
-                yield _sample(raw)
-            except (AttributeError, IndexError, KeyError, TypeError) as error:
-                raise InputError(
-                    f"{path}:{number}", expected="a sample of lm_eval's", got=raw
-                ) from error
+            with reading(f"{path}:{number}", expected="a sample of lm_eval's", got=raw):
+                sample = _sample(raw)
+            yield sample
 
 
 def _sample(raw: Mapping[str, Any]) -> _Sample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.errors import InputError
+from sna_eval.errors import reading, writing
 from sna_eval.study.interference.controls import RandomNull
 
 ALL = "all together"
@@ -130,9 +131,10 @@ class Interference:
     def save(self, folder: str | Path) -> Path:
         """Writes the file into a folder."""
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"version": VERSION, **asdict(self)}, indent=2)
-        (path / FILE).write_text(content + "\n", encoding="utf-8")
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            (path / FILE).write_text(content + "\n", encoding="utf-8")
         return path / FILE
 
     @classmethod
@@ -143,17 +145,16 @@ class Interference:
         """
         path = Path(folder)
         path = path / FILE if path.is_dir() else path
-        try:
+        with reading(
+            "interference",
+            expected="a folder that `sna-eval interference` wrote",
+            got=str(folder),
+            hint="check the path",
+        ):
             raw = json.loads(path.read_text(encoding="utf-8"))
-            assert raw.pop("version") == VERSION
+            if raw.pop("version") != VERSION:
+                raise ValueError("written by another version")
             return cls(**{**raw, **_parts(raw)})
-        except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-            raise InputError(
-                "interference",
-                expected="a folder that `sna-eval interference` wrote",
-                got=str(folder),
-                hint="check the path",
-            ) from error
 
 
 def _parts(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,6 +168,15 @@ def _parts(raw: Mapping[str, Any]) -> dict[str, Any]:
     )
     return {
         "sources": tuple(sources),
-        "effects": tuple(Effect(**own) for own in raw["effects"]),
+        "effects": tuple(_effect(own) for own in raw["effects"]),
         "controls": tuple(controls),
     }
+
+
+def _effect(own: Mapping[str, Any]) -> Effect:
+    effect = Effect(**own)
+    values = (effect.n_items, effect.before, effect.after, effect.low, effect.high, effect.p)
+    for value in values:  # NaN stands where a test has nothing to say; math raises for no numbers
+        if math.isinf(value):
+            raise ValueError(f"an effect of {effect.intervention} is infinite")
+    return effect

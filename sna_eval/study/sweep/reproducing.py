@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from sna_eval.errors import reading
 from sna_eval.gating import Gate
 from sna_eval.neurons import Selected
 from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan.files import parse_gate
 from sna_eval.plan.inline import ungated
 from sna_eval.study.sweep.grid import Configuration
 from sna_eval.study.sweep.schemas import Unit
@@ -48,7 +50,9 @@ def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedInterv
     """
     configuration = Configuration(row["n_neurons"], row["multiplier"], row["direction"])
     chosen = _neurons(store, Unit(row["task"], row["layer"]), row["n_neurons"])
-    return planned(row["layer"], configuration, chosen, json.loads(row["found"]))
+    with reading("store", expected="how neurons were found, in JSON", got=row["found"]):
+        found = dict(json.loads(row["found"]))
+    return planned(row["layer"], configuration, chosen, found)
 
 
 def row_plan(store: SweepStore, row: Mapping[str, Any]) -> Plan:
@@ -59,7 +63,7 @@ def row_plan(store: SweepStore, row: Mapping[str, Any]) -> Plan:
 
 def task_gate(store: SweepStore, task: str) -> Gate:
     """The gate that says which zone a task's items are in."""
-    return Gate(**store.manifest["tasks"][task]["gate"])
+    return parse_gate(store.manifest["tasks"][task]["gate"], f"manifest.tasks.{task}.gate", Gate())
 
 
 def model_spec(store: SweepStore) -> ModelSpec:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sna_eval.study.sweep.executors import Executor, local_executor
+from sna_eval.study.sweep.lock import only_writer
 from sna_eval.study.sweep.store import SweepStore
 from sna_eval.study.sweep.sweep import Sweep
 
@@ -26,7 +27,7 @@ def run_sweep(
     - `executor`: where units are computed.
     - `quiet`: whether to show no progress.
 
-    **Raises:** `InputError` where the folder holds another sweep.
+    **Raises:** `InputError` where the folder holds another sweep, or another process writes it.
 
     !!! example
 
@@ -36,7 +37,12 @@ def run_sweep(
         table = store.configurations().to_pandas()
         ```
     """
-    store = SweepStore.begin(output, sweep.manifest())
+    manifest = sweep.manifest()
+    with only_writer(Path(output)):
+        return _complete(SweepStore.begin(output, manifest), sweep, executor, quiet=quiet)
+
+
+def _complete(store: SweepStore, sweep: Sweep, executor: Executor, *, quiet: bool) -> SweepStore:
     pending = store.pending()
     sizes = {unit: len(sweep.subjects[unit.task].grid.configurations) for unit in store.units}
     done = sum(sizes.values()) - sum(sizes[unit] for unit in pending)

@@ -7,7 +7,8 @@
 
 `pandas.read_parquet("DIR/configurations")` reads a whole table. Files are written under another
 name and renamed, the configurations' last: a unit is there when that file is, whenever the sweep
-was killed. One sweep writes a store at a time.
+was killed. One sweep writes a store at a time: it holds a
+lock on `DIR/.lock`, which goes with its process.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading, writing
+from sna_eval.study.sweep.manifest import VERSION, read_manifest
 from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
 
-VERSION = 1
 _ORDER = ("neurons", "items", "configurations")
 """Tables in the order of writing: the last one says that a unit is complete."""
 
@@ -47,9 +48,10 @@ class SweepStore:
         path = Path(path)
         own: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **manifest}))
         if (path / "manifest.json").exists():
-            _check_same(path, _read_manifest(path), own)
+            _check_same(path, read_manifest(path), own)
         else:
-            path.mkdir(parents=True, exist_ok=True)
+            with writing(path):
+                path.mkdir(parents=True, exist_ok=True)
             _replace(path / "manifest.json", (json.dumps(own, indent=2) + "\n").encode())
         for left in path.rglob(".*.part"):
             left.unlink(missing_ok=True)
@@ -58,7 +60,7 @@ class SweepStore:
     @classmethod
     def load(cls, path: str | Path) -> SweepStore:
         """Opens a store for reading."""
-        return cls(Path(path), _read_manifest(Path(path)))
+        return cls(Path(path), read_manifest(Path(path)))
 
     @property
     def units(self) -> list[Unit]:
@@ -77,9 +79,10 @@ class SweepStore:
         """Writes a unit; a killed process leaves all of it or nothing that counts."""
         for name in _ORDER:
             file = self._file(name, result.unit)
-            file.parent.mkdir(parents=True, exist_ok=True)
+            with writing(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
             sink = pa.BufferOutputStream()
-            pq.write_table(result.tables[name], sink, compression="zstd")
+            pq.write_table(result.tables[name], sink, compression="zstd", write_page_checksum=True)
             _replace(file, sink.getvalue().to_pybytes())
 
     def table(self, name: str, *, tasks: Sequence[str] | None = None) -> pa.Table:
@@ -99,7 +102,12 @@ class SweepStore:
 
     def unit_table(self, name: str, unit: Unit) -> pa.Table:
         """One unit's rows of a table."""
-        return pq.read_table(self._file(name, unit), schema=SCHEMAS[name])
+        file = self._file(name, unit)
+        with reading(
+            "store", expected="a table that `sna-eval sweep` wrote", got=str(file),
+            hint="delete the unit's files, and the same sweep computes it anew",
+        ):  # fmt: skip
+            return pq.read_table(file, schema=SCHEMAS[name], page_checksum_verification=True)
 
     def configurations(self) -> pa.Table:
         return self.table("configurations")
@@ -112,23 +120,6 @@ class SweepStore:
 
     def _file(self, name: str, unit: Unit) -> Path:
         return self.path / name / quote(unit.task, safe="") / f"layer-{unit.layer:03d}.parquet"
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    file = path / "manifest.json"
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        version = manifest["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            "store",
-            expected="a folder written by `sna-eval sweep`",
-            got=str(path),
-            hint="check the path",
-        ) from error
-    if version != VERSION:
-        raise InputError("store.version", expected=str(VERSION), got=version)
-    return dict(manifest)
 
 
 def _check_same(path: Path, there: Mapping[str, Any], own: Mapping[str, Any]) -> None:
@@ -157,8 +148,13 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 def _replace(file: Path, content: bytes) -> None:
     """Writes a file in one step: under another name first, then renamed."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    with part.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+    with writing(file):
+        try:
+            with part.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(file)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,88 @@
+"""The manifest of a sweep's store, read as a file from outside: checked before it is used.
+
+A key that is missing is complained about where it is asked for, so that stores of other versions
+remain readable for what they hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sna_eval.errors import InputError, reading
+from sna_eval.gating import Gate
+from sna_eval.plan.files import parse_gate
+
+VERSION = 1
+_LARGEST = 64 * 2**20  # bytes
+_TEXTS = ("model", "model_hash", "dtype", "split", "plan_fingerprint", "pooling")
+_COUNTS = ("n_layers", "d_mlp", "seed", "tokens_per_pass")
+_MOST_LAYERS = 100_000
+
+
+class Values(dict[str, Any]):
+    """A mapping that names its file's fault where a key is missing."""
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError(
+            f"manifest.{key}", expected="a value", got=None,
+            hint="this store was written by another version, or its manifest is damaged",
+        )  # fmt: skip
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest in a folder.
+
+    **Raises:** `InputError` where there is none, or what it says cannot be.
+    """
+    file = path / "manifest.json"
+    with reading(
+        "store", expected="a folder written by `sna-eval sweep`", got=str(path),
+        hint="check the path",
+    ):  # fmt: skip
+        if file.stat().st_size > _LARGEST:
+            raise ValueError("the manifest is too large")
+        manifest = json.loads(file.read_text(encoding="utf-8"), object_hook=Values)
+        version = manifest["version"]
+    if version != VERSION:
+        raise InputError("store.version", expected=str(VERSION), got=version)
+    _check(manifest)
+    return Values(manifest)
+
+
+def _check(manifest: Mapping[str, Any]) -> None:
+    for key in _TEXTS:
+        _expect(f"manifest.{key}", manifest.get(key, ""), str, "a text")
+    for key in _COUNTS:
+        _expect(f"manifest.{key}", manifest.get(key, 0), int, "a whole number")
+    for key in ("tasks", "versions"):
+        _expect(f"manifest.{key}", manifest.get(key, {}), dict, "a mapping")
+    for name, task in manifest.get("tasks", {}).items():
+        where = f"manifest.tasks.{name}"
+        _expect(where, task, dict, "a mapping")
+        parse_gate(task.get("gate"), f"{where}.gate", Gate())
+        _check_grid(task["grid"], f"{where}.grid")
+
+
+def _check_grid(grid: Any, where: str) -> None:
+    _expect(where, grid, dict, "a mapping")
+    for key, kinds, what in (
+        ("layers", int, "whole numbers"),
+        ("n_neurons", int, "whole numbers"),
+        ("multipliers", (int, float), "numbers"),
+        ("directions", str, "texts"),
+    ):
+        values = grid[key] if key == "layers" else grid.get(key, [])
+        _expect(f"{where}.{key}", values, list, f"a list of {what}")
+        for value in values:
+            _expect(f"{where}.{key}", value, kinds, what)
+    outside = [layer for layer in grid["layers"] if not 0 <= layer < _MOST_LAYERS]
+    if outside:
+        raise InputError(f"{where}.layers", expected="layers from 0", got=outside[0])
+
+
+def _expect(field: str, value: Any, kinds: Any, what: str) -> None:
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+        raise InputError(field, expected=what, got=value)

@@ -1,0 +1,147 @@
+"""What fuzzing found, each with the file that brought it to light."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.harness.datasets import load_sst2, read_items
+from sna_eval.plan import load_plan
+from sna_eval.study.choosing import select
+from sna_eval.study.compare import read_run
+from sna_eval.study.interference import Interference
+from sna_eval.study.sweep.store import SweepStore
+from tests.hostile.fuzz import at_most
+from tests.hostile.loaders import LOADERS, MANIFEST, RESULTS, TASK
+
+
+def laid_out(name: str, folder: Path, content: str | bytes) -> Path:
+    file = LOADERS[name].lay_out(folder)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}\n{"a": ', "test.jsonl:2: expected an item in JSON"),
+        (b"[1, 2]", "test.jsonl:1: expected an item, a JSON object"),
+        (b'{"a": "\xff"}', "test.jsonl: expected a text file in UTF-8"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "test.jsonl:1: expected an item in JSON"),
+        (b"[" * 100_000, "test.jsonl:1: expected an item in JSON"),
+    ],
+)
+def test_items(content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read_items(laid_out("items", tmp_path, content))
+
+
+def test_sst2_that_is_no_text(tmp_path: Path) -> None:
+    laid_out("sst2", tmp_path, b"a film \xff\t1\n")
+    with pytest.raises(InputError, match=r"train.tsv: expected a text file in UTF-8"):
+        load_sst2(sst2_dir=str(tmp_path))
+
+
+def changed(**changes: Any) -> str:
+    return json.dumps({**MANIFEST, **changes})
+
+
+def task(**changes: Any) -> dict[str, Any]:
+    return {TASK: {**MANIFEST["tasks"][TASK], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (json.dumps({"version": 1}), "manifest.tasks: expected a value, got None"),
+        (changed(tasks="x"), "manifest.tasks: expected a mapping, got 'x'"),
+        (changed(tasks={TASK: True}), f"manifest.tasks.{TASK}: expected a mapping, got True"),
+        (changed(tasks=task(grid=[])), "grid: expected a mapping"),
+        (changed(tasks=task(grid={})), "manifest.layers: expected a value"),
+        (changed(tasks=task(grid={"layers": ["a"]})), "layers: expected whole numbers, got 'a'"),
+        (changed(tasks=task(grid={"layers": [-1]})), "layers: expected layers from 0, got -1"),
+        (changed(tasks=task(gate={"low": "x"})), "gate.low: expected a number, got 'x'"),
+        (changed(tasks=task(gate={"speed": 1})), "gate.speed: expected one of the keys"),
+        (changed(n_layers="4"), "manifest.n_layers: expected a whole number, got '4'"),
+        (changed(model=[]), r"manifest.model: expected a text, got \[\]"),
+        (changed(version=2), "store.version: expected 1, got 2"),
+        ("[" * 100_000, "store: expected a folder written by `sna-eval sweep`.*RecursionError"),
+    ],
+)
+def test_manifests(content: str, message: str, tmp_path: Path) -> None:
+    laid_out("manifest", tmp_path, content)
+    with pytest.raises(InputError, match=message):
+        select(SweepStore.load(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["model", "split", "plan_fingerprint"])
+def test_manifests_that_lack_a_key(key: str, tmp_path: Path) -> None:
+    content = {name: value for name, value in MANIFEST.items() if name != key}
+    laid_out("manifest", tmp_path, json.dumps(content))
+    with pytest.raises(InputError, match=f"manifest.{key}: expected a value, got None"):
+        select(SweepStore.load(tmp_path))
+
+
+def test_tables_that_are_damaged(tmp_path: Path) -> None:
+    file = laid_out("store", tmp_path, b"")
+    for content in (b"", b"PAR1", b"PAR1" + b"\x00" * 60 + b"PAR1"):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match="store: expected a table that `sna-eval sweep`"):
+            SweepStore.load(tmp_path).configurations()
+
+
+def test_samples(tmp_path: Path) -> None:
+    for content in (b'{"doc": "\xe8"}', b"[" * 100_000, b"[1]", b"null", b'{"doc": 1}'):
+        laid_out("samples", tmp_path, content)
+        record = read_run(tmp_path / LOADERS["results"].target).tasks[TASK]
+        assert record.items is not None
+        with pytest.raises(InputError, match=r"jsonl:1: expected a sample"):
+            record.items()
+
+
+def test_a_task_whose_name_no_file_can_have(tmp_path: Path) -> None:
+    name = "sna_math" + "-" * 300
+    text = json.dumps(RESULTS).replace(TASK, name)
+    run = read_run(laid_out("results", tmp_path, text))
+    assert run.tasks[name].items is None
+
+
+@pytest.mark.parametrize("before", ["0.1", None, 10**400, float("inf"), [1]])
+def test_effects_that_are_no_numbers(before: Any, tmp_path: Path) -> None:
+    (seed,) = LOADERS["interference"].seeds()
+    seed.values["effects"][0]["before"] = before
+    laid_out("interference", tmp_path, json.dumps(seed.values))
+    with pytest.raises(InputError, match="interference: expected a folder that"):
+        Interference.load(tmp_path)
+
+
+def test_an_interference_file_that_is_no_mapping(tmp_path: Path) -> None:
+    laid_out("interference", tmp_path, '"text"')
+    with pytest.raises(InputError, match="interference: expected a folder that"):
+        Interference.load(tmp_path)
+
+
+BOMB = ["&a0 [x]", *(f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))]
+"""Each line ten times the one before, down to a hundred thousand million."""
+
+
+@pytest.mark.parametrize("place", ["- {}", "  x: {{gate: {}}}", "  x: {{interventions: [{}]}}"])
+def test_a_yaml_bomb_is_refused_at_once(place: str, tmp_path: Path) -> None:
+    inside = f"[{', '.join(BOMB)}]"
+    text = place.format(inside)
+    file = laid_out("plan", tmp_path, text if place[0] == "-" else f"version: 1\ntasks:\n{text}")
+    with at_most(20), pytest.raises(InputError) as refused:
+        load_plan(file)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 5000, "~nobody-of-this-name/plan.yaml", "../..", ""]
+)
+def test_names_that_are_no_paths(name: str) -> None:
+    with pytest.raises(InputError, match="plan: expected"):
+        load_plan(name)
