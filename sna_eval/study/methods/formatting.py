@@ -60,7 +60,7 @@ def _line(row: MethodRow) -> str:
     interval = f"[{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
     chance = "" if math.isnan(row.p_random) else f"{row.p_random:.3f}"
     harm = "" if math.isnan(row.harm_zone3) else f"{100 * row.harm_zone3:+.2f}"
-    strength = "" if row.strength is None else f"{row.strength:g}"
+    strength = "" if row.strength is None else f"{row.strength:.3g}"
     return (
         f"{row.method:<16} {100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
         f"{chance:>9} {harm:>12} {strength:>9} {row.seconds:>8.1f}"
