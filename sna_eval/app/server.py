@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,12 @@ from sna_eval.errors import InputError
 
 _SCRIPT = Path(__file__).parent / "ui" / "script.py"
 _UPLOAD_MB = 16
+_HEAVY = ("sna_eval.app.core.models", "sna_eval.harness.lm", "lm_eval.tasks")
+FIRST_TASK = "sna_math_easy"
+"""The task that a first look's neurons are found on."""
+IMPORTING = threading.Lock()
+"""Held while the heavy modules are imported. Two threads that import modules which import each
+other, from different ends, can block one another; Python then breaks one of the imports off."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,17 @@ def serve(serving: Serving) -> None:
 
 def _prepare(model: str) -> None:
     """Imports and loads beside the server's own start; the first page waits for what is left."""
+    with IMPORTING:
+        for name in _HEAVY:
+            importlib.import_module(name)
     from sna_eval.app.core.models import SHELF
+    from sna_eval.app.core.setting import PromptSource
 
     SHELF.prepare(model)
+    if SHELF.is_ready(model):  # the first click need not search then
+        workspace = SHELF.get(model)
+        workspace.ranked(PromptSource(FIRST_TASK), "differential", "mean")
+        workspace.warm_up()
 
 
 def streamlit_options(serving: Serving) -> dict[str, Any]:

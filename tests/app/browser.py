@@ -130,9 +130,6 @@ class Visitor:
         """A number of the table "Exact numbers"."""
         return float(self.page.locator(f'[data-name="{name}"]').first.text_content())
 
-    def errors(self) -> list[str]:
-        return [text.strip() for text in self.page.get_by_role("alert").all_inner_texts()]
-
     def save(self, button: str) -> Path:
         with self.page.expect_download() as waiting:
             self.page.get_by_role("button", name=button, exact=True).first.click()

@@ -63,3 +63,45 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^(model|pretrained): expected") as raised:
         Shelf().get(str(tmp_path))
     assert "\n" not in str(raised.value)
+
+
+def test_the_server_listens_here_alone_and_sends_nothing() -> None:
+    from sna_eval.app.server import Serving, streamlit_options
+
+    options = streamlit_options(Serving())
+    assert options["server_address"] == "localhost"
+    assert options["browser_gatherUsageStats"] is False
+    assert options["client_showErrorDetails"] == "none"
+    assert streamlit_options(Serving("0.0.0.0", 99))["server_address"] == "0.0.0.0"
+
+
+def test_a_port_that_is_none() -> None:
+    from sna_eval.app.server import Serving
+
+    with pytest.raises(InputError, match="port: expected a number from 1 to 65535, got 0"):
+        Serving(port=0)
+
+
+def test_without_streamlit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from sna_eval.app.server import Serving, serve
+
+    monkeypatch.setitem(sys.modules, "streamlit.web", None)
+    with pytest.raises(InputError, match=r"app: expected streamlit.*pip install 'sna-eval\[app\]'"):
+        serve(Serving())
+
+
+def test_the_slow_imports_have_nothing_of_streamlit() -> None:
+    """The server's own thread imports Streamlit at the same time; see `server.IMPORTING`."""
+    import subprocess
+    import sys
+
+    program = (
+        "import importlib, sys\n"
+        "from sna_eval.app.server import _HEAVY\n"
+        "for name in _HEAVY: importlib.import_module(name)\n"
+        "print('streamlit' in sys.modules, 'sna_eval.harness.lm' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr

@@ -75,7 +75,8 @@ def _load(name: str) -> Workspace:
 
     try:
         workspace = Workspace(name, load_lm({"pretrained": name}, gate="never"))
-        workspace.warm_up()
+        with workspace.passes():  # finds the neurons' sites, or says that it cannot
+            return workspace
     except InputError:
         raise
     except Exception as error:  # loaders fail in many ways; whichever it was, one line says it
@@ -83,4 +84,3 @@ def _load(name: str) -> Workspace:
         raise InputError(
             "model", expected="a causal language model", got=name, hint=first[:300]
         ) from error
-    return workspace

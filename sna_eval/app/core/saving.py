@@ -22,10 +22,21 @@ from sna_eval.plan.files import plan_text
 
 PLAN_FILE = "plan.yaml"
 _CHOICES = f"{ITEM_TASK}_choices"
-_METRICS = {
-    ITEM_TASK: ("prob", "baseline_prob", "delta_prob", "acc", "baseline_acc"),
-    _CHOICES: ("acc", "baseline_acc"),
+_OURS = "!function sna_eval.harness.metrics."
+_BY_ZONE = tuple(f"{name}_zone{zone}" for name in ("acc", "baseline_acc") for zone in (1, 2, 3))
+_COUNTED = (*(f"n_zone{zone}" for zone in (1, 2, 3)), "flips_zone3")
+_METRICS: dict[str, dict[str, str]] = {
+    ITEM_TASK: {
+        **dict.fromkeys(("prob", "baseline_prob", "delta_prob", "acc", "baseline_acc"), "mean"),
+        "improvement_pct": f"{_OURS}improvement_pct",
+    },
+    _CHOICES: {
+        **dict.fromkeys(("acc", "baseline_acc"), "mean"),
+        **dict.fromkeys(_BY_ZONE, f"{_OURS}scored_mean"),
+        **dict.fromkeys(_COUNTED, f"{_OURS}total"),
+    },
 }
+"""Each kind of item's metrics, and how they are aggregated: as in the bundled tasks."""
 _RESULTS = {ITEM_TASK: "generation_results", _CHOICES: "classification_results"}
 
 
@@ -92,13 +103,15 @@ def _task_yaml(name: str) -> str:
         **({"doc_to_choice": "choices"} if choices else {}),
         "doc_to_target": "label" if choices else "target",
         "target_delimiter": "",
-        "metric_list": [
-            {"metric": metric, "aggregation": "mean", "higher_is_better": True}
-            for metric in _METRICS[name]
-        ],
     }
-    results = f"process_results: !function sna_eval.harness.metrics.{_RESULTS[name]}\n"
-    return yaml.safe_dump(described, sort_keys=False) + results
+    metrics = "".join(
+        f"  - metric: {metric}\n    aggregation: {aggregation}\n    higher_is_better: true\n"
+        for metric, aggregation in _METRICS[name].items()
+    )
+    return (
+        f"{yaml.safe_dump(described, sort_keys=False)}"
+        f"process_results: {_OURS}{_RESULTS[name]}\nmetric_list:\n{metrics}"
+    )
 
 
 def _item_line(question: Question) -> str:

@@ -63,7 +63,7 @@ class Workspace:
         return sites
 
     def warm_up(self) -> None:
-        """Finds out what the model's passes allow, so that the first request need not."""
+        """Finds out what batches and maps may do with the model, so that the first need not."""
         with self.passes():
             _ = self.lm.scoring_engine, self.routes, self.sweep_passes.shortcuts
 

@@ -35,19 +35,21 @@ def cell_map(cells: Sequence[Cell], layers: int, *, taken: tuple[int, float] | N
                 "named": f"layer {cell.layer}, x{cell.multiplier:g}: {cell.change:+.4f}",
                 "taken": (cell.layer, cell.multiplier) == taken,
             }
-            for cell in cells
+            for cell in sorted(cells, key=lambda cell: (cell.layer, cell.multiplier) == taken)
         ]
-    )
+    )  # the taken cell comes last, so that no neighbour covers its frame
     limit = max((abs(cell.change) for cell in cells), default=0.0) or 1.0
     picked = alt.selection_point(name=CELL, fields=["layer", "multiplier"], on="click", empty=False)
     return (
         alt.Chart(rows)
         .mark_rect(cursor="pointer")
         .encode(
-            x=alt.X("multiplier:O", title="multiplier", axis=alt.Axis(labelAngle=0)),
+            x=alt.X(
+                "multiplier:O", title="multiplier", sort="ascending", axis=alt.Axis(labelAngle=0)
+            ),
             y=alt.Y(
-                "layer:O", title="layer", sort="descending",
-                scale=alt.Scale(domain=list(range(layers))),
+                "layer:O", title="layer",
+                scale=alt.Scale(domain=list(reversed(range(layers)))),
             ),
             color=alt.Color("change:Q", title="change", scale=diverging(limit)),
             stroke=alt.condition("datum.taken", alt.value(INK), alt.value(LINE)),

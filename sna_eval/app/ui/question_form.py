@@ -6,6 +6,7 @@ import streamlit as st
 
 from sna_eval.app.core.question import Question
 from sna_eval.app.core.tasks import SPLITS, task_names, task_questions
+from sna_eval.app.server import FIRST_TASK
 from sna_eval.app.ui import state
 from sna_eval.app.ui.boundary import messages
 from sna_eval.app.ui.choosing import chosen
@@ -27,7 +28,7 @@ def show() -> None:
 
 def _items() -> None:
     left, right = st.columns(2)
-    task = chosen(left, "Task", task_names(), first="sna_math_easy")
+    task = chosen(left, "Task", task_names(), first=FIRST_TASK)
     split = chosen(right, "Split", SPLITS)
     if split == "test":
         st.caption("Test items are for results: a setting chosen by looking at them proves little.")

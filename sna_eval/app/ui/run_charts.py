@@ -47,8 +47,10 @@ def baseline_chart(tasks: Sequence[TaskSummary]) -> Any:
                      for o in shown],
         }
     )  # fmt: skip
-    x = alt.X("baseline:Q", scale=alt.Scale(type="log"), title="baseline P(target), log scale")
-    y = alt.Y("improvement:Q", title="improvement of the best configuration, %")
+    x = alt.X(
+        "baseline:Q", scale=alt.Scale(type="log", padding=40), title="baseline P(target), log scale"
+    )
+    y = alt.Y("improvement:Q", title="best improvement, %")
     marks = (
         alt.Chart(points)
         .mark_circle(size=90, opacity=1, clip=True)
@@ -225,26 +227,28 @@ def held_out_chart(rows: Sequence[HeldOut]) -> Any:
 
 
 def item_chart(items: Sequence[ItemPoint]) -> Any:
-    """Every item of a run: probability before against after."""
+    """Every item of a run: probability before, and how far the run moved it."""
     table = pd.DataFrame(
         [
             {"task": short(own.task), "item": own.item, "zone": f"zone {own.zone}",
-             "before": own.before, "after": own.after, "amplified": own.amplified}
+             "before": own.before, "after": own.after, "change": own.after - own.before,
+             "amplified": own.amplified}
             for own in items
         ]
     )  # fmt: skip
-    ends = pd.DataFrame({"before": [0.0, 1.0], "after": [0.0, 1.0]})
-    line = alt.Chart(ends).mark_line(color=MUTED, strokeDash=[4, 4]).encode(
-        x="before:Q", y="after:Q"
+    dots = (
+        alt.Chart(table)
+        .mark_circle(size=45)
+        .encode(
+            x=alt.X("before:Q", title="P(target) before"),
+            y=alt.Y("change:Q", title="change"),
+            color=alt.Color("zone:N", scale=_ZONES, legend=_BELOW),
+            tooltip=["task", "item", "amplified", alt.Tooltip("before:Q", format=".4f"),
+                     alt.Tooltip("after:Q", format=".4f"),
+                     alt.Tooltip("change:Q", format="+.4f")],
+        )
     )  # fmt: skip
-    dots = alt.Chart(table).mark_circle(size=45).encode(
-        x=alt.X("before:Q", title="P(target) before"),
-        y=alt.Y("after:Q", title="P(target) after"),
-        color=alt.Color("zone:N", scale=_ZONES, legend=_BELOW),
-        tooltip=["task", "item", "amplified", alt.Tooltip("before:Q", format=".4f"),
-                 alt.Tooltip("after:Q", format=".4f")],
-    )  # fmt: skip
-    return _sized(line + dots, 360)
+    return _sized(dots, 360)
 
 
 def _heat(

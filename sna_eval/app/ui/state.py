@@ -13,6 +13,7 @@ import streamlit as st
 from sna_eval.app.core.models import BUNDLED
 from sna_eval.app.core.question import Question, typed_question
 from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
+from sna_eval.app.server import FIRST_TASK
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate
 
@@ -22,7 +23,7 @@ OTHER_MODEL = "another model"
 DEFAULTS: dict[str, Any] = {
     "model": BUNDLED,
     "other_model": "",
-    "source": "sna_math_easy",
+    "source": FIRST_TASK,
     "own_prompts": "",
     "own_reference": "",
     "method": "differential",
