@@ -13,8 +13,8 @@ from sna_eval.paths import architectures_path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from architectures.matrix import TOLERANCE, row
-from architectures.tiny import entries
+from architectures.matrix import TOLERANCE, row  # noqa: E402
+from architectures.tiny import entries  # noqa: E402
 
 ENTRIES = entries()
 REFUSED = {

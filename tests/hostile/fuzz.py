@@ -1,8 +1,8 @@
 """Damaged and malicious files, made from valid ones: the same case for the same number, always.
 
 A case is what a loader is given. Mutators work on bytes (cut, flipped, spliced) and on values
-(other types, huge numbers, missing keys, paths that lead elsewhere). `broken` runs cases through a loader
-and collects those that ended in anything but success or an `InputError`.
+(other types, huge numbers, missing keys, paths that lead elsewhere). `broken` runs cases through a
+loader and collects those that ended in anything but success or an `InputError`.
 """
 
 from __future__ import annotations
