@@ -20,6 +20,8 @@ from sna_eval.methods import Examples, Question
 
 MAX_EXAMPLES = 400
 """Development items used at most; of a larger split a fixed sample is drawn."""
+TEXT_CHARACTERS = 1_000
+"""What is read of a rolling text in development: some 250 tokens."""
 _SEED = 42
 
 
@@ -110,6 +112,8 @@ def examples_of(task: Any) -> Examples:
 
 def _prompts(task: Any, doc: Any) -> tuple[str, ...]:
     """A document's prompt; where the choices stand in front of the target, one for each choice."""
+    if task.OUTPUT_TYPE == "loglikelihood_rolling":  # the text itself; there is no prompt
+        return (str(task.doc_to_target(doc))[:TEXT_CHARACTERS],)
     if task.multiple_input:  # `doc_to_text` then is the number of the right one
         return tuple(str(choice) for choice in task.doc_to_choice(doc))
     return (str(task.doc_to_text(doc)),)

@@ -31,11 +31,13 @@ from sna_eval.study.calibration import Boundaries, calibrate
 from sna_eval.study.choosing import Choice, Measure, Selecting, Selection, select
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
 
+_ROLLING = "loglikelihood_rolling"
+
 
 def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
     """The plan of one task; see `sna_eval.harness.plan_makers.PlanMaker`.
 
-    **Raises:** `InputError` for a task without right answers, and a gate that cannot be.
+    **Raises:** `InputError` for a gate that cannot be.
     """
     gate = asked_gate(making.gate, task)
     options = SweepOptions(tasks=(name,), gate=gate, spread=True, prompting=prompting())
@@ -47,7 +49,8 @@ def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
         options, layers=grid.layers, n_neurons=grid.n_neurons, multipliers=grid.multipliers
     )
     store = _swept(Sweep(options, lm=lm, tasks={name: task}), quiet=not lm.ranks.first)
-    measure: Measure | None = "log_prob" if task.OUTPUT_TYPE == "generate_until" else None
+    long = task.OUTPUT_TYPE in ("generate_until", _ROLLING)
+    measure: Measure | None = "log_prob" if long else None
     selection = _selected(store, name, gate, measure, fixed="low" in making.gate)
     _announce(name, selection.choices[0])
     return selection.plan
@@ -60,6 +63,13 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
             "gate", expected="a gate that may open beside plan=auto", got="never",
             hint="leave plan=auto out",
         )  # fmt: skip
+    if task.OUTPUT_TYPE == _ROLLING:
+        if asked and dict(asked) != {"gate": "always"}:
+            raise InputError(
+                "gate", expected="`always`, or none, for a rolling text beside plan=auto",
+                got=", ".join(f"{name}={value}" for name, value in asked.items()),
+            )  # fmt: skip
+        return Gate(mode="always")
     signal: Signal = "margin" if task.OUTPUT_TYPE == "multiple_choice" else "max_prob"
     gate = Gate(signal, *PAPER_BOUNDS[signal])
     key = "mode" if asked.get("gate") == "always" else "signal"

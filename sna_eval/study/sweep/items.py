@@ -2,7 +2,8 @@
 
 Prompts, choices and tokens come from lm_eval's own code, so that an item means here what it means
 in an evaluation. Tasks that generate text are swept by the probability of their right answer as a
-continuation of the prompt: what is generated then is not looked at.
+continuation of the prompt: what is generated then is not looked at. Rolling texts are swept by the
+probability of their beginning.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from sna_eval.errors import InputError
 from sna_eval.harness.items import EncodedRequest, Item, group_items, item_rows
-from sna_eval.harness.live_tasks import development_docs, gold_index
+from sna_eval.harness.live_tasks import TEXT_CHARACTERS, development_docs, gold_index
 from sna_eval.harness.running import Prompting
 from sna_eval.intervention import Row
 
 T = TypeVar("T")
 Split = Literal["development", "test"]
 """`development`: items that are not evaluated. `test`: the items that lm_eval evaluates."""
-_SCORED = ("loglikelihood", "multiple_choice", "generate_until")
+_ROLLING = "loglikelihood_rolling"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,9 @@ class TaskItems:
     items: tuple[Item, ...]
     gold: tuple[int, ...]
     """For each item the number, within the item, of the request that is the right answer."""
-    generated: bool = False
-    """Whether the task generates text; the one request of an item is then its right answer."""
+    kind: str = "loglikelihood"
+    """lm_eval's `OUTPUT_TYPE`. Where text is generated, the one request of an item is its right
+    answer; of rolling texts it is the text."""
 
     @property
     def has_choices(self) -> bool:
@@ -91,30 +92,27 @@ def load_items(
 
     **Arguments:**
 
-    - `task`: an lm_eval task with a right answer to every item.
+    - `task`: an lm_eval task.
     - `lm`: the model, for its tokenizer.
     - `limit`: how many items at most; the first ones, as for lm_eval, unless `spread`.
     - `spread`: whether to take them evenly from the whole split.
     - `prompting`: what is put around the prompts; `None`: nothing.
     """
-    if task.OUTPUT_TYPE not in _SCORED:
-        raise InputError(
-            "tasks",
-            expected=f"tasks with right answers ({', '.join(_SCORED)})",
-            got=f"{task.config.task}: {task.OUTPUT_TYPE}",
-            hint="leave it out",
-        )
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
     shown = _shown(prompting or Prompting(), lm)
     instances = [
         instance
         for number, doc in enumerate(docs)
-        for instance in _instances(task, doc, number, shown)
+        for instance in (
+            [_text(task, lm, doc, number)]
+            if task.OUTPUT_TYPE == _ROLLING
+            else _instances(task, doc, number, shown)
+        )
     ]
     items = group_items(instances, encode(lm, instances)).items
     gold = tuple(_right_request(task, item) for item in items)
-    return TaskItems(items, gold, task.OUTPUT_TYPE == "generate_until")
+    return TaskItems(items, gold, task.OUTPUT_TYPE)
 
 
 def spread_over(values: Sequence[T], count: int) -> list[T]:
@@ -193,6 +191,18 @@ def _instances(task: Any, doc: Any, number: int, shown: Mapping[str, Any]) -> li
         chat_template=shown["chat_template"],
     )
     return built if isinstance(built, list) else [built]
+
+
+def _text(task: Any, lm: Any, doc: Any, number: int) -> Any:
+    """The beginning of a rolling text, as far as the model's window, as a request."""
+    from lm_eval.api.instance import Instance
+
+    text = str(task.doc_to_target(doc))[:TEXT_CHARACTERS]
+    tokens = lm.tok_encode(text, add_special_tokens=False)
+    if len(tokens) > lm.max_length:
+        text = lm.tok_decode(tokens[: lm.max_length])
+    metadata = (task.config.task, number, task.config.repeats)
+    return Instance("loglikelihood", doc, ("", text), 0, metadata=metadata)
 
 
 def _right_continuation(task: Any, doc: Any, context: str, metadata: Any) -> Any:

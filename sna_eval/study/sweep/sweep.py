@@ -228,12 +228,14 @@ class Sweep:
 def default_gate(items: TaskItems) -> Gate:
     """The paper's: margin between choices, else the target's probability.
 
-    Text that is generated has no target to look at, so there it is the likeliest next token's.
+    Text that is generated has no target to look at, so there it is the likeliest next token's. A
+    rolling text is amplified as it is: its beginning says nothing of the whole's confidence.
     """
     signal: Signal = "margin" if items.has_choices else "target_prob"
-    if items.generated:
+    if items.kind == "generate_until":
         signal = "max_prob"
-    return Gate(signal, *PAPER_BOUNDS[signal])
+    rolling = items.kind == "loglikelihood_rolling"
+    return Gate(signal, *PAPER_BOUNDS[signal], mode="always" if rolling else "confidence")
 
 
 def _default_method(examples: Examples) -> Method:

@@ -39,6 +39,17 @@ metric_list:
   - {{metric: prob, aggregation: mean, higher_is_better: true}}
   - {{metric: baseline_prob, aggregation: mean, higher_is_better: true}}
 """
+ROLLING = """
+task: own_rolling
+dataset_path: json
+dataset_kwargs: {{data_files: {{validation: {validation}, test: {test}}}}}
+output_type: loglikelihood_rolling
+validation_split: validation
+test_split: test
+doc_to_text: ""
+doc_to_target: "{{{{passage}}}}"
+metric_list: [{{metric: word_perplexity}}]
+"""
 SPLITS = {"train": "training_split", "validation": "validation_split", "test": "test_split"}
 
 
@@ -89,6 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> P
         lines = "\n".join(f"{SPLITS[split]}: {split}" for split in splits)
         files = ", ".join(f"{split}: {data[split]}" for split in splits)
         (path / f"{name}.yaml").write_text(OWN.format(name=name, files=files, splits=lines))
+    (path / "own_rolling.yaml").write_text(ROLLING.format(**data))
     same = f"validation: {data['test']}, test: {data['test']}"
     lines = "validation_split: validation\ntest_split: test"
     (path / "own_same.yaml").write_text(OWN.format(name="own_same", files=same, splits=lines))

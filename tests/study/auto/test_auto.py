@@ -121,6 +121,19 @@ def test_choices_in_front_of_their_target_are_prompts(run: Run) -> None:
     assert (entry.found or {})["n_prompts"] == 2 * 9  # the training split's
 
 
+def test_rolling_texts(run: Run, tmp_path: Path) -> None:
+    first = run("own_rolling", output=tmp_path, **BUDGET)
+    plan = load_plan(saved_plan(tmp_path)).tasks["own_rolling"]
+    (entry,) = plan.interventions
+    assert plan.gate.mode == "always"
+    assert (entry.found or {})["chosen"]["measure"] == "log_prob"
+    again = run("own_rolling", plan=str(saved_plan(tmp_path)))["results"]
+    plain = run("own_rolling", gate="never")["results"]
+    assert again == first["results"] != plain
+    with pytest.raises(InputError, match="gate: expected `always`, or none, for a rolling text"):
+        run("own_rolling", gate="max_prob", **BUDGET)
+
+
 def test_bundled_tasks(run: Run, tmp_path: Path) -> None:
     """Two tasks, one plan."""
     tasks = ("sna_math_easy", "sna_logic_hard")

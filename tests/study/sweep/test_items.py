@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sna_eval.errors import InputError
 from sna_eval.study.sweep.items import TaskItems, answered_rows, encode, load_items, rows_of
 from sna_eval.study.sweep.sweep import default_gate
 
@@ -106,7 +105,7 @@ def test_generated_answers_are_scored_as_continuations(lm: Any, load: Load) -> N
     """The right answer after the prompt, as lm_eval joins the two in few-shot examples."""
     (task,) = load("own_generated").values()
     items = load_items(task, lm, split="test")
-    assert items.generated
+    assert items.kind == "generate_until"
     assert not items.has_choices
     assert items.gold == (0,) * 6
     for item, doc in zip(items.items, task.test_docs(), strict=True):
@@ -116,8 +115,16 @@ def test_generated_answers_are_scored_as_continuations(lm: Any, load: Load) -> N
     assert default_gate(items).signal == "max_prob"
 
 
-def test_texts_have_no_right_answer(lm: Any, load: Load) -> None:
+def test_of_rolling_texts_the_beginning_is_scored(lm: Any, load: Load) -> None:
+    """As far as the model's window, after the tokenizer's beginning of a text."""
     (task,) = load("own_generated").values()
     task.OUTPUT_TYPE = "loglikelihood_rolling"
-    with pytest.raises(InputError, match="tasks: expected tasks with right answers"):
-        load_items(task, lm, split="test")
+    long = "the cat sat on a mat while rain fell over town " * 40
+    task.dataset["test"] = task.dataset["test"].map(lambda doc: {"answer": long + doc["answer"]})
+    items = load_items(task, lm, split="test", limit=2)
+    for item in items.items:
+        (request,) = item.requests
+        assert request.context == (lm.prefix_token_id,)
+        assert 100 < len(request.continuation) <= lm.max_length
+        assert long.startswith(request.continuation_text)
+    assert default_gate(items).mode == "always"
