@@ -139,9 +139,7 @@ def test_a_yaml_bomb_is_refused_at_once(place: str, tmp_path: Path) -> None:
     assert len(str(refused.value)) < 1000
 
 
-@pytest.mark.parametrize(
-    "name", ["a\0b", "x" * 5000, "~nobody-of-this-name/plan.yaml", "../..", ""]
-)
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "~nobody-known/plan.yaml", "../..", ""])
 def test_names_that_are_no_paths(name: str) -> None:
     with pytest.raises(InputError, match="plan: expected"):
         load_plan(name)

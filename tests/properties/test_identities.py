@@ -1,0 +1,127 @@
+"""Properties of random interventions on random texts, in a few architectures."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sna_eval.intervention import (
+    Assigned,
+    Batch,
+    Engine,
+    Intervention,
+    Row,
+    amplify,
+    find_sites,
+    probe,
+)
+from sna_eval.intervention.verification import scaled_weights
+from tests.conftest import build_model
+
+NAMES = ("gpt2", "llama", "gemma2", "opt")
+TOLERANCE = 1e-5
+BOUNDED = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+
+token = st.integers(1, 127)
+tokens = st.lists(token, min_size=1, max_size=8).map(tuple)
+rows = st.lists(st.builds(lambda c, b: Row(c, (b,)), tokens, tokens), min_size=1, max_size=5)
+interventions = st.builds(
+    Intervention,
+    layer=st.integers(0, 3),
+    neurons=st.lists(st.integers(0, 63), unique=True, min_size=1, max_size=6).map(tuple),
+    multiplier=st.sampled_from((0.0, 0.5, 1.5, 3.0, -1.0)),
+)
+
+
+@functools.cache
+def engine_of(name: str) -> Engine:
+    model = build_model(name, **({"n_inner": 64} if name == "gpt2" else {}))
+    sites = find_sites(model)
+    return Engine(model, sites, probe(model, sites))
+
+
+def plain(engine: Engine, own: list[Row]) -> torch.Tensor:
+    """Every row alone."""
+    return torch.cat([engine.log_likelihoods(Batch([row], engine.device)) for row in own])
+
+
+def amplified(engine: Engine, own: list[Row], intervention: Intervention) -> torch.Tensor:
+    with amplify(engine.model, [intervention], sites=engine.sites):
+        return plain(engine, own)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@BOUNDED
+@given(own=rows, intervention=interventions)
+def test_hooks_equal_weights_and_leave_nothing(
+    name: str, own: list[Row], intervention: Intervention
+) -> None:
+    engine = engine_of(name)
+    before = plain(engine, own)
+    hooked = amplified(engine, own, intervention)
+    with torch.no_grad(), scaled_weights(engine.sites, intervention):
+        folded = plain(engine, own)
+    torch.testing.assert_close(hooked, folded, atol=TOLERANCE, rtol=0)
+    assert torch.equal(plain(engine, own), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@BOUNDED
+@given(own=rows, intervention=interventions)
+def test_nothing_asked_changes_nothing_to_the_bit(
+    name: str, own: list[Row], intervention: Intervention
+) -> None:
+    engine = engine_of(name)
+    before = plain(engine, own)
+    one = Intervention(intervention.layer, intervention.neurons, 1.0)
+    none = Intervention(intervention.layer, (), intervention.multiplier)
+    for idle in (one, none):
+        assert torch.equal(amplified(engine, own, idle), before)
+    closed = torch.zeros(1, 1, dtype=torch.bool)
+    with amplify(engine.model, [intervention], sites=engine.sites, mask=lambda *_: closed):
+        assert torch.equal(plain(engine, own), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@BOUNDED
+@given(own=rows, intervention=interventions, data=st.data())
+def test_batches_orders_and_resumed_passes_agree(
+    name: str, own: list[Row], intervention: Intervention, data: Any
+) -> None:
+    engine = engine_of(name)
+    order = data.draw(st.permutations(range(len(own))))
+    shuffled = [own[number] for number in order]
+    batch = Batch(shuffled, engine.device)
+    together, captured = engine.run(batch, capture=[intervention.layer])
+    got = torch.tensor([score.branches[0].log_likelihood for score in together])
+    expected = plain(engine, own)[list(order)]
+    torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
+    everywhere = torch.ones(len(own), dtype=torch.bool)
+    resumed = engine.amplified(
+        batch, [Assigned(intervention, everywhere)], hidden=captured[intervention.layer]
+    )
+    got = torch.tensor([score.branches[0].log_likelihood for score in resumed])
+    expected = amplified(engine, own, intervention)[list(order)]
+    torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@BOUNDED
+@given(own=rows, intervention=interventions, data=st.data())
+def test_rows_that_are_closed_stay(
+    name: str, own: list[Row], intervention: Intervention, data: Any
+) -> None:
+    engine = engine_of(name)
+    opened = data.draw(st.lists(st.booleans(), min_size=len(own), max_size=len(own)))
+    batch = Batch(own, engine.device)
+    mixed = engine.amplified(batch, [Assigned(intervention, torch.tensor(opened))])
+    got = torch.tensor([score.branches[0].log_likelihood for score in mixed])
+    expected = torch.where(
+        torch.tensor(opened), amplified(engine, own, intervention), plain(engine, own)
+    )
+    torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
