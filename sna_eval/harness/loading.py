@@ -41,13 +41,11 @@ def load_tasks(
 
     **Arguments:**
 
-    - `only_bundled`: whether lm_eval's own thousands of tasks are left out, which takes seconds
-        to list.
+    - `only_bundled`: whether lm_eval's own thousands of tasks are left out. It takes seconds to
+        list them, so they are left out anyway where every name is found without.
     """
-    from lm_eval.tasks import TaskManager
-
     paths = [tasks_path(), *([Path(include_path)] if include_path else [])]
-    manager = TaskManager(include_path=paths, include_defaults=not only_bundled)
+    manager = _task_manager(names, paths, only_bundled)
     known = [match for name in names for match in manager.match_tasks([name])]
     missing = [name for name in names if not manager.match_tasks([name])]
     if missing:
@@ -56,3 +54,13 @@ def load_tasks(
             hint="name a folder of task YAMLs with --include_path",
         )  # fmt: skip
     return dict(manager.load(list(dict.fromkeys(known)))["tasks"])
+
+
+def _task_manager(names: Sequence[str], paths: list[Path], only_bundled: bool) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    few = TaskManager(include_path=paths, include_defaults=False)
+    plain = not any(mark in name for name in names for mark in "*?[")  # a glob may mean more
+    if only_bundled or (plain and all(few.match_tasks([name]) for name in names)):
+        return few
+    return TaskManager(include_path=paths)
