@@ -5,9 +5,10 @@
 Models are GPT-2 shapes built from a config with random weights (speed does not depend on what they
 know), with GPT-2's tokenizer; sentences are SST-2's. Every case alternates the two sides in one
 process, each through lm_eval's `simple_evaluate`, and prints the median ratio, the share of open
-gates, and the largest difference of the `sna` scores from plain passes of the same model with hooks.
-`--pytorch-products` makes `sna` take its matrix products where `hf` does, without oneDNN. `--memory` runs each side in a process
-of its own and compares peak memory. Results of a run stand in `benchmarks/RESULTS.md`.
+gates, and the largest difference of the `sna` scores from plain passes of the same model with
+hooks. `--pytorch-products` makes `sna` take its matrix products where `hf` does, without oneDNN.
+`--memory` runs each side in a process of its own and compares peak memory. Results of a run stand
+in `benchmarks/RESULTS.md`.
 """
 
 from __future__ import annotations

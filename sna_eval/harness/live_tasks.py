@@ -125,7 +125,7 @@ def _is_scored(task: Any) -> bool:
 
 
 def _question(task: Any, doc: Any) -> Question | None:
-    """A document's requests without few-shot examples; `None` where no context comes before them."""
+    """A document's requests without few-shot examples; `None` where they have no context."""
     context = str(task.doc_to_text(doc))
     requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
     requests = requests if isinstance(requests, list) else [requests]
