@@ -83,16 +83,21 @@ def score(lm: Any, work: Work, documents: int) -> None:
     lm._loglikelihood_tokens(encoded, disable_tqdm=True)
 
 
-def seconds(model: Any, work: Work, repeats: int) -> float:
-    """Processor time of a case, the least of some runs."""
-    lm = evaluator(model, work, BATCH)
-    score(lm, work, BATCH)
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        score(lm, work, work.documents)
-        times.append(time.process_time() - start)
-    return min(times)
+def seconds(repeats: int) -> list[float]:
+    """Processor time of every case: the least of some rounds, so that none gains by its place."""
+    model = build()
+    evaluators = [evaluator(model, work, BATCH) for work in CASES.values()]
+    rounds = [
+        [_one(lm, work) for lm, work in zip(evaluators, CASES.values(), strict=True)]
+        for _ in range(repeats + 1)
+    ]
+    return [min(times) for times in zip(*rounds[1:], strict=True)]  # the first round warms up
+
+
+def _one(lm: Any, work: Work) -> float:
+    start = time.process_time()
+    score(lm, work, work.documents)
+    return time.process_time() - start
 
 
 def peak(batch: int) -> None:
@@ -122,9 +127,8 @@ def main() -> None:
     if arguments.peak:
         peak(arguments.peak)
         return
-    model = build()
     flops = [baseline_flops(SIZE, own) + amplified_flops(SIZE, own) for own in CASES.values()]
-    measured = [seconds(model, own, arguments.repeats) for own in CASES.values()]
+    measured = seconds(arguments.repeats)
     rate = sum(flops) / sum(measured)
     print(
         "| case | GFLOP | measured s | predicted s | predicted / measured |\n|---|---|---|---|---|"

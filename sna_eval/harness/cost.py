@@ -114,12 +114,14 @@ def scoring_seconds(size: ModelSize, work: Work, machine: Machine) -> float:
 def scoring_bytes(size: ModelSize, work: Work, *, batch: int) -> float:
     """Memory of scoring, weights apart: one block at work, open rows that wait, log-probabilities.
 
-    Rows wait for at most one batch per amplified layer, beside the batch that is being read; what
-    is kept of a row is what enters that layer.
+    At work are, for every token, the stream and its norm, queries, keys and values before and after
+    they are turned by position, and the MLP's hidden layer; allocators keep what attention took
+    while the MLP runs. Of rows that may open, what enters the amplified layer is held three times
+    at most: as captured, as it waits for a full batch, and in that batch.
     """
     tokens, width = batch * work.tokens, size.bytes_per_weight
-    at_work = tokens * (4 * size.d_model + (3 if size.gated else 2) * size.d_mlp) * width
-    waiting = (2 * tokens * size.d_model * width) if work.open_share else 0.0
+    at_work = tokens * (12 * size.d_model + (3 if size.gated else 2) * size.d_mlp) * width
+    waiting = (3 * tokens * size.d_model * width) if work.open_share else 0.0
     log_probabilities = 2 * batch * work.scored * size.vocabulary * 4
     return at_work + waiting + log_probabilities
 
