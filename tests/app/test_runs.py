@@ -21,7 +21,7 @@ from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import run_charts
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_tasks
-from sna_eval.plan import parse_plan
+from sna_eval.plan import load_plan, parse_plan
 from sna_eval.study.interference import Interfering, measure_interference
 from sna_eval.study.summary import held_out, summarise
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
@@ -157,7 +157,7 @@ def test_results_are_read_with_their_items_and_plan(evaluated: Path) -> None:
     assert found.rows[0].zone == "all"
     saved = saved_run(found)
     plan = parse_plan(yaml.safe_load(saved.plan))
-    bundled = parse_plan(yaml.safe_load(Path("sna_eval/plans/sna-reference.yaml").read_text()))
+    bundled = load_plan("sna-reference")
     assert plan.tasks["sna_math_easy"] == bundled.tasks["sna_math_easy"]
     assert "pretrained=sna-reference,plan=plan.yaml" in saved.command
     assert run_charts.item_chart(found.items).to_dict()

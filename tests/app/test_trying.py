@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from sna_eval.app.core.mapping import MapAsked, map_layers
+from sna_eval.app.core.models import Shelf
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.trying import Asked, Tried, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.harness.loading import load_lm
 from tests.app.conftest import SENTIMENT, TEN, a_setting, always
+from tests.conftest import VOCABULARY, build_model
 
 SST2 = PromptSource(None, ("a fine film", "a bad film"), ("The sea is wide.", "Rain fell."))
 
@@ -197,3 +202,32 @@ def test_settings_that_do_not_fit(
 ) -> None:
     with pytest.raises(InputError, match=message):
         try_it(workspace, Asked(TEN, a_setting(**changes)))
+
+
+def test_a_model_whose_passes_cannot_be_resumed(tried: Tried) -> None:
+    plain = Workspace("sna-reference", load_lm({"strict": True}, gate="never"))
+    assert not plain.lm.engine.abilities.resumes
+    found = try_it(plain, tried.asked)
+    for side, expected in ((found.before, tried.before), (found.amplified, tried.amplified)):
+        assert side.prob == pytest.approx(expected.prob, abs=1e-5)
+        assert side.continuation == expected.continuation
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt_neox", "gemma2", "opt"])
+def test_other_architectures(name: str, word_tokenizer: Any, tmp_path: Path) -> None:
+    model = build_model(name, vocab_size=VOCABULARY, max_position_embeddings=256)
+    model.save_pretrained(tmp_path)
+    word_tokenizer.save_pretrained(tmp_path)
+    other = Shelf().get(str(tmp_path))
+    setting = a_setting(layer=2, count=5, gate=always(), source=SST2)
+    found = try_it(other, Asked(TEN, setting))
+    (row,) = [
+        cells
+        for cells in map_layers(other, MapAsked(TEN, setting, (2.4,)))
+        if cells.cells[0].layer == 2
+    ]
+    assert found.after.prob != found.before.prob
+    assert row.baseline == pytest.approx(found.before.prob, abs=1e-5)
+    assert row.cells[0].prob == pytest.approx(found.after.prob, abs=1e-5)
+    assert all(len(report.promotes) == 5 for report in found.neurons)
+    assert len(found.neurons) == 5
