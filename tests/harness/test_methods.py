@@ -67,9 +67,12 @@ def test_every_method_runs_and_its_plan_repeats(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_strength_is_the_baseline_to_the_bit(method: str, run: Any, make_hf: Any) -> None:
-    results, lm = run(plan_text(method, strength=0.0, multiplier=1.0))
-    samples = results["samples"][TASK]
+def test_no_strength_is_the_baseline_to_the_bit(
+    method: str, evaluate: Any, make_sna: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.yaml").write_text(plan_text(method, strength=0.0, multiplier=1.0))
+    lm = make_sna(plan=str(tmp_path / "plan.yaml"))
+    samples = evaluate(lm, [TASK], limit=2)["samples"][TASK]
     assert [sample["prob"] for sample in samples] == [s["baseline_prob"] for s in samples]
     assert lm.plans.resolved[TASK].resolved
 
