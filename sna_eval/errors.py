@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-_MOST_PARTS = 10_000
+_MOST_PARTS, _DEEPEST = 10_000, 50
 
 
 class InputError(ValueError):
@@ -43,17 +43,19 @@ class InputError(ValueError):
         return (_rebuild, (self.field, self.expected, self.got, self.hint))
 
 
-def _parts(value: Any, left: int) -> int:
+def _parts(value: Any, left: int, depth: int = 0) -> int:
     """What is left of a number of parts once a value's are counted; 0 or less: it has more.
 
     A YAML file of a few lines can hold more parts than any memory, all of them aliases.
     """
     left -= 1
+    if depth > _DEEPEST:
+        return 0
     if isinstance(value, (list, tuple, dict)):
         for own in value.values() if isinstance(value, dict) else value:
             if left <= 0:
                 break
-            left = _parts(own, left)
+            left = _parts(own, left, depth + 1)
     return left
 
 

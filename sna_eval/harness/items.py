@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sna_eval.errors import InputError
 from sna_eval.intervention import Row
 from sna_eval.intervention.rows import Tokens
 
@@ -128,12 +129,30 @@ def _item_key(instance: Any) -> Hashable:
     return (instance.task_name, instance.doc_id)
 
 
+def check_target(instance: Any, continuation: Sequence[Any]) -> None:
+    """Raises `InputError` where nothing is left to score.
+
+    **Arguments:**
+
+    - `continuation`: the target, as text or as tokens.
+    """
+    if not continuation:
+        raise InputError(
+            instance.task_name or "request",
+            expected="a target of at least one token in every document",
+            got=instance.args[1],
+            hint=f"document {instance.doc_id}: the target is empty, or the tokenizer joins it to "
+            "the context's last token",
+        )
+
+
 def _item(members: dict[int, tuple[Any, EncodedRequest]]) -> Item:
     first = next(iter(members.values()))[0]
     requests = []
     contexts: dict[Tokens, Tokens] = {}  # choices share theirs: kept once
     for instance, (_, context, continuation) in members.values():
         context_text, continuation_text = instance.args[:2]
+        check_target(instance, continuation)
         shared = contexts.setdefault(tuple(context), tuple(context))
         requests.append(Request(context_text, continuation_text, shared, tuple(continuation)))
     return Item(first.task_name or "", first, tuple(requests))

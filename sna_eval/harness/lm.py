@@ -19,7 +19,7 @@ from lm_eval.models.huggingface import HFLM
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.harness.description import describe
 from sna_eval.harness.generation import Generator
-from sna_eval.harness.items import EncodedRequest, Item, group_items
+from sna_eval.harness.items import EncodedRequest, Item, check_target, group_items
 from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
 from sna_eval.harness.made_plans import MadePlans
@@ -159,6 +159,8 @@ class SNALM(HFLM):
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Answer]:
         """Log-likelihoods as HFLM's, each a `Score` that carries its baseline."""
+        for instance in requests:
+            check_target(instance, instance.args[1])
         self._instances = requests
         quiet = disable_tqdm or not self.ranks.first
         try:

@@ -178,7 +178,7 @@ def _read_yaml(path: Path) -> Any:
         raise InputError("plan", expected=f"a file of at most {_LARGEST_FILE} bytes", got=str(path))
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError("plan", expected="a YAML file", got=f"{path}: {reason}") from error
 

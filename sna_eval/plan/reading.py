@@ -44,9 +44,7 @@ class Fields:
             return default
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InputError(self.at(key), expected="a number", got=value)
-        if not math.isfinite(value):
-            raise InputError(self.at(key), expected="a finite number", got=value)
-        return float(value)
+        return finite(value, self.at(key))
 
     def text(self, key: str, default: T) -> str | T:
         value = self.take(key)
@@ -80,6 +78,17 @@ class Fields:
             )
 
 
+def finite(value: float, path: str) -> float:
+    """A number that a float can hold, neither NaN nor infinite."""
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(path, expected="a finite number", got=value)
+    return number
+
+
 def items(value: Any, path: str) -> Iterator[tuple[Any, str]]:
     """The entries of a list, each with its path."""
     if not isinstance(value, list):
@@ -103,4 +112,4 @@ def numbers(value: Any, path: str) -> tuple[float, ...]:
     for entry, where in entries:
         if isinstance(entry, bool) or not isinstance(entry, (int, float)):
             raise InputError(where, expected="a number", got=entry)
-    return tuple(float(entry) for entry, _ in entries)
+    return tuple(finite(entry, where) for entry, where in entries)

@@ -125,6 +125,26 @@ def test_an_interference_file_that_is_no_mapping(tmp_path: Path) -> None:
         Interference.load(tmp_path)
 
 
+PLAN = "version: 1\ntasks: {x: {gate: always, interventions: [{layer: 1, neurons: [1], %s}]}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PLAN % ("multiplier: 1" + "0" * 400), "multiplier: expected a finite number, got 1000"),
+        (PLAN % ("multiplier: 2, scores: [1" + "0" * 400 + "]"), "expected a finite number"),
+        (PLAN % "multiplier: 2, scores: [.nan]", "expected a finite number, got nan"),
+        (PLAN % ("multiplier: " + "9" * 5000), "plan: expected a YAML file, got .*digits"),
+        (PLAN % "multiplier: 2020-13-45", "plan: expected a YAML file, got .*month"),
+        ("version: 1\ntasks: " + "[" * 200 + "]" * 200, "tasks: expected a mapping"),
+        ("[" * 5000, "plan: expected a YAML file"),
+    ],
+)
+def test_plans(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        load_plan(laid_out("plan", tmp_path, text))
+
+
 BOMB = ["&a0 [x]", *(f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))]
 """Each line ten times the one before, down to a hundred thousand million."""
 

@@ -1,0 +1,120 @@
+"""Requests that go wrong elsewhere: scored as lm_eval's `hf` scores them, or refused in a line."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.harness.values import evidence_of
+
+PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 3.0, "gate": "always"}
+TOLERANCE = 1e-5
+
+
+def requests(*pairs: tuple[str, str]) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    return [
+        Instance("loglikelihood", {}, pair, number, metadata=("own", number, 1))
+        for number, pair in enumerate(pairs)
+    ]
+
+
+def baselines(lm: Any, own: list[Any]) -> list[float]:
+    found = [evidence_of(value) for value, _ in lm.loglikelihood(own, disable_tqdm=True)]
+    return [evidence.baseline for evidence in found if evidence is not None]
+
+
+def plain(lm: Any, own: list[Any]) -> list[float]:
+    return [float(value) for value, _ in lm.loglikelihood(own, disable_tqdm=True)]
+
+
+LONG = " ".join(["the cat sat on a mat while rain fell over town"] * 60)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(LONG, " and so on")],
+        [(LONG, " again"), (LONG[:-9], " and so on")],
+        [("", "The cat sat"), ("", " rain")],
+        [("the cat", " sat"), ("the cat", " sat"), ("the cat", " sat")],
+        [("rain", " fell over the town and the cat" * 3)],
+    ],
+    ids=["longer than the model", "long and shared", "empty context", "duplicates", "long target"],
+)
+def test_baselines_are_those_of_hf(make_sna: Any, make_hf: Any, pairs: Any) -> None:
+    own = requests(*pairs)
+    got = baselines(make_sna(**PLAN), own)
+    assert got == pytest.approx(plain(make_hf(), own), abs=TOLERANCE)
+    assert len(got) == len(pairs)
+
+
+def test_duplicates_are_scored_alike_and_each(make_sna: Any) -> None:
+    lm = make_sna(**PLAN)
+    values = [value for value, _ in lm.loglikelihood(requests(*[("the cat", " sat")] * 3), True)]
+    assert len(set(map(float, values))) == 1
+    assert lm.describe()["tasks"] == {} or lm.ledger.tasks["own"].items == 3
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("pair", [("the cat", ""), ("", "")])
+def test_empty_targets_are_refused(make_sna: Any, pair: tuple[str, str], strict: bool) -> None:
+    own = requests(("the cat", " sat"), pair)
+    with pytest.raises(InputError, match=r"own: expected a target of at least one token.*''"):
+        make_sna(**PLAN, strict=strict).loglikelihood(own, disable_tqdm=True)
+
+
+def test_targets_that_become_part_of_the_context_are_refused(make_sna: Any) -> None:
+    """Where a tokenizer joins the target to the context's last token, nothing is left to score."""
+    lm = make_sna(**PLAN)
+    encode = lm.tok_encode
+    whole = encode("the cat sat")
+    lm.tok_encode = lambda text, **given: whole if text.startswith("the cat") else encode(text)
+    with pytest.raises(InputError, match=r"own: expected a target of at least one token.*' sat'"):
+        lm.loglikelihood(requests(("the cat", " sat")), disable_tqdm=True)
+
+
+@pytest.mark.parametrize("lacking", ["pad", "bos", "both"])
+def test_tokenizers_without_special_tokens(
+    tiny_gpt2: Any, word_tokenizer: Any, lacking: str
+) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    from sna_eval.harness.lm import SNALM
+
+    tokenizer = copy.deepcopy(word_tokenizer)
+    for name in ("pad", "bos") if lacking == "both" else (lacking,):
+        setattr(tokenizer, f"{name}_token", None)
+    own = requests(("", "The cat sat"), ("the cat", " sat on a mat"), ("a", " mat"))
+    expected = plain(HFLM(tiny_gpt2, tokenizer=copy.deepcopy(tokenizer), batch_size=2), own)
+    lm = SNALM(tiny_gpt2, tokenizer=tokenizer, batch_size=2, **PLAN)
+    assert baselines(lm, own) == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_memory_that_runs_out_at_batch_size_auto(
+    make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that holds four rows: a batch size below that is found, scores are the same."""
+    own = requests(*[(f"the cat sat {'on a mat ' * n}", " and so on") for n in range(12)])
+    expected = [float(value) for value, _ in make_sna(**PLAN).loglikelihood(own, True)]
+    sizes: list[int] = []
+
+    def small_device(module: Any, args: Any, kwargs: Any) -> None:
+        ids = args[0] if args else kwargs["input_ids"]
+        if ids.shape[0] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        sizes.append(ids.shape[0])
+
+    handle = tiny_gpt2.register_forward_pre_hook(small_device, with_kwargs=True)
+    try:
+        lm = make_sna(**PLAN, batch_size="auto", max_batch_size=64)
+        got = [float(value) for value, _ in lm.loglikelihood(own, True)]
+    finally:
+        handle.remove()
+    assert got == pytest.approx(expected, abs=TOLERANCE)
+    assert max(sizes) == 4
