@@ -140,7 +140,7 @@ class Visitor:
     def shoot(self, name: str) -> None:
         """Screenshots of the whole page, wide and narrow."""
         SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.mouse.move(0, 0)  # no tooltip
+        self.page.mouse.move(WIDTHS[-1] - 2, 60)  # no tooltip
         for width in WIDTHS:
             self.page.set_viewport_size({"width": width, "height": 900})
             self.page.wait_for_timeout(700)
