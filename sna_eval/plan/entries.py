@@ -1,0 +1,132 @@
+"""One entry of a plan file: from YAML values to a `PlannedIntervention` and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.methods import Method, find_method
+from sna_eval.plan.reading import Fields, integers, numbers
+from sna_eval.plan.schema import (
+    UNLABELLED,
+    NeuronSets,
+    PlannedIntervention,
+    ScoreSets,
+    Selection,
+)
+from sna_eval.plan.vectors import Vectors, parameters_to_dict, parse_parameters
+
+
+def parse_entry(raw: Any, path: str, vectors: Vectors) -> PlannedIntervention:
+    fields = Fields(raw, path)
+    method = find_method(str(fields.text("method", "sna")), field=fields.at("method"))
+    values: dict[str, Any] = {
+        "method": method.name,
+        "layer": _parse_layer(fields, method),
+        "positions": fields.text("positions", method.positions),
+        "options": _parse_options(fields, method),
+        "found": fields.take("found"),
+    }
+    if method.chooses_neurons:
+        values |= _parse_choice(fields)
+    else:
+        values["strength"] = fields.number("strength", 1.0)
+        parameters = fields.take("parameters")
+        values["parameters"] = parse_parameters(parameters, fields.at("parameters"), vectors)
+    fields.done()
+    return PlannedIntervention(**values)
+
+
+def _parse_layer(fields: Fields, method: Method) -> int:
+    layer = fields.integer("layer", None if method.needs_layer else 0)
+    layer = fields.required("layer", layer)
+    if layer < 0:
+        raise InputError(fields.at("layer"), expected="a layer from 0", got=layer)
+    return layer
+
+
+def _parse_options(fields: Fields, method: Method) -> dict[str, Any]:
+    raw = fields.take("options")
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise InputError(fields.at("options"), expected="a mapping", got=raw)
+    given = {str(key): value for key, value in raw.items()}
+    method.settle(given)
+    return given
+
+
+def _parse_choice(fields: Fields) -> dict[str, Any]:
+    """What only methods that choose neurons have."""
+    return {
+        "multiplier": fields.required("multiplier", fields.number("multiplier")),
+        "direction": fields.text("direction", "both"),
+        "allow_oracle": fields.flag("allow_oracle"),
+        "select": _parse_selection(fields.take("select"), fields.at("select")),
+        "neurons": _parse_neurons(fields.take("neurons"), fields.at("neurons")),
+        "scores": _parse_scores(fields.take("scores"), fields.at("scores")),
+    }
+
+
+def _parse_selection(raw: Any, path: str) -> Selection | None:
+    if raw is None:
+        return None
+    fields = Fields(raw, path)
+    selection = Selection(
+        method=fields.text("method", "differential"),  # type: ignore[arg-type]
+        top_k=fields.integer("top_k", 10),  # type: ignore[arg-type]
+        prompts=fields.text("prompts", "development"),  # type: ignore[arg-type]
+        reference=fields.text("reference", "neutral"),  # type: ignore[arg-type]
+        pooling=fields.text("pooling", "mean"),  # type: ignore[arg-type]
+    )
+    fields.done()
+    return selection
+
+
+def _parse_neurons(raw: Any, path: str) -> NeuronSets | None:
+    if raw is None:
+        return None
+    sets = raw if isinstance(raw, Mapping) else {UNLABELLED: raw}
+    return {str(label): integers(entry, f"{path}.{label}") for label, entry in sets.items()}
+
+
+def _parse_scores(raw: Any, path: str) -> ScoreSets | None:
+    if raw is None:
+        return None
+    sets = raw if isinstance(raw, Mapping) else {UNLABELLED: raw}
+    return {str(label): numbers(entry, f"{path}.{label}") for label, entry in sets.items()}
+
+
+def entry_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
+    """Fields in reading order; those that say nothing are left out."""
+    chooses = entry.how.chooses_neurons
+    written: dict[str, Any] = {
+        "layer": entry.layer,
+        **({"multiplier": entry.multiplier} if chooses else {"strength": entry.strength}),
+        "method": entry.method,
+        "positions": entry.positions,
+        **(_choice_to_dict(entry) if chooses else {}),
+    }
+    if entry.options:
+        written["options"] = dict(entry.options)
+    if entry.parameters is not None:
+        written["parameters"] = parameters_to_dict(entry.parameters)
+    if entry.found is not None:
+        written["found"] = dict(entry.found)
+    return written
+
+
+def _choice_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
+    """What only methods that choose neurons have."""
+    written: dict[str, Any] = {"direction": entry.direction}
+    if entry.allow_oracle:
+        written["allow_oracle"] = True
+    if entry.select is not None:
+        written["select"] = asdict(entry.select)
+    for key, sets in (("neurons", entry.neurons), ("scores", entry.scores)):
+        if sets is not None:
+            lists = {label: list(values) for label, values in sets.items()}
+            written[key] = lists[UNLABELLED] if list(lists) == [UNLABELLED] else lists
+    return written
