@@ -91,16 +91,15 @@ def try_it(workspace: Workspace, asked: Asked) -> Tried:
         (item,) = items.items
         rows = item_rows(item, max_length=workspace.lm.max_length, packs=engine.abilities.packs)
         batch = Batch([row for row, _ in rows], engine.device)
-        neurons = [neuron for _, neuron, _ in chosen_neurons(entry)]
-        with captured_activations(
-            workspace.sites, {entry.layer: neurons}, rows=len(rows)
-        ) as activations:
+        wanted = {entry.layer: [neuron for _, neuron, _ in chosen_neurons(entry)]}
+        with captured_activations(workspace.sites, wanted, rows=len(rows)) as activations:
             scores, captured = engine.run(batch, capture=[entry.layer])
         numbers = [own for _, own in rows]
         baseline = Baseline(_in_order(numbers, scores), tuple(score.log_probs for score in scores))
         decision = decide(setting.gate, item, baseline, items.right_answer)
-        plan = TaskPlan(setting.gate, (entry,))
-        interventions = interventions_for(plan, item, baseline, items.right_answer)
+        interventions = interventions_for(
+            TaskPlan(setting.gate, (entry,)), item, baseline, items.right_answer
+        )
         changed = _amplified(engine, batch, interventions, captured) or scores
         context = rows[0][0].context
         texts = continuations(workspace, context, interventions, new_tokens=asked.new_tokens)

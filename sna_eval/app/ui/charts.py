@@ -25,23 +25,10 @@ def cell_map(cells: Sequence[Cell], layers: int, *, taken: tuple[int, float] | N
     - `layers`: of the whole model, so that an unfinished map already has its final size.
     - `taken`: the cell that is framed.
     """
-    rows = pd.DataFrame(
-        [
-            {
-                "layer": cell.layer,
-                "multiplier": cell.multiplier,
-                "P(target)": cell.prob,
-                "change": cell.change,
-                "named": f"layer {cell.layer}, x{cell.multiplier:g}: {cell.change:+.4f}",
-                "taken": (cell.layer, cell.multiplier) == taken,
-            }
-            for cell in sorted(cells, key=lambda cell: (cell.layer, cell.multiplier) == taken)
-        ]
-    )  # the taken cell comes last, so that no neighbour covers its frame
     limit = max((abs(cell.change) for cell in cells), default=0.0) or 1.0
     picked = alt.selection_point(name=CELL, fields=["layer", "multiplier"], on="click", empty=False)
     return (
-        alt.Chart(rows)
+        alt.Chart(_table(cells, taken))
         .mark_rect(cursor="pointer")
         .encode(
             x=alt.X(
@@ -65,6 +52,23 @@ def cell_map(cells: Sequence[Cell], layers: int, *, taken: tuple[int, float] | N
         .add_params(picked)
         .properties(height=max(200, 26 * layers + 60), usermeta=SVG)
     )  # fmt: skip
+
+
+def _table(cells: Sequence[Cell], taken: tuple[int, float] | None) -> pd.DataFrame:
+    """A row a cell; the taken one comes last, so that no neighbour covers its frame."""
+    return pd.DataFrame(
+        [
+            {
+                "layer": cell.layer,
+                "multiplier": cell.multiplier,
+                "P(target)": cell.prob,
+                "change": cell.change,
+                "named": f"layer {cell.layer}, x{cell.multiplier:g}: {cell.change:+.4f}",
+                "taken": (cell.layer, cell.multiplier) == taken,
+            }
+            for cell in sorted(cells, key=lambda cell: (cell.layer, cell.multiplier) == taken)
+        ]
+    )
 
 
 def diverging(limit: float) -> alt.Scale:
