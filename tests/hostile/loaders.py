@@ -213,7 +213,7 @@ MANIFEST: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _tables() -> dict[str, pa.Table]:
+def tables() -> dict[str, pa.Table]:
     key = {"task": TASK, "layer": 1, "n_neurons": 2, "multiplier": 1.5, "direction": "both"}
     measured = {
         "model": "tiny", "plan_fingerprint": "00", "split": "development", "n_items": 2,
@@ -233,14 +233,14 @@ def _tables() -> dict[str, pa.Table]:
     return {name: pa.Table.from_pylist(own, schema=SCHEMAS[name]) for name, own in rows.items()}
 
 
-def _parquet(name: str) -> bytes:
+def parquet(name: str) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(_tables()[name], sink)
+    pq.write_table(tables()[name], sink, write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())
 
 
 def _store() -> Files:
-    tables = {f"{name}/{TASK}/layer-001.parquet": _parquet(name) for name in SCHEMAS}
+    tables = {f"{name}/{TASK}/layer-001.parquet": parquet(name) for name in SCHEMAS}
     return {"manifest.json": json.dumps(MANIFEST).encode(), **tables}
 
 
@@ -306,10 +306,10 @@ LOADERS: dict[str, Loader] = {
     "manifest": Loader("manifest.json", lambda: [Seed.json(MANIFEST)], _load_store, _store),
     "store": Loader(
         f"configurations/{TASK}/layer-001.parquet",
-        lambda: [Seed(_parquet("configurations"))], _load_store, _store,
+        lambda: [Seed(parquet("configurations"))], _load_store, _store,
     ),
     "store items": Loader(
-        f"items/{TASK}/layer-001.parquet", lambda: [Seed(_parquet("items"))], _load_store, _store
+        f"items/{TASK}/layer-001.parquet", lambda: [Seed(parquet("items"))], _load_store, _store
     ),
     "ia3": Loader(
         "adapter_model.safetensors", lambda: [Seed(save({_NAME: _VECTOR}))], _load_ia3, _adapter

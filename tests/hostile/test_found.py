@@ -16,7 +16,7 @@ from sna_eval.study.compare import read_run
 from sna_eval.study.interference import Interference
 from sna_eval.study.sweep.store import SweepStore
 from tests.hostile.fuzz import at_most
-from tests.hostile.loaders import LOADERS, MANIFEST, RESULTS, TASK
+from tests.hostile.loaders import LOADERS, MANIFEST, RESULTS, TASK, parquet, tables
 
 
 def laid_out(name: str, folder: Path, content: str | bytes) -> Path:
@@ -68,6 +68,7 @@ def task(**changes: Any) -> dict[str, Any]:
         (changed(tasks=task(gate={"speed": 1})), "gate.speed: expected one of the keys"),
         (changed(n_layers="4"), "manifest.n_layers: expected a whole number, got '4'"),
         (changed(model=[]), r"manifest.model: expected a text, got \[\]"),
+        (changed(tasks={"x" * 300: task()[TASK]}), "manifest.tasks: expected names that a folder"),
         (changed(version=2), "store.version: expected 1, got 2"),
         ("[" * 100_000, "store: expected a folder written by `sna-eval sweep`.*RecursionError"),
     ],
@@ -101,6 +102,64 @@ def test_samples(tmp_path: Path) -> None:
         assert record.items is not None
         with pytest.raises(InputError, match=r"jsonl:1: expected a sample"):
             record.items()
+
+
+def with_value(path: str, value: Any) -> str:
+    """The result file with one value replaced."""
+    content = json.loads(json.dumps(RESULTS))
+    place: Any = content
+    *parents, last = path.split("/")
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (f"group_subtasks/{TASK}", True),
+        (f"group_subtasks/{TASK}", [[]]),
+        (f"group_subtasks/{TASK}", [TASK]),  # a group within itself
+        (f"n-shot/{TASK}", {"a": 1}),
+        (f"versions/{TASK}", 10**400),
+        (f"config/sna/tasks/{TASK}", "x"),
+    ],
+)
+def test_results(path: str, value: Any, tmp_path: Path) -> None:
+    file = laid_out("results", tmp_path, with_value(path, value))
+    with pytest.raises(InputError, match="expected a result file as lm_eval writes it"):
+        read_run(file)
+
+
+def test_values_that_are_no_measurements_are_left_out(tmp_path: Path) -> None:
+    file = laid_out("results", tmp_path, with_value(f"results/{TASK}/acc,none", 10**400))
+    assert [name.metric for name in read_run(file).tasks[TASK].scores] == ["prob", "baseline_prob"]
+
+
+@pytest.mark.parametrize("error", [5e-324, 1e308])
+def test_standard_errors_that_cannot_be(error: float, tmp_path: Path) -> None:
+    old = {"results": {"arc_challenge": {"acc": 0.3, "acc_stderr": error}}}
+    run = read_run(laid_out("results", tmp_path, json.dumps(old)))
+    assert run.tasks["arc_challenge"].facts["documents"] is None
+
+
+def test_a_flipped_bit_in_a_table_gives_no_other_number(tmp_path: Path) -> None:
+    content = bytearray(parquet("configurations"))
+    refused = 0
+    places = range(4, len(content) // 3)
+    for place in places:
+        content[place] ^= 1
+        laid_out("store", tmp_path, bytes(content))
+        content[place] ^= 1
+        try:
+            table = SweepStore.load(tmp_path).configurations()
+        except InputError:
+            refused += 1
+            continue
+        (row,), (expected,) = table.to_pylist(), tables()["configurations"].to_pylist()
+        assert all(value in (None, expected[key]) for key, value in row.items())
+    assert refused > len(places) // 2
 
 
 def test_a_task_whose_name_no_file_can_have(tmp_path: Path) -> None:

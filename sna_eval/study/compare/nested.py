@@ -18,9 +18,13 @@ def mapping(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 def finite(value: Any) -> float | None:
     """A number as such; `None` for NaN, infinities, flags, words like "N/A" and nothing."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def text(value: Any) -> str | None:

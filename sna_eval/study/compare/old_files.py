@@ -8,6 +8,7 @@ items in these files, and no hashes: what can be checked is shots, versions and 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -104,7 +105,12 @@ def _documents(score: Reported | None) -> int | None:
     """
     if score is None or not score.stderr or not 0 < score.value < 1:
         return None
-    count = score.value * (1 - score.value) / score.stderr**2 + 1
+    variance = score.stderr * score.stderr  # a product overflows to infinity, a power raises
+    if not variance:
+        return None
+    count = score.value * (1 - score.value) / variance + 1
+    if not math.isfinite(count):
+        return None
     whole = all(abs(number - round(number)) < 1e-3 for number in (count, score.value * count))
     return round(count) if whole else None
 

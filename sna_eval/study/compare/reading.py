@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading
 from sna_eval.study.compare import lm_eval_files, old_files, published_rows
 from sna_eval.study.compare.locating import result_file
 from sna_eval.study.compare.records import Run
@@ -22,7 +23,7 @@ def read_run(path: str | Path) -> Run:
     if isinstance(raw, list) and len(raw) == 1:
         raw = raw[0]
     if published_rows.is_row(raw):
-        return published_rows.parse(raw, file)
+        return _parsed(published_rows.parse, raw, file)
     results = raw.get("results") if isinstance(raw, dict) else None
     if not isinstance(results, dict) or not results:
         raise InputError(
@@ -32,10 +33,19 @@ def read_run(path: str | Path) -> Run:
         )  # fmt: skip
     entries = [values for values in results.values() if isinstance(values, dict)]
     todays = any("," in key for values in entries for key in values)
-    run = (lm_eval_files if todays else old_files).parse(raw, file)
+    run = _parsed((lm_eval_files if todays else old_files).parse, raw, file)
     if not any(record.scores for record in run.tasks.values()):
         raise InputError(str(file), expected="at least one task with a score", got=list(results))
     return run
+
+
+def _parsed(parse: Callable[[Any, Path], Run], raw: Any, file: Path) -> Run:
+    """A run; any part of a file may be something else than it should."""
+    with reading(
+        str(file), expected="a result file as lm_eval writes it", got=file.name,
+        hint="name the results_*.json that lm_eval wrote",
+    ):  # fmt: skip
+        return parse(raw, file)
 
 
 def _json(path: Path) -> Any:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate
@@ -20,6 +21,7 @@ _LARGEST = 64 * 2**20  # bytes
 _TEXTS = ("model", "model_hash", "dtype", "split", "plan_fingerprint", "pooling")
 _COUNTS = ("n_layers", "d_mlp", "seed", "tokens_per_pass")
 _MOST_LAYERS = 100_000
+_LONGEST_NAME = 240
 
 
 class Values(dict[str, Any]):
@@ -62,6 +64,8 @@ def _check(manifest: Mapping[str, Any]) -> None:
     for name, task in manifest.get("tasks", {}).items():
         where = f"manifest.tasks.{name}"
         _expect(where, task, dict, "a mapping")
+        if len(quote(name, safe="")) > _LONGEST_NAME:
+            raise InputError("manifest.tasks", expected="names that a folder can have", got=name)
         parse_gate(task.get("gate"), f"{where}.gate", Gate())
         _check_grid(task["grid"], f"{where}.grid")
 

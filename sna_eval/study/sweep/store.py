@@ -107,7 +107,13 @@ class SweepStore:
             "store", expected="a table that `sna-eval sweep` wrote", got=str(file),
             hint="delete the unit's files, and the same sweep computes it anew",
         ):  # fmt: skip
-            return pq.read_table(file, schema=SCHEMAS[name], page_checksum_verification=True)
+            table = pq.read_table(file, schema=SCHEMAS[name], page_checksum_verification=True)
+            table.validate(full=True)
+            if set(zip(*table.select(["task", "layer"]).to_pydict().values(), strict=True)) - {
+                (unit.task, unit.layer)
+            }:
+                raise ValueError("rows of another unit")
+            return table
 
     def configurations(self) -> pa.Table:
         return self.table("configurations")
