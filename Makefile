@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 # Waiting threads sleep: on a machine with other work, spinning ones slow everything tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-slow test-app test-docs docs reproduce lint install clean
+.PHONY: coverage demo test test-slow test-app test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -27,6 +27,10 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# Lines and branches that the default tests reach; fails below 90 %.
+coverage: install
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 # Every command in README and docs that needs no network.
 test-docs: install
