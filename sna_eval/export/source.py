@@ -43,6 +43,12 @@ class Source:
                 "peft", expected="a base model without an adapter", got=type(self.model).__name__,
                 hint="merge the adapter into a checkpoint first, and export for that",
             )  # fmt: skip
+        if self.sites.n_experts:
+            raise InputError(
+                "pretrained", expected="a model whose neurons have one output projection a layer",
+                got=f"{self.sites.architecture}, {self.sites.n_experts} experts a layer",
+                hint="no adapter format scales single neurons of experts; run it with --model sna",
+            )  # fmt: skip
         where = f"tasks.{self.task}"
         check_task(self.plan, self.sites, field=where)
         object.__setattr__(self, "scalings", layer_scalings(self.plan, field=where))

@@ -183,3 +183,14 @@ def test_encoders_are_refused() -> None:
     model = build(entries()["roberta"])
     with pytest.raises(InputError, match="a decoder, whose tokens do not see later ones"):
         probe(model, find_sites(model))
+
+
+def test_exports_of_experts_are_refused() -> None:
+    from sna_eval.export import Source
+    from sna_eval.gating import Gate
+    from sna_eval.plan import TaskPlan
+
+    model = build(entries()["mixtral"])
+    plan = TaskPlan(Gate(mode="always"), ())
+    with pytest.raises(InputError, match=r"one output projection a layer, got 'MixtralFor.*4 exp"):
+        Source(model, None, find_sites(model), "own", plan, "tiny")

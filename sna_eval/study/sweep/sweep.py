@@ -192,9 +192,9 @@ class Sweep:
 
     def _grid(self, method: Method) -> Grid:
         asked, labelled = self.options, method == "contrastive"
-        every = tuple(range(self.sites.n_layers))
+        every = self.sites.layers
         return Grid(
-            asked.layers or (label_layers(len(every)) if labelled else every),
+            asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
             asked.n_neurons or (LABEL_COUNTS if labelled else PAPER_COUNTS),
             asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
             asked.directions or ("both",),
@@ -236,6 +236,11 @@ def default_gate(items: TaskItems) -> Gate:
         signal = "max_prob"
     rolling = items.kind == "loglikelihood_rolling"
     return Gate(signal, *PAPER_BOUNDS[signal], mode="always" if rolling else "confidence")
+
+
+def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
+    """Some of the layers that have neurons, by their place among them."""
+    return tuple(layers[place] for place in places)
 
 
 def _default_method(examples: Examples) -> Method:
