@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 # Waiting threads sleep: on a machine with other work, spinning ones slow everything tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: coverage demo test test-slow test-app test-docs docs reproduce lint install clean
+.PHONY: coverage demo test test-slow test-app chromium test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -22,8 +22,10 @@ $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py sna_eval.pth
 demo: install
 	$(BIN)/python scripts/demo.py --output out/demo
 
+# Two processes of one thread each are faster than one of two.
+WORKERS ?= 2
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
@@ -40,10 +42,13 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The app in a real browser; screenshots of every page go to out/app.
-test-app: install
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install --yes chromium; } \
-		|| { echo "test-app needs Chromium: apt-get install chromium" >&2; exit 1; }
+test-app: install chromium
 	$(BIN)/python -m pytest -m app tests/app
+
+chromium:
+	@command -v chromium >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install --yes -qq chromium >/dev/null; } \
+		|| { echo "test-app needs Chromium: apt-get install chromium" >&2; exit 1; }
 
 # The paper's protocol on the bundled model, small: `--grid full` takes minutes.
 reproduce: install
