@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sna_eval.errors import InputError
@@ -14,6 +16,7 @@ from sna_eval.plan import load_plan
 from sna_eval.study.choosing import select
 from sna_eval.study.compare import read_run
 from sna_eval.study.interference import Interference
+from sna_eval.study.sweep.schemas import SCHEMAS
 from sna_eval.study.sweep.store import SweepStore
 from tests.hostile.fuzz import at_most
 from tests.hostile.loaders import LOADERS, MANIFEST, RESULTS, TASK, parquet, tables
@@ -93,6 +96,16 @@ def test_tables_that_are_damaged(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(InputError, match="store: expected a table that `sna-eval sweep`"):
             SweepStore.load(tmp_path).configurations()
+
+
+@pytest.mark.parametrize("column", ["multiplier", "layer", "task"])
+def test_tables_that_lack_a_value(column: str, tmp_path: Path) -> None:
+    file = laid_out("store", tmp_path, b"")
+    (row,) = tables()["configurations"].to_pylist()
+    table = pa.Table.from_pylist([{**row, column: None}], schema=SCHEMAS["configurations"])
+    pq.write_table(table, file)
+    with pytest.raises(InputError, match=r"store: expected a (value in every|table that)"):
+        select(SweepStore.load(tmp_path))
 
 
 def test_samples(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.inline import ungated
@@ -81,12 +81,17 @@ def select(
 
 
 def _choice(store: SweepStore, task: str, gate: Gate, selecting: Selecting) -> Choice:
-    return choose(
-        task_effects(store, task, gate, measure=selecting.measure),
-        by=selecting.by,
-        confidence=selecting.confidence,
-        allow_oracle=selecting.allow_oracle,
-    )
+    with reading(
+        "store", expected="a value in every column and row", got=str(store.path),
+        hint="its tables are damaged: delete the task's files, and the same sweep computes them "
+        "anew",
+    ):  # fmt: skip
+        return choose(
+            task_effects(store, task, gate, measure=selecting.measure),
+            by=selecting.by,
+            confidence=selecting.confidence,
+            allow_oracle=selecting.allow_oracle,
+        )
 
 
 def _gate(gate: Gate, selecting: Selecting) -> Gate:
