@@ -27,8 +27,9 @@ from sna_eval.harness.plan_makers import Making
 from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.response_cache import ResponseCache, take_over
 from sna_eval.harness.rolling import score_rolling
-from sna_eval.harness.scoring import Answer, Scorer
+from sna_eval.harness.scoring import Scorer
 from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.harness.work import Answer
 from sna_eval.intervention import Abilities, BranchScore, Engine, Row, base_model, find_sites, probe
 from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.methods import Workbench

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +20,6 @@ from tqdm import tqdm
 
 from sna_eval.gating import Decision
 from sna_eval.harness.decisions import (
-    Baseline,
     RightAnswer,
     decide,
     interventions_for,
@@ -30,76 +29,10 @@ from sna_eval.harness.items import Item, item_rows, prompted
 from sna_eval.harness.ledger import Ledger
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
+from sna_eval.harness.work import Answer, OpenRow, Work
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row
 from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
 from sna_eval.plan import TaskPlan
-
-Answer = tuple[float, bool]
-"""Log-likelihood, a `Score` where a plan applies, and whether it would be produced greedily."""
-
-
-@dataclass(eq=False, slots=True)
-class _Progress:
-    """What is known so far of an item that is being scored."""
-
-    scores: dict[int, BranchScore] = field(default_factory=dict)
-    next_token: list[torch.Tensor] = field(default_factory=list)
-    hidden: list[torch.Tensor | None] = field(default_factory=list)
-    amplified: dict[int, BranchScore] = field(default_factory=dict)
-    decision: Decision | None = None
-
-    @property
-    def baseline(self) -> Baseline:
-        return Baseline(tuple(self.scores[n] for n in sorted(self.scores)), tuple(self.next_token))
-
-
-@dataclass(eq=False, slots=True)
-class _Work:
-    """An item on its way. Many wait while few are being scored, so a waiting one holds little."""
-
-    item: Item
-    plan: TaskPlan | None
-    rows: Sequence[tuple[Row, tuple[int, ...]]]
-    layer: int | None
-    """Lowest layer that the plan intervenes on; `None` where nothing can open."""
-    prefix: Prefix | None = None
-    """What all rows of the task begin with, where a cache of it is used."""
-    progress: _Progress | None = None
-    """From the first row's score to the last."""
-    answers: list[Answer] = field(default_factory=list)
-
-    @property
-    def begun(self) -> _Progress:
-        if self.progress is None:
-            self.progress = _Progress()
-        return self.progress
-
-    def finish(self, answers: list[Answer]) -> None:
-        """Keeps the answers and nothing else of the way to them."""
-        self.answers, self.rows, self.progress = answers, (), None
-
-
-@dataclass(frozen=True, eq=False)
-class _OpenRow:
-    """A row whose gate opened, waiting for a batch."""
-
-    owner: _Work
-    row: Row
-    numbers: tuple[int, ...]
-    interventions: tuple[Affine, ...]
-    hidden: torch.Tensor | None
-    """What enters the lowest intervened layer, `[position, d_model]`; `None`: run all blocks."""
-
-    @property
-    def layer(self) -> int:
-        return min((intervention.layer for intervention in self.interventions), default=0)
-
-    @property
-    def queue(self) -> Hashable:
-        """Rows of one queue may share a batch: those that resume at one layer, and, behind a
-        common beginning, those that have the same interventions on it."""
-        prefix = self.owner.prefix
-        return (self.layer, self.hidden is None, id(prefix), self.interventions if prefix else ())
 
 
 @dataclass(eq=False)
@@ -127,12 +60,12 @@ class Scorer:
                 self._score_group(group, right, size, bar)
         return [work.answers for work in works]
 
-    def _groups(self, works: Sequence[_Work]) -> list[list[_Work]]:
+    def _groups(self, works: Sequence[Work]) -> list[list[Work]]:
         """Works that run together, longest first: each task with a common beginning by itself."""
-        tasks: dict[str, list[_Work]] = defaultdict(list)
+        tasks: dict[str, list[Work]] = defaultdict(list)
         for work in works:
             tasks[work.item.task].append(work)
-        together: list[_Work] = []
+        together: list[Work] = []
         groups = [together]
         for own in tasks.values():
             prefix = self._prefix([row for work in own for row, _ in work.rows])
@@ -154,9 +87,9 @@ class Scorer:
         return shared_prefix(rows)
 
     def _score_group(
-        self, group: Sequence[_Work], right: RightAnswer, size: int, bar: tqdm[Any]
+        self, group: Sequence[Work], right: RightAnswer, size: int, bar: tqdm[Any]
     ) -> None:
-        waiting: dict[Hashable, list[_OpenRow]] = defaultdict(list)
+        waiting: dict[Hashable, list[OpenRow]] = defaultdict(list)
         for work in self._baselines(group, size):
             opened = list(self._decide(work, right))
             if not opened:
@@ -172,15 +105,15 @@ class Scorer:
             if queue:
                 self._amplify(queue)
 
-    def _start(self, item: Item) -> _Work:
+    def _start(self, item: Item) -> Work:
         plan = self.plans.for_instance(item.instance)
         rows = item_rows(item, max_length=self.max_length, packs=self.engine.abilities.packs)
         layer = None
         if plan is not None and plan.gate.mode != "never":
             layer = min((entry.layer for entry in plan.interventions), default=None)
-        return _Work(item, plan, rows, layer)
+        return Work(item, plan, rows, layer)
 
-    def _baselines(self, works: Sequence[_Work], size: int) -> Iterator[_Work]:
+    def _baselines(self, works: Sequence[Work], size: int) -> Iterator[Work]:
         """Runs the baseline; yields every item as soon as all its rows are scored."""
         if self.baseline is not None:
             for work in works:
@@ -196,7 +129,7 @@ class Scorer:
                     yield work
 
     def _strict_baseline(
-        self, work: _Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
+        self, work: Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
     ) -> None:
         own = work.begun
         own.scores = dict(enumerate(baseline(work.item)))
@@ -207,7 +140,7 @@ class Scorer:
             scores, _ = self.engine.run(Batch(rows, self.engine.device))
             own.next_token = [score.log_probs for score in scores]
 
-    def _baseline_batch(self, chunk: Sequence[tuple[_Work, int]]) -> None:
+    def _baseline_batch(self, chunk: Sequence[tuple[Work, int]]) -> None:
         rows = [work.rows[number][0] for work, number in chunk]
         capture: set[int] = set()
         if self.engine.abilities.resumes:
@@ -227,7 +160,7 @@ class Scorer:
                 hidden = captured[work.layer][place, :length].clone()
             own.hidden.append(hidden)
 
-    def _decide(self, work: _Work, right: RightAnswer) -> Iterator[_OpenRow]:
+    def _decide(self, work: Work, right: RightAnswer) -> Iterator[OpenRow]:
         """Decides on an item and yields its rows if they go on."""
         if work.plan is None:
             return
@@ -246,19 +179,19 @@ class Scorer:
         lowest = min(intervention.layer for intervention in interventions)
         for (row, numbers), captured in zip(work.rows, hidden, strict=True):
             usable = captured if lowest == work.layer else None
-            yield _OpenRow(work, row, numbers, interventions, usable)
+            yield OpenRow(work, row, numbers, interventions, usable)
 
     def _prompted(
-        self, work: _Work, prompt: str, interventions: tuple[Affine, ...]
-    ) -> Iterator[_OpenRow]:
+        self, work: Work, prompt: str, interventions: tuple[Affine, ...]
+    ) -> Iterator[OpenRow]:
         """The item's rows behind examples: other texts, so nothing of the baseline pass counts."""
         work.prefix = None
         item = prompted(work.item, prompt, self.plans.encode)
         packs = self.engine.abilities.packs
         for row, numbers in item_rows(item, max_length=self.max_length, packs=packs):
-            yield _OpenRow(work, row, numbers, interventions, None)
+            yield OpenRow(work, row, numbers, interventions, None)
 
-    def _amplify(self, queue: Sequence[_OpenRow]) -> None:
+    def _amplify(self, queue: Sequence[OpenRow]) -> None:
         """Runs the open rows of one queue on, as one batch."""
         resumed = queue[0].hidden is not None
         prefix = queue[0].owner.prefix
@@ -277,7 +210,7 @@ class Scorer:
             if len(amplified) == len(entry.owner.item.requests):
                 self._finish(entry.owner)
 
-    def _finish(self, work: _Work) -> None:
+    def _finish(self, work: Work) -> None:
         own, numbers = work.begun, range(len(work.item.requests))
         if work.plan is None or own.decision is None:
             scores = [own.scores[n] for n in numbers]
@@ -293,7 +226,7 @@ class Scorer:
         )
 
 
-def _longest_row(work: _Work) -> int:
+def _longest_row(work: Work) -> int:
     return max(len(row) for row, _ in work.rows)
 
 
@@ -308,7 +241,7 @@ def _evidence(plan: TaskPlan, decision: Decision, baseline: BranchScore) -> Evid
     )
 
 
-def _assigned(queue: Sequence[_OpenRow], batch: Batch) -> list[Assigned]:
+def _assigned(queue: Sequence[OpenRow], batch: Batch) -> list[Assigned]:
     """Every distinct intervention with the rows of the batch it acts on."""
     rows: dict[Affine, torch.Tensor] = {}
     for number, entry in enumerate(queue):

@@ -16,9 +16,10 @@ from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.harness.ledger import Ledger
-from sna_eval.harness.scoring import Answer, Scorer
+from sna_eval.harness.scoring import Scorer
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.values import evidence_of
+from sna_eval.harness.work import Answer
 
 ROWS_PER_STEP = 32
 """Questions between two reports of progress; the model is free for others in between."""
