@@ -108,7 +108,7 @@ def _intervention(store: SweepStore, choice: Choice, selecting: Selecting) -> Pl
 def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str, Any]:
     """How a configuration was chosen, for the plan file."""
     return {
-        "on": store.manifest["split"],
+        "split": store.manifest["split"],
         **({"selected_on_test_items": True} if store.manifest["split"] == "test" else {}),
         "by": selecting.by,
         "confidence": selecting.confidence,

@@ -80,7 +80,7 @@ def _gains(
 ) -> Iterator[GatedGain]:
     entries = own["interventions"]
     chosen = (entries[0].get("found") or {}).get("chosen") if len(entries) == 1 else None
-    if chosen is None or chosen["on"] != "development" or chosen["measure"] not in _MEASURES:
+    if chosen is None or chosen["split"] != "development" or chosen["measure"] not in _MEASURES:
         return
     metric = MetricName(chosen["measure"])
     known = all(metric in half.tasks[task].scores for half in halves if task in half.tasks)

@@ -64,7 +64,7 @@ def test_neurons_and_choice_rest_on_the_validation_split(run: Run, data: dict[st
     found = dict(entry.found or {})
     assert found["prompt_hash"] == prompt_fingerprint(prompts(data["validation"]))
     chosen, store = found["chosen"], only_store()
-    assert (chosen["on"], chosen["n_items"]) == ("development", 8)
+    assert (chosen["split"], chosen["n_items"]) == ("development", 8)
     assert chosen["sweep"] == store.manifest["plan_fingerprint"]
     assert store.manifest["split"] == "development"
     items = store.items().to_pandas()

@@ -97,7 +97,7 @@ def test_the_plan_says_how_it_was_chosen(store: SweepStore) -> None:
     found = dict(entry.found or {})
     assert found["method"] == "differential"
     chosen = found["chosen"]
-    assert (chosen["on"], chosen["by"], chosen["among"]) == ("development", "lower_bound", 12)
+    assert (chosen["split"], chosen["by"], chosen["among"]) == ("development", "lower_bound", 12)
     assert chosen["sweep"] == store.manifest["plan_fingerprint"]
     assert plan.tasks["own_labels"].gate == Gate("margin", 0.30, 0.60)
     always = select(store, Selecting(gate="always")).plan
