@@ -11,12 +11,16 @@ from sna_eval.methods.sna import find as find_sna
 
 def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
     """Neurons of the layer `other`; by default the one half the model's depth away."""
-    depth = bench.sites.n_layers
     other = wanted.options["other"]
-    layer = (wanted.layer + max(1, depth // 2)) % depth if other is None else other
+    layer = _half_way(bench.sites.layers, wanted.layer) if other is None else other
     bench.sites.check_layer(layer, field="options.other")
     found = find_sna(bench, examples, replace(wanted, layer=layer))
     return replace(found, layer=layer, remarks={**found.remarks, "instead_of_layer": wanted.layer})
+
+
+def _half_way(layers: tuple[int, ...], layer: int) -> int:
+    """The layer half of all layers with neurons away; from the deeper half, upwards again."""
+    return layers[(layers.index(layer) + max(1, len(layers) // 2)) % len(layers)]
 
 
 METHOD = Method("other_layer", find, options={"other": None})

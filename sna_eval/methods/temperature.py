@@ -34,7 +34,7 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
     return Resolution(
         parameters={"temperature": Vector.of([value])},
         remarks={"n_tokens": len(targets)},
-        layer=bench.sites.n_layers - 1,
+        layer=bench.sites.layers[-1],
     )
 
 

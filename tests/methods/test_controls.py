@@ -89,6 +89,14 @@ def test_other_layer_searches_there(bench: Workbench) -> None:
         METHODS["other_layer"].find(bench, own, wanted("other_layer", other=4))
 
 
+def test_other_layer_keeps_to_layers_with_neurons(bench: Workbench) -> None:
+    """In a model whose blocks 0 and 2 have none, half of the others away from 1 is 3, and back."""
+    some = replace(bench, sites=replace(bench.sites, layers=(1, 3)))
+    for own, other in ((1, 3), (3, 1)):
+        asked = replace(wanted("other_layer"), layer=own)
+        assert METHODS["other_layer"].find(some, examples(), asked).layer == other
+
+
 def test_unknown_methods_and_options_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"method: expected one of sna, random_neurons, .*few_shot"

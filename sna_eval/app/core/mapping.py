@@ -95,7 +95,7 @@ def _task_sweep(workspace: Workspace, asked: MapAsked) -> TaskSweep:
         )  # fmt: skip
     ranked = workspace.ranked(setting.source, setting.method, setting.pooling)
     check_directions([setting.direction], ranked.layers[0].labels, allow_oracle=False)
-    layers = tuple(range(workspace.sites.n_layers))
+    layers = workspace.sites.layers
     grid = Grid(layers, (setting.count,), asked.multipliers, (setting.direction,))
     grid.check(workspace.sites)
     items = question_items(workspace.lm, [asked.question], task=ITEM_TASK)

@@ -70,7 +70,7 @@ class Workspace:
     @cached_property
     def routes(self) -> Mapping[int, Route]:
         """How a sweep may enter each layer."""
-        return find_routes(self.lm.engine, range(self.sites.n_layers))
+        return find_routes(self.lm.engine, self.sites.layers)
 
     @cached_property
     def sweep_passes(self) -> Passes:
@@ -105,7 +105,7 @@ class Workspace:
 
         ranker = Ranker(
             self.bench,
-            tuple(range(self.sites.n_layers)),
+            self.sites.layers,
             pooling,
             reference=source.reference or None,
         )
