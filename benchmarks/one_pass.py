@@ -9,6 +9,9 @@ gates, and the largest difference of the `sna` scores from plain passes of the s
 hooks. `--pytorch-products` makes `sna` take its matrix products where `hf` does, without oneDNN.
 `--memory` runs each side in a process of its own and compares peak memory. Results of a run stand
 in `benchmarks/RESULTS.md`.
+
+Sentences and tokenizer are read from the folder that `SNA_SHARED_DATA` names: `sst2/dev.tsv` (a
+sentence, a tab, its label) and GPT-2's `gpt2-tokenizer/vocab.json` and `merges.txt`.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ from tqdm import tqdm
 from sna_eval.harness.lm import SNALM
 from sna_eval.intervention.kernels import fused_activations
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("SNA_SHARED_DATA", _BESIDE))
 SHAPES = {
     "tiny": {"n_layer": 4, "n_embd": 64, "n_head": 4},
     "small": {"n_layer": 12, "n_embd": 768, "n_head": 12},
@@ -62,7 +66,7 @@ class Case:
 
 
 def sentences() -> list[str]:
-    lines = (SHARED / "sst2" / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (DATA / "sst2" / "dev.tsv").read_text(encoding="utf-8").splitlines()
     return [line.rpartition("\t")[0].strip() for line in lines]
 
 
@@ -119,7 +123,7 @@ def build(shape: str, device: str, dtype: str) -> tuple[Any, Any]:
     torch.manual_seed(0)
     config = GPT2Config(**SHAPES[shape])
     model = GPT2LMHeadModel(config).eval().to(device, getattr(torch, dtype))
-    folder = SHARED / "gpt2-tokenizer"
+    folder = DATA / "gpt2-tokenizer"
     tokenizer = GPT2TokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt"))
     tokenizer.pad_token = tokenizer.eos_token
     return model, tokenizer
@@ -292,6 +296,8 @@ def main() -> int:
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", nargs=2, metavar=("SIDE", "DOCUMENTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if not (DATA / "gpt2-tokenizer").is_dir() or not (DATA / "sst2").is_dir():
+        parser.error(f"SNA_SHARED_DATA: expected a folder with sst2 and gpt2-tokenizer, got {DATA}")
     if args.peak:
         print(peak_memory(args.peak[0], int(args.peak[1])))
         return 0

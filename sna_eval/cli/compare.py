@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, writing
 
 if TYPE_CHECKING:
     from sna_eval.study.compare import Bound, Comparison
@@ -101,13 +101,9 @@ def _written(comparisons: Sequence[Comparison], kind: str) -> str:
 
 
 def _save(text: str, path: Path) -> None:
-    try:
+    with writing(path, field="--output"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            "--output", expected="a file that can be written", got=str(path), hint=str(error)
-        ) from error
 
 
 def _format(args: argparse.Namespace) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sna_eval.errors import InputError, writing
 
 if TYPE_CHECKING:
     from sna_eval.study.methods.diagnosis import Diagnosis
@@ -27,15 +30,22 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import ModelSpec, Plan, plan_fingerprint, save_plan
     from sna_eval.study.methods.diagnosis import diagnose
+    from sna_eval.study.sweep.arguments import parse_names
 
-    tasks = load_tasks(args.tasks.split(","), include_path=args.include_path)
+    if args.output and Path(args.output).suffix == ".json":
+        raise InputError(
+            "--output", expected="a plan file such as cut.yaml", got=args.output,
+            hint="the figures go into the .json file beside it",
+        )  # fmt: skip
+    tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan)
     found = [diagnose(lm, name, task, keep=args.keep) for name, task in tasks.items()]
     for own in found:
         _print(own)
     if args.output:
-        spec = ModelSpec(lm.plan.model.name, lm.sites.n_layers, lm.sites.d_mlp)
-        plan = replace(Plan({own.task: own.cut for own in found}), model=spec)
+        name = lm.plan.model.name or str(lm.pretrained)
+        spec = ModelSpec(name, lm.sites.n_layers, lm.sites.d_mlp)
+        plan = Plan({own.task: own.cut for own in found}, spec)
         save_plan(plan, args.output)
         _save_figures(found, args.output)
         print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
@@ -62,9 +72,7 @@ def _print(own: Diagnosis) -> None:
 
 
 def _save_figures(found: list[Diagnosis], output: str) -> None:
-    import json
-    from pathlib import Path
-
     path = Path(output).with_suffix(".json")
     text = json.dumps([own.as_dict() for own in found], indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    with writing(path):
+        path.write_text(text + "\n", encoding="utf-8")

@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import load_plan
     from sna_eval.study.interference import Interfering, measure_interference
+    from sna_eval.study.sweep.arguments import parse_names
 
     asked = Interfering(
         split=args.split,
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         draws=args.draws,
         seed=args.seed,
     )
-    names = args.tasks.split(",") if args.tasks else list(load_plan(args.plan).tasks)
+    names = parse_names(args.tasks) if args.tasks else list(load_plan(args.plan).tasks)
     tasks = load_tasks(names, include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan)
     found = measure_interference(lm, tasks, asked, model_name=_model_name(args.model_args))

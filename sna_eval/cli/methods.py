@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from sna_eval.cli.stopping import resumable
+from sna_eval.errors import writing
+
 NAME = "methods"
 HELP = "compare controls and rival methods with a plan's own intervention"
 
@@ -28,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants
     from sna_eval.study.methods.formatting import format_summary, format_table
     from sna_eval.study.methods.options import STRENGTHS
-    from sna_eval.study.sweep.arguments import parse_numbers
+    from sna_eval.study.sweep.arguments import parse_names, parse_numbers
 
     options = MethodsOptions(
         limit=args.limit,
@@ -38,15 +41,18 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     variants = parse_variants(
-        args.methods.split(","), random_draws=options.random_draws, seed=options.seed
+        parse_names(args.methods), random_draws=options.random_draws, seed=options.seed
     )
-    tasks = load_tasks(args.tasks.split(","), include_path=args.include_path)
+    tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan, batch_size=options.batch_size)
-    table = measure_methods(
-        lm, tasks, variants, options, output=args.output, model_name=args.model_args
-    )
+    with resumable(f"what is done is in {args.output}, and the same command goes on there"):
+        table = measure_methods(
+            lm, tasks, variants, options, output=args.output, model_name=args.model_args
+        )
     path = table.save(args.output)
-    (path.parent / "methods.md").write_text(format_summary(table) + "\n", encoding="utf-8")
+    summary = path.parent / "methods.md"
+    with writing(summary):
+        summary.write_text(format_summary(table) + "\n", encoding="utf-8")
     print(format_table(table))
     print(f"{path}: {len(table.rows)} rows, plan {table.settings['plan_fingerprint']}")
     return 0

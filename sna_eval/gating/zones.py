@@ -53,7 +53,7 @@ class Gate:
     transition: Transition = "leave"
     """What to do in zone 2."""
     mode: Mode = "confidence"
-    """`always` and `never` still report zones, by the same signal."""
+    """`always` and `never` still report zones, by a signal that the item has."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

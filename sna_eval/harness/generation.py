@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import LogitsProcessorList
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Decision, Gate, entropy, max_prob
+from sna_eval.gating import PAPER_BOUNDS, Decision, Gate, entropy, max_prob
 from sna_eval.harness.every_step import EveryStep
 from sna_eval.harness.overflow import OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
@@ -137,7 +138,8 @@ class Generator:
             )
 
         pad = self._lm.tokenizer.pad_token_id
-        return replaced_texts(output, items, again, copies=copies, pad=pad)
+        texts = int(kwargs.get("num_return_sequences") or 1)  # beams are gone by now
+        return replaced_texts(output, items, again, copies=texts, pad=pad)
 
     def _shares_prompt_pass(self, kwargs: dict[str, Any]) -> bool:
         copies = _copies(kwargs)
@@ -253,5 +255,8 @@ def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
             got=gate.signal,
             hint="a generated text has no target and no choices",
         )
+    if gate.signal not in ("max_prob", "entropy"):  # zones by a signal that texts have
+        low, high = PAPER_BOUNDS["max_prob"]
+        gate = replace(gate, signal="max_prob", low=low, high=high)
     measure = entropy if gate.signal == "entropy" else max_prob
     return gate.decide(float(measure(log_probs)))

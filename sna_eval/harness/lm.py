@@ -145,7 +145,7 @@ class SNALM(HFLM):
 
     @cached_property
     def plans(self) -> TaskPlans:
-        bench = Workbench(self.model, self.sites, self.tok_encode)
+        bench = Workbench(self.model, self.sites, self.tok_encode, max_length=self.max_length)
         if self.ranks.sharded:
             bench = replace(bench, same=self.ranks.agreed)
         if self._making is not None:
@@ -273,12 +273,17 @@ class SNALM(HFLM):
         self._answers = take_over(cache_hook)
 
     def _cache_key(self, live: LiveTasks) -> Any:
+        dtype = next(self.model.parameters()).dtype
+        arithmetic = [
+            *map(str, (dtype, self.mixed_precision_dtype, self.softmax_dtype)), self.max_length,
+        ]  # fmt: skip
+
         def key(item: Item) -> list[Any] | None:
             plan = self.plans.for_instance(item.instance)
             right = live.right_answer(item) if plan is not None and plan.sees_answer else None
             return [
                 "loglikelihood", self.model_hash, self.strict, right,
-                task_fingerprint(plan) if plan is not None else None,
+                task_fingerprint(plan) if plan is not None else None, arithmetic,
                 [[request.context, request.continuation] for request in item.requests],
             ]  # fmt: skip
 

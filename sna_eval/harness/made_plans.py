@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, writing
 from sna_eval.harness.live_tasks import LiveTasks, development_docs, no_development_items
 from sna_eval.harness.plan_makers import Making, announce, load_maker
 from sna_eval.harness.running import output_folder
@@ -81,5 +81,6 @@ class MadePlans(TaskPlans):
             moment = datetime.now().isoformat().replace(":", "-")
             self.file = folder / f"plan_{moment}.yaml"
         if self._ranks.first:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with writing(self.file):
+                self.file.parent.mkdir(parents=True, exist_ok=True)
             save_plan(self.plan, self.file)

@@ -77,6 +77,8 @@ def _resumes(engine: Engine, tokens: tuple[int, ...]) -> bool:
 
 def _packs(engine: Engine, tokens: tuple[int, ...]) -> bool:
     """Two continuations in one row score as they do in rows of their own."""
+    if "local" in (getattr(engine.model.config, "attention_layers", None) or ()):
+        return False  # GPT-Neo's windows go by place in the row, not by position
     context, first, second = tokens[:5], tokens[5:8], tokens[8:12]
     packed, _ = engine.run(Batch([Row(context, (first, second))], engine.device))
     alone, _ = engine.run(Batch([Row(context, (first,)), Row(context, (second,))], engine.device))

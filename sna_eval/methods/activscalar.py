@@ -73,7 +73,7 @@ def _scaled(bench: Workbench, layer: int, scalars: torch.Tensor) -> Iterator[Non
         )  # fmt: skip
 
     def hook(component: int, number: int) -> Any:
-        return lambda module, args, output: output * scalars[component, number].to(output.dtype)
+        return lambda module, args, output: output * scalars[component, number].to(output)
 
     with ExitStack() as stack:
         for component, modules in enumerate((sites.attention_outputs, sites.mlp_outputs)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.intervention import Affine, Positions
+from sna_eval.intervention import Affine, Positions, Vector
 from sna_eval.methods.resolution import Examples, Parameter, Resolution, Wanted, Workbench
 
 Find = Callable[[Workbench, Examples, Wanted], Resolution]
@@ -24,17 +24,18 @@ class Fitted:
     """1 applies the parameters as found, 0 does nothing."""
     positions: Positions = "all"
 
-    def vector(self, name: str) -> Any:
+    def vector(self, name: str) -> Vector:
         """A parameter that is a vector.
 
         **Raises:** `InputError` where a plan lacks it.
         """
-        if name not in self.parameters:
+        found = self.parameters.get(name)
+        if not isinstance(found, Vector):
             raise InputError(
-                f"parameters.{name}", expected="a list of numbers", got=None,
+                f"parameters.{name}", expected="a list of numbers", got=found,
                 hint="resolve the plan again: sna-eval identify",
             )  # fmt: skip
-        return self.parameters[name]
+        return found
 
 
 Build = Callable[[Fitted], tuple[Affine, ...]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sna_eval.errors import InputError
 from sna_eval.methods.method import Method
 from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
 from sna_eval.methods.sna import find as find_sna
@@ -12,6 +13,10 @@ from sna_eval.methods.sna import find as find_sna
 def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
     """Neurons of the layer `other`; by default the one half the model's depth away."""
     other = wanted.options["other"]
+    if other is not None and (type(other) is not int or other == wanted.layer):
+        raise InputError(
+            "options.other", expected=f"a layer other than {wanted.layer}", got=other
+        )  # fmt: skip
     layer = _half_way(bench.sites.layers, wanted.layer) if other is None else other
     bench.sites.check_layer(layer, field="options.other")
     found = find_sna(bench, examples, replace(wanted, layer=layer))

@@ -84,6 +84,8 @@ class Workbench:
     encode: Callable[[str], TokenRow]
     """Tokenizes a prompt as the evaluation does."""
     batch_size: int = 16
+    max_length: int | None = None
+    """Tokens the model reads at most; longer texts lose their beginning, as in the evaluation."""
     same: Callable[[Callable[[], Any]], Any] = _own
     """Looks something up so that all processes that hold the model together see the same."""
 
@@ -94,7 +96,11 @@ class Workbench:
     def rows(self, prompts: Sequence[str]) -> list[TokenRow]:
         """Tokenized prompts; empty ones are left out."""
         encoded = (self.encode(prompt) for prompt in prompts)
-        return [row for row in encoded if len(row)]
+        return [self.clipped(row) for row in encoded if len(row)]
+
+    def clipped(self, tokens: TokenRow) -> TokenRow:
+        """The end of a text, as much of it as the model reads."""
+        return tokens if self.max_length is None else tokens[-self.max_length :]
 
     def pair(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
         """Tokens of a context and of what follows it, divided where lm_eval divides them.
@@ -109,6 +115,8 @@ class Workbench:
     def answered_row(self, question: Question) -> Row:
         """A question with its right answer as the only branch."""
         context, continuation = self.pair(question.context, question.answer)
+        if self.max_length is not None:  # the last token is predicted, never read
+            context = context[-max(1, self.max_length + 1 - len(continuation)) :]
         return Row(context, (continuation,))
 
 

@@ -57,5 +57,6 @@ def _wrong_answers(questions: Sequence[Question], number: int) -> tuple[str, ...
 
 def _last_states(bench: Workbench, texts: Sequence[tuple[str, str]], layer: int) -> torch.Tensor:
     pairs = [bench.pair(context, answer) for context, answer in texts]
-    states = residual_states(bench, [before + after for before, after in pairs], layer)
+    read = [tuple(bench.clipped(before + after)) for before, after in pairs]
+    states = residual_states(bench, read, layer)
     return torch.stack([own[-1] for own in states])

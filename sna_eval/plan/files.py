@@ -119,6 +119,8 @@ def parse_gate(raw: Any, path: str, default: Gate) -> Gate:
         return default
     if isinstance(raw, str):
         raw = {"mode": raw} if raw in ("always", "never") else {"signal": raw}
+    named = isinstance(raw, Mapping) and raw.get("signal") is not None
+    usual = "confidence" if named else default.mode  # whoever names a signal wants it followed
     fields = Fields(raw, path)
     signal = fields.text("signal", default.signal)
     bounds = (default.low, default.high)
@@ -126,7 +128,7 @@ def parse_gate(raw: Any, path: str, default: Gate) -> Gate:
         bounds = PAPER_BOUNDS.get(signal, bounds)  # type: ignore[call-overload]
     low, high = fields.number("low", bounds[0]), fields.number("high", bounds[1])
     transition = fields.text("transition", default.transition)
-    mode = fields.text("mode", default.mode)
+    mode = fields.text("mode", usual)
     fields.done()
     return Gate(signal, low, high, transition, mode)  # type: ignore[arg-type]
 
@@ -161,7 +163,7 @@ def _read_yaml(path: Path) -> Any:
         raise InputError("plan", expected=f"a file of at most {_LARGEST_FILE} bytes", got=str(path))
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError("plan", expected="a YAML file", got=f"{path}: {reason}") from error
 

@@ -68,7 +68,10 @@ def _resolve(
     entry: PlannedIntervention, bench: Workbench, examples: Examples
 ) -> PlannedIntervention:
     found = _record(entry, bench, examples)
-    name = digest({"layer": entry.layer, **found})
+    tokens = [list(bench.encode(prompt)) for prompt in examples.prompts]
+    name = digest(
+        {"layer": entry.layer, "tokens": tokens, "delimiter": examples.delimiter, **found}
+    )
     resolution = _from_cache(bench.same(lambda: read_entry(name)))
     if resolution is None:
         resolution = entry.how.find(bench, examples, _wanted(entry))

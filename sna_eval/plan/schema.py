@@ -155,6 +155,11 @@ class TaskPlan:
     interventions: tuple[PlannedIntervention, ...]
 
     def __post_init__(self) -> None:
+        if any(own in self.interventions[:place] for place, own in enumerate(self.interventions)):
+            raise InputError(
+                "interventions", expected="each entry once", got="the same entry twice",
+                hint="multiply its multiplier instead",
+            )  # fmt: skip
         ungated = [entry.method == "ungated" for entry in self.interventions]
         if any(ungated) and not all(ungated):
             raise InputError(
@@ -183,7 +188,7 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The model a plan was made for; `None` fields are not checked."""
+    """The model a plan was made for: `name` for messages, the others checked unless `None`."""
 
     name: str | None = None
     n_layers: int | None = None

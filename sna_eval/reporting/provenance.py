@@ -1,4 +1,4 @@
-"""How a sweep was made, from its manifest: enough to make it again."""
+"""How a sweep was made, from its manifest; gates come from the plan it was given, if any."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _command(
     manifest: Mapping[str, Any], tasks: list[str], grid: Mapping[str, Any], select: str
 ) -> str:
     options: dict[str, Any] = {
-        "model_args": f"pretrained={manifest['model']}",
+        "model_args": f"pretrained={manifest['model']},dtype={manifest['dtype']}",
         "tasks": ",".join(tasks),
         "layers": _joined(grid["layers"]),
         "neurons": _joined(grid["n_neurons"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from sna_eval.errors import InputError
+from sna_eval.errors import writing
 from sna_eval.reporting.page import Picture, Section, page
 from sna_eval.reporting.sections import (
     held_out_section,
@@ -78,15 +78,11 @@ def write_report(
     further = further or Further()
     summary = summarise(store, draws=draws)
     gallery = _Gallery(path.parent / "figures")
-    try:
+    with writing(path):
         gallery.folder.mkdir(parents=True, exist_ok=True)
         with styled():
             sections = list(_sections(store, summary, further, command, gallery))
         path.write_text(page(_title(store), _lead(store, summary), sections), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            "output", expected="a file that can be written", got=str(path), hint=str(error)
-        ) from error
     return Report(path, tuple(gallery.written))
 
 

@@ -170,7 +170,7 @@ _FEW_TASKS = "Correlations need three tasks or more, with baselines and changes 
 
 def _factors(summary: Summary) -> Section:
     if summary.factors is None:
-        text = "Too few tasks for three factors: nothing is said about their shares."
+        text = "Too few tasks for three factors, or a baseline of 0: their shares are not known."
         return Section("Three factors", (text,))
     own = summary.factors
     return Section(

@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 FOLDS = 5
 """Parts of a single task's items."""
-_DECIMALS = 6  # of boundaries in a plan; finer than any of them can be known
+_DIGITS = 6  # of boundaries in a plan; finer than any of them can be known
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +151,8 @@ def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
         below[inside] = confidence[inside] < cut
     return Boundaries(
         signal,
-        round(min(cuts), _DECIMALS),
-        round(max(cuts), _DECIMALS),
+        float(f"{min(cuts):.{_DIGITS}g}"),
+        float(f"{max(cuts):.{_DIGITS}g}"),
         best,
         youden(confidence < best, gained, weights),
         youden(below, gained, weights),

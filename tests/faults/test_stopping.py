@@ -25,6 +25,11 @@ def sweep(output: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def _heed_ctrl_c() -> None:
+    """Whoever is started in the background ignores it, and hands that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def units(output: Path) -> int:
     return len(list((output / "configurations").rglob("layer-*.parquet")))
 
@@ -33,7 +38,9 @@ def units(output: Path) -> int:
 def test_stopped_and_taken_up(number: signal.Signals, status: int, tmp_path: Path) -> None:
     output = tmp_path / "store"
     command = sweep(output)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c
+    ) as process:
         end = time.monotonic() + 240
         while not units(output) and process.poll() is None:
             assert time.monotonic() < end

@@ -204,3 +204,25 @@ def test_gate_arguments_change_a_plan(tmp_path: Path) -> None:
 def test_impossible_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan_from_arguments(arguments)
+
+
+def test_naming_a_signal_follows_it() -> None:
+    """Beside a default that amplifies everything, a task's own signal decides."""
+    raw = {
+        "version": 1,
+        "defaults": {"gate": "always"},
+        "tasks": {
+            "a": {"gate": "margin", "interventions": []},
+            "b": {"gate": {"low": 0.2, "high": 0.4}, "interventions": []},
+        },
+    }
+    plan = parse_plan(raw)
+    assert plan.tasks["a"].gate.mode == "confidence"
+    assert plan.tasks["b"].gate.mode == "always"
+
+
+def test_the_same_entry_twice_is_refused() -> None:
+    entry = {"layer": 1, "multiplier": 2.0, "neurons": [1]}
+    raw = {"version": 1, "tasks": {"a": {"interventions": [entry, entry]}}}
+    with pytest.raises(InputError, match=r"expected each entry once.*multiply its multiplier"):
+        parse_plan(raw)

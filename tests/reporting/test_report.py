@@ -249,7 +249,7 @@ def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "file").touch()
     typed[3] = str(tmp_path / "file" / "page.html")
     assert main(typed) == 2
-    assert "output: expected a file that can be written" in capsys.readouterr().err
+    assert "output: expected a path that can be written" in capsys.readouterr().err
 
 
 def test_one_task_has_a_report_too(sweep_of: Callable[..., Any], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sna_eval.study.sweep.layout import group_rows
 from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
 from sna_eval.study.sweep.values import item_values
 
-MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 12.0)
+MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 
 @dataclass(frozen=True)

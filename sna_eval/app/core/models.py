@@ -45,15 +45,16 @@ class Shelf:
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:  # whoever comes second waits, and finds it there
-            if name not in self._ready:
-                workspace = _load(name)
-                with self._lock:
-                    self._ready[name] = workspace
             with self._lock:
+                workspace = self._ready.get(name)
+            if workspace is None:
+                workspace = _load(name)
+            with self._lock:
+                self._ready[name] = workspace
                 self._ready.move_to_end(name)
                 while len(self._ready) > _KEPT:
                     self._ready.popitem(last=False)
-                return self._ready[name]
+            return workspace
 
     def is_ready(self, name: str) -> bool:
         return name.strip() in self._ready

@@ -78,7 +78,9 @@ class Workspace:
 
     @property
     def bench(self) -> Workbench:
-        return Workbench(self.lm.model, self.sites, self.lm.tok_encode)
+        return Workbench(
+            self.lm.model, self.sites, self.lm.tok_encode, max_length=self.lm.max_length
+        )
 
     def ranked(self, source: PromptSource, method: Method, pooling: Pooling) -> Ranked:
         """The neurons of all layers, searched once."""

@@ -67,7 +67,7 @@ def select(
     **Raises:** `InputError` for an incomplete store, and for one of test items unless allowed.
     """
     selecting = selecting or Selecting()
-    _check_complete(store)
+    store.check_complete()
     _check_split(store, allow_test=selecting.allow_test)
     names = store.manifest["tasks"]
     known = {name: _gate((gates or {}).get(name) or task_gate(store, name), selecting)
@@ -119,17 +119,6 @@ def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str
         "among": choice.among,
         "sweep": store.manifest["plan_fingerprint"],
     }
-
-
-def _check_complete(store: SweepStore) -> None:
-    pending = store.pending()
-    if pending:
-        raise InputError(
-            "store",
-            expected="a complete sweep",
-            got=f"{len(pending)} of {len(store.units)} units missing",
-            hint="run the same `sna-eval sweep` again, it goes on where it was",
-        )
 
 
 def _check_split(store: SweepStore, *, allow_test: bool) -> None:

@@ -140,9 +140,3 @@ def _names(record: TaskRecord) -> str:
 def _shown(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else " ".join(str(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) <= 4:
-        return ", ".join(names)
-    return f"{len(names)} tasks: {', '.join(names[:3])}, ..."

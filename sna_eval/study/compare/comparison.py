@@ -112,7 +112,10 @@ def compare(a: Run, b: Run, options: Options | None = None) -> Comparison:
     ]
     if not rows:
         raise InputError(
-            "metrics", expected="a metric that both runs have", got=list(options.metrics)
+            "metrics",
+            expected="a metric that both runs have",
+            got=list(options.metrics) or "none",
+            hint="name other --metrics, or runs of the same tasks",
         )
     return Comparison(
         a=a,

@@ -53,6 +53,8 @@ def random_sets(
     **Raises:** `InputError` where a layer is too narrow for as many neurons again, and where an
     intervention is not one on chosen neurons.
     """
+    if not draws:
+        return []
     chosen = [own for own in together if isinstance(own, Intervention)]
     if len(chosen) < len(together):
         raise InputError(
@@ -66,7 +68,7 @@ def random_sets(
                 got=draws,
                 hint="no matched random neurons are left to draw",
             )
-    bench = Workbench(lm.model, lm.sites, lm.tok_encode)
+    bench = Workbench(lm.model, lm.sites, lm.tok_encode, max_length=lm.max_length)
     layers = sorted({own.layer for own in chosen})
     prompts = bench.rows(examples_of(task).prompts)
     means = mean_activations(lm.model, lm.sites, prompts, layers=layers)

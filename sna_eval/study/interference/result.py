@@ -123,11 +123,6 @@ class Interference:
         """
         return self.effect(first, second).percent - self.effect(second, first).percent
 
-    def asymmetries(self) -> Floats:
-        """Of all pairs of tasks with an intervention, `[source, source]`."""
-        names = [source.task for source in self.sources]
-        return np.array([[self.asymmetry(first, second) for second in names] for first in names])
-
     def save(self, folder: str | Path) -> Path:
         """Writes the file into a folder."""
         path = Path(folder)

@@ -66,7 +66,9 @@ class _Measure:
     def __init__(self, lm: Any, options: MethodsOptions) -> None:
         self._lm = lm
         self._options = options
-        self._bench = Workbench(lm.model, lm.sites, lm.tok_encode, options.batch_size)
+        self._bench = Workbench(
+            lm.model, lm.sites, lm.tok_encode, options.batch_size, lm.max_length
+        )
 
     def unit(self, variant: Variant, name: str, task: Any, base: TaskPlan) -> Unit:
         """One method on one task: search, choice of strength, the gated run, the ungated one."""

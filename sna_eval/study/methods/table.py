@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sna_eval.errors import writing
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.units import Unit
 from sna_eval.study.statistics import paired_bootstrap, paired_permutation
@@ -66,15 +67,15 @@ class MethodTable:
 
         **Returns:** the JSON file.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        frame = self.frame()
-        frame.to_parquet(folder / "methods.parquet", index=False)
-        frame.to_csv(folder / "methods.csv", index=False)
+        folder, frame = Path(folder), self.frame()
         path = folder / "methods.json"
         rows = [{k: _json(v) for k, v in asdict(row).items()} for row in self.rows]
         text = json.dumps({**self.settings, "rows": rows}, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            frame.to_parquet(folder / "methods.parquet", index=False)
+            frame.to_csv(folder / "methods.csv", index=False)
+            path.write_text(text + "\n", encoding="utf-8")
         return path
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading, writing
 
 _FOLDER = "units"
 
@@ -51,9 +53,10 @@ class Units:
         """The unit, if it was measured before."""
         if self._folder is None or not (path := self._path(label, task)).is_file():
             return None
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        lists = {key: tuple(own) for key, own in raw.items() if isinstance(own, list)}
-        return Unit(**{**raw, **lists})
+        with _reading(path):
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            lists = {key: tuple(own) for key, own in raw.items() if isinstance(own, list)}
+            return Unit(**{**raw, **lists})
 
     def write(self, unit: Unit) -> None:
         if self._folder is not None:
@@ -61,14 +64,15 @@ class Units:
 
     def _path(self, label: str, task: str) -> Path:
         assert self._folder is not None
-        return self._folder / f"{task}.{label}.json"
+        return self._folder / f"{quote(task, safe='')}.{label}.json"
 
     def _check(self, path: Path, settings: dict[str, Any]) -> None:
         """A folder holds the units of one model, plan and way of measuring."""
         if not path.is_file():
             _write(path, settings)
             return
-        there = json.loads(path.read_text(encoding="utf-8"))
+        with _reading(path):
+            there = dict(json.loads(path.read_text(encoding="utf-8")))
         for key, value in settings.items():
             if there.get(key) != value:
                 raise InputError(
@@ -77,7 +81,20 @@ class Units:
                 )  # fmt: skip
 
 
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading(
+        "output", expected="a file that `sna-eval methods` wrote", got=str(path),
+        hint="delete it, and it is measured anew",
+    )  # fmt: skip
+
+
 def _write(path: Path, value: Any) -> None:
+    with writing(path):
+        _replace(path, value)
+
+
+def _replace(path: Path, value: Any) -> None:
+    """Writes the file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         json.dump(value, file)

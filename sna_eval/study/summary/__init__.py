@@ -1,6 +1,6 @@
 """What a sweep says: each task, all tasks together, layers, zones, and what the outcome hangs on.
 
-Everything here is read from a store; no model runs.
+Everything here is read from a store, and from what was measured beside it; no model runs.
 """
 
 from sna_eval.study.summary.across_tasks import AcrossTasks, NullBand, across_tasks, null_band

@@ -50,7 +50,7 @@ class GatedGain:
 
 
 def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tuple[GatedGain, ...]:
-    """Every task of an lm_eval run whose plan was chosen on development items.
+    """Every task of an lm_eval run whose plan was chosen on development items by `prob` or `acc`.
 
     **Arguments:**
 
@@ -69,7 +69,7 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     )
     if not found:
         raise InputError(
-            "results", expected="a run of a plan that `sna-eval select` or plan=auto chose",
+            "results", expected="a run of a plan chosen by `prob` or `acc` on development items",
             got=str(run.path), hint="run lm_eval with that plan, --output_path and --log_samples",
         )  # fmt: skip
     return found

@@ -83,13 +83,7 @@ def read_measurements(
     **Raises:** `InputError` for a sweep that is not finished: means over part of a grid would
     compare tasks on different configurations.
     """
-    if store.pending():
-        raise InputError(
-            "store",
-            expected="a complete sweep",
-            got=f"{len(store.pending())} of {len(store.units)} units missing",
-            hint="run the same `sna-eval sweep` again, it goes on where it was",
-        )
+    store.check_complete()
     tables = (
         (task, store.table("configurations", tasks=[task])) for task in store.manifest["tasks"]
     )
@@ -118,7 +112,14 @@ def task_measurements(
     for row in rows:
         place = tuple(values[axis].index(row[axis]) for axis in AXES)
         change[place] = row["delta_prob"]
-    assert not np.isnan(change).any(), "a sweep is a full factorial"
+    if np.isnan(change).any():
+        raise InputError(
+            f"store.tasks.{task}",
+            expected="a value for every configuration",
+            got="missing or NaN",
+            hint="delete the task's files and run the same sweep again; NaN anew means that the "
+            "dtype is too narrow for this model",
+        )
     return TaskMeasurements(
         task, rows[0]["zone"], rows[0]["n_items"], rows[0]["baseline_prob"],
         values["direction"], values["layer"], values["n_neurons"], values["multiplier"], change,

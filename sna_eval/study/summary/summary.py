@@ -26,7 +26,7 @@ class Summary:
     across: tuple[AcrossTasks, ...]
     """Empty where there are fewer than three tasks."""
     factors: Decomposition | None
-    """`None` where there are too few tasks for as many factors."""
+    """`None` where there are too few tasks for as many factors, or one has a baseline of 0."""
     curves: tuple[ResponseCurve, ...]
     """Of tasks with choices."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,15 +33,20 @@ def zone_means(summaries: Sequence[TaskSummary]) -> tuple[ZoneMean, ...]:
 
 
 def _zone_mean(zone: int, tasks: Sequence[TaskSummary]) -> ZoneMean:
-    best = [own.best_improvement for own in tasks]
+    best = _numbers([own.best_improvement for own in tasks])
     return ZoneMean(
         zone,
         tuple(own.task for own in tasks),
-        _mean([own.mean_improvement for own in tasks]),
+        _mean(_numbers([own.mean_improvement for own in tasks])),
         _mean(best),
         max(best, default=float("nan")),
         _mean([own.success_rate for own in tasks]),
     )
+
+
+def _numbers(values: Sequence[float]) -> list[float]:
+    """Without NaN, the improvement of a task whose baseline is 0."""
+    return [value for value in values if not math.isnan(value)]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 from sna_eval.errors import InputError
 
 
@@ -13,11 +15,14 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
-            layers += range(int(first), int(last if dash else first) + 1)
+            own = range(int(first), int(last if dash else first) + 1)
+            if not own:
+                raise ValueError("the first layer is above the last")
         except ValueError as error:
             raise InputError(
                 "layers", expected="layers such as 0-7 or 2,5,8-10", got=text
             ) from error
+        layers += own
     return tuple(layers)
 
 
@@ -41,6 +46,10 @@ def parse_counts(text: str | None) -> tuple[int, ...] | None:
         raise InputError("neurons", expected="counts such as 3,5,8", got=text) from error
 
 
+@overload
+def parse_names(text: str) -> tuple[str, ...]: ...
+@overload
+def parse_names(text: None) -> None: ...
 def parse_names(text: str | None) -> tuple[str, ...] | None:
     """Names such as `both,predicted`."""
     return None if text is None else tuple(part.strip() for part in text.split(","))

@@ -49,7 +49,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"), object_hook=Values)
         version = manifest["version"]
     if version != VERSION:
-        raise InputError("store.version", expected=str(VERSION), got=version)
+        raise InputError(
+            "store.version", expected=str(VERSION), got=version,
+            hint="sweep into another folder, or read it with the release that wrote it",
+        )  # fmt: skip
     _check(manifest)
     return Values(manifest)
 

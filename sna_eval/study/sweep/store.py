@@ -75,6 +75,17 @@ class SweepStore:
         """Units not yet there."""
         return [unit for unit in self.units if not self._file("configurations", unit).exists()]
 
+    def check_complete(self) -> None:
+        """Raises `InputError` while units are missing."""
+        pending = self.pending()
+        if pending:
+            raise InputError(
+                "store",
+                expected="a complete sweep",
+                got=f"{len(pending)} of {len(self.units)} units missing",
+                hint="run the same `sna-eval sweep` again, it goes on where it was",
+            )
+
     def write(self, result: UnitTables) -> None:
         """Writes a unit; a killed process leaves all of it or nothing that counts."""
         for name in _ORDER:

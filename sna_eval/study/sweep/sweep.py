@@ -101,7 +101,9 @@ class Sweep:
 
     @cached_property
     def ranker(self) -> Ranker:
-        bench = Workbench(self.lm.model, self.sites, self.lm.tok_encode)
+        bench = Workbench(
+            self.lm.model, self.sites, self.lm.tok_encode, max_length=self.lm.max_length
+        )
         return Ranker(bench, self._layers, self.options.pooling, self.options.seed)
 
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:

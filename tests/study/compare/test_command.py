@@ -94,7 +94,7 @@ def test_fail_below_where_less_is_better(plain_run: Path, amplified_run: Path) -
     [
         (["nowhere"], "compare: expected a result file or a folder of lm_eval's, got 'nowhere'"),
         (["A", "A", "--output", "x.pdf"], "--output: expected a name that ends in .json"),
-        (["A", "A", "--output", "/dev/null/x.json"], "--output: expected a file that can be"),
+        (["A", "A", "--output", "/dev/null/x.json"], "--output: expected a path that can be"),
         (["A", "A", "--tasks", "nothing"], "tasks: expected one of own_choices"),
         (["A", "A", "--confidence", "2"], "confidence: expected a number between 0 and 1"),
         (["A"], "expected an `sna` run of tasks with baseline metrics"),

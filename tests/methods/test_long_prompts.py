@@ -1,0 +1,45 @@
+"""Development prompts longer than the model reads: their end counts, as in the evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sna_eval.methods import Examples, Question, Workbench
+from sna_eval.methods.registry import METHODS
+from tests.methods.conftest import examples, wanted
+
+WINDOW = 8
+
+
+def test_only_the_end_is_read(bench: Workbench) -> None:
+    short = replace(bench, max_length=WINDOW)
+    text = "a b c d e f g h i j k l m n"
+    whole = bench.rows([text])[0]
+    assert len(whole) > WINDOW
+    assert short.rows([text])[0] == whole[-WINDOW:]
+
+
+def test_an_answer_keeps_its_room(bench: Workbench) -> None:
+    short = replace(bench, max_length=WINDOW)
+    question = Question("a b c d e f g h i j k l m n", (" o p",), 0)
+    whole, row = bench.answered_row(question), short.answered_row(question)
+    assert row.branches == whole.branches
+    assert len(row) == WINDOW  # the answer's last token is never read
+    assert whole.context[-len(row.context) :] == row.context
+
+
+@pytest.mark.parametrize("name", ["sna", "caa"])
+def test_methods_search_in_what_is_read(bench: Workbench, name: str) -> None:
+    """300 words for a model of 256 positions, against prompts that were cut by hand."""
+    text = " ".join(own.context for own in examples().questions) * 12
+    questions = (Question(text, (" good", " bad"), 0), Question(text, (" bad", " good"), 0))
+    own = Examples((text,), questions=questions)
+    assert len(bench.encode(text)) > 256
+    by_hand = replace(bench, encode=lambda text: bench.encode(text)[-256:])
+    found = METHODS[name].find(replace(bench, max_length=256), own, wanted(name))
+    if name == "sna":
+        assert found.selected == METHODS[name].find(by_hand, own, wanted(name)).selected
+    else:
+        assert found.parameters["vector"].values.isfinite().all()
