@@ -55,5 +55,5 @@ def test_the_report_shows_them(
 
 def test_a_run_that_nothing_was_chosen_for(run: Run, tmp_path: Path) -> None:
     run("own_three", output=tmp_path, layer=1, neurons="3;4", multiplier=2.0, gate="always")
-    with pytest.raises(InputError, match="results: expected a run of a plan that `sna-eval select"):
+    with pytest.raises(InputError, match="results: expected a run of a plan chosen by `prob`"):
         gated_gains(tmp_path)

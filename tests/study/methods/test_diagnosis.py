@@ -74,7 +74,12 @@ def test_impossible_plans(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
             with_entry(PlannedIntervention(1, method="caa")),
             "multiplies chosen neurons, and nothing",
         ),
-        (Plan({"own_open": TaskPlan(Gate(mode="always"), (ENTRY, ENTRY))}), "each neuron once"),
+        (
+            Plan(
+                {"own_open": TaskPlan(Gate(mode="always"), (ENTRY, replace(ENTRY, multiplier=9.0)))}
+            ),
+            "each neuron once",
+        ),
     ):
         with planned(lm, plan), pytest.raises(InputError, match=message):
             diagnose(lm, "own_open", task, keep=0.9, quiet=True)
