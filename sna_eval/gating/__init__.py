@@ -1,7 +1,16 @@
 """Confidence signals, zones and the gate. Knows torch alone."""
 
 from sna_eval.gating.signals import entropy, margin, max_prob, target_prob
-from sna_eval.gating.zones import PAPER_BOUNDS, Decision, Gate, Mode, Signal, Transition, Zone
+from sna_eval.gating.zones import (
+    PAPER_BOUNDS,
+    Decision,
+    Gate,
+    Mode,
+    Signal,
+    Transition,
+    Zone,
+    ungated,
+)
 
 __all__ = [
     "PAPER_BOUNDS",
@@ -15,4 +24,5 @@ __all__ = [
     "margin",
     "max_prob",
     "target_prob",
+    "ungated",
 ]

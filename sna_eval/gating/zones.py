@@ -9,7 +9,7 @@ which does not.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from sna_eval.errors import InputError
@@ -95,3 +95,8 @@ class Gate:
     def decide(self, confidence: float) -> Decision:
         """Zone and decision of an item with this confidence."""
         return Decision(self.zone(confidence), confidence, self.opens(confidence))
+
+
+def ungated(gate: Gate) -> Gate:
+    """The same gate, always open."""
+    return replace(gate, mode="always")

@@ -44,7 +44,8 @@ class NeuronScaling:
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
         """`values`: activations, `[..., d_mlp]`."""
-        return values * (1 + self.strength * (self.factors.to(values) - 1))
+        factors = 1 + self.strength * (self.factors.beside(values) - 1)
+        return (values * factors).to(values.dtype)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Addition:
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
         """`values`: the residual stream, `[..., d_model]`."""
-        return values + self.strength * self.vector.to(values)
+        return (values + self.strength * self.vector.beside(values)).to(values.dtype)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from torch import nn
 
 from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.capturing import captured_inputs
+from sna_eval.intervention.config import text_config
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.prefix import Prefix
-from sna_eval.intervention.resume import captured_inputs, resumed
+from sna_eval.intervention.resume import resumed
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.shortcuts import Shortcuts
 from sna_eval.intervention.sites import Sites, base_model
@@ -187,7 +189,7 @@ class Engine:
         """Attention masks and positions for rows that hold several branches."""
         if not batch.packed:
             return {}
-        config = getattr(self.model.config, "text_config", self.model.config)
+        config = text_config(self.model)
         window = getattr(config, "sliding_window", None)
         full = self._additive(batch.visible())
         mask: Any = full

@@ -16,6 +16,7 @@ from torch import nn
 
 from sna_eval.intervention.acting import acting as where_acting
 from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.config import text_config
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.rows import Row, Tokens
 from sna_eval.intervention.sites import Sites
@@ -98,8 +99,3 @@ def fits_window(model: Any, tokens: int) -> bool:
     """Whether a cache of so many tokens stays whole: sliding windows drop what lies before them."""
     window = getattr(text_config(model), "sliding_window", None)
     return window is None or tokens <= window
-
-
-def text_config(model: Any) -> Any:
-    """The part of a config that describes the decoder."""
-    return getattr(model.config, "text_config", None) or model.config

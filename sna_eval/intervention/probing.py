@@ -7,7 +7,7 @@ is used only where both agree. Whatever raises or disagrees falls back to plain 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -16,13 +16,16 @@ from sna_eval.errors import InputError
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
-from sna_eval.intervention.resume import captured_inputs
-from sna_eval.intervention.rows import Batch, Row
+from sna_eval.intervention.rows import Batch, Row, Tokens
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Intervention
+from sna_eval.intervention.trial import trial_tokens
 
 _LOGGER = logging.getLogger(__name__)
-_TOLERANCE = {torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1}
+_TOLERANCE = {
+    torch.float64: 1e-4,  # some models compute their softmax or their states in float32 anyway
+    torch.float32: 1e-4, torch.float16: 5e-2, torch.bfloat16: 2e-1,
+}  # fmt: skip
 """Largest difference in log-probability that still counts as agreement: about twenty times what
 two batch sizes of one model differ by, and far below what a wrong mask or position does."""
 
@@ -34,7 +37,7 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
     """
     returns_tuple = _returns_tuple(model, sites)
     engine = Engine(model, sites, Abilities(returns_tuple=returns_tuple))
-    tokens = _random_tokens(model)
+    tokens = trial_tokens(model, 12)
     _check_causal(engine, tokens)
     resumes = _attempt(_resumes, engine, tokens)
     packs = _attempt(_packs, engine, tokens)
@@ -49,7 +52,7 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
     return Abilities(resumes, packs, shares, returns_tuple)
 
 
-def _check_causal(engine: Engine, tokens: tuple[int, ...]) -> None:
+def _check_causal(engine: Engine, tokens: Tokens) -> None:
     """A row that is padded, beside a longer one in its batch, scores as it does alone."""
     short, long = Row(tokens[:4], (tokens[4:6],)), Row(tokens[3:9], (tokens[9:12],))
     alone, _ = engine.run(Batch([short], engine.device))
@@ -63,19 +66,25 @@ def _check_causal(engine: Engine, tokens: tuple[int, ...]) -> None:
         )
 
 
-def _resumes(engine: Engine, tokens: tuple[int, ...]) -> bool:
-    """A pass resumed at the middle block, for one row of two, equals the full pass."""
-    layer = _middle(engine.sites)
+def _resumes(engine: Engine, tokens: Tokens) -> bool:
+    """A pass resumed at a block, for one row of two, equals the full pass.
+
+    Tried at the middle block and at the last, which in some models looks at what earlier blocks
+    left for it elsewhere than in the residual stream.
+    """
     rows = [Row(tokens[:6], (tokens[6:9],)), Row(tokens[3:9], (tokens[9:12],))]
-    intervention = Intervention(layer, tuple(range(min(4, engine.sites.d_mlp))), 2.0)
     both, one = Batch(rows, engine.device), Batch(rows[1:], engine.device)
-    assigned = [Assigned(intervention, torch.ones(1, dtype=torch.bool, device=engine.device))]
-    _, captured = engine.run(both, capture=[layer])
-    fast = engine.amplified(one, assigned, hidden=captured[layer][1:])
-    return _agree(engine, fast, engine.amplified(one, assigned))
+    layers = (_middle(engine.sites), engine.sites.layers[-1])
+    _, captured = engine.run(both, capture=layers)
+    for layer in dict.fromkeys(layers):
+        assigned = [Assigned(_some(engine.sites, layer), _every(1, engine))]
+        fast = engine.amplified(one, assigned, hidden=captured[layer][1:])
+        if not _agree(engine, fast, engine.amplified(one, assigned)):
+            return False
+    return True
 
 
-def _packs(engine: Engine, tokens: tuple[int, ...]) -> bool:
+def _packs(engine: Engine, tokens: Tokens) -> bool:
     """Two continuations in one row score as they do in rows of their own."""
     if "local" in (getattr(engine.model.config, "attention_layers", None) or ()):
         return False  # GPT-Neo's windows go by place in the row, not by position
@@ -85,7 +94,7 @@ def _packs(engine: Engine, tokens: tuple[int, ...]) -> bool:
     return _agree(engine, packed, alone)
 
 
-def _shares_prefix(engine: Engine, tokens: tuple[int, ...]) -> bool:
+def _shares_prefix(engine: Engine, tokens: Tokens) -> bool:
     """Rows that go on from a cache, plain and resumed, score as whole rows do."""
     if not fits_window(engine.model, len(tokens)):
         return False
@@ -94,12 +103,19 @@ def _shares_prefix(engine: Engine, tokens: tuple[int, ...]) -> bool:
     prefix = Prefix(tokens[:4])
     short, whole = (Batch(rows, engine.device, skip=skip) for skip in (4, 0))
     baseline, captured = engine.run(short, capture=[layer], prefix=prefix)
-    intervention = Intervention(layer, tuple(range(min(4, engine.sites.d_mlp))), 2.0)
-    assigned = [Assigned(intervention, torch.ones(2, dtype=torch.bool, device=engine.device))]
+    assigned = [Assigned(_some(engine.sites, layer), _every(2, engine))]
     resumed = engine.amplified(short, assigned, hidden=captured[layer], prefix=prefix)
     return _agree(engine, baseline, engine.run(whole)[0]) and _agree(
         engine, resumed, engine.amplified(whole, assigned)
     )
+
+
+def _some(sites: Sites, layer: int) -> Intervention:
+    return Intervention(layer, tuple(range(min(4, sites.d_mlp))), 2.0)
+
+
+def _every(rows: int, engine: Engine) -> torch.Tensor:
+    return torch.ones(rows, dtype=torch.bool, device=engine.device)
 
 
 def _middle(sites: Sites) -> int:
@@ -107,9 +123,9 @@ def _middle(sites: Sites) -> int:
     return sites.layers[len(sites.layers) // 2]
 
 
-def _attempt(test: object, engine: Engine, tokens: tuple[int, ...]) -> bool:
+def _attempt(test: Callable[[Engine, Tokens], bool], engine: Engine, tokens: Tokens) -> bool:
     try:
-        return bool(test(engine, tokens))  # type: ignore[operator]
+        return test(engine, tokens)
     except Exception as error:  # any failure means that this way is not open
         _LOGGER.debug("probe failed: %s", error)
         return False
@@ -130,16 +146,9 @@ def _returns_tuple(model: nn.Module, sites: Sites) -> bool:
         lambda module, args, output: kinds.append(isinstance(output, tuple))
     )
     try:
-        with torch.no_grad(), captured_inputs(sites, []):
-            ids = torch.tensor([_random_tokens(model)[:2]], device=input_device(model))
+        with torch.no_grad():
+            ids = torch.tensor([trial_tokens(model, 2)], device=input_device(model))
             model(ids, use_cache=False)
     finally:
         handle.remove()
     return kinds[0] if kinds else False
-
-
-def _random_tokens(model: Any) -> tuple[int, ...]:
-    config = getattr(model.config, "text_config", model.config)
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.randint(1, int(config.vocab_size), (12,), generator=generator)
-    return tuple(int(token) for token in drawn)

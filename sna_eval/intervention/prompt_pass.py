@@ -18,8 +18,9 @@ from torch import nn
 
 from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
-from sna_eval.intervention.prefix import text_config
-from sna_eval.intervention.resume import captured_inputs, resumed
+from sna_eval.intervention.capturing import captured_inputs
+from sna_eval.intervention.config import text_config
+from sna_eval.intervention.resume import resumed
 from sna_eval.intervention.sites import Sites, base_model
 from sna_eval.intervention.spec import Affine
 
@@ -171,6 +172,19 @@ def _is_batched(value: Any, batch: int) -> bool:
 
 
 def _put_rows(kept: Any, fresh: Any, rows: torch.Tensor) -> None:
-    """Replaces some rows' keys and values, `[batch, head, position, d_head]`, of one layer."""
-    kept.keys = kept.keys.index_copy(0, rows.to(kept.keys.device), fresh.keys)
-    kept.values = kept.values.index_copy(0, rows.to(kept.values.device), fresh.values)
+    """Replaces some rows of what a cache holds of one layer, `[batch, ...]` each.
+
+    Keys and values in most layers; states of a convolution or a recurrence in some; none in others.
+    """
+    for name, own in vars(kept).items():
+        setattr(kept, name, _with_rows(own, getattr(fresh, name, None), rows))
+
+
+def _with_rows(kept: Any, fresh: Any, rows: torch.Tensor) -> Any:
+    if isinstance(kept, torch.Tensor) and isinstance(fresh, torch.Tensor) and kept.dim() > 1:
+        return kept.index_copy(0, rows.to(kept.device), fresh)
+    if isinstance(kept, dict):
+        return {key: _with_rows(own, fresh[key], rows) for key, own in kept.items()}
+    if isinstance(kept, list):
+        return [_with_rows(own, new, rows) for own, new in zip(kept, fresh, strict=True)]
+    return kept

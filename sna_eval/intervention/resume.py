@@ -1,4 +1,4 @@
-"""Capturing what enters or leaves a block, and resuming a forward pass there.
+"""Resuming a forward pass at a block, with what entered or left it.
 
 A resumed pass leaves the module list and its indices alone: blocks below the layer hand their
 input through, the captured rows go in at the layer, and the model's own `forward` runs, so masks,
@@ -7,7 +7,7 @@ rotary tables and caches stay its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -15,43 +15,6 @@ import torch
 from torch import nn
 
 from sna_eval.intervention.sites import Sites
-
-
-@contextmanager
-def captured_inputs(sites: Sites, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
-    """Collects what enters the given blocks: `{layer: [batch, position, d_model]}`."""
-    captured: dict[int, torch.Tensor] = {}
-
-    def keep(layer: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            captured[layer] = args[0] if args else kwargs["hidden_states"]
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in set(layers):
-            block = sites.blocks[layer]
-            handle = block.register_forward_pre_hook(keep(layer), with_kwargs=True)
-            stack.callback(handle.remove)
-        yield captured
-
-
-@contextmanager
-def captured_outputs(sites: Sites, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
-    """Collects what leaves the given blocks: `{layer: [batch, position, d_model]}`."""
-    captured: dict[int, torch.Tensor] = {}
-
-    def keep(layer: int) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            captured[layer] = output[0] if isinstance(output, tuple) else output
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in set(layers):
-            handle = sites.blocks[layer].register_forward_hook(keep(layer))
-            stack.callback(handle.remove)
-        yield captured
 
 
 @contextmanager

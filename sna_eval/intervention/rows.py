@@ -88,8 +88,7 @@ class Batch:
         self._lay_out_slots()
 
     def _pad(self, values: Sequence[Sequence[int]], fill: int = 0) -> torch.Tensor:
-        width = max(map(len, values))
-        return _padded(values, width, fill).to(self.device)
+        return right_padded(values, fill).to(self.device)
 
     def _lay_out_slots(self) -> None:
         """Scored positions, each once, and which of them each branch reads."""
@@ -150,9 +149,12 @@ class Batch:
         return (seen | itself[self.skip :]).unsqueeze(1)
 
 
-def _padded(values: Sequence[Sequence[int]], width: int, fill: int = 0) -> torch.Tensor:
-    """`[row, width]` of whole numbers, filled up on the right."""
-    padded = torch.full((len(values), width), fill, dtype=torch.long)
+def right_padded(values: Sequence[Sequence[int]], fill: int = 0) -> torch.Tensor:
+    """Whole numbers as one table, `[row, position]`, the shorter rows filled up on the right.
+
+    Token ids that are padded so need no attention mask: no real token of a causal model sees them.
+    """
+    padded = torch.full((len(values), max(map(len, values))), fill, dtype=torch.long)
     for number, row in enumerate(values):
         padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
     return padded

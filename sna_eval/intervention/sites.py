@@ -18,7 +18,13 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention.adapters import component_mapping, unknown_architecture
-from sna_eval.intervention.projections import NoProjection, Projection, projection_in, widths
+from sna_eval.intervention.projections import (
+    NoProjection,
+    Projection,
+    projection_in,
+    submodule,
+    widths,
+)
 from sna_eval.intervention.structure import Structure, find_structure
 
 
@@ -115,7 +121,10 @@ def _named(model: nn.Module) -> Sites:
         raise unknown_architecture(architecture, "its adapter names no MLP")
     ends = [mlp.submodules[name].name for name in ("out", "dense_out") if name in mlp.submodules]
     paths = tuple(_joined(mlp.name, end) for end in ("experts", *ends))
-    modules: tuple[nn.Module, ...] = tuple(model.get_submodule(blocks.name).children())
+    container = submodule(model, blocks.name)
+    if container is None:
+        raise unknown_architecture(architecture, f"it has no blocks at {blocks.name}")
+    modules = tuple(container.children())
     sites = _sites(architecture, Structure(blocks.name, modules, paths))
     return replace(
         sites,
@@ -178,10 +187,9 @@ def _outputs(
         return ()
     inside = [] if behind is not None else [named.name]
     path = ".".join(part for part in (*inside, last.name) if part)
-    try:
-        return tuple(block.get_submodule(path) for block in blocks)
-    except AttributeError:
-        return ()
+    found = (submodule(block, path) for block in blocks)
+    modules = tuple(module for module in found if module is not None)
+    return modules if len(modules) == len(blocks) else ()
 
 
 def base_model(model: nn.Module) -> nn.Module:

@@ -118,6 +118,6 @@ class Intervention:
 
         **Returns:** a new tensor of the same shape and dtype.
         """
-        index = torch.tensor(self.neurons, device=values.device)
+        index = torch.tensor(self.neurons, dtype=torch.long, device=values.device)
         chosen = values.index_select(-1, index) * self.multiplier
         return values.index_copy(-1, index, chosen)

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from sna_eval.intervention.config import text_config
 from sna_eval.intervention.experts import is_experts
 from sna_eval.intervention.projections import widths
 
@@ -35,8 +36,7 @@ class Structure:
 
 def find_structure(model: nn.Module) -> Structure | None:
     """The structure of a decoder, `None` where its shapes leave a choice or none."""
-    own: Any = model.config
-    config = getattr(own, "text_config", None) or own
+    config = text_config(model)
     found = _block_list(model, getattr(config, "num_hidden_layers", None))
     d_model = getattr(config, "hidden_size", None)
     wide = [getattr(config, name, None) for name in _MLP_WIDTHS]

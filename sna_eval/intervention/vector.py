@@ -45,9 +45,10 @@ class Vector:
     def __hash__(self) -> int:
         return hash(self.sha256)
 
-    def to(self, like: torch.Tensor) -> torch.Tensor:
-        """The numbers in the dtype and on the device of `like`."""
-        return self.values.to(like.device, like.dtype)
+    def beside(self, other: torch.Tensor) -> torch.Tensor:
+        """The numbers on the device of `other` and in its dtype, but in float32 at least: what is
+        made of both is then rounded once."""
+        return self.values.to(other.device, torch.promote_types(other.dtype, torch.float32))
 
     def tolist(self) -> list[float]:
         return [float(number) for number in self.values]

@@ -6,24 +6,19 @@ from collections.abc import Sequence
 
 import torch
 
-from sna_eval.intervention.resume import captured_outputs
-from sna_eval.intervention.rows import Tokens
+from sna_eval.intervention.capturing import captured_outputs
+from sna_eval.intervention.rows import Tokens, right_padded
 from sna_eval.methods.resolution import Question, Workbench
 
 
 @torch.no_grad()
 def residual_states(bench: Workbench, rows: Sequence[Tokens], layer: int) -> list[torch.Tensor]:
-    """The residual stream as it leaves a block, `[position, d_model]` for every row, in float64.
-
-    Rows are padded on the right, where no real token of a causal model looks.
-    """
+    """The residual stream as it leaves a block, `[position, d_model]` for every row, in float64."""
     states: list[torch.Tensor] = []
     for start in range(0, len(rows), bench.batch_size):
         batch = rows[start : start + bench.batch_size]
-        width = max(map(len, batch))
-        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in batch])
         with captured_outputs(bench.sites, [layer]) as captured:
-            bench.model(ids.to(bench.device), use_cache=False)
+            bench.model(right_padded(batch).to(bench.device), use_cache=False)
         hidden = captured[layer].double().cpu()
         states += [hidden[number, : len(row)] for number, row in enumerate(batch)]
     return states

@@ -7,15 +7,16 @@ alike, and mostly cancel. Padding never counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import nn
 
 from sna_eval.intervention import Sites
+from sna_eval.intervention.capturing import captured_neurons
 from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.rows import right_padded
 from sna_eval.intervention.shards import whole_layer
 
 Pooling = Literal["mean", "last"]
@@ -51,12 +52,13 @@ def mean_activations(
     sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
     tokens = 0
     for batch in _batches(rows, batch_size):
-        ids, counted = _pad(batch, pooling)
+        counted = _counted(batch, pooling)
         tokens += int(counted.sum())
-        for layer, activations in _activations(model, sites, ids, layers).items():
-            weight = counted.reshape(-1, 1).to(activations.device, torch.float64)
-            flat = activations.reshape(-1, activations.shape[-1]).double()
-            own = (flat * weight).sum(dim=0)
+        with captured_neurons(sites, layers) as captured:
+            model(right_padded(batch).to(input_device(model)), use_cache=False)
+        for layer, activations in captured.items():
+            flat = activations.reshape(-1, activations.shape[-1])
+            own = flat[counted.reshape(-1).to(flat.device)].double().sum(dim=0)
             sums[layer] += whole_layer(sites.projections[layer], own).cpu()
     return {layer: total / tokens for layer, total in sums.items()}
 
@@ -68,35 +70,9 @@ def _batches(rows: Sequence[TokenRow], size: int) -> Iterator[list[TokenRow]]:
         yield ordered[start : start + size]
 
 
-def _pad(rows: Sequence[TokenRow], pooling: Pooling) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids `[batch, position]` and which of them count, `[batch, position]`.
-
-    Padding on the right needs no attention mask: no real token of a causal model sees it.
-    """
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    counted = torch.zeros(len(rows), width, dtype=torch.bool)
+def _counted(rows: Sequence[TokenRow], pooling: Pooling) -> torch.Tensor:
+    """Which tokens of right-padded rows count: bool, `[batch, position]`."""
+    counted = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
     for number, row in enumerate(rows):
-        ids[number, : len(row)] = torch.tensor(row)
         counted[number, 0 if pooling == "mean" else len(row) - 1 : len(row)] = True
-    return ids, counted
-
-
-def _activations(
-    model: nn.Module, sites: Sites, ids: torch.Tensor, layers: Sequence[int]
-) -> dict[int, torch.Tensor]:
-    """One forward pass; the input of each layer's output projection."""
-    seen: dict[int, torch.Tensor] = {}
-
-    def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-            seen[layer] = args[0]
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in layers:
-            handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
-            stack.callback(handle.remove)
-        model(ids.to(input_device(model)), use_cache=False)
-    return seen
+    return counted

@@ -6,11 +6,10 @@ The same arguments change the gate of a plan that comes from a file: `plan=FILE,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Gate
 from sna_eval.methods import find_method
 from sna_eval.plan.files import load_plan, parse_gate, parse_plan
 from sna_eval.plan.schema import Plan
@@ -139,11 +138,6 @@ _INTERVENTION_ARGUMENTS = (
 def plan_from_arguments(arguments: Mapping[str, Any]) -> Plan:
     """Builds the plan that model arguments describe."""
     return PlanArguments(**arguments).build()
-
-
-def ungated(gate: Gate) -> Gate:
-    """The same gate, always open."""
-    return replace(gate, mode="always")
 
 
 def _neuron_list(value: Any) -> list[int]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Gate
+from sna_eval.gating import Gate, ungated
 from sna_eval.intervention import Affine, Positions
 from sna_eval.intervention.spec import check_positions
 from sna_eval.methods import Fitted, Method, Parameter, find_method
@@ -160,16 +160,16 @@ class TaskPlan:
                 "interventions", expected="each entry once", got="the same entry twice",
                 hint="multiply its multiplier instead",
             )  # fmt: skip
-        ungated = [entry.method == "ungated" for entry in self.interventions]
-        if any(ungated) and not all(ungated):
+        open_always = [entry.method == "ungated" for entry in self.interventions]
+        if any(open_always) and not all(open_always):
             raise InputError(
                 "method",
                 expected="`ungated` for all interventions of a task or for none",
                 got=", ".join(entry.method for entry in self.interventions),
                 hint="an item is amplified as a whole or not at all",
             )
-        if any(ungated) and self.gate.mode == "confidence":
-            object.__setattr__(self, "gate", replace(self.gate, mode="always"))
+        if any(open_always) and self.gate.mode == "confidence":
+            object.__setattr__(self, "gate", ungated(self.gate))
 
     @property
     def resolved(self) -> bool:

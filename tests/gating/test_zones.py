@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Decision, Gate
+from sna_eval.gating import Decision, Gate, ungated
 
 GATE = Gate("target_prob", 0.07, 0.10)
 
@@ -21,6 +21,13 @@ def test_zones(confidence: float, zone: int) -> None:
     assert replace(GATE, transition="amplify").opens(confidence) == (zone in (1, 2))
     assert replace(GATE, mode="always").opens(confidence)
     assert not replace(GATE, mode="never").opens(confidence)
+
+
+def test_ungated_changes_the_mode_alone() -> None:
+    opened = ungated(GATE)
+    assert opened == replace(GATE, mode="always")
+    assert all(opened.opens(confidence) for confidence in (0.0, 0.08, 1.0))
+    assert opened.zone(0.08) == GATE.zone(0.08) == 2
 
 
 def test_decision() -> None:

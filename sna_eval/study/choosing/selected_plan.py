@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from sna_eval.errors import InputError, reading
-from sna_eval.gating import Gate
+from sna_eval.gating import Gate, ungated
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
-from sna_eval.plan.inline import ungated
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, task_effects
 from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_gate

@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 
 from sna_eval.intervention import Engine, RowScore
-from sna_eval.intervention.resume import captured_outputs
+from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.study.sweep.captures import captured_activations, output_columns
 from sna_eval.study.sweep.grid import Configuration

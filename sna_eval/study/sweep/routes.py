@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import torch
 
 from sna_eval.intervention import Batch, Engine, Intervention, amplify
-from sna_eval.intervention.resume import captured_outputs, continued
+from sna_eval.intervention.capturing import captured_outputs
+from sna_eval.intervention.resume import continued
 from sna_eval.intervention.trial import trial_rows
 from sna_eval.study.sweep.captures import captured_activations, output_columns
 from sna_eval.study.sweep.starts import Route

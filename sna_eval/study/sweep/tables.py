@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sna_eval.gating import ungated
 from sna_eval.plan import Plan, TaskPlan, plan_fingerprint
-from sna_eval.plan.inline import ungated
 from sna_eval.study.sweep.reproducing import planned
 from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, ZONES, Unit, UnitTables
 from sna_eval.study.sweep.task_sweep import LayerResult, Subject
