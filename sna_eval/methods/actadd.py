@@ -38,10 +38,10 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
 
 def build(fitted: Fitted) -> tuple[Affine, ...]:
     """One addition for every token."""
-    fitted.vector(_TOKEN.format(0))
+    count = max(1, len(fitted.parameters))  # as many names as parameters: none is left over
     return tuple(
-        Addition(fitted.layer, fitted.vector(name), fitted.strength, token=number)
-        for number, name in enumerate(sorted(fitted.parameters))
+        Addition(fitted.layer, fitted.vector(_TOKEN.format(n)), fitted.strength, token=n)
+        for n in range(count)
     )
 
 

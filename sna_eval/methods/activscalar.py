@@ -53,6 +53,7 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
 
 def build(fitted: Fitted) -> tuple[Affine, ...]:
     """One factor for every component of every block from the layer on."""
+    fitted.only(*get_args(Component))
     return tuple(
         OutputScaling(
             fitted.layer + number, component, 1 + fitted.strength * (scalar - 1), fitted.positions
@@ -73,7 +74,7 @@ def _scaled(bench: Workbench, layer: int, scalars: torch.Tensor) -> Iterator[Non
         )  # fmt: skip
 
     def hook(component: int, number: int) -> Any:
-        return lambda module, args, output: output * scalars[component, number].to(output)
+        return lambda module, args, out: out * scalars[component, number].to(out.device)
 
     with ExitStack() as stack:
         for component, modules in enumerate((sites.attention_outputs, sites.mlp_outputs)):

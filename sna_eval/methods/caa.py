@@ -28,6 +28,7 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
 
 def build(fitted: Fitted) -> tuple[Affine, ...]:
     """One vector in the residual stream; `repe` is applied the same way."""
+    fitted.only("vector")
     vector = fitted.vector("vector")
     return (Addition(fitted.layer, vector, fitted.strength, fitted.positions),)
 

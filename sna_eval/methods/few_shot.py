@@ -30,7 +30,9 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
 
 
 def build(fitted: Fitted) -> tuple[Affine, ...]:
-    """Nothing acts inside the model."""
+    """Nothing acts inside the model; the text is only looked at."""
+    fitted.only("prompt")
+    fitted.text("prompt")
     return ()
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from sna_eval.errors import InputError
 from sna_eval.intervention import Batch, Row
 from sna_eval.intervention.forward import scored_positions_only
 
@@ -25,7 +26,12 @@ def negative_log_likelihood(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def drawn(rows: Sequence[Row], *, size: int, steps: int, seed: int) -> Iterator[list[Row]]:
-    """Rows for every step: shuffled passes through all of them."""
+    """Rows for every step: shuffled passes through all of them.
+
+    **Raises:** `InputError` where a step would see none.
+    """
+    if size < 1:
+        raise InputError("options.batch", expected="at least 1", got=size)
     generator = random.Random(seed)
     waiting: list[Row] = []
     for _ in range(steps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Positions, Vector
 from sna_eval.methods.resolution import Examples, Parameter, Resolution, Wanted, Workbench
+
+_LARGEST = sys.float_info.max
 
 Find = Callable[[Workbench, Examples, Wanted], Resolution]
 """Searches on development items; never sees what is evaluated."""
@@ -31,11 +34,41 @@ class Fitted:
         """
         found = self.parameters.get(name)
         if not isinstance(found, Vector):
-            raise InputError(
-                f"parameters.{name}", expected="a list of numbers", got=found,
-                hint="resolve the plan again: sna-eval identify",
-            )  # fmt: skip
+            raise _unfit(name, "a list of numbers", found)
         return found
+
+    def number(self, name: str) -> float:
+        """A parameter that is a vector of one number.
+
+        **Raises:** `InputError` where a plan lacks it.
+        """
+        found = self.vector(name).tolist()
+        if len(found) != 1:
+            raise _unfit(name, "a list of one number", found)
+        return found[0]
+
+    def text(self, name: str) -> str:
+        """A parameter that is a text.
+
+        **Raises:** `InputError` where a plan lacks it.
+        """
+        found = self.parameters.get(name)
+        if not isinstance(found, str):
+            raise _unfit(name, "a text", found)
+        return found
+
+    def only(self, *names: str) -> None:
+        """Raises `InputError` for a parameter of any other name: it would count for nothing."""
+        for name in self.parameters:
+            if name not in names:
+                raise _unfit(name, f"no parameter but {', '.join(names)}", name)
+
+
+def _unfit(name: str, expected: str, got: Any) -> InputError:
+    return InputError(
+        f"parameters.{name}", expected=expected, got=got,
+        hint="resolve the plan again: sna-eval identify",
+    )  # fmt: skip
 
 
 Build = Callable[[Fitted], tuple[Affine, ...]]
@@ -82,5 +115,5 @@ def _check_type(field_name: str, value: Any, default: Any) -> None:
     right = isinstance(value, type(default)) or (isinstance(default, float) and type(value) is int)
     if not right or isinstance(value, bool):
         raise InputError(field_name, expected=f"a value like {default!r}", got=value)
-    if isinstance(value, (int, float)) and value < 0:
-        raise InputError(field_name, expected="a number from 0", got=value)
+    if isinstance(value, (int, float)) and not 0 <= value <= _LARGEST:
+        raise InputError(field_name, expected="a number from 0 that a float can hold", got=value)

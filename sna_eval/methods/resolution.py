@@ -94,9 +94,18 @@ class Workbench:
         return input_device(self.model)
 
     def rows(self, prompts: Sequence[str]) -> list[TokenRow]:
-        """Tokenized prompts; empty ones are left out."""
+        """Tokenized prompts; empty ones are left out.
+
+        **Raises:** `InputError` where none is left.
+        """
         encoded = (self.encode(prompt) for prompt in prompts)
-        return [self.clipped(row) for row in encoded if len(row)]
+        kept = [self.clipped(row) for row in encoded if len(row)]
+        if not kept:
+            raise InputError(
+                "select.prompts", expected="development prompts, not all of them empty",
+                got=f"{len(prompts)} without a token", hint="name the neurons in the plan",
+            )  # fmt: skip
+        return kept
 
     def clipped(self, tokens: TokenRow) -> TokenRow:
         """The end of a text, as much of it as the model reads."""
@@ -113,10 +122,26 @@ class Workbench:
         return before, tuple(self.encode(stripped + continuation))[len(before) :]
 
     def answered_row(self, question: Question) -> Row:
-        """A question with its right answer as the only branch."""
+        """A question with its right answer as the only branch.
+
+        **Raises:** `InputError` where one of the two is empty, or the model cannot read the answer.
+        """
         context, continuation = self.pair(question.context, question.answer)
+        if not context or not continuation:
+            raise InputError(
+                "select.prompts", expected="development items with a context and an answer",
+                got=(question.context, question.answer), hint="use sna or a steering vector",
+            )  # fmt: skip
         if self.max_length is not None:  # the last token is predicted, never read
-            context = context[-max(1, self.max_length + 1 - len(continuation)) :]
+            room = self.max_length + 1 - len(continuation)
+            if room < 1:
+                raise InputError(
+                    "select.prompts",
+                    expected=f"answers of at most {self.max_length} tokens, as the model reads",
+                    got=f"{len(continuation)} tokens",
+                    hint="leave the item out of the development split",
+                )
+            context = context[-room:]
         return Row(context, (continuation,))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import torch
 
+from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Batch, LogitScaling, Row, Vector
 from sna_eval.intervention.forward import scored_positions_only
 from sna_eval.methods.method import Fitted, Method
@@ -40,8 +41,15 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
 
 def build(fitted: Fitted) -> tuple[Affine, ...]:
     """Strength blends on the logarithm: `T ** strength`."""
-    (value,) = fitted.vector("temperature").tolist()
-    return (LogitScaling(fitted.layer, value**fitted.strength),)
+    fitted.only("temperature")
+    value = fitted.number("temperature")
+    if value <= 0:
+        raise InputError("parameters.temperature", expected="a number above 0", got=value)
+    try:
+        blended = value**fitted.strength
+    except OverflowError:
+        blended = math.inf
+    return (LogitScaling(fitted.layer, blended),)
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:

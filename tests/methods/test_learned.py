@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,9 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from sna_eval.errors import InputError
-from sna_eval.intervention import amplify
+from sna_eval.intervention import amplify, find_sites
 from sna_eval.methods import METHODS, Fitted, Workbench, find_method
 from sna_eval.methods.fitting import drawn
-from sna_eval.methods.ia3 import adapted
 from sna_eval.methods.temperature import BOUNDS, fit_temperature
 from tests.methods.conftest import LAYER, examples, wanted
 
@@ -100,17 +101,36 @@ def test_learned_scalars_are_those_of_a_plain_training_loop(bench: Workbench) ->
         assert (own.detach() != 1).any()
 
 
+def adapted(bench: Workbench, layers: Sequence[int]) -> tuple[Any, dict[int, Any]]:
+    """A copy of the model inside PEFT's own IA3 adapter on some layers, and its vectors."""
+    from peft import IA3Config, get_peft_model
+
+    sites = bench.sites
+    targets = [f"{sites.block_path}.{layer}.{sites.projection_path}" for layer in layers]
+    config = IA3Config(
+        target_modules=targets,
+        feedforward_modules=targets,
+        fan_in_fan_out=type(sites.projections[0]).__name__ == "Conv1D",
+        init_ia3_weights=True,
+    )
+    model = get_peft_model(copy.deepcopy(bench.model), config)
+    named = dict(model.named_parameters())
+    return model, {
+        layer: named[f"base_model.model.{target}.ia3_l.default"]
+        for layer, target in zip(layers, targets, strict=True)
+    }
+
+
 def test_ia3_equals_pefts_own_forward(bench: Workbench) -> None:
     options = {"steps": 4, "rate": 0.2, "batch": 3}
     found = METHODS["ia3"].find(bench, examples(), wanted("ia3", **options))
-    other = Workbench(copy.deepcopy(bench.model), bench.sites, bench.encode)
-    with adapted(other, range(LAYER, 4)) as (model, vectors):
-        with torch.no_grad():
-            for layer, own in vectors.items():
-                learned = found.parameters[f"layer_{layer:03d}"].values
-                assert (learned - 1).abs().max() > 0.1
-                own.copy_(learned.view_as(own))
-        expected = log_probs(model)
+    model, vectors = adapted(bench, range(LAYER, 4))
+    with torch.no_grad():
+        for layer, own in vectors.items():
+            learned = found.parameters[f"layer_{layer:03d}"].values
+            assert (learned - 1).abs().max() > 0.1
+            own.copy_(learned.view_as(own))
+    expected = log_probs(model)
     build = METHODS["ia3"].build
     assert build is not None
     with amplify(bench.model, build(Fitted(LAYER, found.parameters))):
@@ -120,18 +140,61 @@ def test_ia3_equals_pefts_own_forward(bench: Workbench) -> None:
 
 def test_ia3_learns_what_peft_learns_in_a_plain_loop(bench: Workbench) -> None:
     found = METHODS["ia3"].find(bench, examples(), wanted("ia3", steps=3, rate=0.05, batch=2))
-    other = Workbench(copy.deepcopy(bench.model), bench.sites, bench.encode)
-    with adapted(other, range(LAYER, 4)) as (model, vectors):
-        optimizer = torch.optim.Adam(vectors.values(), lr=0.05)
-        for numbers in drawn(range(6), size=2, steps=3, seed=0):  # type: ignore[arg-type]
-            optimizer.zero_grad()
-            loss = sum(nll(model, bench, n) for n in numbers) / 2  # type: ignore[call-overload]
-            loss.backward()
-            optimizer.step()
-        for layer, own in vectors.items():
-            got = found.parameters[f"layer_{layer:03d}"].values
-            # Adam divides by gradients near zero, which amplifies their last bits
-            torch.testing.assert_close(got, own.detach().reshape(-1), atol=1e-4, rtol=0)
+    model, vectors = adapted(bench, range(LAYER, 4))
+    optimizer = torch.optim.Adam(vectors.values(), lr=0.05)
+    for numbers in drawn(range(6), size=2, steps=3, seed=0):  # type: ignore[arg-type]
+        optimizer.zero_grad()
+        loss = sum(nll(model, bench, n) for n in numbers) / 2  # type: ignore[call-overload]
+        loss.backward()
+        optimizer.step()
+    for layer, own in vectors.items():
+        got = found.parameters[f"layer_{layer:03d}"].values
+        # Adam divides by gradients near zero, which amplifies their last bits
+        torch.testing.assert_close(got, own.detach().reshape(-1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_adapter_that_the_model_came_with_stays(bench: Workbench, name: str) -> None:
+    """The search runs in the adapted model, and leaves the adapter where it was."""
+    from peft import LoraConfig, get_peft_model
+
+    modules = [f"{bench.sites.block_path}.{n}.{bench.sites.projection_path}" for n in (0, 2)]
+    torch.manual_seed(1)
+    config = LoraConfig(r=2, target_modules=modules, init_lora_weights=False)
+    lora = get_peft_model(copy.deepcopy(bench.model), config)
+    own = replace(bench, model=lora, sites=find_sites(lora))
+    before, plain = log_probs(lora), log_probs(bench.model)
+    assert (before - plain).abs().max() > 1e-3
+    names = [path for path, _ in lora.named_modules()]
+    METHODS[name].find(own, examples(labels=True), wanted(name, **_few(name)))
+    assert torch.equal(log_probs(lora), before)
+    assert [path for path, _ in lora.named_modules()] == names
+
+
+def _few(name: str) -> dict[str, int]:
+    return {"steps": 2} if "steps" in METHODS[name].options else {}
+
+
+def test_ia3_learns_in_float32_whatever_the_model_is_in(bench: Workbench) -> None:
+    half = replace(bench, model=copy.deepcopy(bench.model).to(torch.bfloat16))
+    half = replace(half, sites=find_sites(half.model))
+    found = METHODS["ia3"].find(half, examples(), wanted("ia3", steps=1, rate=1e-4))
+    values = found.parameters["layer_001"].values
+    steps = (values - 1).abs()
+    # Adam's first step is its rate; next to 1, bfloat16 knows nothing smaller than 0.0039
+    assert steps.max() == pytest.approx(1e-4, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["activscalar", "ia3"])
+def test_a_step_sees_an_item(bench: Workbench, name: str) -> None:
+    with pytest.raises(InputError, match=r"options\.batch: expected at least 1, got 0"):
+        METHODS[name].find(bench, examples(), wanted(name, batch=0))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
+def test_options_are_numbers_that_a_float_can_hold(value: Any) -> None:
+    with pytest.raises(InputError, match=r"options\.rate: expected a number from 0 that a float"):
+        find_method("ia3").settle({"rate": value})
 
 
 @pytest.mark.parametrize("name", ["activscalar", "ia3"])

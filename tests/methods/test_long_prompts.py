@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sna_eval.errors import InputError
 from sna_eval.methods import Examples, Question, Workbench
 from sna_eval.methods.registry import METHODS
 from tests.methods.conftest import examples, wanted
@@ -43,3 +44,25 @@ def test_methods_search_in_what_is_read(bench: Workbench, name: str) -> None:
         assert found.selected == METHODS[name].find(by_hand, own, wanted(name)).selected
     else:
         assert found.parameters["vector"].values.isfinite().all()
+
+
+def test_an_answer_that_the_model_cannot_read_is_refused(bench: Workbench) -> None:
+    short = replace(bench, max_length=WINDOW)
+    question = Question("a b", (" o p" * WINDOW,), 0)
+    with pytest.raises(InputError, match=r"select\.prompts: expected answers of at most 8 tokens"):
+        short.answered_row(question)
+
+
+@pytest.mark.parametrize(("context", "answer"), [("", " yes"), ("a b", "")])
+def test_items_without_a_context_or_an_answer_are_refused(
+    bench: Workbench, context: str, answer: str
+) -> None:
+    question = Question(context, (answer,), 0)
+    with pytest.raises(InputError, match=r"select\.prompts: expected development items with a"):
+        bench.answered_row(question)
+
+
+def test_prompts_that_are_all_empty_are_refused(bench: Workbench) -> None:
+    assert len(bench.rows(["", "a b"])) == 1
+    with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):
+        METHODS["sna"].find(bench, Examples(("", "")), wanted("sna"))

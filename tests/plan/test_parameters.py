@@ -162,3 +162,82 @@ def test_parameters_are_checked_against_the_model() -> None:
     (task,) = planned(fitting).tasks.values()
     check_task(task, sites, field="plan")
     assert task.interventions[0].built() == (Addition(2, fitting, 1.5, "continuation"),)
+
+
+ONE, TWO = [1.5], [1.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "message"),
+    [
+        ("temperature", {}, "parameters.temperature: expected a list of numbers, got None"),
+        (
+            "temperature",
+            {"temperature": "hot"},
+            "temperature: expected a list of numbers, got 'hot'",
+        ),
+        ("temperature", {"temperature": []}, r"expected a list of one number, got \[\]"),
+        ("temperature", {"temperature": TWO}, r"expected a list of one number, got \[1.5, 0.5\]"),
+        (
+            "temperature",
+            {"temperature": [-2.0]},
+            "temperature: expected a number above 0, got -2.0",
+        ),
+        ("temperature", {"temperature": [0.0]}, "temperature: expected a number above 0, got 0.0"),
+        ("temperature", {"temperature": ONE, "t": ONE}, "parameters.t: expected no parameter but"),
+        ("ia3", {}, "parameters.layer_001: expected a list of numbers, got None"),
+        ("ia3", {"layer_001": "x"}, "parameters.layer_001: expected a list of numbers, got 'x'"),
+        ("ia3", {"layer_001": ONE}, r"factors: expected 128 numbers.*got 1"),
+        ("ia3", {"layer_001": [1.0] * 128, "layer_099": [1.0] * 128}, "layer: expected a layer"),
+        *(
+            ("ia3", {"layer_001": ONE, name: ONE}, rf"parameters.{name}: expected a name such as")
+            for name in ("layer_x", "layer_1", "layer", "other_002", "layer_-01", "layer_0001")
+        ),
+        ("activscalar", {"attention": ONE}, "parameters.mlp: expected a list of numbers, got None"),
+        ("activscalar", {"attention": ONE * 9, "mlp": ONE}, "layer: expected a layer from 0 to 3"),
+        ("activscalar", {"attention": ONE, "mlp": ONE, "x": ONE}, "parameters.x: expected no"),
+        ("caa", {"vector": "up"}, "parameters.vector: expected a list of numbers, got 'up'"),
+        (
+            "caa",
+            {"vector": [1.0] * 32, "other": ONE},
+            "parameters.other: expected no parameter but",
+        ),
+        ("actadd", {}, "parameters.token_000: expected a list of numbers, got None"),
+        (
+            "actadd",
+            {"token_000": [1.0] * 32, "third": ONE},
+            "token_001: expected a list of numbers",
+        ),
+        ("few_shot", {}, "parameters.prompt: expected a text, got None"),
+        ("few_shot", {"prompt": ONE}, "parameters.prompt: expected a text"),
+        ("few_shot", {"prompt": "x", "y": "z"}, "parameters.y: expected no parameter but prompt"),
+    ],
+)
+def test_parameters_of_odd_shapes_are_one_line(
+    method: str, parameters: dict[str, Any], message: str
+) -> None:
+    """As a hand-edited plan may have them; a well-formed one is told by the tests above."""
+    plan = parse_plan(entry(layer=1, method=method, parameters=parameters))
+    with pytest.raises(InputError, match=rf"plan.interventions\[0\]\..*{message}"):
+        check_task(plan.tasks["t"], find_sites(build_model("gpt2")), field="plan")
+
+
+@pytest.mark.parametrize(("value", "strength"), [(2.0, 1e4), (0.5, -1e4), (0.5, 1e4)])
+def test_a_strength_that_no_temperature_survives(value: float, strength: float) -> None:
+    raw = entry(method="temperature", strength=strength, parameters={"temperature": [value]})
+    with pytest.raises(InputError, match=r"interventions\[0\].temperature: expected a .*number"):
+        check_task(parse_plan(raw).tasks["t"], find_sites(build_model("gpt2")), field="plan")
+
+
+def test_a_thousand_tokens_keep_their_places() -> None:
+    """Names sort as texts: `token_1000` stands before `token_101`."""
+    names = [f"token_{number:03d}" for number in range(1200)]
+    raw = entry(
+        layer=1,
+        method="actadd",
+        parameters={name: [float(number)] for number, name in enumerate(names)},
+    )
+    (own,) = parse_plan(raw).tasks["t"].interventions
+    for number, addition in enumerate(own.built()):
+        assert isinstance(addition, Addition)
+        assert (addition.token, addition.vector.tolist()) == (number, [float(number)])
