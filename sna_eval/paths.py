@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+REFERENCE_MODEL = "sna-reference"
+"""The bundled model's name, and the model where none is named."""
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -19,7 +21,7 @@ def plans_path() -> Path:
 
 
 def reference_model_path() -> Path:
-    """Folder of the bundled model, `pretrained=sna-reference`."""
+    """Folder of the bundled model, `REFERENCE_MODEL`."""
     return _PACKAGE / "reference"
 
 

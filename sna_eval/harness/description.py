@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sna_eval.harness.other_model import found_on_another
 from sna_eval.plan import TaskPlan, plan_fingerprint, task_fingerprint
 from sna_eval.plan.files import task_to_dict
 
 if TYPE_CHECKING:
-    from sna_eval.harness.ledger import Ledger
     from sna_eval.harness.lm import SNALM
 
 
@@ -29,17 +29,22 @@ def describe(lm: SNALM) -> dict[str, Any]:
         "strict": lm.strict,
         "decide_at": lm.decide_at,
         "sees_answer": any(plan.sees_answer for plan in plans.values()),
+        "found_on_another_model": any(
+            found_on_another(plan, lm.model_hash) for plan in plans.values()
+        ),
         "amplified_fraction": amplified / items if items else 0.0,
-        "tasks": {name: _task(plan, counts, name) for name, plan in plans.items()},
+        "tasks": {name: _task(lm, plan, name) for name, plan in plans.items()},
         "passes": counts.as_dict(),
         "processes": lm.ranks.size,
     }
 
 
-def _task(plan: TaskPlan, counts: Ledger, name: str) -> dict[str, Any]:
+def _task(lm: SNALM, plan: TaskPlan, name: str) -> dict[str, Any]:
+    counted = lm.counts.tasks
     return {
         "fingerprint": task_fingerprint(plan),
         "sees_answer": plan.sees_answer,
+        "found_on_another_model": found_on_another(plan, lm.model_hash),
         **task_to_dict(plan),
-        **(counts.tasks[name].as_dict() if name in counts.tasks else {}),
+        **(counted[name].as_dict() if name in counted else {}),
     }

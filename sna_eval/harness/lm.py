@@ -23,6 +23,7 @@ from sna_eval.harness.items import EncodedRequest, Item, check_target, group_ite
 from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
 from sna_eval.harness.made_plans import MadePlans
+from sna_eval.harness.other_model import warn_of_another
 from sna_eval.harness.plan_makers import Making
 from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.response_cache import ResponseCache, take_over
@@ -30,10 +31,10 @@ from sna_eval.harness.rolling import score_rolling
 from sna_eval.harness.scoring import Scorer
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.work import Answer
-from sna_eval.intervention import Abilities, BranchScore, Engine, Row, base_model, find_sites, probe
+from sna_eval.intervention import Abilities, BranchScore, Engine, Row, find_sites, probe
 from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.methods import Workbench
-from sna_eval.paths import reference_model_path
+from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
     Plan,
     PlanArguments,
@@ -43,7 +44,6 @@ from sna_eval.plan import (
     task_fingerprint,
 )
 
-REFERENCE_MODEL = "sna-reference"
 _LOGGER = logging.getLogger(__name__)
 DecideAt = Literal["start", "every_step"]
 T = TypeVar("T")
@@ -108,11 +108,13 @@ class SNALM(HFLM):
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
-        if self.has_plan:
-            check_model(self.plan, self.sites)
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
 
+        if self.has_plan:
+            check_model(self.plan, self.sites)
+            if self.ranks.first:
+                warn_of_another(self.plan, self.model_hash)
     @property
     def has_plan(self) -> bool:
         """Without one this is HFLM, on any architecture."""
@@ -154,7 +156,7 @@ class SNALM(HFLM):
 
     @cached_property
     def model_hash(self) -> str:
-        return model_fingerprint(base_model(self.model))
+        return model_fingerprint(self.model)
 
     # Log-likelihoods
 

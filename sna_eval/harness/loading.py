@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sna_eval.errors import InputError
-from sna_eval.paths import tasks_path
+from sna_eval.errors import InputError, reading
+from sna_eval.paths import REFERENCE_MODEL, tasks_path
+
+
+def model_arguments(model_args: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """lm_eval's `--model_args` as a mapping: a string `a=1,b=2`, JSON, or a mapping already.
+
+    In the order of their names and without stray spaces, so that what was typed in another order
+    is equal.
+
+    **Raises:** `InputError` for what is none of these.
+    """
+    from lm_eval.utils import simple_parse_args_string
+
+    if model_args is None or isinstance(model_args, Mapping):
+        found = dict(model_args or {})
+    elif model_args.lstrip().startswith("{"):
+        found = _from_json(model_args)
+    else:
+        parts = (part.strip() for part in model_args.split(",") if part.strip())
+        pairs = (part.partition("=") for part in parts)
+        found = simple_parse_args_string(",".join(f"{k.strip()}={v}" for k, _, v in pairs))
+    return {name: found[name] for name in sorted(found)}
+
+
+def pretrained_name(model_args: str | Mapping[str, Any] | None) -> str:
+    """The model that model arguments name, as it was typed: files then hold no machine's paths."""
+    return str(model_arguments(model_args).get("pretrained") or REFERENCE_MODEL)
+
+
+def typed_arguments(arguments: Mapping[str, Any]) -> str:
+    """Model arguments as `--model_args` takes them, so that `model_arguments` reads them again."""
+    plain = ",".join(f"{name}={value}" for name, value in arguments.items())
+    return plain if model_arguments(plain) == dict(arguments) else json.dumps(dict(arguments))
+
+
+def _from_json(text: str) -> dict[str, Any]:
+    with reading("model_args", expected="name=value pairs, or a JSON object", got=text):
+        return dict(json.loads(text))
 
 
 def load_lm(model_args: str | Mapping[str, Any], **extra: Any) -> Any:
@@ -17,12 +55,9 @@ def load_lm(model_args: str | Mapping[str, Any], **extra: Any) -> Any:
 
     - `extra`: arguments that count where `model_args` does not name them, e.g. `gate="never"`.
     """
-    from lm_eval.utils import simple_parse_args_string
-
     from sna_eval.harness.lm import SNALM
 
-    given = simple_parse_args_string(model_args) if isinstance(model_args, str) else model_args
-    lm = SNALM(**{**extra, **given})
+    lm = SNALM(**{**extra, **model_arguments(model_args)})
     if lm.ranks.size > 1:
         raise InputError(
             "processes", expected="one, for a command that does not evaluate", got=lm.ranks.size,
@@ -44,6 +79,8 @@ def load_tasks(
     - `only_bundled`: whether lm_eval's own thousands of tasks are left out. It takes seconds to
         list them, so they are left out anyway where every name is found without.
     """
+    if not names:
+        raise InputError("tasks", expected="at least one name", got="")
     paths = [tasks_path(), *([Path(include_path)] if include_path else [])]
     manager = _task_manager(names, paths, only_bundled)
     known = [match for name in names for match in manager.match_tasks([name])]

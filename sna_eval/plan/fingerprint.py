@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention import base_model
 from sna_eval.intervention.devices import whole_tensors
 from sna_eval.plan.files import plan_to_dict, task_to_dict
 from sna_eval.plan.schema import Plan, TaskPlan
@@ -38,9 +39,11 @@ def model_fingerprint(model: nn.Module) -> str:
 
     Reading a sample keeps it quick for any size; two checkpoints of one run differ in every tensor.
     Values are compared as float32, so the dtype a model is loaded in counts through rounding only.
+    A PEFT wrapper does not count, the adapter in it does.
     """
     described = [
-        (name, list(tensor.shape), _sample(tensor)) for name, tensor in whole_tensors(model)
+        (name, list(tensor.shape), _sample(tensor))
+        for name, tensor in whole_tensors(base_model(model))
     ]
     return digest(described)
 

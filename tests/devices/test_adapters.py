@@ -43,7 +43,11 @@ def test_lora_adapter(
     assert_same_answers(got, expected)
     neurons = [_neurons(results) for results in (got, expected, without)]
     assert neurons[0] == neurons[1] != neurons[2], "neurons are found in the adapted model"
-    assert got["config"]["sna"]["model_hash"] != without["config"]["sna"]["model_hash"]
+    sna = got["config"]["sna"]
+    assert sna["model_hash"] != without["config"]["sna"]["model_hash"]
+    (entry,) = sna["tasks"]["own_choices"]["interventions"]
+    assert entry["found"]["model_hash"] == sna["model_hash"]
+    assert not sna["found_on_another_model"]
 
 
 def _adapter(folder: Path, targets: list[str], where: Path) -> Path:

@@ -11,10 +11,10 @@ from typing import Any
 
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
 from sna_eval.harness.live_tasks import examples_of
-from sna_eval.harness.loading import load_lm, load_tasks
-from sna_eval.intervention import Sites, base_model
+from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
+from sna_eval.intervention import Sites
 from sna_eval.methods import Examples, Workbench
-from sna_eval.paths import reference_model_path
+from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import load_plan, match_task, model_fingerprint, prompt_fingerprint
 from sna_eval.plan.fingerprint import digest
 from sna_eval.study.sweep.grid import (
@@ -140,21 +140,18 @@ class Sweep:
     @property
     def model_name(self) -> str:
         """The model as the user named it, so that a store does not hold a machine's paths."""
-        from lm_eval.utils import simple_parse_args_string
-
         if self._lm is None:
-            named = simple_parse_args_string(self.options.model_args).get("pretrained")
-            return str(named or "sna-reference")
+            return pretrained_name(self.options.model_args)
         named = getattr(self._lm, "pretrained", None)
         if isinstance(named, str):
-            return "sna-reference" if named == str(reference_model_path()) else named
+            return REFERENCE_MODEL if named == str(reference_model_path()) else named
         return type(self._lm.model).__name__
 
     def manifest(self) -> dict[str, Any]:
         """What is run, and with what: two sweeps with equal manifests give equal stores."""
         settings = {
             "model": self.model_name,
-            "model_hash": model_fingerprint(base_model(self.lm.model)),
+            "model_hash": model_fingerprint(self.lm.model),
             "n_layers": self.sites.n_layers,
             "d_mlp": self.sites.d_mlp,
             "dtype": str(next(self.lm.model.parameters()).dtype).removeprefix("torch."),

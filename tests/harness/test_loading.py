@@ -1,0 +1,61 @@
+"""Model arguments as they are typed, and the model that they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.harness.loading import (
+    load_tasks,
+    model_arguments,
+    pretrained_name,
+    typed_arguments,
+)
+
+ARGUMENTS = {"dtype": "float32", "pretrained": "org/model", "revision": 7, "strict": True}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "pretrained=org/model,dtype=float32,strict=True,revision=7",
+        " strict=true , dtype = float32,, revision=7,pretrained=org/model ",
+        '{"strict": true, "pretrained": "org/model", "dtype": "float32", "revision": 7}',
+        {"strict": True, "pretrained": "org/model", "revision": 7, "dtype": "float32"},
+    ],
+)
+def test_the_same_arguments_are_equal(typed: Any) -> None:
+    found = model_arguments(typed)
+    assert list(found.items()) == list(ARGUMENTS.items())
+    assert pretrained_name(typed) == "org/model"
+
+
+def test_lm_eval_reads_them_alike() -> None:
+    from lm_eval.utils import simple_parse_args_string
+
+    typed = "pretrained=a=b,low=0.5,name='7',nothing=None,path=C:/x,off=False"
+    assert model_arguments(typed) == simple_parse_args_string(typed)
+
+
+@pytest.mark.parametrize(
+    "given", [ARGUMENTS, {"pretrained": "a,b"}, {"revision": "7"}, {"chat": {"a": [1]}}, {}]
+)
+def test_typed_again_they_are_the_same(given: dict[str, Any]) -> None:
+    assert model_arguments(typed_arguments(given)) == given
+
+
+@pytest.mark.parametrize("given", [None, "", {}, "dtype=float16"])
+def test_no_name_means_the_bundled_model(given: Any) -> None:
+    assert pretrained_name(given) == "sna-reference"
+
+
+def test_what_is_no_json_is_said() -> None:
+    with pytest.raises(InputError, match="model_args: expected name=value pairs, or a JSON object"):
+        model_arguments('{"pretrained": ')
+
+
+def test_a_task_must_be_named() -> None:
+    with pytest.raises(InputError, match="tasks: expected at least one name, got ''"):
+        load_tasks(())
