@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from paper.evidence import Evidence, Labelled
-from paper.rules import Claim, ceiling, figure, only_for, said, within
+from paper.rules import Cell, Claim, ceiling, figure, judged, only_for, within
 from sna_eval.study.summary import accuracy_changes
 
 NEURONS = 10
@@ -42,6 +42,7 @@ def _baseline(rows: Sequence[dict[str, Any]], *, medium: bool) -> Iterator[Claim
     counts = [row[f"n_zone{zone}"] for zone in (1, 2, 3)] if row else []
     accuracies = [row[f"baseline_acc_zone{zone}"] for zone in (1, 2, 3)] if row else []
     whole = row["baseline_acc"] if row else float("nan")
+    shown = _by_zone(accuracies)
     for claim in (
         Claim(
             "SST-2 zero-shot accuracy", "64 %", f"{whole:.1%}" if row else "not run",
@@ -49,22 +50,21 @@ def _baseline(rows: Sequence[dict[str, Any]], *, medium: bool) -> Iterator[Claim
         ),
         Claim(
             "SST-2: sentences in zones 1, 2, 3", ", ".join(map(str, ZONE_COUNTS)),
-            ", ".join(map(str, counts)) or "not run", said(tuple(counts) == ZONE_COUNTS),
+            ", ".join(map(str, counts)) or "not run",
+            judged(counts, lambda own: tuple(own) == ZONE_COUNTS),
         ),
         Claim(
             "SST-2: accuracy before, zones 1, 2, 3",
             ", ".join(f"{value:.1%}" for value in ZONE_ACCURACIES),
-            ", ".join(_percent(value) for value in accuracies) or "not run",
-            said(_alike(accuracies, ZONE_ACCURACIES)),
+            shown, judged(accuracies, lambda own: _alike(own, ZONE_ACCURACIES)),
         ),
     ):  # fmt: skip
         yield only_for(claim, medium)
-    rising = [value for value in accuracies if value is not None]
     yield Claim(
         "SST-2: accuracy rises with the zone",
         "34.8 %, 75.3 %, 84.4 %",
-        ", ".join(_percent(value) for value in accuracies) or "not run",
-        said(rising == sorted(rising)) if len(rising) > 1 else "not tested",
+        shown,
+        judged(accuracies, lambda own: list(own) == sorted(own)),
     )
 
 
@@ -98,19 +98,20 @@ def _shape(rows: Sequence[dict[str, Any]]) -> Iterator[Claim]:
     for layer, _, change in changes:
         layers[layer].append(change)
     helped = [layer for layer, own in layers.items() if np.mean(own) > 0]
+    empty = "no item" if rows else "not run"
     yield Claim(
         "SST-2, zone 1: layers that improve it on average",
         "one (21 of 24)",
-        ", ".join(map(str, helped)) or ("none" if changes else "no item"),
-        said(len(helped) == 1) if changes else "not tested",
+        ", ".join(map(str, helped)) or ("none" if changes else empty),
+        judged([change for _, _, change in changes], lambda own: len(helped) == 1),
     )
     best = max(changes, key=lambda own: own[2], default=None)
     gained = best is not None and best[2] > 0
     yield Claim(
         "SST-2, zone 1: multiplier of the largest gain",
         f"{MULTIPLIER:g}",
-        f"{best[1]:g}" if gained and best else ("no gain" if changes else "no item"),
-        said(best[1] == MULTIPLIER) if gained and best else "not tested",
+        f"{best[1]:g}" if gained and best else ("no gain" if changes else empty),
+        judged([best[1]] if gained and best else [], lambda own: own[0] == MULTIPLIER),
     )
     smallest = min((own[1] for own in changes), default=0.0)
     early = max((own[2] for own in changes if own[1] == smallest), default=0.0)
@@ -119,8 +120,8 @@ def _shape(rows: Sequence[dict[str, Any]]) -> Iterator[Claim]:
         "flat, then steep",
         f"{early * 100:+.1f} points at x{smallest:g}, {best[2] * 100:+.1f} at best"
         if best
-        else "no item",
-        said(early <= best[2] / 4) if gained and best else "not tested",
+        else empty,
+        judged([early, best[2]] if gained and best else [], lambda own: own[0] <= own[1] / 4),
     )
 
 
@@ -133,17 +134,18 @@ def _gains(table: pa.Table | None, rows: Sequence[dict[str, Any]]) -> Iterator[C
         if row["oracle"] and row["acc_zone1"] is not None
     ]
     oracle = f"; {max(known):+.1f} for who knows the answer" if known else ""
+    empty = "no item" if rows else "not run"
     yield Claim(
         "SST-2, zone 1: gain of accuracy up to",
         "59.1 points",
-        f"{gain:+.1f} points{oracle}" if first else "no item",
+        f"{gain:+.1f} points{oracle}" if first else empty,
         figure(gain, 59.1),
     )
     moved = [abs(change) for change in third]
     yield Claim(
         "SST-2, zone 3: change of accuracy, by any configuration",
         "0.0 points",
-        f"up to {max(moved):.1f} points, {len(moved)} configurations" if moved else "no item",
+        f"up to {max(moved):.1f} points, {len(moved)} configurations" if moved else empty,
         ceiling(moved, 0.0),
     )
 
@@ -169,12 +171,14 @@ def _shared(neurons: pa.Table) -> list[int]:
     return [len(set.intersection(*own.values())) for own in sets.values()]
 
 
-def _alike(values: Sequence[float | None], published: Sequence[float]) -> bool:
-    return len(values) == len(published) and all(
-        own is not None and abs(own - expected) <= _CLOSE
-        for own, expected in zip(values, published, strict=True)
-    )
+def _alike(values: Sequence[float], published: Sequence[float]) -> bool:
+    pairs = zip(values, published, strict=True)
+    return all(abs(own - expected) <= _CLOSE for own, expected in pairs)
 
 
-def _percent(value: float | None) -> str:
-    return "no item" if value is None else f"{value:.1%}"
+def _by_zone(accuracies: Sequence[Cell]) -> str:
+    """The zones' accuracies, and which of them have nothing to be right about."""
+    shown = ("-" if value is None else f"{value:.1%}" for value in accuracies)
+    empty = [str(zone) for zone, value in enumerate(accuracies, 1) if value is None]
+    reason = f" (no item in zone {', '.join(empty)})" if empty else ""
+    return ", ".join(shown) + reason if accuracies else "not run"

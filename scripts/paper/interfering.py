@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from paper.evidence import Evidence
-from paper.rules import Claim, ceiling, figure
+from paper.rules import Claim, ceiling, figure, percent
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import task_type
 
@@ -19,14 +19,14 @@ def interference(found: Evidence) -> Iterator[Claim]:
     yield Claim(
         "amplifying arithmetic costs poetry",
         "-8 to -12 points",
-        f"{on_poetry:+.2f} % of P(target)",
+        percent(on_poetry, of="P(target)"),
         figure(on_poetry, -8.0),
     )
     yield Claim(
         "amplifying poetry leaves arithmetic alone",
         "no meaningful change",
-        f"{on_math:+.2f} % of P(target)",
-        ceiling([] if np.isnan(on_math) else [abs(on_math)], 1.0),
+        percent(on_math, of="P(target)"),
+        ceiling([abs(on_math)], 1.0),
     )
 
 

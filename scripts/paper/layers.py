@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from paper.evidence import Evidence
-from paper.rules import Claim, figure, only_for, said, within
+from paper.rules import Claim, figure, judged, only_for, percent, within
 from sna_eval.study.summary import task_type
 
 LAYERS = {"sna_math": 8, "sna_logic": 10, "sna_poetry": 21, "sna_coding": 22}
@@ -23,21 +23,21 @@ def layers(found: Evidence) -> Iterator[Claim]:
         name = kind.removeprefix("sna_")
         peak = Claim(
             f"best layer of {name}, of 24", str(layer), f"{shown} of {found.n_layers}",
-            said(set(best) == {layer}),
+            within(best, layer, layer),
         )  # fmt: skip
-        yield only_for(peak, medium and bool(best))
+        yield only_for(peak, medium)
         yield Claim(
             f"{name}: difficulty does not shift the best layer",
             "one layer",
             shown,
-            said(len(set(best)) == 1) if len(best) > 1 else "not tested",
+            judged(best if len(best) > 1 else [], lambda own: len(set(own)) == 1),
         )
     for kind, published in MEANS.items():
         gains = [own.best_layer_improvement for own in found.tasks(kind)]
         mean = float(np.mean(gains)) if gains else float("nan")
         name = kind.removeprefix("sna_")
         claim = Claim(
-            f"mean improvement of {name} at its best layer", f"{published} %", f"{mean:+.2f} %",
+            f"mean improvement of {name} at its best layer", f"{published} %", percent(mean),
             figure(mean, published),
         )  # fmt: skip
         yield only_for(claim, medium)
@@ -52,7 +52,7 @@ def pythia(found: Evidence) -> Iterator[Claim]:
     best = [task.best_layer for task in own]
     for claim in (
         Claim(
-            "Pythia-160M, arithmetic in zone 1: mean improvement", "178.98 %", f"{mean:+.2f} %",
+            "Pythia-160M, arithmetic in zone 1: mean improvement", "178.98 %", percent(mean),
             figure(mean, 178.98),
         ),
         Claim(
@@ -62,7 +62,7 @@ def pythia(found: Evidence) -> Iterator[Claim]:
         ),
         Claim(
             "Pythia-160M, arithmetic: best layer, of 12", "0",
-            ", ".join(map(str, best)) or "not run", said(set(best) == {0}),
+            ", ".join(map(str, best)) or "not run", within(best, 0, 0),
         ),
     ):  # fmt: skip
         yield only_for(claim, found.is_model("pythia-160m"))
@@ -77,6 +77,6 @@ def _layer_8(found: Evidence) -> Claim:
     return Claim(
         "layer 8 does almost nothing for poetry and coding",
         "almost no effect",
-        ", ".join(f"{value:+.1f}" for value in changes) + " %" if changes else "no layer 8",
+        ", ".join(f"{value:+.1f}" for value in changes) + " %" if changes else "not run",
         within(changes, -1.0, 1.0),
     )

@@ -8,13 +8,14 @@
 - a share: confirmed where its 95 % interval holds the published one and random rankings give less
   than was measured.
 
-What needs another model, or items that were not run, is `not tested`.
+What needs another model, or items, tasks or zones that were not run or hold nothing, is `not
+tested`: each rule asks for the cells it rests on, and where one is empty nothing is confirmed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -31,26 +32,36 @@ class Claim:
     verdict: Verdict
 
 
-def said(holds: bool) -> Verdict:
-    """The verdict on what was tested."""
-    return "confirmed" if holds else "not confirmed"
+Cell = float | None
+"""A measured number; `None` or NaN where there was nothing to measure."""
 
 
-def figure(value: float, published: float) -> Verdict:
-    """Same sign, at least half the size; not tested where there is none."""
-    if math.isnan(value):
+def judged(cells: Sequence[Cell], rule: Callable[[Sequence[float]], bool]) -> Verdict:
+    """The verdict of a rule on the cells it rests on; not tested where one is empty, or all are."""
+    known = [cell for cell in cells if cell is not None and not math.isnan(cell)]
+    if not known or len(known) < len(cells):
         return "not tested"
-    return said(value * published > 0 and abs(value) >= abs(published) / 2)
+    return "confirmed" if rule(known) else "not confirmed"
 
 
-def ceiling(values: Sequence[float], published: float) -> Verdict:
-    """Nothing above it; not tested without values."""
-    return said(max(values) <= published) if values else "not tested"
+def figure(value: Cell, published: float) -> Verdict:
+    """Same sign, at least half the size."""
+    return judged([value], lambda own: own[0] * published > 0 and abs(own[0]) >= abs(published) / 2)
 
 
-def within(values: Sequence[float], low: float, high: float) -> Verdict:
-    """Everything inside the range; not tested without values."""
-    return said(low <= min(values) and max(values) <= high) if values else "not tested"
+def ceiling(values: Sequence[Cell], published: float) -> Verdict:
+    """Nothing above it."""
+    return judged(values, lambda own: max(own) <= published)
+
+
+def within(values: Sequence[Cell], low: float, high: float) -> Verdict:
+    """Everything inside the range."""
+    return judged(values, lambda own: low <= min(own) and max(own) <= high)
+
+
+def percent(value: float, *, of: str = "") -> str:
+    """A change in percent, as claims show it."""
+    return "not run" if math.isnan(value) else f"{value:+.2f} %{of and f' of {of}'}"
 
 
 def only_for(claim: Claim, holds: bool) -> Claim:

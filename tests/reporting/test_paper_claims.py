@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from paper.claims import as_markdown, claims
 from paper.evidence import Evidence, Labelled
-from paper.rules import Claim, ceiling, figure, only_for, within
+from paper.rules import Claim, ceiling, figure, judged, only_for, within
+
+_EMPTY = ("not run", "no task", "no item", "too few")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,18 @@ def test_ceilings_and_ranges_hold_for_all() -> None:
     assert within([], 0.3, 0.5) == "not tested"
 
 
+@pytest.mark.parametrize("cell", [None, float("nan")])
+def test_an_empty_cell_is_never_judged(cell: float | None) -> None:
+    """Whatever the others hold: a rule over zones or layers needs all of them."""
+
+    def fails(own: Sequence[float]) -> bool:
+        raise AssertionError(own)
+
+    assert judged([0.3, cell, 0.5], fails) == "not tested"
+    assert ceiling([1.0, cell], 8) == within([0.4, cell], 0.3, 0.5) == "not tested"
+    assert figure(cell, 27.85) == "not tested"
+
+
 def test_another_model_is_not_tested_but_shown(evidence: Evidence) -> None:
     own = Claim("a", "1", "1", "confirmed")
     assert only_for(own, True) is own
@@ -73,11 +88,15 @@ def test_another_model_is_not_tested_but_shown(evidence: Evidence) -> None:
 def test_what_was_not_run_is_not_tested(evidence: Evidence) -> None:
     """Also where the model is one of the paper's."""
     words = ("layer", "SST-2", "amplifying", "share", "arithmetic", "baselines", "unstably")
-    for model in ("tiny", "gpt2-medium", "EleutherAI/pythia-160m"):
-        for statement, own in verdicts(replace(evidence, model=model)).items():
-            if any(word in statement for word in words) and "not run" in own.measured:
-                expected = {"not tested", "not confirmed"} if model != "tiny" else {"not tested"}
-                assert own.verdict in expected, statement
+    for model in ("tiny", "gpt2-medium", "gpt2", "EleutherAI/pythia-160m"):
+        found = verdicts(replace(evidence, model=model))
+        for statement, own in found.items():
+            assert "nan" not in own.measured, statement
+            if any(word in statement for word in words):
+                assert own.verdict == "not tested", statement
+        empty = [own for own in found.values() if own.measured.startswith(_EMPTY)]
+        assert {own.verdict for own in empty} == {"not tested"}
+        assert len(empty) >= 15
     assert verdicts(evidence)["tasks in zone 2"].published == "0"
     assert verdicts(evidence)["SST-2 zero-shot accuracy"].published == "64 %"
 
@@ -183,6 +202,30 @@ def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
     apart = found["neurons of both sentiments shared, each against neutral text"]
     assert (apart.measured, apart.verdict) == ("45%, 40% to 50% by layer", "confirmed")
     assert found["SST-2: accuracy rises with the zone"].verdict == "confirmed"
+
+
+def test_an_empty_zone_leaves_its_claims_untested(evidence: Evidence) -> None:
+    """Eight sentences, none of them uncertain."""
+    empty = {"n_zone1": 0, "baseline_acc_zone1": None, "acc_zone1": None}
+    found = verdicts(
+        replace(evidence, model="gpt2-medium", sst2=labelled([row(0, 2.0, 0.25, **empty)]))
+    )
+    rising = found["SST-2: accuracy rises with the zone"]
+    assert (rising.measured, rising.verdict) == (
+        "-, 70.0%, 75.0% (no item in zone 1)", "not tested",
+    )  # fmt: skip
+    for statement, own in found.items():
+        if statement.startswith("SST-2, zone 1") or "before, zones" in statement:
+            assert "no item" in own.measured, statement
+            assert own.verdict == "not tested", statement
+    assert found["SST-2: sentences in zones 1, 2, 3"].verdict == "not confirmed"  # 0 is a count
+
+
+def test_the_members_of_zone_1_need_all_tasks(evidence: Evidence) -> None:
+    found = verdicts(replace(evidence, model="gpt2-medium"))
+    members = found["zone 1 is arithmetic and the two harder poetry levels"]
+    assert members.verdict == "not tested"
+    assert members.measured.endswith(f"({len(evidence.summary.tasks)} tasks run)")
 
 
 def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: Evidence) -> None:
