@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from sna_eval import launched
+
 _MOST_PARTS, _DEEPEST = 10_000, 50
 
 
@@ -30,8 +32,6 @@ class InputError(ValueError):
     """
 
     def __init__(self, field: str, *, expected: str, got: Any, hint: str = "") -> None:
-        shown = repr(got) if _parts(got, _MOST_PARTS) > 0 else reprlib.repr(got)
-        shown = shown if len(shown) <= 120 else shown[:117] + "..."
         advice = f"; {hint}" if hint else ""
         super().__init__(f"{field}: expected {expected}, got {shown}{advice}")
         self.field = field
@@ -97,36 +97,39 @@ def writing(path: Any, *, field: str = "output") -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            field,
-            expected="a path that can be written",
-            got=str(path),
-            hint=error.strerror or str(error),
+            field, expected="a path that can be written", got=str(path), hint=reason
         ) from error
 
 
 def report(error: InputError) -> None:
-    """Prints the one line to standard error; of a machine's processes the first speaks for all."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return
+    """Prints the one line to standard error: once where several processes meet the same error.
+
+    The line of another process than the first carries its rank.
+    """
     line = " ".join(str(error).split())
-    print(f"sna-eval: error: {line}", file=sys.stderr)
+    if not launched.takes(line):
+        return
+    mark = f"[rank {launched.rank()}] " if launched.rank() else ""
+    print(f"sna-eval: error: {mark}{line}", file=sys.stderr)
 
 
 def exit_cleanly_on_input_error() -> None:
     """Uncaught `InputError`s end the program with status 2 and one line, under any launcher.
 
     lm_eval's own command line knows nothing of `InputError`; this reaches it through
-    `sys.excepthook`. Every other exception goes to the hook that was there before.
+    `sys.excepthook`. Every other exception goes to the hook that was there before, but for what
+    PyTorch raises because another process of the launch has ended with its line: no more is said.
     """
     previous = sys.excepthook
     if getattr(previous, "_sna_eval", False):
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not isinstance(error, InputError):
+        if isinstance(error, InputError):
+            report(error)
+        elif not (isinstance(error, RuntimeError) and launched.over()):
             previous(kind, error, trace)
             return
-        report(error)
         raise SystemExit(2)
 
     hook._sna_eval = True  # type: ignore[attr-defined]
