@@ -7,7 +7,7 @@ is an ordinary `ValueError`.
 
 from __future__ import annotations
 
-import os
+import re
 import reprlib
 import sys
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class InputError(ValueError):
 
     def __init__(self, field: str, *, expected: str, got: Any, hint: str = "") -> None:
         advice = f"; {hint}" if hint else ""
-        super().__init__(f"{field}: expected {expected}, got {shown}{advice}")
+        super().__init__(f"{field}: expected {expected}, got {_shown(got)}{advice}")
         self.field = field
         self.expected = expected
         self.got = got
@@ -41,6 +41,15 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (self.field, self.expected, self.got, self.hint))
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, shortened."""
+    try:
+        shown = repr(value) if _parts(value, _MOST_PARTS) > 0 else reprlib.repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return f"a value of type {type(value).__name__} that is too long to show"
+    return shown if len(shown) <= 120 else shown[:117] + "..."
 
 
 def _parts(value: Any, left: int, depth: int = 0) -> int:
@@ -95,10 +104,27 @@ def writing(path: Any, *, field: str = "output") -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        reason = _system_reason(error)
+        if reason is None:
+            raise
         raise InputError(
             field, expected="a path that can be written", got=str(path), hint=reason
         ) from error
+
+
+_RUST_SYSTEM_ERROR = re.compile(r"(?:.*: )?(?P<reason>[^:]+) \(os error \d+\)", re.DOTALL)
+
+
+def _system_reason(error: Exception) -> str | None:
+    """Why the operating system refused; `None` for errors of another kind.
+
+    safetensors and tokenizers raise exceptions of their own with the system's words in them.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    match = _RUST_SYSTEM_ERROR.search(str(error))
+    return None if match is None else match["reason"].strip()
 
 
 def report(error: InputError) -> None:
