@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         errors.report(error)  # by its module: `report` here is the subcommand
         return 2
+    except KeyboardInterrupt:  # what can be taken up again says so itself
+        print("sna-eval: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

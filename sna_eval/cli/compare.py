@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--confidence", type=float, default=0.95, help="of intervals")
     parser.add_argument("--power", type=float, default=0.8, help="for the detectable effect")
     parser.add_argument("--draws", type=int, default=10_000, help="bootstrap and permutations")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn at random")
     parser.add_argument(
-        "--fail-below", type=float, metavar="X",
+        "--fail_below", "--fail-below", type=float, metavar="X",
         help="exit with status 1 where B improves by less than X (may be negative)",
     )  # fmt: skip
     parser.add_argument(
-        "--fail-by", choices=("estimate", "low", "high"), default="estimate",
-        help="what --fail-below looks at: the difference, or an end of its interval (`high` fails "
+        "--fail_by", "--fail-by", choices=("estimate", "low", "high"), default="estimate",
+        help="what --fail_below looks at: the difference, or an end of its interval (`high` fails "
         "only where a loss is certain, `low` also where one is possible)",
     )  # fmt: skip
 
@@ -72,10 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _comparisons(args: argparse.Namespace) -> list[Comparison]:
     from sna_eval.study.compare import Options, compare, read_run, split
+    from sna_eval.study.sweep.arguments import parse_names
 
     options = Options(
-        tasks=_listed(args.tasks),
-        metrics=_listed(args.metrics),
+        tasks=parse_names(args.tasks) or (),
+        metrics=parse_names(args.metrics) or (),
         confidence=args.confidence,
         power=args.power,
         draws=args.draws,
@@ -135,7 +136,3 @@ def _status(comparisons: Sequence[Comparison], limit: float | None, by: Bound) -
                 )
                 status = 1
     return status
-
-
-def _listed(names: str | None) -> tuple[str, ...]:
-    return tuple(name for name in (names or "").split(",") if name)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sna_eval.cli.common import add_model, add_tasks
 from sna_eval.errors import InputError, writing
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ HELP = "find the neurons that carry a plan's effect, and cut the plan to them"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--plan", default="sna-reference", help="name of a bundled plan, or a plan file")
-    add("--tasks", required=True, help="names, globs or groups, comma-separated")
-    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
-    add("--include_path", help="folder with further task YAMLs")
+    add_tasks(parser, required=True)
+    add_model(parser)
     add("--keep", type=float, default=0.9, help="share of the effect the cut plan is to carry")
     add("--output", help="plan file for the cut plan; a JSON file beside it holds all figures")
 

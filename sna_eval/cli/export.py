@@ -8,17 +8,22 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from sna_eval.cli.common import add_include_path, add_model
+
 NAME = "export"
 HELP = "write a plan as an IA3 adapter, a LoRA adapter or a merged checkpoint"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    add_model(parser)
     parser.add_argument("--plan", required=True, help="name of a bundled plan, or a plan file")
     parser.add_argument("--task", required=True, help="the task whose part of the plan is written")
-    parser.add_argument("--format", required=True, choices=("ia3", "lora", "merged"))
+    parser.add_argument(
+        "--format", required=True, choices=("ia3", "lora", "merged"),
+        help="adapter of scales, adapter of low rank, or the whole checkpoint",
+    )  # fmt: skip
     parser.add_argument("--output", required=True, help="folder to write, new or empty")
-    parser.add_argument("--include_path", help="folder with further task YAMLs")
+    add_include_path(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,26 +5,29 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from sna_eval.cli.common import add_model, add_tasks
+
 NAME = "identify"
 HELP = "turn a plan with `select:` into one with neuron indices"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
+    add_model(parser)
     parser.add_argument("--plan", required=True, help="name of a bundled plan, or a plan file")
-    parser.add_argument("--tasks", required=True, help="names, globs or groups, comma-separated")
-    parser.add_argument("--include_path", help="folder with further task YAMLs")
+    add_tasks(parser, required=True)
     parser.add_argument("--output", required=True, help="file to write the resolved plan to")
 
 
 def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import ModelSpec, plan_fingerprint, save_plan
     from sna_eval.study.sweep.arguments import parse_names
 
     tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan)
-    for task in tasks.values():
+    for task in tqdm(tasks.values(), desc="Searching neurons", unit="task"):
         lm.plans.for_task(task)
     named = lm.plan.model.name or str(lm.pretrained)
     spec = ModelSpec(named, lm.sites.n_layers, lm.sites.d_mlp)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sna_eval.cli.common import add_model, add_tasks
+
 if TYPE_CHECKING:
     from sna_eval.study.sweep import Executor, SweepOptions
 
@@ -14,9 +16,8 @@ HELP = "measure every layer, count and multiplier of a grid"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
-    add("--tasks", default="sna_generation", help="names, globs or groups, comma-separated")
-    add("--include_path", help="folder with further task YAMLs")
+    add_model(parser)
+    add_tasks(parser, default="sna_generation")
     add("--output", help="folder of the store; a sweep that was stopped goes on there")
     add("--layers", help="such as 0-7 or 2,5,8-10; default: every layer, for labels five of them")
     add("--neurons", help="counts; default: the paper's 3,5,8,10,15,20,25, for labels 5,10,15")
@@ -26,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--directions", help="both, predicted, gold or a label's name, comma-separated")
     add("--allow_oracle", action="store_true", help="allow `gold`, which knows the right answer")
     add("--split", default="development", help="development or test items")
-    add("--limit", type=int, help="items per task at most")
+    add("--limit", type=int, help="items per task at most: the first ones")
+    add("--spread", action="store_true", help="take --limit's items evenly from the whole split")
     add("--plan", help="plan whose gates give the zones' boundaries; default: the paper's")
     add("--seed", type=int, default=0, help="of --select random")
     add("--tokens_per_pass", type=int, help="smaller needs less memory")
@@ -77,6 +79,7 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         pooling=args.pooling,
         split=args.split,
         limit=args.limit,
+        spread=args.spread,
         plan=args.plan,
         seed=args.seed,
         tokens_per_pass=args.tokens_per_pass,

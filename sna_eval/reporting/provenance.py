@@ -9,6 +9,7 @@ from typing import Any
 
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
+from sna_eval.study.sweep.manifest import Values
 
 
 def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Table:
@@ -19,7 +20,7 @@ def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Ta
         ("model hash", str(manifest["model_hash"])),
         ("layers, neurons a layer", f"{manifest['n_layers']}, {manifest['d_mlp']}"),
         ("dtype", str(manifest["dtype"])),
-        ("items", f"{manifest['split']}{_limited(manifest['limit'])}"),
+        ("items", f"{manifest['split']}{_taken(manifest['limit'], spread=_spread(manifest))}"),
         ("fingerprint of the sweep", str(manifest["plan_fingerprint"])),
         ("versions", versions),
     ]
@@ -27,7 +28,7 @@ def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Ta
         rows += [
             ("interference: model", measured.model),
             ("interference: plan", measured.plan_fingerprint),
-            ("interference: items", f"{measured.split}{_limited(measured.limit)}"),
+            ("interference: items", f"{measured.split}{_taken(measured.limit)}"),
             ("interference: plain text", measured.text),
         ]
     return Table(("what", "which"), tuple(rows))
@@ -39,8 +40,9 @@ def sweep_commands(manifest: Mapping[str, Any]) -> list[str]:
     for task, own in manifest["tasks"].items():
         grids.setdefault(json.dumps([own["grid"], own["select"]]), []).append(task)
     return [
-        _command(manifest, tasks, *json.loads(grid)) for grid, tasks in grids.items()
-    ]  # fmt: skip
+        _command(manifest, tasks, *json.loads(grid, object_hook=Values))
+        for grid, tasks in grids.items()
+    ]
 
 
 def _command(
@@ -62,14 +64,25 @@ def _command(
         options["directions"] = ",".join(grid["directions"])
     if manifest["limit"] is not None:
         options["limit"] = manifest["limit"]
+    spread = ["--spread"] if _spread(manifest) else []
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     oracle = ["--allow_oracle"] if "gold" in grid["directions"] else []
-    return shlex.join(["sna-eval", "sweep", *words, *oracle, "--output", "DIR"])
+    return shlex.join(["sna-eval", "sweep", *words, *spread, *oracle, "--output", "DIR"])
 
 
 def _joined(values: list[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _limited(limit: int | None) -> str:
-    return "" if limit is None else f", the first {limit} of each task"
+def _spread(manifest: Mapping[str, Any]) -> bool:
+    """Whether a limit took items from the whole split; manifests say so only where it did."""
+    return bool(manifest.get("spread", False))
+
+
+def _taken(limit: int | None, *, spread: bool = False) -> str:
+    """Which items of each task a limit left."""
+    if limit is None:
+        return ""
+    return (
+        f", {limit} of each task, evenly spread" if spread else f", the first {limit} of each task"
+    )

@@ -93,7 +93,8 @@ def interference_sections(measured: Interference, show: Show) -> Iterator[Sectio
         "Interference",
         (
             "Every intervention, ungated, on every task's items and on plain text. Asymmetry is "
-            "what A does to B minus what B does to A.",
+            "what A does to B minus what B does to A. Values of p are of one effect each, not "
+            "corrected for how many there are.",
             show("interference", "Red is a loss.", interference.draw(measured)),
             tables.text_table(measured),
             *(

@@ -2,7 +2,7 @@
 
 The paper's 0.07 and 0.10 are GPT-2 Medium's (Akhtar 2026, section 7.3: they need recalibration).
 Here an item *gains* where its task's chosen configuration turns it from wrong to right, if it has
-choices, or else raises P(target) by at least `gain` percent. A cut says that items below it gain,
+choices, or else raises P(target) by more than `gain` percent. A cut says that items below it gain,
 and is worth Youden's J: the share of gaining items below it, plus the share of the others at or
 above it, minus 1 (Youden 1950, Index for rating diagnostic tests, Cancer 3, 32-35). 0 is no better
 than a coin.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sna_eval.cli import main
+from sna_eval.cli import main, parser
 from sna_eval.errors import InputError
 from sna_eval.reporting import Further, Report, tables, write_report
 from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
 from sna_eval.reporting.numbers import p_value, percent, probability
 from sna_eval.reporting.page import Section, page
-from sna_eval.reporting.provenance import sweep_commands
+from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.reporting.style import as_svg, short
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import (
@@ -150,6 +151,26 @@ def test_the_command_is_escaped_and_the_sweep_s_can_be_typed(
     assert "--neurons 2,5 --multipliers 1.5,3" in commands[0]
     assert "--select contrastive" in commands[1]
     assert "--directions both" in commands[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "items", "words"),
+    [
+        ({}, "development", []),
+        ({"limit": 8}, "development, the first 8 of each task", ["--limit", "8"]),
+        ({"limit": 8, "spread": True}, "development, 8 of each task, evenly spread",
+         ["--limit", "8", "--spread"]),
+    ],
+)  # fmt: skip
+def test_it_says_which_items_were_taken(
+    store: SweepStore, changes: dict[str, Any], items: str, words: list[str]
+) -> None:
+    manifest = {**store.manifest, "limit": None, "split": "development", **changes}
+    assert ("items", items) in made_table(manifest, None).rows
+    typed = shlex.split(sweep_commands(manifest)[0])
+    args = parser()[0].parse_args(typed[1:])
+    assert (args.limit, args.spread) == (changes.get("limit"), "spread" in changes)
+    assert [word for word in typed if word in words] == words
 
 
 def test_the_same_numbers_give_the_same_bytes(

@@ -99,12 +99,7 @@ def _cells(row: Row) -> list[str]:
     return [
         task_label(row),
         metric_label(row),
-        count(effect.n),
-        number(effect.before),
-        number(effect.after),
-        signed(effect.difference),
-        between(effect.interval),
-        probability(effect.p),
+        *_effect_cells(effect),
         probability(row.p_holm),
         probability(row.p_bh),
         _moved(effect),
@@ -128,14 +123,21 @@ def _zone_cells(row: Row) -> Iterator[list[str]]:
             task_label(row),
             metric_label(row),
             str(own.zone),
-            count(effect.n),
-            number(effect.before),
-            number(effect.after),
-            signed(effect.difference),
-            between(effect.interval),
-            probability(effect.p),
+            *_effect_cells(effect),
             _moved(effect),
         ]
+
+
+def _effect_cells(effect: Effect) -> list[str]:
+    """From the number of items to the uncorrected p."""
+    return [
+        count(effect.n),
+        number(effect.before),
+        number(effect.after),
+        signed(effect.difference),
+        between(effect.interval),
+        probability(effect.p),
+    ]
 
 
 def _moved(effect: Effect) -> str:

@@ -1,6 +1,8 @@
 """Which of a plan's neurons carry its effect, and which only move confidence.
 
 Measured on the development items whose gate opens, so that a plan may be cut to what is found.
+Gates that read the next token's distribution are not asked: behind them all development items
+count.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Diagnosis:
     task: str
     fingerprint: str
     n_items: int
-    """Development items whose gate opens."""
+    """Development items that were patched, as the module says."""
     patching: Patching
     writing: Mapping[int, WritingStatistics]
     """By layer."""
@@ -80,6 +82,7 @@ def diagnose(lm: Any, name: str, task: Any, *, keep: float, quiet: bool = False)
 
     - `lm`: an `SNALM` with a plan for the task.
     - `keep`: share of the effect that the cut plan's neurons carry alone, added up.
+    - `quiet`: whether no progress is shown.
 
     **Raises:** `InputError` where the plan does something else than multiply neurons, or opens for
     no development item.

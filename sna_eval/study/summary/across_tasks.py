@@ -19,6 +19,7 @@ from sna_eval.study.summary.measurements import Floats
 from sna_eval.study.summary.task_summary import TaskSummary
 
 Outcome = Literal["best", "mean"]
+_POINTS = 100  # of the band
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,13 @@ class NullBand:
     high: Floats
 
 
-def null_band(summaries: Sequence[TaskSummary], *, points: int = 100) -> NullBand | None:
+def null_band(summaries: Sequence[TaskSummary]) -> NullBand | None:
     """The band for a figure; `None` for fewer than three tasks."""
     tasks = [own for own in summaries if own.baseline > 0]
     if len(tasks) < 3:
         return None
     baselines = [own.baseline for own in tasks]
-    grid = np.geomspace(min(baselines), max(baselines), points)
+    grid = np.geomspace(min(baselines), max(baselines), _POINTS)
     dealt = np.array([own.best_change for own in tasks])[:, None] / grid * 100
     low, middle, high = np.quantile(dealt, [0.025, 0.5, 0.975], axis=0)
     return NullBand(grid, low, middle, high)

@@ -21,7 +21,7 @@ class HeldOut:
     development: float
     test: float
     low: float
-    """Interval of the test gain, in percent."""
+    """Interval of the test gain, in percent of the baseline as it was measured."""
     high: float
 
     @property

@@ -51,5 +51,7 @@ def parse_names(text: str) -> tuple[str, ...]: ...
 @overload
 def parse_names(text: None) -> None: ...
 def parse_names(text: str | None) -> tuple[str, ...] | None:
-    """Names such as `both,predicted`."""
-    return None if text is None else tuple(part.strip() for part in text.split(","))
+    """Names such as `both,predicted`; spaces and empty places do not count."""
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())

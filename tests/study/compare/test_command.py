@@ -31,6 +31,17 @@ def test_one_sna_run(amplified_run: Path, capsys: Any) -> None:
     assert ", baseline (" in capsys.readouterr().out
 
 
+def test_names_may_have_spaces_between_them(
+    plain_run: Path, amplified_run: Path, capsys: Any
+) -> None:
+    spaced = ["--draws", "100", "--tasks", " own_choices , sna_math_easy,", "--format", "json"]
+    assert run(plain_run, amplified_run, *spaced, "--metrics", "acc, prob") == 0
+    (found,) = json.loads(capsys.readouterr().out)["comparisons"]
+    rows = [(row["task"], row["metric"]) for row in found["rows"]]
+    assert ("own_choices", "acc") in rows
+    assert {task for task, _ in rows} == {"own_choices", "sna_math_easy"}
+
+
 def test_several_runs(plain_run: Path, amplified_run: Path, capsys: Any) -> None:
     assert run(plain_run, amplified_run, plain_run, *QUICK, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)["comparisons"]

@@ -44,6 +44,23 @@ def test_sweeps_and_takes_up_again(
     assert SweepStore.load(tmp_path).pending() == []
 
 
+def test_spread_takes_items_from_the_whole_split(
+    checkpoint: Path, own_tasks: Path, tmp_path: Path
+) -> None:
+    """Of six items the middles of three pairs. Words may stand apart, as for lm_eval."""
+    typed = ["sweep", "--model_args", f"pretrained={checkpoint}", "dtype=float32"]
+    typed += ["--include_path", str(own_tasks), "--tasks", "own_open", "own_labels"]
+    typed += ["--layers", "1", "--neurons", "2", "--multipliers", "2", "--output"]
+    assert main([*typed, str(tmp_path / "all")]) == 0
+    assert main([*typed, str(tmp_path / "some"), "--limit", "3", "--spread"]) == 0
+    every, some = (SweepStore.load(tmp_path / name) for name in ("all", "some"))
+    assert list(some.manifest["tasks"]) == ["own_open", "own_labels"]
+    for task in some.manifest["tasks"]:
+        before = every.table("items", tasks=[task]).column("baseline_prob").to_pylist()
+        taken = some.table("items", tasks=[task]).column("baseline_prob").to_pylist()
+        assert taken == pytest.approx([before[1], before[3], before[5]], rel=1e-6)
+
+
 def test_a_folder_with_another_sweep_is_refused(
     checkpoint: Path, own_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +90,7 @@ def test_dry_run(
     ("further", "message"),
     [
         ([], "output: expected a folder, got None; or add --dry_run"),
+        (["--tasks", ",", "--dry_run"], "tasks: expected at least one name"),
         (["--split", "train", "--dry_run"], "split: expected one of development, test"),
         (["--layers", "x", "--dry_run"], "layers: expected layers such as 0-7"),
         (["--layers", "9", "--dry_run"], "layers: expected a layer from 0 to 2"),

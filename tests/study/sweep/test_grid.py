@@ -86,7 +86,7 @@ def test_lists_as_typed() -> None:
     assert parse_layers(None) is None
     assert parse_counts("3,5") == (3, 5)
     assert parse_numbers("multipliers", "1.5, 2") == (1.5, 2.0)
-    assert parse_names("both, predicted") == ("both", "predicted")
+    assert parse_names("both, predicted,,") == ("both", "predicted")
     assert parse_names(None) is parse_counts(None) is parse_numbers("multipliers", None) is None
 
 

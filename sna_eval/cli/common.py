@@ -1,0 +1,57 @@
+"""Flags that several commands have, spelt and read as lm_eval's own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from sna_eval.paths import REFERENCE_MODEL
+
+
+class _Joined(argparse.Action):
+    """Words after a flag, joined by commas: lm_eval takes `a=1 b=2` as it takes `a=1,b=2`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        words = [values] if isinstance(values, str) else values or ()
+        setattr(namespace, self.dest, ",".join(map(str, words)))
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """`--model_args`, the bundled model where it is not given."""
+    parser.add_argument(
+        "--model_args", nargs="+", action=_Joined, metavar="NAME=VALUE",
+        default=f"pretrained={REFERENCE_MODEL}",
+        help=f"as for lm_eval; default: pretrained={REFERENCE_MODEL}",
+    )  # fmt: skip
+
+
+def add_tasks(
+    parser: argparse.ArgumentParser,
+    *,
+    required: bool = False,
+    default: str | None = None,
+    otherwise: str = "",
+) -> None:
+    """`--tasks` and `--include_path`.
+
+    **Arguments:**
+
+    - `otherwise`: which tasks are meant where none is named, for the help.
+    """
+    known = f"; default: {otherwise or default}" if otherwise or default else ""
+    parser.add_argument(
+        "--tasks", nargs="+", action=_Joined, metavar="TASK", required=required, default=default,
+        help=f"names, globs or groups, comma-separated{known}",
+    )  # fmt: skip
+    add_include_path(parser)
+
+
+def add_include_path(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--include_path", help="folder with further task YAMLs")
