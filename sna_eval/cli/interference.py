@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sna_eval.cli.common import add_model, add_tasks
+from sna_eval.cli.stopping import resumable
+
 if TYPE_CHECKING:
     from sna_eval.study.interference import Interference
 
@@ -15,20 +18,23 @@ HELP = "measure each task's amplification on every task and on plain text"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--plan", required=True, help="name of a bundled plan, or a plan file")
-    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
-    add("--tasks", help="names, globs or groups, comma-separated; default: the plan's")
-    add("--include_path", help="folder with further task YAMLs")
-    add("--output", required=True, help="folder to write interference.json to")
+    add_model(parser)
+    add_tasks(parser, otherwise="the plan's")
+    add(
+        "--output",
+        required=True,
+        help="folder of interference.json; a run that was stopped goes on",
+    )
     add("--split", default="test", help="test (default) or development items")
     add("--limit", type=int, help="items per task at most")
     add("--text", help="file of plain text, one text a line; default: the bundled neutral ones")
     add("--random_draws", type=int, default=20, help="random neurons in place of each task's own")
     add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all that is drawn at random")
 
 
 def run(args: argparse.Namespace) -> int:
-    from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
     from sna_eval.plan import load_plan
     from sna_eval.study.interference import Interfering, measure_interference
     from sna_eval.study.sweep.arguments import parse_names
@@ -44,18 +50,14 @@ def run(args: argparse.Namespace) -> int:
     names = parse_names(args.tasks) if args.tasks else list(load_plan(args.plan).tasks)
     tasks = load_tasks(names, include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan)
-    found = measure_interference(lm, tasks, asked, model_name=_model_name(args.model_args))
+    with resumable(f"what is done is in {args.output}, and the same command goes on there"):
+        found = measure_interference(
+            lm, tasks, asked, output=args.output, model_name=pretrained_name(args.model_args)
+        )
     path = found.save(args.output)
     _print(found)
     print(f"{path}: {len(found.effects)} effects, plan {found.plan_fingerprint}")
     return 0
-
-
-def _model_name(model_args: str) -> str:
-    """The model as it was typed."""
-    from lm_eval.utils import simple_parse_args_string
-
-    return str(simple_parse_args_string(model_args).get("pretrained", "sna-reference"))
 
 
 def _print(found: Interference) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from sna_eval.cli.common import add_model, add_tasks
 from sna_eval.cli.stopping import resumable
 from sna_eval.errors import writing
 
@@ -13,17 +14,16 @@ HELP = "compare controls and rival methods with a plan's own intervention"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--tasks", required=True, help="names, globs or groups, comma-separated")
+    add_tasks(parser, required=True)
     add("--methods", default="all", help="names, comma-separated; default: all")
     add("--plan", default="sna-reference", help="plan whose gates and layers all methods share")
-    add("--model_args", default="pretrained=sna-reference", help="as for lm_eval")
-    add("--include_path", help="folder with further task YAMLs")
+    add_model(parser)
     add("--output", required=True, help="folder of the table; a run that was stopped goes on there")
     add("--limit", type=int, help="test items per task at most")
     add("--random_draws", type=int, default=5, help="draws of random neurons")
     add("--strengths", help="what steering vectors choose from, on development items")
     add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all that is drawn at random")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     lm = load_lm(args.model_args, plan=args.plan, batch_size=options.batch_size)
     with resumable(f"what is done is in {args.output}, and the same command goes on there"):
         table = measure_methods(
-            lm, tasks, variants, options, output=args.output, model_name=args.model_args
+            lm, tasks, variants, options, output=args.output, model_args=args.model_args
         )
     path = table.save(args.output)
     summary = path.parent / "methods.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sna_eval.cli import main
+from sna_eval.cli import main, parser
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.paths import tasks_path
 from sna_eval.plan import load_plan
@@ -38,6 +38,39 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert main(["identify", *arguments, "--output", str(tmp_path / "out.yaml")]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("sna-eval: error: plan: expected a file, or one of")
+
+
+def test_ctrl_c_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sna_eval.cli.tasks_path.run", interrupted)
+    assert main(["tasks-path"]) == 130
+    assert capsys.readouterr().err == "sna-eval: stopped\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model_args", "pretrained=a,dtype=float16", "--tasks", "x,y"],
+        ["--model_args", "pretrained=a", "dtype=float16", "--tasks", "x", "y"],
+    ],
+)
+@pytest.mark.parametrize("command", ["sweep", "identify", "interference", "methods", "diagnose"])
+def test_flags_are_read_as_lm_eval_reads_them(command: str, words: list[str]) -> None:
+    needed = {"identify": ["--plan", "p", "--output", "o"], "methods": ["--output", "o"],
+              "interference": ["--plan", "p", "--output", "o"]}  # fmt: skip
+    args = parser()[0].parse_args([command, *words, *needed.get(command, [])])
+    assert (args.model_args, args.tasks) == ("pretrained=a,dtype=float16", "x,y")
+    assert args.include_path is None
+
+
+def test_every_flag_has_words() -> None:
+    for name, own in parser()[1].items():
+        for action in own._actions:
+            assert action.help or name == "run" or not action.option_strings, (name, action.dest)
 
 
 SELECTING = """

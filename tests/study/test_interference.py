@@ -31,6 +31,7 @@ from sna_eval.study.interference import (
     text_subject,
 )
 from sna_eval.study.interference.controls import random_sets
+from sna_eval.study.methods.evaluating import planned
 from sna_eval.study.sweep import SweepStore
 
 SETS = [
@@ -225,6 +226,38 @@ def test_controls_are_measured(measured: Interference) -> None:
         assert own.change == pytest.approx(measured.effect(own.task, own.task).change, abs=1e-9)
         assert len(own.random_changes) == 4
         assert own.p >= 1 / 5
+
+
+def test_it_goes_on_where_it_was(
+    lm: Any, load: Callable[..., Any], store: SweepStore, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What is kept is not measured again, and what is lost comes out the same."""
+    from sna_eval.study.interference import running
+
+    scored: list[str] = []
+
+    def counted(engine: Any, subject: Any, sets: Any, **options: Any) -> Any:
+        scored.append(subject.name)
+        return log_likelihoods(engine, subject, sets, **options)
+
+    monkeypatch.setattr(running, "log_likelihoods", counted)
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(TEXTS))
+    asked = Interfering(random_draws=1, draws=20, text=str(text))
+    plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
+    with planned(lm, replace(plan, tasks={name: plan.tasks[name] for name in TASKS})):
+        first = measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
+        assert scored == [*TASKS, PLAIN_TEXT]
+        (tmp_path / "parts" / "own_labels.json").unlink()
+        again = measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
+        assert scored[3:] == ["own_labels"]
+        with pytest.raises(InputError, match="output: expected a folder measured with limit = 3"):
+            measure_interference(lm, load(*TASKS), replace(asked, limit=3), output=tmp_path)
+        (tmp_path / "parts" / "own_open.json").write_text("[")
+        with pytest.raises(InputError, match="output: expected a file that `sna-eval inter"):
+            measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
+    assert again == first
 
 
 def test_saved_and_loaded(measured: Interference, tmp_path: Path) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
+from tqdm import tqdm
+
+from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
-from sna_eval.intervention import Affine, Intervention
+from sna_eval.intervention import Affine
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (
     PlannedIntervention,
+    TaskPlan,
     plain_interventions,
     plan_fingerprint,
+    prompt_fingerprint,
     task_fingerprint,
 )
 from sna_eval.study.interference.controls import random_null, random_sets
@@ -23,11 +28,13 @@ from sna_eval.study.interference.effects import changes, effects
 from sna_eval.study.interference.measuring import log_likelihoods
 from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source
 from sna_eval.study.interference.subjects import Subject, task_subject, text_subject
+from sna_eval.study.keeping import Kept
 from sna_eval.study.sweep.items import Split
 from sna_eval.study.sweep.passes import tokens_per_pass
 
 _VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval")
 _TEXT_TOKENS = 2048
+_LARGEST_TEXT = 16 * MIB
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,10 @@ class Interfering:
         if self.text is None:
             return neutral_sentences()
         try:
-            lines = Path(self.text).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(Path(self.text), largest=_LARGEST_TEXT).splitlines()
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:
             raise InputError(
                 "text", expected="a text file, one text a line", got=self.text, hint=str(error)
             ) from error
@@ -74,6 +83,7 @@ def measure_interference(
     tasks: Mapping[str, Any],
     asked: Interfering | None = None,
     *,
+    output: str | Path | None = None,
     model_name: str = "",
     quiet: bool = False,
 ) -> Interference:
@@ -84,31 +94,35 @@ def measure_interference(
     - `lm`: an `SNALM` with a plan; its gates are not looked at.
     - `tasks`: lm_eval tasks by name. Those that the plan has an entry for are sources of
         interventions too.
+    - `output`: folder that finished tasks are kept in; a run that was stopped goes on there.
 
     **Raises:** `InputError` where the plan does nothing to any of the tasks, or picks neurons by
-    an item's own choices, which other tasks' items do not have.
+    an item's own choices, which other tasks' items do not have; and where the folder holds what was
+    measured otherwise.
     """
     asked = asked or Interfering()
     texts = asked.texts()  # before anything long
     sources = _sources(lm, tasks)
     alone = {name: plain_interventions(plan) for name, plan in sources.items()}
     measure = _Measure(lm, asked, alone, quiet)
+    model = model_name or str(getattr(lm, "pretrained", ""))
+    kept = Kept(
+        None if output is None else Path(output) / "parts",
+        {**_settings(lm, asked, sources, texts), "model": model}, command="interference",
+    )  # fmt: skip
     found: list[Effect] = []
     controls = []
-    for name, task in tasks.items():
-        subject = task_subject(name, task, lm, split=asked.split, limit=asked.limit)
-        drawn = random_sets(
-            lm, task, alone.get(name, ()), draws=asked.random_draws if name in alone else 0,
-            seed=asked.seed,
-        )  # fmt: skip
-        own, randoms = measure.task(subject, drawn)
-        found += own
-        if randoms:
-            change = next(effect.change for effect in own if effect.intervention == name)
-            controls.append((name, change, randoms))
-    found += measure.text(text_subject(PLAIN_TEXT, texts, lm))
+    for name in tqdm((*tasks, PLAIN_TEXT), desc="Interference", disable=quiet):
+        part = kept.read(name, _Measured.from_json)
+        if part is None:
+            part = measure.text(texts) if name == PLAIN_TEXT else measure.task(name, tasks[name])
+            kept.write(name, asdict(part))
+        found += part.effects
+        if part.randoms:
+            change = next(effect.change for effect in part.effects if effect.intervention == name)
+            controls.append((name, change, part.randoms))
     return Interference(
-        model=model_name or str(getattr(lm, "pretrained", "")),
+        model=model,
         plan_fingerprint=plan_fingerprint(lm.plan),
         split=asked.split,
         limit=asked.limit,
@@ -121,6 +135,19 @@ def measure_interference(
         controls=random_null(controls),
         versions={"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
     )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured on one subject."""
+
+    effects: tuple[Effect, ...]
+    randoms: tuple[float, ...] = ()
+    """Changes by random neurons, for a task's own intervention."""
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> _Measured:
+        return cls(tuple(Effect(**own) for own in raw["effects"]), tuple(raw["randoms"]))
 
 
 @dataclass(eq=False)
@@ -138,24 +165,25 @@ class _Measure:
         together = tuple(own for parts in self.alone.values() for own in parts)
         return {**self.alone, **({ALL: together} if len(self.alone) > 1 else {})}
 
-    def task(
-        self, subject: Subject, drawn: list[list[Intervention]]
-    ) -> tuple[list[Effect], list[float]]:
+    def task(self, name: str, task: Any) -> _Measured:
         """A task's effects, and the changes by random neurons."""
+        asked, own = self.asked, self.alone.get(name, ())
+        subject = task_subject(name, task, self.lm, split=asked.split, limit=asked.limit)
+        draws = asked.random_draws if own else 0
+        drawn = random_sets(self.lm, task, own, draws=draws, seed=asked.seed)
         scores = self._scores(subject, [*self.sets.values(), *drawn])
         split = 1 + len(self.sets)
-        own = effects(
-            subject, list(self.sets), scores[:split], draws=self.asked.draws, seed=self.asked.seed
-        )
         randoms = changes(subject, scores[[0, *range(split, len(scores))]])
-        return own, [float(value) for value in randoms]
+        return _Measured(self._effects(subject, scores[:split]), tuple(map(float, randoms)))
 
-    def text(self, subject: Subject) -> list[Effect]:
+    def text(self, texts: Sequence[str]) -> _Measured:
         """Effects on plain text."""
-        scores = self._scores(subject, list(self.sets.values()))
-        return effects(
-            subject, list(self.sets), scores, draws=self.asked.draws, seed=self.asked.seed
-        )
+        subject = text_subject(PLAIN_TEXT, texts, self.lm)
+        return _Measured(self._effects(subject, self._scores(subject, list(self.sets.values()))))
+
+    def _effects(self, subject: Subject, scores: Any) -> tuple[Effect, ...]:
+        asked = self.asked
+        return tuple(effects(subject, list(self.sets), scores, draws=asked.draws, seed=asked.seed))
 
     def _scores(self, subject: Subject, sets: list[Any]) -> Any:
         engine = self.lm.engine
@@ -165,7 +193,7 @@ class _Measure:
         return log_likelihoods(engine, subject, sets, tokens=tokens, quiet=self.quiet)
 
 
-def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, Any]:
+def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, TaskPlan]:
     """The resolved plan of every task that has one."""
     plans = {name: lm.plans.for_task(task) for name, task in tasks.items()}
     found = {
@@ -181,6 +209,19 @@ def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, Any]:
             hint=f"the tasks are {', '.join(list(tasks)[:4])}",
         )
     return found
+
+
+def _settings(
+    lm: Any, asked: Interfering, sources: Mapping[str, TaskPlan], texts: Sequence[str]
+) -> dict[str, Any]:
+    """What must be the same for parts to stand in one file."""
+    return {
+        **asdict(asked),
+        "text": prompt_fingerprint(texts),
+        "model_hash": lm.model_hash,
+        "plan_fingerprint": plan_fingerprint(lm.plan),
+        "sources": {name: task_fingerprint(plan) for name, plan in sources.items()},
+    }
 
 
 def _part(own: PlannedIntervention) -> Part:

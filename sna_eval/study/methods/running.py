@@ -18,7 +18,7 @@ from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import choose_strength
 from sna_eval.study.methods.table import MethodTable, make_table
-from sna_eval.study.methods.units import Unit, Units
+from sna_eval.study.methods.units import Unit, Units, model_settings
 from sna_eval.study.methods.variants import Variant
 
 
@@ -29,7 +29,7 @@ def measure_methods(
     options: MethodsOptions | None = None,
     *,
     output: str | Path | None = None,
-    model_name: str = "",
+    model_args: str | Mapping[str, Any] = "",
     quiet: bool = False,
 ) -> MethodTable:
     """Every variant on every task, behind the gates of `lm.plan`.
@@ -39,13 +39,15 @@ def measure_methods(
     - `lm`: an `SNALM` whose plan has an intervention for every task.
     - `tasks`: lm_eval tasks by name, scored by log-likelihood.
     - `output`: folder that units are kept in; a run that was stopped goes on there.
+    - `model_args`: what `lm` was loaded with, for the record.
 
     **Raises:** `InputError` where the plan leaves a task alone, and where the folder holds units of
     another model, plan or way of measuring.
     """
     options = options or MethodsOptions()
     bases = {name: _base(lm, name) for name in tasks}
-    units = Units(output, _settings(lm, options, model_name))
+    settings = _settings(lm, options, model_args)
+    units = Units(output, settings)
     measure = _Measure(lm, options)
     work = [(name, own) for name in tasks for own in variants]
     found = []
@@ -57,7 +59,7 @@ def measure_methods(
                 unit = measure.unit(variant, name, tasks[name], bases[name])
                 units.write(unit)
             found.append(unit)
-    return make_table(found, options, settings=_settings(lm, options, model_name))
+    return make_table(found, options, settings=settings)
 
 
 class _Measure:
@@ -109,11 +111,13 @@ def _base(lm: Any, name: str) -> TaskPlan:
     return plan
 
 
-def _settings(lm: Any, options: MethodsOptions, model_name: str) -> dict[str, Any]:
+def _settings(
+    lm: Any, options: MethodsOptions, model_args: str | Mapping[str, Any]
+) -> dict[str, Any]:
     """What must be the same for two units to stand in one table."""
     asked = asdict(options)
     return {
-        "model": model_name,
+        **model_settings(model_args),
         "model_hash": lm.model_hash,
         "plan_fingerprint": plan_fingerprint(lm.plan),
         "limit": asked["limit"],

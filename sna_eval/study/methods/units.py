@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
+import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sna_eval.errors import InputError, reading, writing
-
-_FOLDER = "units"
+from sna_eval.harness.loading import model_arguments, pretrained_name
+from sna_eval.study.keeping import Kept, Settings
+from sna_eval.typed import build
 
 
 @dataclass(frozen=True)
@@ -42,62 +39,47 @@ class Unit:
 
 
 class Units:
-    """The units of one folder. Each is a JSON file, written whole or not at all."""
+    """The units of one folder: those of one model, plan and way of measuring."""
 
-    def __init__(self, folder: str | Path | None, settings: Mapping[str, Any]) -> None:
-        self._folder = None if folder is None else Path(folder) / _FOLDER
-        if self._folder is not None:
-            self._check(self._folder.parent / "settings.json", dict(settings))
+    def __init__(self, folder: str | Path | None, settings: Settings) -> None:
+        path = None if folder is None else Path(folder)
+        self._kept = Kept(
+            path and path / "units", settings, command="methods",
+            file=path and path / "settings.json", as_today=_as_today,
+        )  # fmt: skip
 
     def read(self, label: str, task: str) -> Unit | None:
         """The unit, if it was measured before."""
-        if self._folder is None or not (path := self._path(label, task)).is_file():
-            return None
-        with _reading(path):
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            lists = {key: tuple(own) for key, own in raw.items() if isinstance(own, list)}
-            return Unit(**{**raw, **lists})
+        unit: Unit | None = self._kept.read(
+            f"{task}.{label}", lambda raw: _checked(build(Unit, raw), label, task)
+        )
+        return unit
 
     def write(self, unit: Unit) -> None:
-        if self._folder is not None:
-            _write(self._path(unit.label, unit.task), asdict(unit))
-
-    def _path(self, label: str, task: str) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{quote(task, safe='')}.{label}.json"
-
-    def _check(self, path: Path, settings: dict[str, Any]) -> None:
-        """A folder holds the units of one model, plan and way of measuring."""
-        if not path.is_file():
-            _write(path, settings)
-            return
-        with _reading(path):
-            there = dict(json.loads(path.read_text(encoding="utf-8")))
-        for key, value in settings.items():
-            if there.get(key) != value:
-                raise InputError(
-                    "output", expected=f"a folder measured with {key} = {value!r}",
-                    got=there.get(key), hint="name another folder, or measure as before",
-                )  # fmt: skip
+        self._kept.write(f"{unit.task}.{unit.label}", asdict(unit))
 
 
-def _reading(path: Path) -> AbstractContextManager[None]:
-    return reading(
-        "output", expected="a file that `sna-eval methods` wrote", got=str(path),
-        hint="delete it, and it is measured anew",
-    )  # fmt: skip
+def _checked(unit: Unit, label: str, task: str) -> Unit:
+    """The unit; `ValueError` for another one's file, and for items that are not one to one."""
+    if (unit.label, unit.task) != (label, task):
+        raise ValueError(f"the unit {unit.label} of {unit.task}")
+    items = (unit.before, unit.after, unit.everywhere, unit.zones, unit.amplified)
+    if not unit.before or len(set(map(len, items))) > 1:
+        raise ValueError("as many values, zones and decisions as items are needed")
+    if any(map(math.isnan, (*unit.before, *unit.after, *unit.everywhere, unit.seconds))):
+        raise ValueError("a value is NaN")
+    return unit
 
 
-def _write(path: Path, value: Any) -> None:
-    with writing(path):
-        _replace(path, value)
+def model_settings(model_args: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The model in a folder's settings: by name, and with the arguments it is loaded with."""
+    if not model_args:
+        return {"model": "", "model_args": {}}
+    return {"model": pretrained_name(model_args), "model_args": model_arguments(model_args)}
 
 
-def _replace(path: Path, value: Any) -> None:
-    """Writes the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        json.dump(value, file)
-    written = Path(file.name)
-    written.chmod(0o644)  # a temporary file is its owner's alone
-    written.replace(path)
+def _as_today(settings: Settings) -> Settings:
+    """Settings as they are written now; before, `model` held the arguments as they were typed."""
+    if "model_args" in settings:
+        return dict(settings)
+    return {**settings, **model_settings(settings["model"])}

@@ -27,6 +27,7 @@ from sna_eval.study.methods import (
 from sna_eval.study.methods.evaluating import evaluate, planned
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.methods.strength import choose_strength
+from sna_eval.study.methods.units import Units, model_settings
 
 TASKS = ("own_open", "own_labels")
 QUICK = MethodsOptions(random_draws=2, draws=200, strengths=(0.5, 4.0))
@@ -153,6 +154,23 @@ def test_another_way_of_measuring_needs_another_folder(
         )
 
 
+def test_arguments_in_another_order_are_the_same_study(tmp_path: Path) -> None:
+    measured = {"plan_fingerprint": "00", "seed": 0}
+    Units(tmp_path, {**model_settings("pretrained=a,dtype=float32"), **measured})
+    Units(tmp_path, {**model_settings(" dtype=float32, pretrained=a"), **measured})
+    with pytest.raises(InputError, match="output: expected a folder measured with model_args = "):
+        Units(tmp_path, {**model_settings("pretrained=a,dtype=float16"), **measured})
+
+
+def test_settings_of_an_older_table_are_read(tmp_path: Path) -> None:
+    """They held the arguments as they were typed."""
+    old = {"model": "dtype=float32,pretrained=a", "seed": 0}
+    (tmp_path / "settings.json").write_text(json.dumps(old))
+    Units(tmp_path, {**model_settings("pretrained=a,dtype=float32"), "seed": 0})
+    with pytest.raises(InputError, match="expected a folder measured with model = 'b'"):
+        Units(tmp_path, {**model_settings("pretrained=b"), "seed": 0})
+
+
 def test_files_hold_the_rows(table: tuple[MethodTable, Path]) -> None:
     found, folder = table
     parquet = pd.read_parquet(folder / "methods.parquet")
@@ -244,6 +262,8 @@ def test_the_command_writes_and_prints_the_table(
     said = capsys.readouterr().out
     assert "own_open: prob" in said
     assert said.strip().splitlines()[-1].startswith(f"{tmp_path / 'out' / 'methods.json'}: 3 rows")
+    raw = json.loads((tmp_path / "out" / "methods.json").read_text())
+    assert (raw["model"], raw["model_args"]) == (str(checkpoint), {"pretrained": str(checkpoint)})
     assert (tmp_path / "out" / "methods.md").read_text().startswith("| method | own_open |")
     assert main([*arguments, "--output", str(tmp_path / "out"), "--limit", "0"]) == 2
     assert "limit: expected at least 1, got 0" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""What a long measurement has done so far, in a folder: it is taken up where it was stopped.
+
+Each value is a JSON file, written whole or not at all. A folder holds the values of one way of
+measuring; its settings lie beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sna_eval.bounded import read_json
+from sna_eval.errors import InputError, reading, writing
+
+Settings = Mapping[str, Any]
+
+
+class Kept:
+    """Values by name; keeps nothing without a folder.
+
+    **Arguments:**
+
+    - `folder`: where values lie.
+    - `settings`: what must be the same for values to belong together.
+    - `file`: where the settings lie; default: in the folder.
+    - `command`: what wrote the folder, for messages.
+    - `as_today`: brings settings of older versions into today's form.
+
+    **Raises:** `InputError` where the folder holds values of other settings.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        settings: Settings,
+        *,
+        command: str,
+        file: Path | None = None,
+        as_today: Callable[[Settings], Settings] = dict,
+    ) -> None:
+        self._folder, self._command = folder, command
+        if folder is not None:
+            self._check(file or folder / "settings.json", settings, as_today)
+
+    def read(self, name: str, build: Callable[[Any], Any] = lambda raw: raw) -> Any | None:
+        """A value, if it was kept before.
+
+        **Arguments:**
+
+        - `build`: makes of the JSON what is wanted.
+        """
+        if self._folder is None or not (path := self._path(name)).is_file():
+            return None
+        with self._reading(path):
+            return build(read_json(path))
+
+    def write(self, name: str, value: Any) -> None:
+        if self._folder is not None:
+            _write(self._path(name), value)
+
+    def _path(self, name: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{quote(name, safe='')}.json"
+
+    def _check(
+        self, path: Path, settings: Settings, as_today: Callable[[Settings], Settings]
+    ) -> None:
+        own = json.loads(json.dumps(settings))
+        if not path.is_file():
+            _write(path, own)
+            return
+        with self._reading(path):
+            there = as_today(read_json(path))
+        for key, value in own.items():
+            if there.get(key) != value:
+                raise InputError(
+                    "output", expected=f"a folder measured with {key} = {value!r}",
+                    got=there.get(key), hint="name another folder, or measure as before",
+                )  # fmt: skip
+
+    def _reading(self, path: Path) -> AbstractContextManager[None]:
+        return reading(
+            "output", expected=f"a file that `sna-eval {self._command}` wrote", got=str(path),
+            hint="delete it, and it is measured anew",
+        )  # fmt: skip
+
+
+def _write(path: Path, value: Any) -> None:
+    with writing(path):
+        _replace(path, value)
+
+
+def _replace(path: Path, value: Any) -> None:
+    """Writes the file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        json.dump(value, file)
+    written = Path(file.name)
+    written.chmod(0o644)  # a temporary file is its owner's alone
+    written.replace(path)
