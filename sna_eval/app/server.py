@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError
+from sna_eval.paths import REFERENCE_MODEL
 
 _SCRIPT = Path(__file__).parent / "ui" / "script.py"
 _UPLOAD_MB = 16
@@ -27,12 +28,20 @@ class Serving:
     host: str = "localhost"
     port: int = 8501
     open_browser: bool = True
-    model: str = "sna-reference"
-    """Loaded while the first page is still on its way."""
+    model: str = REFERENCE_MODEL
+    """What sessions begin with; loaded while the first page is still on its way."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise InputError("port", expected="a number from 1 to 65535", got=self.port)
+
+
+_started = Serving()
+
+
+def started() -> Serving:
+    """What this process serves with; the defaults where it serves nothing."""
+    return _started
 
 
 def serve(serving: Serving) -> None:
@@ -40,6 +49,8 @@ def serve(serving: Serving) -> None:
 
     **Raises:** `InputError` where Streamlit is not installed.
     """
+    global _started
+    _started = serving
     try:
         from streamlit.web import bootstrap
     except ImportError as error:

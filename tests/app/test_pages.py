@@ -121,6 +121,30 @@ def test_other_settings_than_the_answer_has_are_said(workspace: Workspace) -> No
     assert any("settings have changed" in caption.value for caption in app.caption)
 
 
+def test_multipliers_are_the_map_s_own() -> None:
+    from sna_eval.app.core.mapping import MULTIPLIERS
+    from sna_eval.study.sweep.arguments import parse_numbers
+
+    typed = opened(where).session_state["multipliers"]
+    assert parse_numbers("multipliers", typed) == MULTIPLIERS
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [({"layer": 2, "multiplier": 3.0, "gate": "always"}, False), ({"count": 7}, True),
+     ({"prompt": "Two plus two is"}, True), ({"multipliers": "0, 2"}, True)],
+)  # fmt: skip
+def test_a_map_of_other_settings_says_so(
+    workspace: Workspace, changed: dict[str, Any], stale: bool
+) -> None:
+    app = pressed(opened(where, multipliers="2"), "Draw the map")
+    for name, value in changed.items():
+        app.session_state[name] = value
+    app.run()
+    assert errors(app) == []
+    assert any("draw the map again" in own.value for own in app.caption) is stale
+
+
 def test_an_item_of_a_task_is_taken() -> None:
     app = opened(try_it)
     (box,) = [box for box in app.selectbox if box.label == "Item"]
@@ -158,6 +182,22 @@ def test_the_map_and_its_best_cell(workspace: Workspace) -> None:
 def test_maps_that_cannot_be_drawn(values: dict[str, Any], message: str) -> None:
     app = pressed(opened(where, **values), "Draw the map")
     assert any(message in error for error in errors(app)), errors(app)
+
+
+@pytest.mark.parametrize("changed", [{}, {"layer": 2}, {"low": 0.01}])
+def test_a_batch_of_other_settings_says_so(workspace: Workspace, changed: dict[str, Any]) -> None:
+    from sna_eval.app.core.batch import run_batch
+    from sna_eval.app.core.batch_file import read_prompt_file
+    from tests.app.conftest import a_setting
+
+    file = read_prompt_file(
+        "a.jsonl", b'{"prompt": "Five plus five is", "target": "ten"}', space=True
+    )
+    (rows,) = run_batch(workspace, a_setting(), file.rows)
+    app = opened(batch, batch=("sna-reference", a_setting(), file, rows), **changed)
+    assert errors(app) == []
+    stale = any("press Run for new answers" in own.value for own in app.caption)
+    assert stale is bool(changed)
 
 
 def test_batch_waits_for_a_file() -> None:

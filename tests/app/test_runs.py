@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +162,23 @@ def test_results_are_read_with_their_items_and_plan(evaluated: Path) -> None:
     bundled = load_plan("sna-reference")
     assert plan.tasks["sna_math_easy"] == bundled.tasks["sna_math_easy"]
     assert "pretrained=sna-reference,plan=plan.yaml" in saved.command
+    assert "--limit 8" in saved.command
     assert run_charts.item_chart(found.items).to_dict()
+
+
+def test_the_command_of_a_run_keeps_what_else_it_was_asked(evaluated: Path) -> None:
+    found = open_folder(str(evaluated))
+    assert isinstance(found, ResultFolder)
+    given = {"pretrained": "org/model", "dtype": "float16", "strict": True, "plan": "a.yaml",
+             "gate": "always", "auto_budget": 5}  # fmt: skip
+    asked = replace(found, config={**found.config, "model_args": given, "limit": None},
+                    shots={"sna_math_easy": 3})  # fmt: skip
+    words = shlex.split(saved_run(asked).command)
+    assert words[words.index("--model_args") + 1] == (
+        "pretrained=org/model,dtype=float16,strict=True,plan=plan.yaml"
+    )
+    assert words[words.index("--num_fewshot") + 1] == "3"
+    assert "--limit" not in words
 
 
 def test_a_run_without_a_plan_has_none_to_save() -> None:

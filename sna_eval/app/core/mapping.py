@@ -26,8 +26,18 @@ class MapAsked:
 
     question: Question
     setting: Setting
-    """Its layer and multiplier do not matter here."""
+    """Its layer, multiplier and gate do not matter here."""
     multipliers: tuple[float, ...] = MULTIPLIERS
+
+    def draws_as(self, other: MapAsked) -> bool:
+        """Whether the other map would be the same one."""
+        alike = replace(
+            self.setting,
+            layer=other.setting.layer,
+            multiplier=other.setting.multiplier,
+            gate=other.setting.gate,
+        )
+        return replace(self, setting=alike) == other
 
 
 @dataclass(frozen=True)

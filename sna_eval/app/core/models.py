@@ -11,10 +11,10 @@ from collections import OrderedDict
 
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
+from sna_eval.paths import REFERENCE_MODEL
 
-BUNDLED = "sna-reference"
 OFFERED = (
-    BUNDLED,
+    REFERENCE_MODEL,
     "gpt2",
     "gpt2-medium",
     "gpt2-large",

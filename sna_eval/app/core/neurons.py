@@ -71,7 +71,7 @@ def describe(
 
 @torch.no_grad()
 def promoted_tokens(
-    workspace: Workspace, layer: int, neurons: Sequence[int], *, count: int = PROMOTED
+    workspace: Workspace, layer: int, neurons: Sequence[int]
 ) -> list[tuple[str, ...]]:
     """The tokens that each neuron's output column promotes, through the unembedding.
 
@@ -84,5 +84,5 @@ def promoted_tokens(
     columns = output_columns(workspace.sites, layer, neurons)
     weights: torch.Tensor = head.weight
     scores = columns.to(weights.device, torch.float32) @ weights.float().T
-    best = scores.topk(min(count, scores.shape[-1])).indices.tolist()
+    best = scores.topk(min(PROMOTED, scores.shape[-1])).indices.tolist()
     return [tuple(workspace.lm.tok_decode([token]) for token in row) for row in best]

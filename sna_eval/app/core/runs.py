@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sna_eval.app.core.saving import PLAN_FILE, Saved, lm_eval_command
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading
+from sna_eval.given_paths import expanded, is_folder
+from sna_eval.harness.loading import model_arguments, pretrained_name
 from sna_eval.harness.side_by_side import ZoneRow, newest_samples, read_samples, zone_rows
-from sna_eval.plan import Plan, parse_plan
+from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
 from sna_eval.study.choosing import select
 from sna_eval.study.compare.locating import result_file
+from sna_eval.study.compare.nested import mapping
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import SweepStore
@@ -59,6 +62,8 @@ class ResultFolder:
     """Items of the tasks whose answers have probabilities."""
     config: Mapping[str, Any]
     """What lm_eval wrote down about the run."""
+    shots: Mapping[str, int] = field(default_factory=dict)
+    """Few-shot examples by task."""
 
 
 Opened = SweepFolder | InterferenceFolder | ResultFolder
@@ -73,8 +78,8 @@ def open_folder(typed: str, *, draws: int = 10_000) -> Opened:
 
     **Raises:** `InputError` where there is nothing of these kinds in it.
     """
-    path = Path(typed.strip()).expanduser()
-    if not typed.strip() or not path.is_dir():
+    path = expanded(typed.strip())
+    if not typed.strip() or not is_folder(path):
         raise InputError(
             "folder",
             expected="the folder of a sweep, of interference or of lm_eval's results",
@@ -94,8 +99,9 @@ def saved_choice(opened: SweepFolder) -> Saved:
 
     **Raises:** `InputError` for a sweep of test items, which nothing may be chosen on.
     """
-    plan = select(opened.store).plan
-    return _saved(plan, str(opened.store.manifest["model"]))
+    manifest = opened.store.manifest
+    model_args = {"pretrained": manifest["model"], "dtype": manifest["dtype"]}
+    return _saved(select(opened.store).plan, model_args)
 
 
 def saved_run(opened: ResultFolder) -> Saved:
@@ -103,41 +109,47 @@ def saved_run(opened: ResultFolder) -> Saved:
 
     **Raises:** `InputError` for a run without a plan.
     """
-    tasks = opened.config.get("sna", {}).get("tasks", {})
+    tasks = mapping(opened.config, "sna", "tasks")
     if not tasks:
         raise InputError("plan", expected="a run of `--model sna` with a plan", got="none")
-    raw = {
-        name: {"gate": own["gate"], "interventions": own["interventions"]}
-        for name, own in tasks.items()
-    }
-    return _saved(parse_plan({"version": 1, "tasks": raw}), _model_name(opened.config))
+    with reading("results", expected="a plan and arguments as lm_eval wrote them", got=list(tasks)):
+        raw = {
+            name: {"gate": own["gate"], "interventions": own["interventions"]}
+            for name, own in tasks.items()
+        }
+        given = model_arguments(opened.config.get("model_args"))
+        planned = (*PlanArguments.names(), "auto_budget")
+        model_args = {"pretrained": pretrained_name(given)} | {
+            name: value for name, value in given.items() if name not in planned
+        }
+        return _saved(parse_plan({"version": 1, "tasks": raw}), model_args, _asked(opened))
 
 
-def _saved(plan: Plan, model: str) -> Saved:
-    command = lm_eval_command(model, list(plan.tasks), include_path=_TASKS_FOLDER)
+def _saved(plan: Plan, model_args: Mapping[str, Any], options: Sequence[str] = ()) -> Saved:
+    command = lm_eval_command(
+        model_args, list(plan.tasks), include_path=_TASKS_FOLDER, options=options
+    )
     return Saved({PLAN_FILE: plan_text(plan)}, command)
+
+
+def _asked(opened: ResultFolder) -> list[str]:
+    """What else a run was asked: items at most, and few-shot examples where tasks agree."""
+    limit, shots = opened.config.get("limit"), set(opened.shots.values())
+    words = [] if limit is None else ["--limit", f"{limit:g}"]
+    return words + (["--num_fewshot", str(*shots)] if len(shots) == 1 and shots != {0} else [])
 
 
 def _results(path: Path) -> ResultFolder:
     rows = tuple(zone_rows(path))
-    items = tuple(
-        ItemPoint(
-            task, int(sample["doc_id"]), int(sample["zone"]), bool(sample["decision"]),
-            float(sample["baseline_prob"]), float(sample["prob"]),
-        )
-        for task, file in newest_samples(path).items()
-        for sample in read_samples(file)
-        if {"prob", "baseline_prob", "zone", "decision"} <= sample.keys()
-    )  # fmt: skip
+    with reading("samples", expected="samples of an `sna` run", got=str(path)):
+        items = tuple(
+            ItemPoint(
+                task, int(sample["doc_id"]), int(sample["zone"]), bool(sample["decision"]),
+                float(sample["baseline_prob"]), float(sample["prob"]),
+            )
+            for task, file in newest_samples(path).items()
+            for sample in read_samples(file)
+            if {"prob", "baseline_prob", "zone", "decision"} <= sample.keys()
+        )  # fmt: skip
     raw = json.loads(result_file(path).read_text(encoding="utf-8"))
-    return ResultFolder(rows, items, raw.get("config", {}))
-
-
-def _model_name(config: Mapping[str, Any]) -> str:
-    """The model as it was typed."""
-    from lm_eval.utils import simple_parse_args_string
-
-    arguments = config.get("model_args") or {}
-    if isinstance(arguments, str):
-        arguments = simple_parse_args_string(arguments)
-    return str(arguments.get("pretrained", "sna-reference"))
+    return ResultFolder(rows, items, mapping(raw, "config"), mapping(raw, "n-shot"))

@@ -9,8 +9,9 @@ import io
 import json
 import shlex
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -18,6 +19,7 @@ from sna_eval.app.core.planning import ITEM_TASK, plan_of
 from sna_eval.app.core.question import Question
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
+from sna_eval.harness.loading import typed_arguments
 from sna_eval.plan.files import plan_text
 
 PLAN_FILE = "plan.yaml"
@@ -71,19 +73,26 @@ def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Quest
             names.append(name)
             files[f"{name}.yaml"] = _task_yaml(name)
             files[f"{name}.jsonl"] = "".join(_item_line(question) for question in own)
-    return Saved(files, lm_eval_command(workspace.name, names))
+    return Saved(files, lm_eval_command({"pretrained": workspace.name}, names))
 
 
 def lm_eval_command(
-    model: str, tasks: Sequence[str], *, include_path: str = ".", plan: str = PLAN_FILE
+    model_args: Mapping[str, Any],
+    tasks: Sequence[str],
+    *,
+    include_path: str = ".",
+    options: Sequence[str] = (),
 ) -> str:
-    """The command as it is typed in a shell.
+    """The command that evaluates the plan file beside it, as it is typed in a shell.
 
     **Arguments:**
 
+    - `model_args`: what the model is loaded with, without a plan.
     - `include_path`: the tasks' folder, as the shell is to read it.
+    - `options`: further words.
     """
-    words = ["--model_args", f"pretrained={model},plan={plan}", "--tasks", ",".join(tasks)]
+    arguments = typed_arguments({**model_args, "plan": PLAN_FILE})
+    words = ["--model_args", arguments, "--tasks", ",".join(tasks), *options]
     return (
         f"lm_eval --model sna {shlex.join(words)} --include_path {include_path} "
         "--batch_size 1 --output_path out --log_samples"

@@ -42,7 +42,7 @@ def show() -> None:
             st.session_state.pop(_RESULT, None)
             st.session_state[_RESULT] = (model.name, setting, file, _run(model, setting, file))
         if _RESULT in st.session_state:
-            _result(model)
+            _result(model, file)
 
 
 def _bad_rows(file: PromptFile) -> None:
@@ -66,11 +66,14 @@ def _run(model: Workspace, setting: Setting, file: PromptFile) -> tuple[BatchRow
     return tuple(rows)
 
 
-def _result(model: Workspace) -> None:
+def _result(model: Workspace, shown: PromptFile | None) -> None:
     name, setting, file, rows = st.session_state[_RESULT]
     if name != model.name:
         st.caption("The model has changed: press Run.")
         return
+    with messages():
+        if setting != state.setting() or shown not in (None, file):
+            st.caption("The settings or the file have changed since: press Run for new answers.")
     st.html(_cards(rows))
     st.html(_zones(rows))
     st.html(_table(rows[:_SHOWN]))

@@ -44,6 +44,19 @@ def workspace() -> Workspace:
     **Raises:** `InputError` where it cannot be loaded. Another try is made when another name is
     typed, or when asked for.
     """
+    found = _loaded()
+    meant = state.value("meant")
+    if meant is not None and meant[0] == found.name and meant[1] != found.lm.model_hash:
+        st.warning(
+            plain(
+                f"The sweep was of a {found.name} with other weights, or in another dtype: the "
+                "neurons found here need not be the sweep's."
+            )
+        )
+    return found
+
+
+def _loaded() -> Workspace:
     name = state.model_name()
     failed = st.session_state.get(_FAILED)
     if failed is not None and failed[0] == name:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import streamlit as st
 
 from sna_eval.app.core.models import OFFERED
 from sna_eval.app.core.tasks import task_names
 from sna_eval.app.ui import state
+from sna_eval.gating import Signal
+from sna_eval.intervention import Positions
+from sna_eval.neurons import Pooling
+from sna_eval.study.sweep.ranking import Method
 
-_METHODS = ("differential", "contrastive", "attribution", "random")
-_GATES = ("target_prob", "margin", "max_prob", "entropy", "always", "never")
+_GATES = (*get_args(Signal), "always", "never")
 
 
 def show() -> None:
@@ -50,7 +55,7 @@ def _neurons() -> None:
             help="Empty: the bundled neutral sentences.",
         )  # fmt: skip
     st.selectbox(
-        "Selected by", _METHODS, key="method",
+        "Selected by", get_args(Method), key="method",
         help="differential: task against neutral text. contrastive: one label against the other. "
         "attribution: gradient of the right answer. random: a control.",
     )  # fmt: skip
@@ -76,8 +81,8 @@ def _gate() -> None:
 
 def _more() -> None:
     with st.expander("More"):
-        st.selectbox("Pooling over prompt tokens", ("mean", "last"), key="pooling")
-        st.selectbox("Amplified tokens", ("all", "last", "continuation"), key="positions")
+        st.selectbox("Pooling over prompt tokens", get_args(Pooling), key="pooling")
+        st.selectbox("Amplified tokens", get_args(Positions), key="positions")
         st.text_input(
             "Direction", key="direction",
             help="Where neurons belong to labels: both, predicted, or a label.",

@@ -10,10 +10,11 @@ from typing import Any
 
 import streamlit as st
 
-from sna_eval.app.core.models import BUNDLED
+from sna_eval.app.core.mapping import MULTIPLIERS
+from sna_eval.app.core.models import OFFERED
 from sna_eval.app.core.question import Question, typed_question
 from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
-from sna_eval.app.server import FIRST_TASK
+from sna_eval.app.server import FIRST_TASK, started
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate
 
@@ -21,8 +22,6 @@ OWN = "own prompts"
 OTHER_MODEL = "another model"
 
 DEFAULTS: dict[str, Any] = {
-    "model": BUNDLED,
-    "other_model": "",
     "source": FIRST_TASK,
     "own_prompts": "",
     "own_reference": "",
@@ -41,16 +40,17 @@ DEFAULTS: dict[str, Any] = {
     "target": "ten",
     "others": "",
     "space": True,
-    "multipliers": "0, 0.5, 1.2, 1.5, 2, 2.4, 3, 4, 6, 8, 12",
+    "multipliers": ", ".join(f"{multiplier:g}" for multiplier in MULTIPLIERS),
     "folder": "",
     "interference": "",
+    "meant": None,
 }
 """A first look at the bundled model: its plan's setting for the task, an item of zone 1."""
 
 
 def keep() -> None:
     """Gives every value its default once, and saves it from being forgotten."""
-    for name, value in DEFAULTS.items():
+    for name, value in {**DEFAULTS, **_controls_of(started().model)}.items():
         st.session_state[name] = st.session_state.get(name, value)
 
 
@@ -62,6 +62,34 @@ def put(**values: Any) -> None:
     """Sets values; only before their widgets are shown, so in callbacks."""
     for name, own in values.items():
         st.session_state[name] = own
+
+
+def put_model(name: str, *, model_hash: str) -> None:
+    """Chooses a model.
+
+    **Arguments:**
+
+    - `model_hash`: of the weights that are meant, compared once the model is loaded.
+    """
+    put(**_controls_of(name), meant=(name, model_hash))
+
+
+def _controls_of(name: str) -> dict[str, str]:
+    """Where a model's name stands in the controls."""
+    if name in OFFERED:
+        return {"model": name, "other_model": ""}
+    return {"model": OTHER_MODEL, "other_model": name}
+
+
+def put_setting(own: Setting) -> None:
+    """Sets the controls to what a setting says; its neurons are found on a task."""
+    gate = own.gate
+    put(
+        source=own.source.task, method=own.method, layer=own.layer, count=own.count,
+        multiplier=own.multiplier, pooling=own.pooling, positions=own.positions,
+        direction=own.direction, gate=gate.signal if gate.mode == "confidence" else gate.mode,
+        low=gate.low, high=gate.high, transition=gate.transition == "amplify",
+    )  # fmt: skip
 
 
 def model_name() -> str:

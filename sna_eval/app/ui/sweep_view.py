@@ -7,13 +7,16 @@ from html import escape
 import streamlit as st
 
 from sna_eval.app.core.runs import SweepFolder, saved_choice
-from sna_eval.app.core.tasks import task_names
+from sna_eval.app.core.taking import take_best
 from sna_eval.app.ui import pieces, run_charts, state
-from sna_eval.app.ui.boundary import messages
+from sna_eval.app.ui.boundary import messages, plain
 from sna_eval.app.ui.choosing import chosen
 from sna_eval.app.ui.run_save import save
+from sna_eval.errors import InputError
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, TaskSummary, held_out
+
+_TAKEN = "taken"
 
 
 def show(opened: SweepFolder, measured: Interference | None) -> None:
@@ -91,21 +94,35 @@ def _grids(summary: Summary, opened: SweepFolder) -> None:
     layer = chosen(middle, "Layer", own.layers, first=best.best_layer)
     direction = chosen(right, "Direction", own.directions, first=best.best.direction)
     st.altair_chart(run_charts.grid_chart(own, layer, direction), width="stretch")
-    if best.task in task_names():
-        select = opened.store.manifest["tasks"][best.task]["select"]
-        st.button(
-            f"Take the best into Try it: layer {best.best.layer}, {best.best.n_neurons} neurons, "
-            f"x{best.best.multiplier:g}",
-            on_click=_take,
-            args=(best, select),
-        )
+    st.button(
+        f"Take the best into Try it: layer {best.best.layer}, {best.best.n_neurons} neurons, "
+        f"x{best.best.multiplier:g}",
+        on_click=_take,
+        args=(opened, best),
+    )
+    task, said = st.session_state.get(_TAKEN, (None, ""))
+    if task == best.task:
+        st.caption(said)
 
 
-def _take(best: TaskSummary, select: str) -> None:
-    state.put(
-        source=best.task, method=select, layer=best.best.layer, count=best.best.n_neurons,
-        multiplier=float(best.best.multiplier), direction=best.best.direction,
-    )  # fmt: skip
+def _take(opened: SweepFolder, best: TaskSummary) -> None:
+    """The best configuration, its gate and its model become the setting of all pages."""
+    try:
+        taken = take_best(opened.store, best)
+    except InputError as error:
+        st.session_state[_TAKEN] = best.task, plain(f"Not taken. {error}")
+        return
+    state.put_setting(taken.setting)
+    state.put_model(taken.model, model_hash=taken.model_hash)
+    gate = taken.setting.gate
+    seen = ", which looks at the right answer" if gate.sees_answer else ""
+    st.session_state[_TAKEN] = (
+        best.task,
+        plain(
+            f"Taken, with the model {taken.model} and the sweep's gate, "
+            f"{pieces.signal_name(gate.signal)}{seen}."
+        ),
+    )
 
 
 def _responses(summary: Summary) -> None:

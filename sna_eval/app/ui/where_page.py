@@ -62,6 +62,9 @@ def _draw(model: Workspace, asked: MapAsked) -> LayerMultiplierMap:
 
 
 def _result(model: Workspace, found: LayerMultiplierMap) -> None:
+    with messages():
+        if not found.asked.draws_as(_asked()):
+            st.caption("The settings have changed since: draw the map again.")
     taken = found.at(int(state.value("layer") or 0), float(state.value("multiplier") or 0))
     _cards(found, taken)
     chart = charts.cell_map(

@@ -1,0 +1,64 @@
+"""A sweep's best configuration as the app's setting, so that it can be tried by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sna_eval.app.core.setting import PromptSource, Setting
+from sna_eval.app.core.tasks import development_examples, task_names
+from sna_eval.errors import InputError
+from sna_eval.study.summary import TaskSummary
+from sna_eval.study.sweep import SweepStore, task_gate
+from sna_eval.study.sweep.grid import Configuration
+from sna_eval.study.sweep.ranking import examples_fingerprint
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The setting, and the model that it belongs to."""
+
+    setting: Setting
+    model: str
+    """As the sweep's user named it."""
+    model_hash: str
+    """Of the weights that were swept; a model of that name may have others here."""
+
+
+def take_best(store: SweepStore, best: TaskSummary) -> Taken:
+    """The setting that finds the same neurons again and does the same with them.
+
+    **Raises:** `InputError` where the app has no such setting.
+    """
+    manifest, own = store.manifest, best.best
+    described = manifest["tasks"][best.task]
+    _check_prompts(best.task, described["prompts_hash"])
+    if described["select"] == "random":
+        raise InputError(
+            "select", expected="neurons that are found again", got="random",
+            hint="the app draws random neurons of its own",
+        )  # fmt: skip
+    if Configuration(own.n_neurons, own.multiplier, own.direction).sees_answer:
+        raise InputError(
+            "direction", expected="one that does not know the right answer", got=own.direction,
+            hint="the app amplifies by directions that a deployed model has",
+        )  # fmt: skip
+    setting = Setting(
+        source=PromptSource(best.task),
+        layer=own.layer,
+        count=own.n_neurons,
+        multiplier=float(own.multiplier),
+        method=described["select"],
+        pooling=manifest["pooling"],
+        direction=own.direction,
+        gate=task_gate(store, best.task),
+    )
+    return Taken(setting, manifest["model"], manifest["model_hash"])
+
+
+def _check_prompts(task: str, swept: str) -> None:
+    """The app searches on the bundled tasks' prompts alone."""
+    if task not in task_names() or examples_fingerprint(development_examples(task)) != swept:
+        raise InputError(
+            "task", expected="a bundled task with the prompts that were swept", got=task,
+            hint="the app finds neurons on these; sna-eval select writes the plan of any task",
+        )  # fmt: skip
