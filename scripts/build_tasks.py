@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from task_items.selection import Splits, select
 from task_items.zone_two import HIGH, LOW, score_with, select_inside
 
 _ROOT = Path(__file__).resolve().parents[1]
-_DEFAULT_TOKENIZER = _ROOT.parent / "shared" / "data" / "gpt2-tokenizer"
+_TOKENIZER_VARIABLE = "SNA_GPT2_TOKENIZER"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,7 +44,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--check", action="store_true", help="write nothing; exit 1 if a file differs")
     add("--data", type=Path, default=_ROOT / "task_configs" / "data", help="folder of the items")
-    add("--tokenizer", type=Path, help="folder with GPT-2's vocab.json and merges.txt")
+    add(
+        "--tokenizer",
+        type=Path,
+        default=os.environ.get(_TOKENIZER_VARIABLE),
+        help=f"folder with GPT-2's vocab.json and merges.txt (default: ${_TOKENIZER_VARIABLE})",
+    )
     add("--transition-model", type=Path, help="causal model that scores the transition items")
     add("--transition-only", action="store_true", help="leave the twelve generation tasks alone")
     options = parser.parse_args(argv)
@@ -73,10 +79,10 @@ def _transition(path: Path) -> Splits:
 
 def _verify(tokenizer: Path | None, tasks: dict[str, Splits]) -> None:
     """Stop at the first target that is not one GPT-2 token."""
-    if tokenizer is None and not _DEFAULT_TOKENIZER.is_dir():
+    if tokenizer is None:
         print("no GPT-2 tokenizer named (--tokenizer DIR): targets were not checked for one token")
         return
-    encoder = load_tokenizer(tokenizer or _DEFAULT_TOKENIZER)
+    encoder = load_tokenizer(tokenizer)
     for task, splits in tasks.items():
         for item in not_one_token(encoder, splits.development + splits.test):
             raise ValueError(f"{task}: target {item.target!r} is not one token in {item.prompt!r}")

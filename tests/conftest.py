@@ -11,6 +11,10 @@ import torch
 
 from sna_eval.paths import tasks_path
 
+BESIDE = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+"""Real data beside the checkout, where there is any; nothing but the tests looks there."""
+if (BESIDE / "sst2" / "dev.tsv").is_file():
+    os.environ.setdefault("SNA_EVAL_SST2", str(BESIDE / "sst2"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -79,10 +83,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real data beside the checkout; skips where it is missing."""
-    folder = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-    if not folder.is_dir():
+    if not BESIDE.is_dir():
         pytest.skip("needs ../shared/data")
-    return folder
+    return BESIDE
 
 
 @pytest.fixture(scope="session")

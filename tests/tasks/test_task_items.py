@@ -92,6 +92,14 @@ def test_files_are_what_the_script_writes() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_tokenizer_is_named_or_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNA_GPT2_TOKENIZER", "nowhere")
+    done = build("--check")
+    assert (done.returncode, "expected vocab.json in nowhere" in done.stderr) == (2, True)
+    monkeypatch.delenv("SNA_GPT2_TOKENIZER")
+    assert "targets were not checked for one token" in build("--check").stdout
+
+
 def test_check_finds_a_missing_file_and_writing_mends_it(tmp_path: Path) -> None:
     assert build("--data", str(tmp_path)).returncode == 0
     (tmp_path / "sna_math_easy" / "test.jsonl").unlink()
