@@ -20,14 +20,18 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.export.adapters import CONFIG_NAME, PREFIX, TENSORS_NAME
-from sna_eval.export.record import RECORD_NAME, read_json, read_record
+from sna_eval.export.record import RECORD_NAME, read_object, read_record
 from sna_eval.export.scaling import LayerScaling, layer_scalings
 from sna_eval.gating import Gate
 from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
+from sna_eval.tensors import read_tensors
 
 MOST_MULTIPLIERS = 64
 """Different multipliers in a layer at most; a trained IA3 vector has as many as neurons."""
+MOST_NEURONS = 200_000
+"""Scaled neurons of all layers at most: about as many as a plan file can name."""
 _LARGEST_CONFIG = 2**20  # bytes
+_LARGEST_TENSORS = 256 * 2**20  # bytes; a hundred layers of 50,000 neurons take 20 MB
 _TENSOR = re.compile(r"(?P<module>[\w.]+)\.ia3_l")
 
 
@@ -45,13 +49,14 @@ def import_ia3(folder: str | Path, *, task: str = "*") -> Plan:
     folder = Path(folder)
     config = _read_config(folder)
     vectors = _vectors(_read_tensors(folder), folder / TENSORS_NAME)
+    _check_counts(vectors)
     recorded = read_record(folder)
     if recorded is not None:
         return _verified(*recorded, vectors, folder)
     interventions = tuple(
         PlannedIntervention(layer, multiplier, neurons={UNLABELLED: neurons})
         for layer, vector in sorted(vectors.items())
-        for multiplier, neurons in _by_multiplier(vector, layer).items()
+        for multiplier, neurons in _by_multiplier(vector).items()
     )
     if not interventions:
         raise InputError(
@@ -65,7 +70,7 @@ def import_ia3(folder: str | Path, *, task: str = "*") -> Plan:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    config = read_json(folder / CONFIG_NAME, _LARGEST_CONFIG)
+    config = read_object(folder / CONFIG_NAME, largest=_LARGEST_CONFIG)
     if config.get("peft_type") != "IA3":
         raise InputError(
             f"{folder / CONFIG_NAME}: peft_type", expected="IA3", got=config.get("peft_type"),
@@ -75,9 +80,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = folder / TENSORS_NAME
     if not path.is_file():
         raise InputError(
@@ -85,8 +87,8 @@ def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
             hint="save the adapter anew with PEFT's save_pretrained",
         )  # fmt: skip
     try:
-        return dict(load_file(path))
-    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        return read_tensors(path, largest=_LARGEST_TENSORS)
+    except (ValueError, OSError) as error:
         raise InputError(
             str(path), expected="a safetensors file", got=" ".join(str(error).split())
         ) from error
@@ -137,16 +139,29 @@ def _check_widths(vectors: Mapping[int, torch.Tensor], path: Path) -> None:
         )  # fmt: skip
 
 
-def _by_multiplier(vector: torch.Tensor, layer: int) -> dict[float, tuple[int, ...]]:
+def _check_counts(vectors: Mapping[int, torch.Tensor]) -> None:
+    """What a plan can hold, before a neuron becomes a Python object."""
+    trained = "evaluate a trained adapter with --model hf and peft="
+    for layer, vector in sorted(vectors.items()):
+        multipliers = vector[vector != 1].unique().numel()
+        if multipliers > MOST_MULTIPLIERS:
+            raise InputError(
+                f"layer {layer}", expected=f"at most {MOST_MULTIPLIERS} different multipliers",
+                got=multipliers, hint=trained,
+            )  # fmt: skip
+    neurons = sum(int((vector != 1).sum()) for vector in vectors.values())
+    if neurons > MOST_NEURONS:
+        raise InputError(
+            "adapter", expected=f"at most {MOST_NEURONS:,} scaled neurons", got=neurons,
+            hint=trained,
+        )  # fmt: skip
+
+
+def _by_multiplier(vector: torch.Tensor) -> dict[float, tuple[int, ...]]:
     """Neurons by multiplier, gentler multipliers first."""
     neurons: dict[float, list[int]] = defaultdict(list)
     for index in (vector != 1).nonzero().flatten().tolist():
         neurons[_shortest(vector[index])].append(index)
-    if len(neurons) > MOST_MULTIPLIERS:
-        raise InputError(
-            f"layer {layer}", expected=f"at most {MOST_MULTIPLIERS} different multipliers",
-            got=len(neurons), hint="evaluate a trained adapter with --model hf and peft=",
-        )  # fmt: skip
     return {multiplier: tuple(neurons[multiplier]) for multiplier in sorted(neurons)}
 
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sna_eval.errors import InputError
+from sna_eval.bounded import LARGEST_FILE, read_json
+from sna_eval.errors import InputError, reading
 from sna_eval.export.source import Source
+from sna_eval.given_paths import is_file
 from sna_eval.plan import ModelSpec, Plan, parse_plan, plan_to_dict, task_fingerprint
 
 RECORD_NAME = "sna_export.json"
 VERSION = 1
-_LARGEST_RECORD = 64 * 2**20  # bytes
 
 
 def recorded_plan(source: Source) -> Plan:
@@ -70,7 +71,7 @@ def read_record(folder: Path) -> tuple[str, Plan] | None:
     path = folder / RECORD_NAME
     if not path.is_file():
         return None
-    record = read_json(path, _LARGEST_RECORD)
+    record = read_object(path)
     if record.get("version") != VERSION:
         raise InputError(
             f"{path}: version", expected=str(VERSION), got=record.get("version"),
@@ -83,21 +84,15 @@ def read_record(folder: Path) -> tuple[str, Plan] | None:
     return task, plan
 
 
-def read_json(path: Path, largest: int) -> dict[str, Any]:
+def read_object(path: Path, *, largest: int = LARGEST_FILE) -> dict[str, Any]:
     """A JSON file that holds an object.
 
     **Raises:** `InputError` where it is missing, too large, or something else.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(str(path), expected="a JSON file", got="none", hint="check the folder")
-    if path.stat().st_size > largest:
-        raise InputError(str(path), expected=f"at most {largest} bytes", got=path.stat().st_size)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            str(path), expected="a JSON file", got=" ".join(str(error).split())
-        ) from error
+    with reading(str(path), expected="a JSON file", got=path.name):
+        value = read_json(path, largest=largest)
     if not isinstance(value, dict):
         raise InputError(str(path), expected="a JSON object", got=value)
     return value

@@ -17,6 +17,7 @@ from typing import Any
 from sna_eval.harness.items import Item
 from sna_eval.harness.values import Evidence, Score, evidence_of
 from sna_eval.plan.fingerprint import digest
+from sna_eval.typed import build
 
 Answers = list[tuple[float, bool]]
 KeyOf = Callable[[Item], Any]
@@ -41,7 +42,7 @@ class ResponseCache:
     ) -> list[Answers]:
         """The answers of all items, scoring only those that are not kept yet."""
         keys = [digest(key_of(item)) for item in items]
-        known = [self._read(key) for key in keys]
+        known = [self._read(key, len(item.requests)) for key, item in zip(keys, items, strict=True)]
         missing = [number for number, answers in enumerate(known) if answers is None]
         scored = score([items[number] for number in missing]) if missing else []
         fresh = dict(zip(missing, scored, strict=True))
@@ -54,10 +55,15 @@ class ResponseCache:
                 on_hit(item, kept)
         return [fresh[number] if kept is None else kept for number, kept in enumerate(known)]
 
-    def _read(self, key: str) -> Answers | None:
+    def _read(self, key: str, count: int) -> Answers | None:
+        """So many answers, or `None` where there are none; damaged ones are scored anew."""
         query = "SELECT answers FROM sna_answers WHERE key = ?"
         row = self._database.execute(query, (key,)).fetchone()
-        return _load(row[0]) if row else None
+        try:
+            answers = _load(row[0]) if row else None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            return None
+        return answers if answers is not None and len(answers) == count else None
 
 
 def take_over(cache_hook: Any) -> ResponseCache | None:
@@ -94,6 +100,6 @@ def _dump(answers: Answers) -> str:
 
 def _load(text: str) -> Answers:
     return [
-        (Score(value, Evidence(**evidence)) if evidence else value, greedy)
+        (Score(value, build(Evidence, evidence)) if evidence else float(value), bool(greedy))
         for value, greedy, evidence in json.loads(text)
     ]

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sna_eval.errors import InputError
+from sna_eval.bounded import read_lines
+from sna_eval.errors import InputError, reading
 
 _MEASURES = (("prob", "baseline_prob"), ("acc", "baseline_acc"))
 """Amplified and baseline value of a sample; the first pair that a task has counts."""
+_ZONES = {1: "1", 2: "2", 3: "3"}
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,16 @@ def newest_samples(folder: Path) -> dict[str, Path]:
 
 
 def read_samples(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The samples of one file, in its order."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    """The samples of one file, in its order.
+
+    **Raises:** `InputError` for a line that is no sample.
+    """
+    for number, line in read_lines(path):
+        with reading(f"{path}:{number}", expected="a sample in JSON", got=path.name):
+            sample = json.loads(line)
+            if not isinstance(sample, dict):
+                raise TypeError("no mapping")
+        yield sample
 
 
 def _task_rows(task: str, samples: Iterable[Mapping[str, Any]]) -> Iterator[ZoneRow]:
@@ -84,11 +92,13 @@ def _task_rows(task: str, samples: Iterable[Mapping[str, Any]]) -> Iterator[Zone
         for after, before in _MEASURES:
             if after in sample and before in sample:
                 measure = after
-                pair = (float(sample[before]), float(sample[after]))
+                with reading(f"samples of {task}", expected="scores and a zone", got=sample):
+                    pair = (float(sample[before]), float(sample[after]))
+                    zone = _ZONES[sample["zone"]]
                 values["all"].append(pair)
-                values[str(int(sample["zone"]))].append(pair)
+                values[zone].append(pair)
                 break
-    for zone in ("all", "1", "2", "3"):
+    for zone in ("all", *_ZONES.values()):
         if pairs := values.get(zone):
             before_mean, after_mean = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
             yield ZoneRow(task, zone, len(pairs), measure, before_mean, after_mean)

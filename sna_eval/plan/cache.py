@@ -1,17 +1,23 @@
 """Resolved selections on disk, so that a plan with `select:` costs its search only once.
 
 An entry's name is the hash of everything the result depends on: model, prompts, method, layer,
-count, pooling. Entries are JSON, written atomically; a damaged one is searched for again.
+count, pooling. Entries are JSON with a hash of what they say, written atomically; a damaged one is
+searched for again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from sna_eval.bounded import MIB, read_json
+
+_LARGEST_ENTRY = 64 * MIB  # vectors of a method, as decimal numbers
 
 
 def cache_dir() -> Path:
@@ -24,12 +30,14 @@ def cache_dir() -> Path:
 
 
 def read_entry(name: str) -> dict[str, Any] | None:
-    """The entry, or `None` where there is none or it cannot be read."""
+    """The entry, or `None` where there is none or it is not what was written."""
     try:
-        entry = json.loads((cache_dir() / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        kept = read_json(cache_dir() / f"{name}.json", largest=_LARGEST_ENTRY)
+        entry = kept["entry"]
+        sound = kept["sha256"] == _hash(entry)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return entry if isinstance(entry, dict) else None
+    return entry if sound and isinstance(entry, dict) else None
 
 
 def write_entry(name: str, entry: Mapping[str, Any]) -> None:
@@ -38,7 +46,12 @@ def write_entry(name: str, entry: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
-            json.dump(entry, file)
+            json.dump({"sha256": _hash(json.loads(json.dumps(entry))), "entry": entry}, file)
         Path(file.name).replace(folder / f"{name}.json")
     except OSError:
         return
+
+
+def _hash(entry: Any) -> str:
+    """Of an entry as it is read: with lists for tuples and texts for keys."""
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode("ascii")).hexdigest()

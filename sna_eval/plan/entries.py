@@ -8,7 +8,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import Method, find_method
-from sna_eval.plan.reading import Fields, integers, numbers
+from sna_eval.plan.reading import Fields, integers, numbers, plain_mapping
 from sna_eval.plan.schema import (
     UNLABELLED,
     NeuronSets,
@@ -27,7 +27,7 @@ def parse_entry(raw: Any, path: str, vectors: Vectors) -> PlannedIntervention:
         "layer": _parse_layer(fields, method),
         "positions": fields.text("positions", method.positions),
         "options": _parse_options(fields, method),
-        "found": fields.take("found"),
+        "found": plain_mapping(fields.take("found"), fields.at("found")),
     }
     if method.chooses_neurons:
         values |= _parse_choice(fields)
@@ -48,12 +48,7 @@ def _parse_layer(fields: Fields, method: Method) -> int:
 
 
 def _parse_options(fields: Fields, method: Method) -> dict[str, Any]:
-    raw = fields.take("options")
-    if raw is None:
-        return {}
-    if not isinstance(raw, Mapping):
-        raise InputError(fields.at("options"), expected="a mapping", got=raw)
-    given = {str(key): value for key, value in raw.items()}
+    given = plain_mapping(fields.take("options"), fields.at("options")) or {}
     method.settle(given)
     return given
 

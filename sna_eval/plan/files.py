@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sna_eval.errors import InputError, writing
+from sna_eval.bounded import MIB, read_text
+from sna_eval.errors import InputError, reading, writing
 from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.given_paths import expanded, is_file
 from sna_eval.intervention import Vector
 from sna_eval.paths import plans_path
 from sna_eval.plan.entries import entry_to_dict, parse_entry
 from sna_eval.plan.reading import Fields, items
 from sna_eval.plan.schema import ModelSpec, Plan, TaskPlan
 from sna_eval.plan.vectors import SUFFIX, Vectors, long_vectors, read_vectors, write_vectors
+from sna_eval.plan.yaml_text import parse_yaml
 
 VERSION = 1
-_LARGEST_FILE = 64 * 2**20  # bytes; a resolved plan of a thousand tasks is a few MiB
+_LARGEST_FILE = 4 * MIB  # a resolved plan of a thousand tasks has a third of that
 
 
 def load_plan(name_or_path: str | Path) -> Plan:
@@ -44,15 +46,25 @@ def bundled_plans() -> list[str]:
 def save_plan(plan: Plan, path: str | Path) -> None:
     """Writes a plan file and, where methods learned long vectors, the file beside it.
 
-    **Raises:** `InputError` where the path cannot be written.
+    **Raises:** `InputError` where the path cannot be written, and for a plan that is too large to
+    be read again.
     """
     path = Path(path)
+    if not path.name:
+        raise InputError("output", expected="a file to write the plan to", got=str(path))
     beside = path.with_suffix(SUFFIX)
-    entries = (entry for task in plan.tasks.values() for entry in task.interventions)
-    vectors = (own for entry in entries for own in long_vectors(entry.parameters or {}))
+    entries = [entry for task in plan.tasks.values() for entry in task.interventions]
+    vectors = [own for entry in entries for own in long_vectors(entry.parameters or {})]
+    text = plan_text(plan, beside.name if vectors else None)
+    size = len(text.encode())
+    if size > _LARGEST_FILE:
+        raise InputError(
+            "plan", expected=f"at most {_LARGEST_FILE / MIB:g} MiB of YAML",
+            got=f"{size / MIB:.1f} MiB", hint="choose fewer neurons",
+        )  # fmt: skip
     with writing(path):
-        written = write_vectors(vectors, beside)
-        path.write_text(plan_text(plan, beside.name if written else None), encoding="utf-8")
+        write_vectors(vectors, beside)
+        path.write_text(text, encoding="utf-8")
 
 
 def plan_text(plan: Plan, vectors: str | None = None) -> str:
@@ -135,12 +147,10 @@ def parse_gate(raw: Any, path: str, default: Gate) -> Gate:
 
 def _locate(name_or_path: str | Path) -> Path:
     bundled = plans_path() / f"{name_or_path}.yaml"
-    if _is_file(bundled) and bundled.parent == plans_path():
+    if is_file(bundled) and bundled.parent == plans_path():
         return bundled
-    path = Path(name_or_path)
-    with suppress(RuntimeError):  # the home of nobody
-        path = path.expanduser()
-    if not _is_file(path):
+    path = expanded(name_or_path)
+    if not is_file(path):
         raise InputError(
             "plan",
             expected=f"a file, or one of {', '.join(bundled_plans())}",
@@ -150,22 +160,9 @@ def _locate(name_or_path: str | Path) -> Path:
     return path
 
 
-def _is_file(path: Path) -> bool:
-    """Whether there is a file; what was typed may be no path at all."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def _read_yaml(path: Path) -> Any:
-    if path.stat().st_size > _LARGEST_FILE:
-        raise InputError("plan", expected=f"a file of at most {_LARGEST_FILE} bytes", got=str(path))
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError("plan", expected="a YAML file", got=f"{path}: {reason}") from error
+    with reading("plan", expected="a YAML file", got=str(path)):
+        return parse_yaml(read_text(path, largest=_LARGEST_FILE))
 
 
 def _parse_model(raw: Any) -> ModelSpec:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sna_eval.errors import InputError
 
 T = TypeVar("T")
+_DEEPEST = 20
 
 
 class Fields:
@@ -113,3 +114,28 @@ def numbers(value: Any, path: str) -> tuple[float, ...]:
         if isinstance(entry, bool) or not isinstance(entry, (int, float)):
             raise InputError(where, expected="a number", got=entry)
     return tuple(finite(entry, where) for entry, where in entries)
+
+
+def plain(value: Any, path: str, depth: int = 0) -> Any:
+    """A value that JSON can hold too: what a plan carries along, and what its hash covers.
+
+    YAML knows dates, sets and bytes besides.
+    """
+    if depth > _DEEPEST:
+        raise InputError(path, expected=f"values nested {_DEEPEST} deep at most", got="more")
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry, f"{path}.{key}", depth + 1) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [plain(entry, f"{path}[{n}]", depth + 1) for n, entry in enumerate(value)]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise InputError(
+        path, expected="texts, numbers, lists and mappings", got=value, hint="put it in quotes"
+    )
+
+
+def plain_mapping(value: Any, path: str) -> dict[str, Any] | None:
+    """A mapping of such values, or `None`."""
+    if value is not None and not isinstance(value, Mapping):
+        raise InputError(path, expected="a mapping", got=value)
+    return None if value is None else dict(plain(value, path))

@@ -7,7 +7,7 @@ indices is `plan.resolving`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -155,7 +155,7 @@ class TaskPlan:
     interventions: tuple[PlannedIntervention, ...]
 
     def __post_init__(self) -> None:
-        if any(own in self.interventions[:place] for place, own in enumerate(self.interventions)):
+        if len({_frozen(vars(own)) for own in self.interventions}) < len(self.interventions):
             raise InputError(
                 "interventions", expected="each entry once", got="the same entry twice",
                 hint="multiply its multiplier instead",
@@ -184,6 +184,16 @@ class TaskPlan:
     def prompt(self) -> str:
         """Text that goes before an item whose gate opens."""
         return "".join(entry.prompt for entry in self.interventions)
+
+
+def _frozen(value: Any) -> Hashable:
+    """Something with a hash, equal where the values are: thousands of entries are not compared one
+    by one."""
+    if isinstance(value, Mapping):
+        return frozenset((str(key), _frozen(own)) for key, own in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_frozen, value))
+    return value if isinstance(value, Hashable) else repr(value)
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,20 @@ file beside it, in the safetensors format, holds them under these hashes. Readin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading
 from sna_eval.intervention import Vector
 from sna_eval.methods import Parameter
 from sna_eval.plan.reading import Fields, numbers
+from sna_eval.tensors import read_tensors
 
 INLINE = 64
 """Numbers that a plan file holds itself; longer vectors go into the file beside it."""
 SUFFIX = ".safetensors"
+_LARGEST_FILE = 256 * 2**20  # bytes; a thousand vectors of 50,000 numbers take 200 MB
 
 Vectors = Mapping[str, Vector]
 """Vectors by the hash of their bytes."""
@@ -54,17 +54,13 @@ def long_vectors(parameters: Mapping[str, Parameter]) -> Iterator[Vector]:
     return (own for own in parameters.values() if isinstance(own, Vector) and len(own) > INLINE)
 
 
-def write_vectors(vectors: Iterator[Vector], path: Path) -> bool:
-    """Writes the file beside a plan; without vectors there is none.
-
-    **Returns:** whether there is one.
-    """
+def write_vectors(vectors: Iterable[Vector], path: Path) -> None:
+    """Writes the file beside a plan; without vectors there is none."""
     from safetensors.torch import save_file
 
     tensors = {own.sha256: own.values for own in sorted(vectors, key=lambda own: own.sha256)}
     if tensors:
         save_file(tensors, path)
-    return bool(tensors)
 
 
 def read_vectors(name: Any, plan: Path) -> dict[str, Vector]:
@@ -72,19 +68,12 @@ def read_vectors(name: Any, plan: Path) -> dict[str, Vector]:
 
     **Raises:** `InputError` where it is missing, is no such file, or holds other numbers.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if not isinstance(name, str) or Path(name).name != name or not name.endswith(SUFFIX):
         raise InputError("vectors", expected=f"the name of a {SUFFIX} file beside it", got=name)
     path = plan.parent / name
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            "vectors", expected=f"a {SUFFIX} file beside the plan", got=str(path), hint=str(error)
-        ) from error
-    vectors = {key: Vector(values) for key, values in tensors.items()}
+    with reading("vectors", expected=f"a {SUFFIX} file beside the plan", got=str(path)):
+        tensors = read_tensors(path, largest=_LARGEST_FILE)
+        vectors = {key: Vector(values) for key, values in tensors.items()}
     for key, own in vectors.items():
         if own.sha256 != key:
             raise InputError(

@@ -150,7 +150,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
         ("{", "expected a JSON file"),
         ("[1]", "expected a JSON object"),
         ("[" * 100_000, "expected a JSON file"),
-        (" " * 2_000_000, "expected at most 1048576 bytes, got 2000000"),
+        (" " * 2_000_000, r"expected a file of at most 1 MiB, got '1\.9 MiB'"),
     ],
 )
 def test_broken_configurations(text: str, message: str, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 """The tiny models of the harness's tests."""
 
-from tests.harness.conftest import make_hf, make_sna, tiny_gpt2
+from tests.harness.conftest import evaluate, make_hf, make_sna, own_tasks, tiny_gpt2
 
-__all__ = ["make_hf", "make_sna", "tiny_gpt2"]
+__all__ = ["evaluate", "make_hf", "make_sna", "own_tasks", "tiny_gpt2"]

@@ -21,10 +21,10 @@ import yaml
 
 from sna_eval.errors import InputError
 
-Write = Callable[[Any], str]
+Write = Callable[[Any], "str | bytes"]
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, -1, 2**31, 10**30, 10**400, 1e308, -1e308, 5e-324, float("nan"),
-    float("inf"), "", " ", "\u202e", "\ud83e\udde0", "a\u0000b", "../../../../etc/passwd",
+    float("inf"), "", " ", "\u202e", "\ud83e\udde0", "\ud83e", "a\u0000b", "../../../../etc/passwd",
     "/etc/passwd", "..", "~root", "x" * 5000, "1e999", "always", "gold", "*", "[", "!!int a",
     [], {}, [[]], [None], {"": None}, {"a": {"a": {"a": {}}}}, [[[[[[[[1]]]]]]]], [float("nan")],
     {"__class__": "x"}, list(range(300)),
@@ -35,6 +35,9 @@ _SPLICES: tuple[bytes, ...] = (
     b"1e999", b"NaN", b"-Infinity", b"null", b"\n", b"\t", b"'", b'"', b"&a [*a, *a]", b"*a",
     b"!!python/object/apply:os.system ['true']", b"2020-13-45", b"1:99:99", b"0o9",
     b"? [a, b]\n: c", b"<<: *b", b"\xf0\x9f\xa7\xa0", b"\xc3\x28", b"---\n", b"%TAG ! x\n",
+    b"2020-12-31", b"0x" + b"F" * 5000, b"1" + b":59" * 3000, b"!!set {a}", b"!!binary aGk=",
+    b"&m {<<: *m}", b"!!int ''", b"!!bool x", b"!!timestamp x", b"!!omap [a]", b"!!map [a]",
+    b"\xe2\x80\xa8", b"\xc2\x85", b"\r",
 )  # fmt: skip
 
 
@@ -44,9 +47,9 @@ class Seed:
 
     content: bytes
     values: Any = None
-    """What it says, if it is text; `None` for binary files."""
+    """What it says; `None` where only bytes are changed."""
     write: Write = json.dumps
-    """Turns values into the file's text."""
+    """Turns values into the file's content."""
 
     @classmethod
     def json(cls, values: Any) -> Seed:
@@ -83,7 +86,10 @@ def case(seeds: Sequence[Seed], number: int) -> bytes:
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         if seed.values is not None and chance.random() < 0.6:
             values = _changed(seed.values, chance)
-            content = seed.write(values).encode("utf-8", "surrogatepass")
+            written = seed.write(values)
+            content = (
+                written if isinstance(written, bytes) else written.encode("utf-8", "surrogatepass")
+            )
             seed = Seed(content, values, seed.write)
         else:
             content = _damaged(content, chance)

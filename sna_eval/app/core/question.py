@@ -35,6 +35,9 @@ class Question:
                     got=f"{len(text):,} characters",
                     hint="shorten it",
                 )
+        for text in (self.prompt, *self.choices):
+            if not _is_unicode(text):
+                raise InputError("text", expected="whole Unicode characters", got=text)
         if len(set(self.choices)) != len(self.choices) or not all(map(str.strip, self.others)):
             raise InputError("other choices", expected="distinct texts", got=list(self.choices))
 
@@ -42,6 +45,15 @@ class Question:
     def choices(self) -> tuple[str, ...]:
         """All continuations, the right one first."""
         return (self.target, *self.others)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a character stands alone, as JSON can write it and no tokenizer reads."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _HINTS = {

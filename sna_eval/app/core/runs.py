@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from sna_eval.plan.files import plan_text
 from sna_eval.study.choosing import select
 from sna_eval.study.compare.locating import result_file
 from sna_eval.study.compare.nested import mapping
+from sna_eval.study.compare.reading import read_raw
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import SweepStore
@@ -151,5 +151,5 @@ def _results(path: Path) -> ResultFolder:
             for sample in read_samples(file)
             if {"prob", "baseline_prob", "zone", "decision"} <= sample.keys()
         )  # fmt: skip
-    raw = json.loads(result_file(path).read_text(encoding="utf-8"))
+    raw = read_raw(result_file(path))
     return ResultFolder(rows, items, mapping(raw, "config"), mapping(raw, "n-shot"))

@@ -10,14 +10,15 @@ from pathlib import Path
 from lm_eval.utils import get_latest_filename, get_results_filenames
 
 from sna_eval.errors import InputError
+from sna_eval.given_paths import expanded, is_file, is_folder
 
 
 def result_file(path: str | Path) -> Path:
     """The result file that a path means: itself, or the latest of the one model in a folder."""
-    given = Path(path).expanduser()
-    if given.is_file():
+    given = expanded(path)
+    if is_file(given):
         return given
-    if not given.is_dir():
+    if not is_folder(given):
         raise InputError(
             "compare", expected="a result file or a folder of lm_eval's", got=str(path),
             hint="check the path",
@@ -45,15 +46,7 @@ def sample_file(results: Path, task: str) -> Path | None:
     """
     date = results.stem.rpartition("_")[2]
     paths = [results.with_name(f"samples_{task}_{date}{suffix}") for suffix in (".jsonl", ".json")]
-    return next((path for path in paths if _is_file(path)), None)
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is a file; a task's name may be none that a file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+    return next((path for path in paths if is_file(path)), None)
 
 
 def _dated(name: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sna_eval.bounded import read_json
 from sna_eval.errors import InputError, reading
 from sna_eval.study.compare import lm_eval_files, old_files, published_rows
 from sna_eval.study.compare.locating import result_file
@@ -19,7 +19,7 @@ def read_run(path: str | Path) -> Run:
     **Raises:** `InputError` where nothing there can be read as a run.
     """
     file = result_file(path)
-    raw = _json(file)
+    raw = read_raw(file)
     if isinstance(raw, list) and len(raw) == 1:
         raw = raw[0]
     if published_rows.is_row(raw):
@@ -48,9 +48,7 @@ def _parsed(parse: Callable[[Any, Path], Run], raw: Any, file: Path) -> Run:
         return parse(raw, file)
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError("compare", expected="a JSON file", got=f"{path}: {reason}") from error
+def read_raw(path: Path) -> Any:
+    """What a result file holds, as it stands there."""
+    with reading("compare", expected="a JSON file", got=str(path)):
+        return read_json(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +12,17 @@ from typing import Any
 
 from lm_eval.utils import handle_non_serializable, hash_string
 
-from sna_eval.errors import reading
+from sna_eval.bounded import read_lines
+from sna_eval.errors import InputError, reading
 from sna_eval.study.compare.records import Items, ItemsByFilter
 
+_MOST_SCORES = 20_000_000
+"""Samples times metrics, whether they have a value or not, and choices: what memory goes with."""
+_NO_NUMBER = "no number"
+_LARGEST_WHOLE = 2**1000
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class _Sample:
     """What is kept of one line."""
 
@@ -30,20 +37,28 @@ class _Sample:
 def read_items(path: Path) -> ItemsByFilter:
     """All items of a sample file, by filter."""
     groups: dict[str, list[_Sample]] = defaultdict(list)
-    for sample in _samples(path):
+    metrics: set[str] = set()
+    choices = 0
+    for number, sample in enumerate(_samples(path), 1):
         groups[sample.filter].append(sample)
+        metrics.update(sample.scores)
+        choices += len(sample.choices)
+        if len(metrics) * number + choices > _MOST_SCORES:
+            raise InputError(
+                f"{path}:{number}", expected=f"at most {_MOST_SCORES:,} scores in a file",
+                got=f"{len(metrics):,} metrics and {choices:,} choices",
+            )  # fmt: skip
     return {name: _items(samples) for name, samples in groups.items()}
 
 
 def _samples(path: Path) -> Iterator[_Sample]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            shown = line[:200].decode("utf-8", "replace").strip()
-            with reading(f"{path}:{number}", expected="a sample in JSON", got=shown):
-                raw = json.loads(line)
-            with reading(f"{path}:{number}", expected="a sample of lm_eval's", got=raw):
-                sample = _sample(raw)
-            yield sample
+    for number, line in read_lines(path):
+        shown = line[:200].decode("utf-8", "replace").strip()
+        with reading(f"{path}:{number}", expected="a sample in JSON", got=shown):
+            raw = json.loads(line)
+        with reading(f"{path}:{number}", expected="a sample of lm_eval's", got=raw):
+            sample = _sample(raw)
+        yield sample
 
 
 def _sample(raw: Mapping[str, Any]) -> _Sample:
@@ -53,9 +68,22 @@ def _sample(raw: Mapping[str, Any]) -> _Sample:
         document=str(raw.get("doc_hash") or _document_hash(raw["doc"])),
         prompt=str(raw.get("prompt_hash") or hash_string(contexts[0] if contexts else "")),
         target=str(raw.get("target_hash") or hash_string(str(raw["target"]))),
-        scores={str(name): raw.get(name) for name in raw.get("metrics", ())},
+        scores={str(name): _score(raw.get(name)) for name in raw.get("metrics", ())},
         choices=_choices(raw.get("filtered_resps", ()), contexts),
     )
+
+
+def _score(value: Any) -> Any:
+    """A number or a pair of them as it stands; of anything else only that it is something else."""
+    parts = value if isinstance(value, list) and len(value) <= 2 else [value]
+    return value if all(map(_is_number, parts)) else _NO_NUMBER
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a float can hold it; `None` stands for no score."""
+    if isinstance(value, int):
+        return abs(value) < _LARGEST_WHOLE
+    return value is None or isinstance(value, float)
 
 
 def _items(samples: Sequence[_Sample]) -> Items:
@@ -75,9 +103,15 @@ def _items(samples: Sequence[_Sample]) -> Items:
 
 
 def _document_hash(document: Any) -> str:
-    """As lm_eval hashes documents; releases before 0.4.3 did not write the hash."""
-    text = json.dumps(document, indent=2, default=handle_non_serializable, ensure_ascii=False)
-    return str(hash_string(text))
+    """As lm_eval hashes documents; releases before 0.4.3 did not write the hash.
+
+    Piece by piece: with an indent, a deeply nested document has many times the size of its line.
+    """
+    encoder = json.JSONEncoder(indent=2, default=handle_non_serializable, ensure_ascii=False)
+    found = hashlib.sha256()
+    for piece in encoder.iterencode(document):
+        found.update(piece.encode())
+    return found.hexdigest()
 
 
 def _contexts(arguments: Any) -> list[str]:

@@ -40,4 +40,4 @@ def _from_choices(choices: tuple[float, ...], gate: Gate | None) -> Zone | None:
 def _zone(value: object) -> Zone | None:
     """As read from a file, where it is a float."""
     known: dict[object, Zone] = {1: 1, 2: 2, 3: 3}
-    return known.get(value)
+    return known.get(value) if isinstance(value, (int, float)) else None

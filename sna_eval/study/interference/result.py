@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sna_eval.bounded import read_json
 from sna_eval.errors import reading, writing
 from sna_eval.study.interference.controls import RandomNull
+from sna_eval.typed import build
 
 ALL = "all together"
 """The name of all interventions at once."""
@@ -96,13 +98,13 @@ class Interference:
     def subjects(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(effect.subject for effect in self.effects))
 
+    @cached_property
+    def _by_pair(self) -> dict[tuple[str, str], Effect]:
+        return {(own.intervention, own.subject): own for own in self.effects}
+
     def effect(self, intervention: str, subject: str) -> Effect:
         """One effect."""
-        return next(
-            own
-            for own in self.effects
-            if (own.intervention, own.subject) == (intervention, subject)
-        )
+        return self._by_pair[intervention, subject]
 
     def matrix(self, *, percent: bool = True) -> Floats:
         """Changes, `[intervention, subject]`."""
@@ -146,32 +148,19 @@ class Interference:
             got=str(folder),
             hint="check the path",
         ):
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             if raw.pop("version") != VERSION:
                 raise ValueError("written by another version")
-            return cls(**{**raw, **_parts(raw)})
+            measured = build(cls, raw)
+            measured._check_effects()
+            return measured
 
-
-def _parts(raw: Mapping[str, Any]) -> dict[str, Any]:
-    sources = (
-        Source(own["task"], own["fingerprint"], tuple(Part(*part) for part in own["parts"]))
-        for own in raw["sources"]
-    )
-    controls = (
-        RandomNull(**{**own, "random_changes": tuple(own["random_changes"])})
-        for own in raw["controls"]
-    )
-    return {
-        "sources": tuple(sources),
-        "effects": tuple(_effect(own) for own in raw["effects"]),
-        "controls": tuple(controls),
-    }
-
-
-def _effect(own: Mapping[str, Any]) -> Effect:
-    effect = Effect(**own)
-    values = (effect.n_items, effect.before, effect.after, effect.low, effect.high, effect.p)
-    for value in values:  # NaN stands where a test has nothing to say; math raises for no numbers
-        if math.isinf(value):
-            raise ValueError(f"an effect of {effect.intervention} is infinite")
-    return effect
+    def _check_effects(self) -> None:
+        """Raises `ValueError` unless every intervention has one effect on every subject."""
+        names = {source.task for source in self.sources}
+        applied = {*names, ALL} if len(names) > 1 else names
+        subjects = {*self.subjects, *names, PLAIN_TEXT}
+        known = all(one in applied for one, _ in self._by_pair)
+        whole = len(self._by_pair) == len(self.effects) == len(applied) * len(subjects)
+        if not (known and whole):
+            raise ValueError("effects are missing, twice or of unknown interventions")

@@ -6,20 +6,33 @@ on the development items. The test gain comes from the samples: both halves of e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, reading
 from sna_eval.study.compare.halves import split
+from sna_eval.study.compare.nested import mapping
 from sna_eval.study.compare.pairing import pair
-from sna_eval.study.compare.reading import read_run
+from sna_eval.study.compare.reading import read_raw, read_run
 from sna_eval.study.compare.records import MetricName, Run
 from sna_eval.study.statistics import paired_bootstrap
+from sna_eval.typed import build
 
 _MEASURES = ("prob", "acc")
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What a task's entry in a result file says about how its plan was chosen."""
+
+    measure: str
+    gain: float
+    n_items: int
+    among: int
+    sees_answer: bool
+    amplified_fraction: float
 
 
 @dataclass(frozen=True)
@@ -61,30 +74,44 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     """
     run = read_run(path)
     halves = split(run)
-    config = json.loads(run.path.read_text(encoding="utf-8"))["config"]["sna"]
-    found = tuple(
-        gain
-        for task, own in config["tasks"].items()
-        for gain in _gains(halves, task, own, draws=draws, seed=seed)
-    )
+    tasks = mapping(read_raw(run.path), "config", "sna", "tasks")
+    found: list[GatedGain] = []
+    for task, own in tasks.items():
+        with reading(
+            str(run.path), expected=f"what {task} was chosen by, as lm_eval wrote it", got=task,
+            hint="run lm_eval again with that plan",
+        ):  # fmt: skip
+            chosen = _chosen(own)
+        found += _gains(halves, task, chosen, draws=draws, seed=seed)
     if not found:
         raise InputError(
             "results", expected="a run of a plan chosen by `prob` or `acc` on development items",
             got=str(run.path), hint="run lm_eval with that plan, --output_path and --log_samples",
         )  # fmt: skip
-    return found
+    return tuple(found)
+
+
+def _chosen(own: Mapping[str, Any]) -> _Chosen | None:
+    """How a task's one configuration was chosen, if it was, and by one of the measures here."""
+    entries = own["interventions"]
+    record = mapping(entries[0], "found", "chosen") if len(entries) == 1 else {}
+    if record.get("split") != "development" or record.get("measure") not in _MEASURES:
+        return None
+    asked = {name: record[name] for name in ("measure", "gain", "n_items", "among")}
+    return build(_Chosen, {
+        **asked, "sees_answer": own["sees_answer"],
+        "amplified_fraction": own.get("amplified_fraction", 0.0),
+    })  # fmt: skip
 
 
 def _gains(
-    halves: tuple[Run, Run], task: str, own: Mapping[str, Any], *, draws: int, seed: int
+    halves: tuple[Run, Run], task: str, chosen: _Chosen | None, *, draws: int, seed: int
 ) -> Iterator[GatedGain]:
-    entries = own["interventions"]
-    chosen = (entries[0].get("found") or {}).get("chosen") if len(entries) == 1 else None
-    if chosen is None or chosen["split"] != "development" or chosen["measure"] not in _MEASURES:
+    if chosen is None:
         return
-    metric = MetricName(chosen["measure"])
-    known = all(metric in half.tasks[task].scores for half in halves if task in half.tasks)
-    pairs = pair(halves, task, metric) if known and task in halves[0].tasks else None
+    metric = MetricName(chosen.measure)
+    known = all(task in half.tasks and metric in half.tasks[task].scores for half in halves)
+    pairs = pair(halves, task, metric) if known else None
     if pairs is None:
         return
     before, after = pairs.before[:, 0], pairs.after[:, 0]
@@ -92,13 +119,13 @@ def _gains(
     yield GatedGain(
         task=task,
         measure=metric.metric,
-        development=chosen["gain"],
-        n_development=chosen["n_items"],
-        among=chosen["among"],
+        development=chosen.gain,
+        n_development=chosen.n_items,
+        among=chosen.among,
         test=float(after.mean() - before.mean()),
         low=interval.low,
         high=interval.high,
         n_test=len(before),
-        amplified=own.get("amplified_fraction", 0.0),
-        sees_answer=own["sees_answer"],
+        amplified=chosen.amplified_fraction,
+        sees_answer=chosen.sees_answer,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -108,22 +109,29 @@ def task_measurements(
             hint="sweep other directions too",
         )
     values = {axis: _distinct(rows, axis) for axis in AXES}
-    change = np.full([len(values[axis]) for axis in AXES], np.nan)
+    shape = [len(values[axis]) for axis in AXES]
+    if math.prod(shape) != len(rows):  # of damaged rows, the grid may exceed any memory
+        raise _lacking(task)
+    change = np.full(shape, np.nan)
     for row in rows:
         place = tuple(values[axis].index(row[axis]) for axis in AXES)
         change[place] = row["delta_prob"]
     if np.isnan(change).any():
-        raise InputError(
-            f"store.tasks.{task}",
-            expected="a value for every configuration",
-            got="missing or NaN",
-            hint="delete the task's files and run the same sweep again; NaN anew means that the "
-            "dtype is too narrow for this model",
-        )
+        raise _lacking(task)
     return TaskMeasurements(
         task, rows[0]["zone"], rows[0]["n_items"], rows[0]["baseline_prob"],
         values["direction"], values["layer"], values["n_neurons"], values["multiplier"], change,
     )  # fmt: skip
+
+
+def _lacking(task: str) -> InputError:
+    return InputError(
+        f"store.tasks.{task}",
+        expected="a value for every configuration",
+        got="missing or NaN",
+        hint="delete the task's files and run the same sweep again; NaN anew means that the "
+        "dtype is too narrow for this model",
+    )
 
 
 def _distinct(rows: list[dict[str, Any]], axis: str) -> tuple[Any, ...]:

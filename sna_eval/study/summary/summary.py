@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sna_eval.errors import reading
 from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
 from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import TaskMeasurements, read_measurements
@@ -42,17 +43,21 @@ def summarise(
         the response curves they are shown, marked, in any case.
     - `draws`: bootstrap samples and random deals.
     """
-    measurements = read_measurements(store, allow_oracle=allow_oracle)
-    tasks = tuple(summarise_task(own) for own in measurements)
-    return Summary(
-        measurements=measurements,
-        tasks=tasks,
-        zones=zone_means(tasks),
-        layers=layer_map(measurements),
-        across=across_tasks(tasks, draws=draws, seed=seed),
-        factors=_factors(measurements, tasks, draws=max(1, draws // 5), seed=seed),
-        curves=_curves(store),
-    )
+    with reading(
+        "store", expected="tables as `sna-eval sweep` wrote them", got=str(store.path),
+        hint="delete the damaged task's files, and the same sweep computes them anew",
+    ):  # fmt: skip
+        measurements = read_measurements(store, allow_oracle=allow_oracle)
+        tasks = tuple(summarise_task(own) for own in measurements)
+        return Summary(
+            measurements=measurements,
+            tasks=tasks,
+            zones=zone_means(tasks),
+            layers=layer_map(measurements),
+            across=across_tasks(tasks, draws=draws, seed=seed),
+            factors=_factors(measurements, tasks, draws=max(1, draws // 5), seed=seed),
+            curves=_curves(store),
+        )
 
 
 def _factors(

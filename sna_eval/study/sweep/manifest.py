@@ -6,18 +6,19 @@ remain readable for what they hold.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from sna_eval.bounded import MIB, read_json
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate
 from sna_eval.plan.files import parse_gate
+from sna_eval.plan.reading import finite
 
 VERSION = 1
-_LARGEST = 64 * 2**20  # bytes
+_LARGEST = 8 * MIB  # a grid for each of a thousand tasks takes half a megabyte
 _TEXTS = ("model", "model_hash", "dtype", "split", "plan_fingerprint", "pooling")
 _COUNTS = ("n_layers", "d_mlp", "seed", "tokens_per_pass")
 _MOST_LAYERS = 100_000
@@ -44,9 +45,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         "store", expected="a folder written by `sna-eval sweep`", got=str(path),
         hint="check the path",
     ):  # fmt: skip
-        if file.stat().st_size > _LARGEST:
-            raise ValueError("the manifest is too large")
-        manifest = json.loads(file.read_text(encoding="utf-8"), object_hook=Values)
+        manifest = read_json(file, largest=_LARGEST, mapping=Values)
         version = manifest["version"]
     if version != VERSION:
         raise InputError(
@@ -85,6 +84,8 @@ def _check_grid(grid: Any, where: str) -> None:
         _expect(f"{where}.{key}", values, list, f"a list of {what}")
         for value in values:
             _expect(f"{where}.{key}", value, kinds, what)
+            if not isinstance(value, str):
+                finite(value, f"{where}.{key}")
     outside = [layer for layer in grid["layers"] if not 0 <= layer < _MOST_LAYERS]
     if outside:
         raise InputError(f"{where}.layers", expected="layers from 0", got=outside[0])

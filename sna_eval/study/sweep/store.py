@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.study.sweep.manifest import VERSION, read_manifest
 from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
+from sna_eval.study.sweep.table_files import read_table
 
 _ORDER = ("neurons", "items", "configurations")
 """Tables in the order of writing: the last one says that a unit is complete."""
@@ -118,13 +119,7 @@ class SweepStore:
             "store", expected="a table that `sna-eval sweep` wrote", got=str(file),
             hint="delete the unit's files, and the same sweep computes it anew",
         ):  # fmt: skip
-            table = pq.read_table(file, schema=SCHEMAS[name], page_checksum_verification=True)
-            table.validate(full=True)
-            if set(zip(*table.select(["task", "layer"]).to_pydict().values(), strict=True)) - {
-                (unit.task, unit.layer)
-            }:
-                raise ValueError("rows of another unit")
-            return table
+            return read_table(file, name, unit)
 
     def configurations(self) -> pa.Table:
         return self.table("configurations")

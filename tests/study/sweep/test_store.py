@@ -23,11 +23,18 @@ MANIFEST: dict[str, Any] = {
 }
 
 
+_SOME = {
+    pa.string(): "{}", pa.int32(): 1, pa.int8(): 1, pa.float64(): 0.5, pa.bool_(): False,
+}  # fmt: skip
+"""A value of each type."""
+
+
 def filled(unit: Unit) -> UnitTables:
-    """A unit of one row a table, empty but for its key."""
+    """A unit of one row a table."""
     tables = {}
     for name, schema in SCHEMAS.items():
-        row = {"task": unit.task, "layer": unit.layer}
+        values = {column.name: _SOME[column.type] for column in schema}
+        row = {**values, "task": unit.task, "layer": unit.layer}
         tables[name] = pa.Table.from_pylist([row], schema=schema)
     return UnitTables(unit, tables)
 
