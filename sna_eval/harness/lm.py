@@ -88,11 +88,12 @@ class SNALM(HFLM):
             join_launched(kwargs["device"], tp_plan=kwargs.get("tp_plan"))
         try:
             super().__init__(pretrained, **kwargs)
-        except OSError as error:
-            reason = str(error).split("\n", 1)[0]
-            raise InputError(
-                "pretrained", expected="a model folder or hub name", got=pretrained, hint=reason
-            ) from error
+        except InputError:
+            raise
+        except Exception as error:
+            if not isinstance(pretrained, str):
+                raise
+            raise _not_loaded(pretrained, error) from error
         finally:
             exit_cleanly_on_input_error()  # joining other processes puts PyTorch's hook before ours
         if self.backend != "causal":
@@ -305,3 +306,14 @@ class SNALM(HFLM):
             dtype=self.mixed_precision_dtype,
             enabled=self.mixed_precision_dtype is not None,
         )
+
+
+def _not_loaded(name: str, error: Exception) -> InputError:
+    """Loading fails in many ways, a file cut off in most of them; whichever it was, its name and
+    first line say it."""
+    lines = str(error).strip().splitlines() or ["no details"]
+    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    return InputError(
+        "pretrained", expected="a model folder or hub name", got=name,
+        hint=f"{kind}{lines[0][:300]}",
+    )  # fmt: skip
