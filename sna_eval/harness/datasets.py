@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import datasets
 
+from sna_eval.bounded import LARGEST_FILE, read_lines
 from sna_eval.errors import InputError, reading
+from sna_eval.given_paths import expanded, is_file
 from sna_eval.paths import tasks_path
 
 SST2_VARIABLE = "SNA_EVAL_SST2"
@@ -29,9 +31,8 @@ def load_items(*, items: str, **_: Any) -> datasets.DatasetDict:
     - `items`: name of the folder under `task_configs/data`.
     """
     folder = tasks_path() / "data" / items
-    splits = {split: read_items(folder / f"{split}.jsonl") for split in ("development", "test")}
     return datasets.DatasetDict(
-        {split: datasets.Dataset.from_list(rows) for split, rows in splits.items()}
+        {split: read_split(folder / f"{split}.jsonl") for split in ("development", "test")}
     )
 
 
@@ -59,8 +60,8 @@ def _sst2_folder(named: str | None) -> Path | None:
     named = named or os.environ.get(SST2_VARIABLE)
     if not named:
         return None
-    folder = Path(named).expanduser()
-    if not (folder / "dev.tsv").is_file():
+    folder = expanded(named)
+    if not is_file(folder / "dev.tsv"):
         raise InputError(
             "sst2_dir", expected="a folder with train.tsv and dev.tsv", got=str(folder),
             hint=f"{SST2_VARIABLE} names it where the task does not",
@@ -84,11 +85,21 @@ def _sst2_from_hub() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ]  # type: ignore[return-value]
 
 
+def read_split(path: Path) -> datasets.Dataset:
+    """A file of items as a split: all of them with the same fields."""
+    items = read_items(path)
+    with reading(str(path), expected="items with the same fields", got=path.name):
+        for item in items:  # the first one's fields would be taken for all
+            if item.keys() != items[0].keys():
+                raise ValueError(f"{sorted(item)} beside {sorted(items[0])}")
+        return datasets.Dataset.from_list(items)
+
+
 def read_items(path: Path) -> list[dict[str, Any]]:
     """A file of items, one JSON object a line."""
     if not path.is_file():
         raise InputError("items", expected="a file of the bundled tasks", got=str(path))
-    return [_item(line, f"{path}:{number}") for number, line in enumerate(_lines(path), 1) if line]
+    return [_item(line, f"{path}:{number}") for number, line in _lines(path) if line]
 
 
 def _item(line: str, place: str) -> dict[str, Any]:
@@ -99,18 +110,22 @@ def _item(line: str, place: str) -> dict[str, Any]:
     return item
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines without their ends, and their numbers from 1."""
     with reading(str(path), expected="a text file in UTF-8", got=path.name):
-        return path.read_text(encoding="utf-8").splitlines()
+        for number, line in read_lines(path, largest=LARGEST_FILE):
+            yield number, line.decode("utf-8").rstrip("\r\n")
 
 
 def _read_tsv(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in _lines(path):
         sentence, _, label = line.rpartition("\t")
         if label not in ("0", "1"):
             raise InputError(f"{path}:{number}", expected="sentence TAB 0 or 1", got=line)
         rows.append({"sentence": sentence.strip(), "label": int(label)})
+    if not rows:
+        raise InputError(str(path), expected="sentence TAB 0 or 1 in each line", got="no lines")
     return rows
 
 
