@@ -31,6 +31,7 @@ from sna_eval.study.interference.subjects import Subject, task_subject, text_sub
 from sna_eval.study.keeping import Kept
 from sna_eval.study.sweep.items import Split
 from sna_eval.study.sweep.passes import tokens_per_pass
+from sna_eval.typed import build
 
 _VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval")
 _TEXT_TOKENS = 2048
@@ -113,7 +114,7 @@ def measure_interference(
     found: list[Effect] = []
     controls = []
     for name in tqdm((*tasks, PLAIN_TEXT), desc="Interference", disable=quiet):
-        part = kept.read(name, _Measured.from_json)
+        part = kept.read(name, lambda raw: build(_Measured, raw))
         if part is None:
             part = measure.text(texts) if name == PLAIN_TEXT else measure.task(name, tasks[name])
             kept.write(name, asdict(part))
@@ -144,10 +145,6 @@ class _Measured:
     effects: tuple[Effect, ...]
     randoms: tuple[float, ...] = ()
     """Changes by random neurons, for a task's own intervention."""
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> _Measured:
-        return cls(tuple(Effect(**own) for own in raw["effects"]), tuple(raw["randoms"]))
 
 
 @dataclass(eq=False)
