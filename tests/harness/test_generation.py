@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,12 @@ from sna_eval.errors import InputError
 from sna_eval.gating import max_prob
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
+from tests.conftest import VOCABULARY
 from tests.harness.conftest import answers
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from architectures.tiny import build, entries
 
 PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 6.0}
 TASK = "own_generation"
@@ -62,6 +70,50 @@ def test_strict_and_shared_prompt_passes_agree(evaluate: Any, make_sna: Any) -> 
     assert runs[0] == runs[1]
 
 
+def generated(lm: Any, *prompts: str) -> list[str]:
+    from lm_eval.api.instance import Instance
+
+    settings = {"until": ["zzz"], "max_gen_toks": NEW_TOKENS, "do_sample": False}
+    requests = [
+        Instance("generate_until", {}, (prompt, settings), 0, metadata=("own", number, 1))
+        for number, prompt in enumerate(prompts)
+    ]
+    return [str(text) for text in lm.generate_until(requests, disable_tqdm=True)]
+
+
+LAST = {"layer": 2, "neurons": ";".join(map(str, range(24))), "multiplier": 9.0}
+
+
+@pytest.mark.parametrize("positions", ["last", "continuation"])
+def test_a_prompt_of_one_token_is_a_prompt(make_sna: Any, positions: str) -> None:
+    """Its pass looks like a decoded token's, which has no last prompt token."""
+    lm = make_sna(**LAST, positions=positions, gate="always")
+    assert len(lm.tok_encode("x")) == 1
+    strict = make_sna(**LAST, positions=positions, gate="always", strict=True)
+    plain = make_sna(**LAST, gate="never")
+    assert generated(lm, "x") == generated(strict, "x") != generated(plain, "x")
+
+
+@pytest.mark.parametrize("positions", ["all", "last", "continuation"])
+def test_blocks_that_run_at_the_last_position_alone(make_sna: Any, positions: str) -> None:
+    """Gemma 4's last blocks take earlier ones' keys, and read a prompt's last position alone."""
+    entry = entries()["gemma4_text"]
+    types = ["sliding_attention", *["full_attention"] * 3]
+    changes = {"layer_types": types, "num_kv_shared_layers": 2, "eos_token_id": 0}
+    sizes = dict.fromkeys(("vocab_size", "vocab_size_per_layer_input"), VOCABULARY)
+    model = build(replace(entry, config={**entry.config, **changes, **sizes}))
+    texts = ("the cat sat on a mat while rain", "x", "so on and so on")
+    own = {**LAST, "layer": 3, "positions": positions, "gate": "always"}
+    start, every = (make_sna(model, **own, decide_at=when) for when in ("start", "every_step"))
+    plain = make_sna(model, **{**own, "gate": "never"})
+    assert generated(start, *texts) == generated(every, *texts) != generated(plain, *texts)
+
+
 def test_decide_at_is_one_of_two(make_sna: Any) -> None:
     with pytest.raises(InputError, match="decide_at: expected start or every_step"):
         make_sna(decide_at="never", **PLAN)
+
+
+def test_a_generated_text_has_no_target_to_look_at(evaluate: Any, make_sna: Any) -> None:
+    with pytest.raises(InputError, match=r"gate\.signal: expected `max_prob`.*got 'target_prob'"):
+        evaluate(make_sna(gate="target_prob", **PLAN), [TASK], limit=1)

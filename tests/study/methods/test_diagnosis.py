@@ -62,6 +62,8 @@ def test_the_command_writes_plan_and_figures(
     assert [own["neuron"] for own in figures["neurons"]] == list(NEURONS)
     assert main([*arguments, "--keep", "2"]) == 2
     assert "keep: expected a share above 0 and up to 1" in capsys.readouterr().err
+    assert main([*arguments, "--output", str(tmp_path / "figures.json")]) == 2
+    assert "--output: expected a plan file such as cut.yaml" in capsys.readouterr().err
 
 
 def test_impossible_plans(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
