@@ -12,6 +12,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
+from sna_eval.intervention.packing import shared_rows
 from sna_eval.intervention.rows import Tokens
 
 EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
@@ -85,13 +86,30 @@ def item_rows(item: Item, *, max_length: int, packs: bool) -> list[tuple[Row, tu
     - `max_length`: tokens the model reads at most; longer contexts lose their beginning, as in
         lm_eval.
     - `packs`: whether several long branches may share a row.
+
+    **Raises:** `InputError` for a continuation that the model cannot read as a whole.
     """
+    check_length(item, max_length)
     groups: dict[Tokens, list[int]] = {}
     for number, request in enumerate(item.requests):
         room = max_length + 1 - len(request.continuation)
-        context = request.context[-room:] if room > 0 else request.context[-1:]
-        groups.setdefault(context, []).append(number)
+        groups.setdefault(request.context[-room:], []).append(number)
     return [row for context, group in groups.items() for row in _rows(item, context, group, packs)]
+
+
+def check_length(item: Item, max_length: int) -> None:
+    """Raises `InputError` where the model cannot read a continuation as a whole.
+
+    Its first tokens would be read as context, or not at all.
+    """
+    longest = max(len(request.continuation) for request in item.requests)
+    if longest > max_length:
+        raise InputError(
+            item.task or "request",
+            expected=f"targets of at most {max_length} tokens, which is what the model reads",
+            got=f"{longest} tokens",
+            hint=f"document {item.instance.doc_id}: leave it out, or take a model that reads more",
+        )
 
 
 def prompted(item: Item, prompt: str, encode: Encode) -> Item:
@@ -110,15 +128,13 @@ def prompted(item: Item, prompt: str, encode: Encode) -> Item:
 def _rows(
     item: Item, context: Tokens, numbers: list[int], packs: bool
 ) -> list[tuple[Row, tuple[int, ...]]]:
-    continuation = {number: item.requests[number].continuation for number in numbers}
-    long = [number for number in numbers if len(continuation[number]) > 1]
-    short = [number for number in numbers if len(continuation[number]) == 1]
-    if packs or len(long) <= 1:
-        shared = [short + long]
-    else:
-        shared = [short + long[:1], *([number] for number in long[1:])]
+    continuations = [item.requests[number].continuation for number in numbers]
+    shared = shared_rows(len(context), [len(own) for own in continuations], packs=packs)
     return [
-        (Row(context, tuple(continuation[number] for number in group)), tuple(group))
+        (
+            Row(context, tuple(continuations[place] for place in group)),
+            tuple(numbers[place] for place in group),
+        )
         for group in shared
     ]
 

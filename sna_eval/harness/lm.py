@@ -19,7 +19,7 @@ from lm_eval.models.huggingface import HFLM
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.harness.description import describe
 from sna_eval.harness.generation import Generator
-from sna_eval.harness.items import EncodedRequest, Item, check_target, group_items
+from sna_eval.harness.items import EncodedRequest, Item, check_length, check_target, group_items
 from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
 from sna_eval.harness.made_plans import MadePlans
@@ -203,6 +203,8 @@ class SNALM(HFLM):
 
     def _strict_baseline(self, items: Sequence[Item], quiet: bool) -> Any:
         """HFLM's own scores of all requests, by item."""
+        for item in items:
+            check_length(item, self.max_length)
         requests = [
             ((request.context_text, request.continuation_text),
              list(request.context), list(request.continuation))

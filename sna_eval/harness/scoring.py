@@ -135,10 +135,12 @@ class Scorer:
         own.scores = dict(enumerate(baseline(work.item)))
         own.hidden = [None] * len(work.rows)
         if work.plan is not None and needs_next_token(work.plan.gate):
-            contexts = dict.fromkeys(row.context for row, _ in work.rows)
-            rows = [Row(context, ((0,),)) for context in contexts]
+            given = [row.context for row, numbers in work.rows if _asks(work.item, numbers)]
+            rows = [Row(context, ((0,),)) for context in dict.fromkeys(given)]
             scores, _ = self.engine.run(Batch(rows, self.engine.device))
-            own.next_token = [score.log_probs for score in scores]
+            own.next_token = {
+                row.context: score.log_probs for row, score in zip(rows, scores, strict=True)
+            }
 
     def _baseline_batch(self, chunk: Sequence[tuple[Work, int]]) -> None:
         rows = [work.rows[number][0] for work, number in chunk]
@@ -152,8 +154,9 @@ class Scorer:
         for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
             own, numbers = work.begun, work.rows[number][1]
             own.scores.update(zip(numbers, score.branches, strict=True))
-            if work.plan is not None and needs_next_token(work.plan.gate):
-                own.next_token.append(score.log_probs)
+            wanted = work.plan is not None and needs_next_token(work.plan.gate)
+            if wanted and _asks(work.item, numbers):
+                own.next_token[rows[place].context] = score.log_probs
             hidden = None
             if work.layer is not None and work.layer in captured:
                 length = len(rows[place]) - batch.skip
@@ -166,7 +169,7 @@ class Scorer:
             return
         own = work.begun
         hidden, own.hidden = own.hidden, []
-        baseline, own.next_token = own.baseline, []
+        baseline, own.next_token = own.baseline, {}
         own.decision = decide(work.plan.gate, work.item, baseline, right)
         if not own.decision.amplified:
             return
@@ -224,6 +227,11 @@ class Scorer:
         work.finish(
             [(Score(final[n].log_likelihood, evidence[n]), final[n].is_greedy) for n in numbers]
         )
+
+
+def _asks(item: Item, numbers: Sequence[int]) -> bool:
+    """Whether a row with these requests of an item has one of its answers."""
+    return any(number in item.choices for number in numbers)
 
 
 def _longest_row(work: Work) -> int:

@@ -12,6 +12,7 @@ from sna_eval.harness.decisions import Baseline
 from sna_eval.harness.items import Item
 from sna_eval.intervention import Affine, BranchScore, Row
 from sna_eval.intervention.prefix import Prefix
+from sna_eval.intervention.rows import Tokens
 from sna_eval.plan import TaskPlan
 
 Answer = tuple[float, bool]
@@ -23,14 +24,17 @@ class Progress:
     """What is known so far of an item that is being scored."""
 
     scores: dict[int, BranchScore] = field(default_factory=dict)
-    next_token: list[torch.Tensor] = field(default_factory=list)
+    next_token: dict[Tokens, torch.Tensor] = field(default_factory=dict)
+    """By context; those that only unconditional requests have are left out."""
     hidden: list[torch.Tensor | None] = field(default_factory=list)
     amplified: dict[int, BranchScore] = field(default_factory=dict)
     decision: Decision | None = None
 
     @property
     def baseline(self) -> Baseline:
-        return Baseline(tuple(self.scores[n] for n in sorted(self.scores)), tuple(self.next_token))
+        return Baseline(
+            tuple(self.scores[n] for n in sorted(self.scores)), tuple(self.next_token.values())
+        )
 
 
 @dataclass(eq=False, slots=True)

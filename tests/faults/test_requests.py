@@ -69,6 +69,16 @@ def test_empty_targets_are_refused(make_sna: Any, pair: tuple[str, str], strict:
         make_sna(**PLAN, strict=strict).loglikelihood(own, disable_tqdm=True)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_targets_longer_than_the_model_are_refused(make_sna: Any, strict: bool) -> None:
+    """They have no score: their first tokens would be read as context, or not at all."""
+    own = requests(("the cat", " sat"), ("the cat", f" {LONG}"))
+    with pytest.raises(
+        InputError, match=r"own: expected targets of at most 256 tokens.*document 1"
+    ):
+        make_sna(**PLAN, strict=strict).loglikelihood(own, disable_tqdm=True)
+
+
 def test_targets_that_become_part_of_the_context_are_refused(make_sna: Any) -> None:
     """Where a tokenizer joins the target to the context's last token, nothing is left to score."""
     lm = make_sna(**PLAN)

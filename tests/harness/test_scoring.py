@@ -92,6 +92,34 @@ def test_contexts_longer_than_the_model(
     assert flat_numbers(got) == close(flat_numbers(expected))
 
 
+def test_many_long_choices_keep_rows_short(make_sna: Any, make_hf: Any, folded: Any) -> None:
+    """Twenty choices of a quarter of the window: one row of all would be several windows wide."""
+    from lm_eval.api.instance import Instance
+
+    words = ["the", "cat", "sat", "on", "a", "mat", "while", "rain", "fell", "over", "town"]
+    texts = [" ".join(words[(n * k + k) % 11] for k in range(40 + n)) for n in range(21)]
+    own = [
+        Instance("loglikelihood", {}, (texts[0], f" {text}"), n, metadata=("long", 7, 1))
+        for n, text in enumerate(texts[1:])
+    ]
+    lm = make_sna(batch_size=2, **ALWAYS)
+    widths: list[int] = []
+    look = lm.sites.blocks[0].register_forward_pre_hook(
+        lambda module, args: widths.append(args[0].shape[1])
+    )
+    got = lm.loglikelihood(own, disable_tqdm=True)
+    look.remove()
+    encoded = [len(lm.tok_encode(request.args[0] + request.args[1])) for request in own]
+    assert max(widths) <= 2 * max(encoded)
+    assert lm.describe()["passes"]["shared_tokens"] > 0
+    expected = make_hf(folded).loglikelihood(own, disable_tqdm=True)
+    assert [float(value) for value, _ in got] == close([float(value) for value, _ in expected])
+    before = make_hf().loglikelihood(own, disable_tqdm=True)
+    evidence = [evidence_of(value) for value, _ in got]
+    found = [own.baseline for own in evidence if own is not None]
+    assert found == close([float(value) for value, _ in before])
+
+
 def test_samples_hold_both_answers(
     evaluate: Any, make_sna: Any, amplified: Any, baseline: Any
 ) -> None:
@@ -155,6 +183,39 @@ def test_next_token_signals(evaluate: Any, make_sna: Any, signal: str, tiny_gpt2
         assert fast["confidence"] == pytest.approx(strict_sample["confidence"], abs=1e-6)
         assert fast["decision"] == strict_sample["decision"]
         assert 0 <= fast["confidence"] <= 1
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bloom"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_each_context_of_the_answers_counts_once(make_sna: Any, name: str, strict: bool) -> None:
+    """However many rows it takes; what is asked without the context counts for nothing.
+
+    Choices of different length leave room for different parts of a long context. Bloom gives each
+    choice a row of its own, GPT-2 those of one context together.
+    """
+    from lm_eval.api.instance import Instance
+
+    model = build_model(name, vocab_size=VOCABULARY)
+    gate = {"gate": "entropy", "low": 0.1, "high": 0.9}
+    lm = make_sna(
+        model, layer=2, neurons="1;5", multiplier=2.0, max_length=24, strict=strict, **gate
+    )
+    context = " ".join(["the", "cat", "sat", "on", "a", "mat", "while", "rain"] * 5)
+    choices = [" on a mat", " mat on a", " a mat on", " on and on and over the town"]
+    pairs = [(given, text) for given in (context, "") for text in choices]
+    own = [
+        Instance("loglikelihood", {}, pair, n, metadata=("own", 0, 1))
+        for n, pair in enumerate(pairs)
+    ]
+    answers = lm.loglikelihood(own, disable_tqdm=True)
+    encoded = [lm._encode_pair(context, text) for text in choices]
+    seen = {tuple(before[-(25 - len(after)) :]) for before, after in encoded}
+    assert 1 < len(seen) < len(choices)
+    with torch.no_grad():
+        read = [torch.log_softmax(model(torch.tensor([own])).logits[0, -1], -1) for own in seen]
+    values = [float(1 + (own.exp() * own).sum() / math.log(len(own))) for own in read]
+    (found,) = {own.confidence for value, _ in answers if (own := evidence_of(value)) is not None}
+    assert found == pytest.approx(sum(values) / len(values), abs=1e-5)
 
 
 def test_overflow_keeps_the_baseline(
