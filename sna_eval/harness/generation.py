@@ -12,11 +12,13 @@ beams multiply the rows, the decision costs a prompt pass of its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from transformers import LogitsProcessorList
 
 from sna_eval.errors import InputError
@@ -25,7 +27,7 @@ from sna_eval.harness.every_step import EveryStep
 from sna_eval.harness.overflow import OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
-from sna_eval.intervention import Affine, amplify
+from sna_eval.intervention import Affine, amplify, base_model
 from sna_eval.intervention.prompt_pass import (
     SharedPromptPass,
     acting_positions,
@@ -207,9 +209,9 @@ class Generator:
         rows = self._open(gate, log_probs).to(context.device)
         if not interventions or not bool(rows.any()):
             return self._model_generate(context, *args, **kwargs)
-        starts = padding_on_the_left(kwargs["attention_mask"])
-        mask = _RowMask(rows, starts, _copies(kwargs))
-        with amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask):
+        mask = _RowMask(rows, kwargs["attention_mask"], _copies(kwargs))
+        amplified = amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask)
+        with mask.told_of_passes(self._lm.model), amplified:
             return self._model_generate(context, *args, **kwargs)
 
     def _first_token(self, context: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -228,17 +230,38 @@ class Generator:
 
 
 class _RowMask:
-    """Where an intervention acts while decoding: rows as decided, positions by the pass."""
+    """Where an intervention acts while decoding: rows as decided, positions by the pass.
 
-    def __init__(self, rows: torch.Tensor, starts: torch.Tensor | None, copies: int) -> None:
+    The first pass reads the prompt. How many positions a block sees does not tell: a prompt may be
+    one token long, and some models run their last blocks at the prompt's last position alone.
+    """
+
+    def __init__(self, rows: torch.Tensor, prompt_mask: torch.Tensor, copies: int) -> None:
+        starts = padding_on_the_left(prompt_mask)
         self._rows = rows.repeat_interleave(copies)
         self._starts = None if starts is None else starts.repeat_interleave(copies)
+        self._width = prompt_mask.shape[1]
+        self._prompt = True
+
+    @contextmanager
+    def told_of_passes(self, model: nn.Module) -> Iterator[None]:
+        """The model's passes in the body are those of one call of `generate`."""
+
+        def after(module: nn.Module, args: Any, output: Any) -> None:
+            self._prompt = False
+
+        handle = base_model(model).register_forward_hook(after)
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def __call__(self, intervention: Affine, positions: int) -> torch.Tensor:
-        return self._rows.unsqueeze(1) & acting_positions(
-            intervention, positions, prompt=positions > 1, device=self._rows.device,
-            starts=self._starts,
+        touched = acting_positions(
+            intervention, self._width if self._prompt else positions, prompt=self._prompt,
+            device=self._rows.device, starts=self._starts,
         )  # fmt: skip
+        return self._rows.unsqueeze(1) & touched[:, -positions:]
 
 
 def _copies(kwargs: dict[str, Any]) -> int:

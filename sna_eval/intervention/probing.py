@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from sna_eval.errors import InputError
+from sna_eval.intervention.config import text_config
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
@@ -28,6 +29,8 @@ _TOLERANCE = {
 }  # fmt: skip
 """Largest difference in log-probability that still counts as agreement: about twenty times what
 two batch sizes of one model differ by, and far below what a wrong mask or position does."""
+_LONG_TEXT = 33
+"""Tokens of the text that sharing a row is tried on."""
 
 
 def probe(model: nn.Module, sites: Sites) -> Abilities:
@@ -84,14 +87,20 @@ def _resumes(engine: Engine, tokens: Tokens) -> bool:
     return True
 
 
-def _packs(engine: Engine, tokens: Tokens) -> bool:
-    """Two continuations in one row score as they do in rows of their own."""
+def _packs(engine: Engine, _: Tokens) -> bool:
+    """Two continuations in one row score as they do in rows of their own.
+
+    The first is long and the sums are in float32, so that a second one that sees the first's words,
+    or its own place behind them, is far off in half precision too.
+    """
     if "local" in (getattr(engine.model.config, "attention_layers", None) or ()):
         return False  # GPT-Neo's windows go by place in the row, not by position
-    context, first, second = tokens[:5], tokens[5:8], tokens[8:12]
-    packed, _ = engine.run(Batch([Row(context, (first, second))], engine.device))
-    alone, _ = engine.run(Batch([Row(context, (first,)), Row(context, (second,))], engine.device))
-    return _agree(engine, packed, alone)
+    positions = getattr(text_config(engine.model), "max_position_embeddings", None) or _LONG_TEXT
+    tokens = trial_tokens(engine.model, min(_LONG_TEXT, positions))
+    context, first, second = tokens[:5], tokens[5:-4], tokens[-4:]
+    packed = engine.log_likelihoods(Batch([Row(context, (first, second))], engine.device))
+    rows = [Row(context, (first,)), Row(context, (second,))]
+    return _close(engine, packed, engine.log_likelihoods(Batch(rows, engine.device)))
 
 
 def _shares_prefix(engine: Engine, tokens: Tokens) -> bool:
@@ -136,6 +145,10 @@ def _agree(engine: Engine, fast: list[RowScore], plain: list[RowScore]) -> bool:
         torch.tensor([branch.log_likelihood for row in rows for branch in row.branches])
         for rows in (fast, plain)
     )
+    return _close(engine, first, second)
+
+
+def _close(engine: Engine, first: torch.Tensor, second: torch.Tensor) -> bool:
     dtype = next(engine.model.parameters()).dtype
     return bool((first - second).abs().max() <= _TOLERANCE.get(dtype, 2e-1))
 

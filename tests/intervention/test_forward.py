@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,10 @@ from sna_eval.intervention import (
 from sna_eval.intervention.prefix import Prefix, shared_prefix
 from sna_eval.intervention.shortcuts import find_shortcuts
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from architectures.tiny import build, entries
 
 TOLERANCE = 1e-5
 LAYER = 2
@@ -232,6 +238,39 @@ def test_which_architectures_pack() -> None:
             shares_prefix=name != "mistral",  # its window is shorter than the trial text
             returns_tuple=name == "bloom",
         )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["mpt", "jamba", "qwen3_5_text"])
+def test_what_does_not_pack_does_not_in_half_precision(name: str, dtype: torch.dtype) -> None:
+    """Short continuations are off by less than half precision rounds, but off all the same.
+
+    Biases by distance count places in the row, and states of a recurrence run through all of it.
+    """
+    model = build(entries()[name]).to(dtype)
+    assert not probe(model, find_sites(model)).packs
+
+
+def test_a_late_layer_that_reads_an_earlier_ones_keys_is_not_resumed() -> None:
+    """Layer 3 has no keys of its own: a pass that skips layer 2 leaves it without any."""
+    entry = entries()["gemma4_text"]
+    types = ["sliding_attention", *["full_attention"] * 3]
+    changes = {"layer_types": types, "num_kv_shared_layers": 1}
+    model = build(replace(entry, config={**entry.config, **changes}))
+    sites = find_sites(model)
+    assert not probe(model, sites).resumes
+    engine = Engine(model, sites, Abilities(resumes=True))
+    batch = Batch(split(RAGGED), engine.device)
+    _, captured = engine.run(batch, capture=[2, 3])
+    every = torch.ones(len(batch.rows), dtype=torch.bool)
+    for layer in (2, 3):
+        assigned = [Assigned(Intervention(layer, (1, 5), 3.0), every)]
+        if layer == 2:
+            resumed = engine.amplified(batch, assigned, hidden=captured[layer])
+            assert_scores(engine, resumed, split(RAGGED), assigned[0].intervention)
+        else:
+            with pytest.raises(KeyError):
+                engine.amplified(batch, assigned, hidden=captured[layer])
 
 
 def test_one_token_branches_add_nothing_to_a_row() -> None:

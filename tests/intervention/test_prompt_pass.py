@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,10 @@ import torch
 from sna_eval.intervention import Intervention, Positions, amplify, find_sites
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from architectures.tiny import build, entries
 
 LAYER = 2
 NEW_TOKENS = 6
@@ -125,3 +131,12 @@ def test_closed_gates_change_nothing(model: Any) -> None:
     assert torch.equal(generate(model, [Intervention(LAYER, (1,), 3.0)], closed), plain)
     assert not any(projection._forward_pre_hooks for projection in find_sites(model).projections)
     assert not model._forward_hooks
+
+
+@pytest.mark.parametrize("name", ["jamba", "lfm2", "falcon_h1"])
+def test_layers_that_keep_states_instead_of_keys(name: str) -> None:
+    """Hybrids: an open row's states of convolutions and recurrences go on from its own prompt."""
+    model = build(entries()[name])
+    sites = find_sites(model)
+    interventions = [Intervention(sites.layers[0], (1, 5, 7), 3.0)]
+    assert_rows(model, generate(model, interventions, OPEN), interventions)
