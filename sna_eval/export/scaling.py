@@ -11,7 +11,8 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS
-from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan
+from sna_eval.plan import PlannedIntervention, TaskPlan
+from sna_eval.plan.applying import label_neurons
 
 SCALING_METHODS = tuple(name for name, own in METHODS.items() if own.chooses_neurons)
 """Methods whose entries do nothing but multiply their neurons; others are refused."""
@@ -61,22 +62,12 @@ def layer_scalings(plan: TaskPlan, *, field: str = "plan") -> tuple[LayerScaling
 def _neurons(entry: PlannedIntervention, where: str) -> tuple[int, ...]:
     """The neurons that an entry always amplifies."""
     _check_static(entry, where)
-    sets = entry.neurons
-    if sets is None:
+    if entry.neurons is None:
         raise InputError(
             f"{where}.neurons", expected="neuron indices", got=None,
             hint="resolve the plan first: sna-eval identify",
         )  # fmt: skip
-    if list(sets) == [UNLABELLED]:
-        return sets[UNLABELLED]
-    if entry.direction == "both":
-        return tuple(dict.fromkeys(index for neurons in sets.values() for index in neurons))
-    if entry.direction not in sets:
-        raise InputError(
-            f"{where}.direction", expected=f"`both` or one of {', '.join(sets)}",
-            got=entry.direction,
-        )  # fmt: skip
-    return sets[entry.direction]
+    return label_neurons(entry.neurons, entry.direction, field=f"{where}.direction")
 
 
 def _check_static(entry: PlannedIntervention, where: str) -> None:

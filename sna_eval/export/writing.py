@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
-from sna_eval.errors import InputError
+from sna_eval.errors import InputError, writing
 from sna_eval.export.card import card_text
 from sna_eval.export.ia3 import write_ia3
 from sna_eval.export.lora import write_lora
@@ -31,29 +31,27 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
     - `folder`: new or empty.
     - `format`: `ia3` or `lora` for a PEFT adapter, `merged` for a checkpoint.
 
-    **Returns:** the folder.
+    **Returns:** the folder. It is complete once it holds its record.
+
+    **Raises:** `InputError` where the folder is in use or cannot be written.
     """
     if format not in get_args(Format):
         raise InputError("format", expected=f"one of {', '.join(get_args(Format))}", got=format)
-    folder = _empty_folder(Path(folder))
-    _WRITERS[format](source, folder)
-    record = record_of(source, format)
-    (folder / "README.md").write_text(card_text(source, record), encoding="utf-8")
-    write_record(record, folder)
+    folder = Path(folder)
+    with writing(folder):
+        _make_empty(folder)
+        _WRITERS[format](source, folder)
+        record = record_of(source, format)
+        (folder / "README.md").write_text(card_text(source, record), encoding="utf-8")
+        write_record(record, folder)
     return folder
 
 
-def _empty_folder(folder: Path) -> Path:
+def _make_empty(folder: Path) -> None:
     """Makes the folder; nothing that is there already is ever overwritten."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             "output", expected="a folder that is new or empty", got=str(folder),
             hint="name another one",
         )  # fmt: skip
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            "output", expected="a folder that can be made", got=f"{folder}: {error.strerror}"
-        ) from error
-    return folder
+    folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
-from sna_eval.plan.schema import UNLABELLED, PlannedIntervention, TaskPlan
+from sna_eval.plan.schema import UNLABELLED, NeuronSets, PlannedIntervention, TaskPlan
 
 
 def plain_interventions(plan: TaskPlan) -> tuple[Affine, ...]:
@@ -31,7 +31,7 @@ def entry_interventions(entry: PlannedIntervention, label: str) -> tuple[Affine,
     """
     if not entry.how.chooses_neurons:
         return entry.built()
-    neurons = _label_neurons(entry, label)
+    neurons = label_neurons(entry.neurons or {}, label)
     return (Intervention(entry.layer, neurons, entry.multiplier, entry.positions),)
 
 
@@ -45,17 +45,15 @@ def _given(entry: PlannedIntervention) -> str:
     return entry.direction
 
 
-def _label_neurons(entry: PlannedIntervention, label: str) -> tuple[int, ...]:
-    """Neurons of one label; of all labels for `both`; the only set where there are no labels."""
-    sets = entry.neurons or {}
+def label_neurons(sets: NeuronSets, label: str, *, field: str = "direction") -> tuple[int, ...]:
+    """Neurons of one label; of all labels for `both`; the only set where there are no labels.
+
+    **Raises:** `InputError` for a label that has none.
+    """
     if list(sets) == [UNLABELLED]:
         return sets[UNLABELLED]
     if label == "both":
         return tuple(dict.fromkeys(index for neurons in sets.values() for index in neurons))
     if label not in sets:
-        raise InputError(
-            "direction",
-            expected=f"`both`, `predicted`, `gold` or one of {', '.join(sets)}",
-            got=label,
-        )
+        raise InputError(field, expected=f"`both` or one of {', '.join(sets)}", got=label)
     return sets[label]

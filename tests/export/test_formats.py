@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from sna_eval.errors import InputError
-from sna_eval.export import Source, export_plan, layer_scalings
+from sna_eval.errors import InputError, writing
+from sna_eval.export import RECORD_NAME, Source, export_plan, layer_scalings
 from sna_eval.gating import Gate
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from tests.export.conftest import PLAN, TASK, source_of
@@ -143,8 +144,47 @@ def test_a_folder_in_use_is_left_alone(model_folder: Any, tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be_made(model_folder: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="output: expected a folder that can be made"):
-        export_plan(source_of(model_folder("gpt2")), tmp_path / "file" / "out", format="ia3")
+    source = source_of(model_folder("gpt2"))
+    for folder in (tmp_path / "file" / "out", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="output: expected a path that can be written"):
+            export_plan(source, folder, format="ia3")
+
+
+@pytest.mark.parametrize(
+    ("format", "room"),
+    [("ia3", 64), ("ia3", 1024), ("lora", 64), ("lora", 1024), ("merged", 64), ("merged", 4096)],
+)
+def test_a_disk_that_fills_up(format: Any, room: int, model_folder: Any, tmp_path: Path) -> None:
+    """Whichever library's file it is that does not fit; the record, written last, is missing."""
+    source = source_of(model_folder("gpt2"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))  # bytes in a file
+    try:
+        with pytest.raises(InputError, match=r"output: expected a path.*out'; File too large$"):
+            export_plan(source, tmp_path / "out", format=format)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "out" / RECORD_NAME).exists()
+
+
+def test_a_tokenizer_that_does_not_fit(model_folder: Any, tmp_path: Path) -> None:
+    """Its library's own complaint about a full disk."""
+    source = source_of(model_folder("gpt2"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with (
+            pytest.raises(InputError, match=r"output: expected a path.*File too large$"),
+            writing(tmp_path),
+        ):
+            source.tokenizer.save_pretrained(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_other_failures_are_not_taken_for_full_disks() -> None:
+    with pytest.raises(RuntimeError, match="no such thing"), writing("p"):
+        raise RuntimeError("no such thing")
 
 
 def test_format_must_be_known(model_folder: Any, tmp_path: Path) -> None:
