@@ -38,7 +38,7 @@ class Abilities:
     shares_prefix: bool = False
     """Rows may go on from a cache of their common beginning."""
     returns_tuple: bool = False
-    """Blocks return a tuple rather than a tensor."""
+    """Blocks return a tuple, or a list, rather than a tensor."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +166,14 @@ class Engine:
 
     @contextmanager
     def _shorter(self, batch: Batch, interventions: Sequence[Affine]) -> Iterator[None]:
-        """The shortcuts that leave alone what the interventions act on."""
+        """The shortcuts that leave alone what the interventions act on.
+
+        Interventions multiply rounding too: with them, kernels stay PyTorch's own.
+        """
         last = self.sites.n_layers - 1
         with ExitStack() as stack:
-            stack.enter_context(self.shortcuts.everywhere(self.model))
+            if not interventions:
+                stack.enter_context(self.shortcuts.everywhere(self.model))
             if all(entry.layer != last for entry in interventions):
                 stack.enter_context(self.shortcuts.for_batch(self.sites, batch))
             yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ from sna_eval.intervention import (
     find_sites,
     probe,
 )
+from sna_eval.intervention.kernels import onednn_products
 from sna_eval.intervention.prefix import Prefix, shared_prefix
-from sna_eval.intervention.shortcuts import find_shortcuts
+from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
@@ -105,6 +108,30 @@ def test_next_token_distribution(engine: Engine) -> None:
         torch.testing.assert_close(
             score.log_probs, torch.log_softmax(logits, -1), atol=TOLERANCE, rtol=0
         )
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_amplified_passes_keep_to_pytorchs_own_kernels(name: str) -> None:
+    """A pass that multiplies activations multiplies what other kernels round differently."""
+    model = build_model(name)
+    plain = Engine(model, find_sites(model))
+    ran: list[str] = []
+
+    @contextmanager
+    def recorded(own: torch.nn.Module) -> Iterator[None]:
+        ran.append(type(own).__name__)
+        with onednn_products(own):
+            yield
+
+    engine = replace(plain, shortcuts=Shortcuts(kernels=(recorded,)))
+    batch = Batch(split(RAGGED), engine.device)
+    engine.run(batch)
+    assert len(ran) == 1
+    acting = [Assigned(INTERVENTION, torch.ones(len(batch.rows), dtype=torch.bool))]
+    amplified = engine.amplified(batch, acting)
+    assert len(ran) == 1
+    for own, other in zip(amplified, plain.amplified(batch, acting), strict=True):
+        assert own.branches == other.branches
 
 
 def test_resumed_rows_equal_plain_amplified_passes(engine: Engine) -> None:
