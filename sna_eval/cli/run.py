@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+from sna_eval.errors import reading
 from sna_eval.paths import tasks_path
 
 NAME = "run"
@@ -22,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def forward(flags: Sequence[str]) -> int:
-    """Hands the flags to lm_eval; `--model` defaults to `sna`."""
+    """Hands the flags to lm_eval; the model is `sna` where neither they nor a config name one."""
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
 
@@ -30,17 +32,35 @@ def forward(flags: Sequence[str]) -> int:
 
     register()
     setup_logging()
-    flags = list(flags)
-    if not {"--model", "-M"} & {flag.split("=")[0] for flag in flags}:
-        flags += ["--model", "sna"]
     cli = HarnessCLI()
     previous = sys.argv
     sys.argv = ["lm_eval", "run", *flags]
     try:
         args = cli.parse_args()
+        config = _config(args.config)
+        args.model = args.model or config.get("model", "sna")
         # lm_eval's flag takes one folder, its task manager any number
-        args.include_path = [tasks_path(), *([args.include_path] if args.include_path else [])]
+        args.include_path = [
+            tasks_path(),
+            *_listed(args.include_path or config.get("include_path")),
+        ]
         cli.execute(args)
     finally:
         sys.argv = previous
     return 0
+
+
+def _config(path: str | None) -> dict[str, Any]:
+    """lm_eval's `--config` file: what it says must not be hidden by what is filled in here."""
+    if path is None:
+        return {}
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    with reading("config", expected="a YAML file of arguments of `lm_eval run`", got=path):
+        return EvaluatorConfig.load_yaml_config(path)
+
+
+def _listed(folders: Any) -> list[Any]:
+    if isinstance(folders, (list, tuple)):
+        return list(folders)
+    return [folders] if folders else []

@@ -23,6 +23,7 @@ from sna_eval.harness.items import EncodedRequest, Item, check_length, check_tar
 from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
 from sna_eval.harness.made_plans import MadePlans
+from sna_eval.harness.not_loaded import not_loaded
 from sna_eval.harness.other_model import warn_of_another
 from sna_eval.harness.plan_makers import Making
 from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
@@ -76,11 +77,13 @@ class SNALM(HFLM):
     ) -> None:
         if decide_at not in get_args(DecideAt):
             raise InputError("decide_at", expected="start or every_step", got=decide_at)
+        if not isinstance(strict, bool):
+            raise InputError("strict", expected="true or false", got=strict)
         given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
         self._making = Making.take(given, auto_budget)
         self.plan = plan_from_arguments(given) if self._making is None else Plan({})
-        bundled = pretrained == REFERENCE_MODEL
-        if bundled:
+        typed = pretrained
+        if pretrained == REFERENCE_MODEL:
             pretrained = str(reference_model_path())
             kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
         if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
@@ -93,7 +96,7 @@ class SNALM(HFLM):
         except Exception as error:
             if not isinstance(pretrained, str):
                 raise
-            raise _not_loaded(pretrained, error) from error
+            raise not_loaded(typed, error, kwargs) from error
         finally:
             exit_cleanly_on_input_error()  # joining other processes puts PyTorch's hook before ours
         if self.backend != "causal":
@@ -101,7 +104,7 @@ class SNALM(HFLM):
         sharded = kwargs.get("tp_plan") is not None
         self.ranks = ranks_of(getattr(self, "accelerator", None), sharded=sharded)
         self._rank, self._world_size = self.ranks.share  # HFLM knows neither CPUs nor nodes
-        self.strict = bool(strict)
+        self.strict = strict
         self.decide_at = decide_at
         self.ledger = Ledger()
         self._counts: Ledger | None = None
@@ -111,11 +114,11 @@ class SNALM(HFLM):
         self._generator: Generator | None = None
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
-
         if self.has_plan:
             check_model(self.plan, self.sites)
             if self.ranks.first:
                 warn_of_another(self.plan, self.model_hash)
+
     @property
     def has_plan(self) -> bool:
         """Without one this is HFLM, on any architecture."""
@@ -182,6 +185,7 @@ class SNALM(HFLM):
         if instances is None or not self.has_plan:  # the first: rolling windows
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         grouped = group_items(instances, requests)
+        requests.clear()  # lm_eval is done with it, and it grows with the documents
         live = LiveTasks()
         answers = self._score(grouped.items, live, quiet=disable_tqdm or not self.ranks.first)
         return [answers[item][request] for item, request in grouped.answers]
@@ -308,14 +312,3 @@ class SNALM(HFLM):
             dtype=self.mixed_precision_dtype,
             enabled=self.mixed_precision_dtype is not None,
         )
-
-
-def _not_loaded(name: str, error: Exception) -> InputError:
-    """Loading fails in many ways, a file cut off in most of them; whichever it was, its name and
-    first line say it."""
-    lines = str(error).strip().splitlines() or ["no details"]
-    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
-    return InputError(
-        "pretrained", expected="a model folder or hub name", got=name,
-        hint=f"{kind}{lines[0][:300]}",
-    )  # fmt: skip

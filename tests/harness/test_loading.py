@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.harness.lm import SNALM
 from sna_eval.harness.loading import (
     load_tasks,
     model_arguments,
@@ -59,3 +60,19 @@ def test_what_is_no_json_is_said() -> None:
 def test_a_task_must_be_named() -> None:
     with pytest.raises(InputError, match="tasks: expected at least one name, got ''"):
         load_tasks(())
+
+
+@pytest.mark.parametrize("strict", ["maybe", "no", 1])
+def test_strict_is_true_or_false(strict: Any) -> None:
+    with pytest.raises(InputError, match="strict: expected true or false, got"):
+        SNALM(gate="never", strict=strict)
+
+
+def test_an_argument_that_nothing_knows_is_named() -> None:
+    with pytest.raises(InputError, match=r"mutliplier: expected an argument of .* got 3"):
+        SNALM(gate="never", mutliplier=3)
+
+
+def test_a_model_that_is_not_there_is_named_as_typed() -> None:
+    with pytest.raises(InputError, match="pretrained: expected a model folder or hub name"):
+        SNALM("no/where", gate="never")
