@@ -12,13 +12,11 @@ beams multiply the rows, the decision costs a prompt pass of its own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from transformers import LogitsProcessorList
 
 from sna_eval.errors import InputError
@@ -27,12 +25,9 @@ from sna_eval.harness.every_step import EveryStep
 from sna_eval.harness.overflow import OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
-from sna_eval.intervention import Affine, amplify, base_model
-from sna_eval.intervention.prompt_pass import (
-    SharedPromptPass,
-    acting_positions,
-    padding_on_the_left,
-)
+from sna_eval.intervention import Affine, amplify
+from sna_eval.intervention.decoding import DecodingMask, keeps_keys
+from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.plan import TaskPlan, plain_interventions
 
 if TYPE_CHECKING:
@@ -145,7 +140,8 @@ class Generator:
 
     def _shares_prompt_pass(self, kwargs: dict[str, Any]) -> bool:
         copies = _copies(kwargs)
-        return copies == 1 and self._lm.engine.abilities.resumes
+        resumes = self._lm.engine.abilities.resumes and keeps_keys(self._lm.model)
+        return copies == 1 and resumes
 
     def _open(self, gate: Gate, log_probs: torch.Tensor) -> torch.Tensor:
         """Decides on the rows of a batch by the first token's distribution: bool, `[batch]`."""
@@ -209,7 +205,7 @@ class Generator:
         rows = self._open(gate, log_probs).to(context.device)
         if not interventions or not bool(rows.any()):
             return self._model_generate(context, *args, **kwargs)
-        mask = _RowMask(rows, kwargs["attention_mask"], _copies(kwargs))
+        mask = DecodingMask(rows, kwargs["attention_mask"], copies=_copies(kwargs))
         amplified = amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask)
         with mask.told_of_passes(self._lm.model), amplified:
             return self._model_generate(context, *args, **kwargs)
@@ -227,41 +223,6 @@ class Generator:
                 pad_token_id=self._lm.tokenizer.pad_token_id,
             )
         return torch.log_softmax(output.logits[0].float(), dim=-1)
-
-
-class _RowMask:
-    """Where an intervention acts while decoding: rows as decided, positions by the pass.
-
-    The first pass reads the prompt. How many positions a block sees does not tell: a prompt may be
-    one token long, and some models run their last blocks at the prompt's last position alone.
-    """
-
-    def __init__(self, rows: torch.Tensor, prompt_mask: torch.Tensor, copies: int) -> None:
-        starts = padding_on_the_left(prompt_mask)
-        self._rows = rows.repeat_interleave(copies)
-        self._starts = None if starts is None else starts.repeat_interleave(copies)
-        self._width = prompt_mask.shape[1]
-        self._prompt = True
-
-    @contextmanager
-    def told_of_passes(self, model: nn.Module) -> Iterator[None]:
-        """The model's passes in the body are those of one call of `generate`."""
-
-        def after(module: nn.Module, args: Any, output: Any) -> None:
-            self._prompt = False
-
-        handle = base_model(model).register_forward_hook(after)
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def __call__(self, intervention: Affine, positions: int) -> torch.Tensor:
-        touched = acting_positions(
-            intervention, self._width if self._prompt else positions, prompt=self._prompt,
-            device=self._rows.device, starts=self._starts,
-        )  # fmt: skip
-        return self._rows.unsqueeze(1) & touched[:, -positions:]
 
 
 def _copies(kwargs: dict[str, Any]) -> int:

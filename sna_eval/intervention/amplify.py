@@ -114,9 +114,10 @@ class _Hook:
         return (self._changed(args[0], self._where(args[0]), shard), *args[1:])
 
     def after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Hook: whoever comes next reads the changed values. Some blocks return a tuple."""
-        if isinstance(output, tuple):
-            return (self._changed(output[0], self._where(output[0])), *output[1:])
+        """Hook: whoever comes next reads the changed values. Some blocks return a sequence."""
+        if isinstance(output, (tuple, list)):
+            first = self._changed(output[0], self._where(output[0]))
+            return type(output)([first, *output[1:]])
         return self._changed(output, self._where(output))
 
     def logits(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:

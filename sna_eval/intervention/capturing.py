@@ -39,7 +39,7 @@ def captured_outputs(sites: Sites, layers: Sequence[int]) -> Iterator[Captured]:
 
     def keep(layer: int) -> Callable[..., None]:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            captured[layer] = output[0] if isinstance(output, tuple) else output
+            captured[layer] = output[0] if isinstance(output, (tuple, list)) else output
 
         return hook
 

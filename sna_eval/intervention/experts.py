@@ -101,6 +101,12 @@ class ExpertsProjection(nn.Module):
         place = neuron % self._width
         return weight[place] if own.is_transposed else weight[:, place]
 
+    def written(self) -> torch.Tensor:
+        """The weights that all neurons write with, `[n_experts * d_expert, d_model]`."""
+        own = self._experts[0]
+        weight: torch.Tensor = own.down_proj.data
+        return (weight if own.is_transposed else weight.transpose(1, 2)).flatten(0, 1)
+
     def _stop_looking(self) -> None:
         if not self._forward_pre_hooks and self._look is not None:
             self._look.remove()

@@ -156,7 +156,7 @@ def _close(engine: Engine, first: torch.Tensor, second: torch.Tensor) -> bool:
 def _returns_tuple(model: nn.Module, sites: Sites) -> bool:
     kinds: list[bool] = []
     handle = sites.blocks[0].register_forward_hook(
-        lambda module, args, output: kinds.append(isinstance(output, tuple))
+        lambda module, args, output: kinds.append(isinstance(output, (tuple, list)))
     )
     try:
         with torch.no_grad():

@@ -68,6 +68,16 @@ def written_by(projection: Any, neuron: int) -> torch.Tensor:
     """
     if isinstance(projection, ExpertsProjection):
         return projection.written_by(neuron)
+    return written(projection)[neuron]
+
+
+def written(projection: Any) -> torch.Tensor:
+    """The weights that all neurons of a layer write with, `[d_mlp, d_model]`; not to be changed.
+
+    **Raises:** `InputError` as `written_by` does.
+    """
+    if isinstance(projection, ExpertsProjection):
+        return projection.written()
     module = getattr(projection, "base_layer", projection)
     weight = module.weight
     if not isinstance(weight, torch.Tensor) or not weight.is_floating_point() or weight.is_meta:
@@ -76,4 +86,4 @@ def written_by(projection: Any, neuron: int) -> torch.Tensor:
             got=f"{type(module).__name__}, {getattr(weight, 'dtype', 'no weight')}",
             hint="load the model unquantized and without offloading",
         )  # fmt: skip
-    return weight.data[neuron] if type(module).__name__ == "Conv1D" else weight.data[:, neuron]
+    return weight.data if type(module).__name__ == "Conv1D" else weight.data.t()

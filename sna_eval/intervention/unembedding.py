@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.adapters import component_mapping
+from sna_eval.intervention.adapters import component_mapping, unknown_architecture
+from sna_eval.intervention.projections import submodule, written
 from sna_eval.intervention.sites import Sites, base_model
 
 
@@ -42,17 +42,22 @@ def find_unembedding(model: nn.Module) -> Unembedding:
 
 @torch.no_grad()
 def writing_weights(sites: Sites, layer: int) -> torch.Tensor:
-    """What each neuron writes into the stream, `[d_mlp, d_model]`; float64, on the CPU."""
-    projection: Any = sites.projections[layer]
-    module = getattr(projection, "base_layer", projection)
-    weight = module.weight.detach().double().cpu()
-    return weight if type(module).__name__ == "Conv1D" else weight.t()
+    """What each neuron writes into the stream, `[d_mlp, d_model]`; float64, on the CPU.
+
+    **Raises:** `InputError` where the weights are not at hand as plain numbers, e.g. quantised.
+    """
+    return written(sites.projections[layer]).double().cpu()
 
 
 def _final_norm(base: nn.Module) -> nn.Module | None:
-    _, components = component_mapping(base)
+    architecture, components = component_mapping(base)
     named = components.get("ln_final")
-    return base.get_submodule(named.name) if named is not None else None
+    if named is None:
+        return None
+    norm = submodule(base, named.name)
+    if norm is None:
+        raise unknown_architecture(architecture, f"it has no final norm at {named.name}")
+    return norm
 
 
 def _gain(norm: nn.Module | None, width: int) -> tuple[torch.Tensor, bool]:

@@ -11,6 +11,8 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention, Row, amplify, find_sites
+from sna_eval.intervention.projections import written_by
+from sna_eval.intervention.unembedding import writing_weights
 from sna_eval.intervention.verification import scaled_weights
 from sna_eval.neurons import mean_activations
 from sna_eval.neurons.attribution import attribution_scores
@@ -124,6 +126,13 @@ def test_rows_that_are_closed_stay_to_the_bit(model: Any) -> None:
     assert torch.equal(mixed[1], plain[1])
     assert (mixed[0] - plain[0]).abs().max() > 1e-3
     assert not sites.blocks[LAYER].mlp.experts._forward_hooks
+
+
+def test_what_all_neurons_write_is_what_each_writes(model: Any) -> None:
+    projection = find_sites(model).projections[LAYER]
+    together = writing_weights(find_sites(model), LAYER)
+    for neuron in range(together.shape[0]):
+        assert torch.equal(together[neuron], written_by(projection, neuron).double())
 
 
 def test_two_interventions_on_one_layer(model: Any) -> None:

@@ -109,6 +109,18 @@ def test_blocks_that_run_at_the_last_position_alone(make_sna: Any, positions: st
     assert generated(start, *texts) == generated(every, *texts) != generated(plain, *texts)
 
 
+@pytest.mark.parametrize("positions", ["all", "last", "continuation"])
+def test_models_that_read_the_whole_text_at_every_step(make_sna: Any, positions: str) -> None:
+    """The first GPT keeps no keys and values; it knows no padding either, so one text at a time."""
+    entry = entries()["openai-gpt"]
+    model = build(replace(entry, config={**entry.config, "vocab_size": VOCABULARY}))
+    own = {**LAST, "positions": positions, "gate": "always", "batch_size": 1}
+    start, every = (make_sna(model, **own, decide_at=when) for when in ("start", "every_step"))
+    plain = make_sna(model, **{**own, "gate": "never"})
+    texts = ("the cat sat on a mat", "x")
+    assert generated(start, *texts) == generated(every, *texts) != generated(plain, *texts)
+
+
 def test_decide_at_is_one_of_two(make_sna: Any) -> None:
     with pytest.raises(InputError, match="decide_at: expected start or every_step"):
         make_sna(decide_at="never", **PLAN)

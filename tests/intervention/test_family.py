@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +28,15 @@ from sna_eval.intervention import (
     find_sites,
     probe,
 )
+from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.intervention.shortcuts import find_shortcuts
 from tests.conftest import CONFIGS, build_model, token_ids
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from architectures.tiny import build, entries
 
 LAYER = 2
 CLOSE = {"atol": 1e-5, "rtol": 0}
@@ -282,3 +289,16 @@ def test_what_does_not_fit_is_refused() -> None:
         amplify(model, [Addition(0, DIRECTION, token=1)]),
     ):
         pass
+
+
+def test_blocks_that_return_a_list() -> None:
+    """As the first GPT's do: what leaves one is its first element."""
+    model = build(entries()["openai-gpt"])
+    sites, ids = find_sites(model), token_ids(2, 9)
+    with torch.no_grad(), captured_outputs(sites, [1, 2]) as left:
+        states = model(ids, output_hidden_states=True).hidden_states
+    assert torch.equal(left[1], states[2])
+    assert torch.equal(left[2], states[3])
+    with amplify(model, [Addition(1, DIRECTION, 0.8)]), captured_outputs(sites, [1]) as moved:
+        log_probs(model, ids)
+    torch.testing.assert_close(moved[1], left[1] + 0.8 * DIRECTION.values, **CLOSE)

@@ -115,3 +115,19 @@ def test_a_model_without_unembedding_is_refused() -> None:
     model.get_output_embeddings = lambda: None
     with pytest.raises(InputError, match="expected a model with output embeddings"):
         find_unembedding(model)
+
+
+def test_weights_that_are_no_plain_numbers_are_refused() -> None:
+    model = build_model("llama")
+    weight = torch.nn.Parameter(torch.zeros(32, 64, dtype=torch.int8), requires_grad=False)
+    model.model.layers[1].mlp.down_proj.weight = weight
+    with pytest.raises(InputError, match=r"pretrained: expected weights in memory, in a floating"):
+        writing_weights(find_sites(model), 1)
+
+
+def test_a_final_norm_that_is_not_there_is_one_line() -> None:
+    model = build_model("llama")
+    model.model.final = model.model.norm
+    del model.model.norm
+    with pytest.raises(InputError, match=r"pretrained: .*it has no final norm at model\.norm"):
+        find_unembedding(model)

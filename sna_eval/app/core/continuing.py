@@ -9,7 +9,8 @@ import torch
 
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.intervention import Affine, Engine, amplify
-from sna_eval.intervention.prompt_pass import SharedPromptPass, acting_positions
+from sna_eval.intervention.decoding import DecodingMask, keeps_keys
+from sna_eval.intervention.prompt_pass import SharedPromptPass
 
 _AMPLIFIED = torch.tensor([False, True])
 """Which of the two rows is amplified."""
@@ -32,7 +33,7 @@ def continuations(
     room = max(1, workspace.lm.max_length - new_tokens)
     with workspace.passes() as engine:
         prompt = torch.tensor([list(context[-room:])] * 2, device=engine.device)
-        with engine.context(), _second_row(engine, interventions):
+        with engine.context(), _second_row(engine, interventions, prompt):
             output = engine.model.generate(  # type: ignore[operator]
                 input_ids=prompt,
                 attention_mask=torch.ones_like(prompt),
@@ -45,9 +46,11 @@ def continuations(
 
 
 @contextmanager
-def _second_row(engine: Engine, interventions: Sequence[Affine]) -> Iterator[None]:
+def _second_row(
+    engine: Engine, interventions: Sequence[Affine], prompt: torch.Tensor
+) -> Iterator[None]:
     """`generate` in the body amplifies the second row."""
-    if engine.abilities.resumes:
+    if engine.abilities.resumes and keeps_keys(engine.model):
         shared = SharedPromptPass(
             engine.model,
             engine.sites,
@@ -59,13 +62,9 @@ def _second_row(engine: Engine, interventions: Sequence[Affine]) -> Iterator[Non
             yield
         return
 
-    def mask(intervention: Affine, positions: int) -> torch.Tensor:
-        acting = acting_positions(
-            intervention, positions, prompt=positions > 1, device=torch.device("cpu")
-        )
-        return _AMPLIFIED.unsqueeze(1) & acting
-
-    with amplify(engine.model, interventions, sites=engine.sites, mask=mask):
+    mask = DecodingMask(_AMPLIFIED, torch.ones_like(prompt))
+    hooks = amplify(engine.model, interventions, sites=engine.sites, mask=mask)
+    with mask.told_of_passes(engine.model), hooks:
         yield
 
 
