@@ -9,7 +9,7 @@ import pytest
 from tests.hostile.fuzz import Failure, broken, bugs, numbered
 from tests.hostile.loaders import LOADERS
 
-FEW, MANY = 300, 10_000
+FEW, MANY = 200, 10_000
 
 
 def failures(name: str, count: int, folder: Path) -> list[Failure]:

@@ -58,9 +58,7 @@ def test_one_line_of_zeros(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOADERS)
-@pytest.mark.parametrize(
-    "line", [b"\xc3\xa9 \xff garbage", b"x", b"[", b"- ", b'{"a":', b"a: &a ["]
-)
+@pytest.mark.parametrize("line", [b"\xc3\xa9 \xff garbage", b"[", b"- ", b'{"a":'])
 def test_garbage(name: str, line: bytes, tmp_path: Path) -> None:
     """The same few bytes over and over, with and without line breaks."""
     for end in (b"", b"\n"):

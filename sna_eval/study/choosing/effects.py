@@ -51,6 +51,8 @@ def task_effects(
     """
     rows = store.table("configurations", tasks=[task]).select(CONFIGURATION).to_pylist()
     items = store.table("items", tasks=[task])
+    if not items.num_rows:
+        raise ValueError(f"no items of {task}")
     has_choices = items.column("amplified_correct").null_count < items.num_rows
     measure = measure or ("acc" if has_choices else "prob")
     if measure == "acc" and not has_choices:

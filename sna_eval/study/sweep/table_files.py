@@ -6,6 +6,7 @@ more bytes, than any memory holds. How many there are is looked up before anythi
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +32,12 @@ _COMPLETE = {
     "neurons": (*_KEY, "label", "rank", "neuron", "score"),
 }  # fmt: skip
 """Columns with a value in every row."""
+_LIMITS = {
+    "multiplier": (-sys.float_info.max, sys.float_info.max),
+    **dict.fromkeys(("confidence", "baseline_prob", "amplified_prob"), (-0.001, 1.001)),
+    "delta_prob": (-1.001, 1.001),
+}
+"""What numbers may be, with room for rounding; NaN where a dtype was too narrow."""
 
 
 def read_table(file: Path, name: str, unit: Unit) -> pa.Table:
@@ -45,27 +52,32 @@ def read_table(file: Path, name: str, unit: Unit) -> pa.Table:
         values = table.column(column)
         if values.null_count:
             raise ValueError(f"a row without {column}")
-        if pa.types.is_floating(values.type) and pc.any(pc.is_inf(values)).as_py():
-            raise ValueError(f"a row whose {column} is infinite")
+        if column in _LIMITS and not _within(values, *_LIMITS[column]):
+            raise ValueError(f"a row whose {column} is out of bounds")
     for column, own in zip(_KEY, (unit.task, unit.layer), strict=True):
         if not pc.all(pc.equal(table.column(column), own), min_count=0).as_py():
             raise ValueError("rows of another unit")
     return table
 
 
+def _within(values: pa.ChunkedArray, low: float, high: float) -> bool:
+    outside = pc.or_(pc.less(values, low), pc.greater(values, high))
+    return not pc.any(outside).as_py()
+
+
 def _check_size(file: Path, name: str) -> None:
     """Raises `ValueError` where the table would fill the memory."""
     schema = SCHEMAS[name]
     texts = [column.name for column in schema if column.type == pa.string()]
-    parquet = pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True)
-    if parquet.metadata.num_rows > MOST_ROWS[name]:
-        raise ValueError(f"{parquet.metadata.num_rows:,} rows; {MOST_ROWS[name]:,} at most")
-    there = parquet.schema_arrow
-    for column in there:
-        if pa.types.is_nested(column.type):
-            raise ValueError(f"{column.name} is no column of plain values")
-    known = [column for column in texts if column in there.names]
-    size = sum(_text_bytes(column) for column in parquet.read(known).columns)
+    with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
+        rows, there = parquet.metadata.num_rows, parquet.schema_arrow
+        if rows > MOST_ROWS[name]:
+            raise ValueError(f"{rows:,} rows; {MOST_ROWS[name]:,} at most")
+        for column in there:
+            if pa.types.is_nested(column.type):
+                raise ValueError(f"{column.name} is no column of plain values")
+        known = [column for column in texts if column in there.names]
+        size = sum(_text_bytes(column) for column in parquet.read(known).columns)
     if size > MOST_TEXT:
         raise ValueError(f"{size:,} bytes of text; {MOST_TEXT:,} at most")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from sna_eval.plan import load_plan, plan_to_dict, save_plan
 from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.study.calibration import calibrate
 from sna_eval.study.choosing import select
@@ -80,6 +82,21 @@ def _load(folder: Path) -> None:
     calibrate(store, selection.plan)
 
 
+def _chosen_seeds() -> list[Seed]:
+    """The plan that is chosen from the store."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in _store().items():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_bytes(content)
+        return [Seed.yaml(plan_to_dict(select(SweepStore.load(folder)).plan))]
+
+
+def _calibrate(folder: Path) -> None:
+    plan, _ = calibrate(SweepStore.load(folder), load_plan(folder / "chosen.yaml"))
+    save_plan(plan, folder / "calibrated.yaml")
+    assert load_plan(folder / "calibrated.yaml") == plan
+
+
 def _loader(name: str) -> Loader:
     return Loader(file_of(name), lambda: [parquet_seed(tables()[name])], _load, _store)
 
@@ -89,4 +106,5 @@ LOADERS = {
     "store": _loader("configurations"),
     "store items": _loader("items"),
     "store neurons": _loader("neurons"),
+    "chosen plan": Loader("chosen.yaml", _chosen_seeds, _calibrate, _store),
 }
