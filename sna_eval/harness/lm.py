@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 import torch
 from lm_eval.models.huggingface import HFLM
 
+import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.harness.description import describe
 from sna_eval.harness.generation import Generator

@@ -58,6 +58,11 @@ OWN_TASKS["own_described"] = (
 OWN_TASKS["own_choices_again"] = OWN_TASKS["own_choices"].replace(
     "task: own_choices", "task: own_choices_again"
 )
+OWN_TASKS["own_metrics"] = """
+include: {bundled}/sna_math_easy.yaml
+task: own_metrics
+metric_list: [{{metric: improvement_pct}}, {{metric: delta_prob}}]
+"""
 
 
 def _texts(seed: int) -> list[dict[str, Any]]:
@@ -77,7 +82,7 @@ def own_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [json.dumps(row) for row in _texts(seed)]
         (folder / f"{name}.jsonl").write_text("\n".join(lines))
     for name, text in OWN_TASKS.items():
-        (folder / f"{name}.yaml").write_text(text.format(folder=folder))
+        (folder / f"{name}.yaml").write_text(text.format(folder=folder, bundled=tasks_path()))
     return folder
 
 
