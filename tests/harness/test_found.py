@@ -1,0 +1,78 @@
+"""Wrong answers that were found in evaluations, each with what brought it to light."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import CachingLM
+
+from sna_eval.errors import InputError
+from sna_eval.gating import PAPER_BOUNDS
+from sna_eval.harness.values import GeneratedText
+from tests.harness.conftest import answers
+
+TASK = "own_choices"
+PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 6.0, "gate": "always"}
+
+
+def test_answers_of_another_arithmetic_are_not_taken(
+    evaluate: Any, make_sna: Any, tiny_gpt2: Any, tmp_path: Path
+) -> None:
+    """Weights that half precision holds exactly: the models' hashes agree, their scores do not."""
+    path = str(tmp_path / "answers.db")
+    narrow = copy.deepcopy(tiny_gpt2).to(torch.bfloat16)
+    wide = copy.deepcopy(narrow).to(torch.float32)
+    lms = [make_sna(model, **PLAN) for model in (wide, narrow)]
+    assert lms[0].model_hash == lms[1].model_hash
+    expected = [answers(evaluate(make_sna(model, **PLAN), [TASK])) for model in (wide, narrow)]
+    assert expected[0] != expected[1]
+    for lm, own in zip(lms, expected, strict=True):
+        assert answers(evaluate(CachingLM(lm, path), [TASK])) == own
+
+
+def generated(lm: Any, **options: Any) -> list[str]:
+    asked = {"until": ["zzz"], "max_gen_toks": 6, **options}
+    texts = ("the cat sat on", "rain fell over the town", "a mat")
+    requests = [
+        Instance("generate_until", {}, (text, dict(asked)), number, ("own", number, 1))
+        for number, text in enumerate(texts)
+    ]
+    return list(lm.generate_until(requests, disable_tqdm=True))
+
+
+def test_beams_give_one_text_for_each_request(make_sna: Any, make_hf: Any) -> None:
+    """A multiplier of one: beams end as those of the unmodified model."""
+    plan = {**PLAN, "multiplier": 1.0}
+    assert generated(make_sna(**plan), num_beams=3) == generated(make_hf(), num_beams=3)
+
+
+def test_beams_that_overflow(make_sna: Any, make_hf: Any) -> None:
+    """What overflows is written anew by the unmodified model, beam by beam."""
+    lm = make_sna(**{**PLAN, "multiplier": 1e38})
+    assert generated(lm, num_beams=3) == generated(make_hf(), num_beams=3)
+    assert lm.ledger.overflowed == 3
+
+
+def test_zones_of_texts_without_a_target(make_sna: Any) -> None:
+    """`always` looks at no signal: zones are told by one that texts have."""
+    texts = generated(make_sna(**PLAN))
+    low, high = PAPER_BOUNDS["max_prob"]
+    own = generated(make_sna(**{**PLAN, "gate": "max_prob", "low": low, "high": high}))
+    assert all(isinstance(text, GeneratedText) for text in texts)
+    zones = [text.decision.zone for text in texts]
+    assert zones == [text.decision.zone for text in own]
+
+
+def test_a_plan_that_is_made_where_nothing_can_be_written(
+    evaluate: Any, make_sna: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SNA_EVAL_CACHE", str(tmp_path / "file" / "cache"))
+    lm = make_sna(plan="auto", auto_budget=2)
+    with pytest.raises(InputError, match="output: expected a path that can be written"):
+        evaluate(lm, [TASK], limit=2)
