@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 from collections.abc import Iterable, Iterator
@@ -18,9 +19,19 @@ from sna_eval.paths import tasks_path
 
 SST2_VARIABLE = "SNA_EVAL_SST2"
 """Environment variable that names a folder with `train.tsv` and `dev.tsv`."""
+_SST2_BESIDE = Path("../shared/data/sst2")
 _SST2_HUB = "stanfordnlp/sst2"
 _SST2_SEED = 42
 _SST2_TEST_ITEMS, _SST2_DEVELOPMENT_ITEMS = 200, 400
+
+
+def _says_nothing_of_ours(record: logging.LogRecord) -> bool:
+    """lm_eval says of any `custom_dataset` that it takes arguments; ours take none."""
+    text = record.getMessage()
+    return not (text.startswith("sna_") and "Custom kwargs can be passed" in text)
+
+
+logging.getLogger("lm_eval.api.task").addFilter(_says_nothing_of_ours)
 
 
 def load_items(*, items: str, **_: Any) -> datasets.DatasetDict:
@@ -39,8 +50,8 @@ def load_items(*, items: str, **_: Any) -> datasets.DatasetDict:
 def load_sst2(*, sst2_dir: str | None = None, **_: Any) -> datasets.DatasetDict:
     """SST-2: 200 validation sentences (seed 42) as `test`, 400 training sentences as `development`.
 
-    Taken from `sst2_dir` or `$SNA_EVAL_SST2`, else from the hub. Local files are
-    `sentence TAB label`, 1 for positive.
+    Taken from `sst2_dir` or `$SNA_EVAL_SST2`, else from `../shared/data/sst2` if that exists, else
+    from the hub. Local files are `sentence TAB label`, 1 for positive.
     """
     folder = _sst2_folder(sst2_dir)
     if folder is not None:
@@ -56,10 +67,10 @@ def load_sst2(*, sst2_dir: str | None = None, **_: Any) -> datasets.DatasetDict:
 
 
 def _sst2_folder(named: str | None) -> Path | None:
-    """The folder that was named, if any."""
+    """The folder that was named, or the one beside the working folder, if any."""
     named = named or os.environ.get(SST2_VARIABLE)
     if not named:
-        return None
+        return _SST2_BESIDE if is_file(_SST2_BESIDE / "dev.tsv") else None
     folder = expanded(named)
     if not is_file(folder / "dev.tsv"):
         raise InputError(

@@ -1,7 +1,8 @@
-"""Where SST-2 is looked for: where it was said, else in the hub, and nowhere else."""
+"""Where SST-2 is looked for: where it was said, beside the working folder, in the hub."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,16 @@ def test_it_is_named_by_argument_or_variable(folder: Path, monkeypatch: pytest.M
     assert load_sst2()["test"]["sentence"] == by_argument["test"]["sentence"]
 
 
-def test_no_folder_is_guessed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies near the working folder, or above it, is another's."""
+def test_it_is_found_beside_the_working_folder_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(SST2_VARIABLE, "")
     monkeypatch.setattr("datasets.load_dataset", _unreachable)
-    for place in (folder.parents[2], folder.parents[1]):
+    project = folder.parents[2] / "project"
+    (project / "part").mkdir(parents=True)
+    monkeypatch.chdir(project)
+    assert load_sst2()["test"]["label"] == [0, 1]
+    for place in (folder.parents[2], project / "part"):
         monkeypatch.chdir(place)
         with pytest.raises(InputError, match=r"sna_sst2: expected the data set .*SNA_EVAL_SST2"):
             load_sst2()
@@ -47,3 +53,12 @@ def test_a_folder_without_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def _unreachable(name: str) -> None:
     raise ConnectionError(name)
+
+
+def test_only_other_tasks_are_told_of_arguments(caplog: pytest.LogCaptureFixture) -> None:
+    """lm_eval logs the first two at every task with a data set of its own making."""
+    logger = logging.getLogger("lm_eval.api.task")
+    logger.warning("sna_math_easy: Custom kwargs can be passed to `--metadata`")
+    logger.warning("other: Custom kwargs can be passed to `--metadata`")
+    logger.warning("sna_math_easy: something else")
+    assert [record.getMessage()[:9] for record in caplog.records] == ["other: Cu", "sna_math_"]
