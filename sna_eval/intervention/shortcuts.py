@@ -34,8 +34,9 @@ Kernels = Callable[[nn.Module], AbstractContextManager[None]]
 _LOGGER = logging.getLogger(__name__)
 _TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 _HALF_TOLERANCE = 5e-2
-_GARBAGE = 100.0
-"""What unread positions hold in a trial: if anything read them, the scores would show it."""
+_GARBAGE = float("nan")
+"""What unread positions hold in a trial: if anything read them, no score would be a number. Any
+number could be hidden by a norm and by what half precision rounds."""
 _KERNELS: tuple[Kernels, ...] = (fused_activations, onednn_products)
 
 
