@@ -125,7 +125,8 @@ class PlannedIntervention:
         return find_method(self.method)
 
     @property
-    def sees_answer(self) -> bool:
+    def oracle(self) -> bool:
+        """Whether the direction follows the right answer."""
         return self.direction == "gold"
 
     @property
@@ -176,9 +177,14 @@ class TaskPlan:
         return all(intervention.resolved for intervention in self.interventions)
 
     @property
+    def oracle(self) -> bool:
+        """Whether a direction follows the right answer."""
+        return any(entry.oracle for entry in self.interventions)
+
+    @property
     def sees_answer(self) -> bool:
         """Whether gate or direction depends on the right answer."""
-        return self.gate.sees_answer or any(i.sees_answer for i in self.interventions)
+        return self.gate.sees_answer or self.oracle
 
     @property
     def prompt(self) -> str:
