@@ -77,7 +77,7 @@ def test_values_that_are_no_measurements_are_left_out(tmp_path: Path) -> None:
     assert [name.metric for name in read_run(file).tasks[TASK].scores] == ["prob", "baseline_prob"]
 
 
-@pytest.mark.parametrize("error", [5e-324, 1e308])
+@pytest.mark.parametrize("error", [5e-324, 1e-160, 1e308])
 def test_standard_errors_that_cannot_be(error: float, tmp_path: Path) -> None:
     old = {"results": {"arc_challenge": {"acc": 0.3, "acc_stderr": error}}}
     run = read_run(laid_out("results", tmp_path, json.dumps(old)))

@@ -139,6 +139,28 @@ def rows_of(name: str, **changes: Any) -> list[dict[str, Any]]:
     return [{**row, **changes} for row in tables()[name].to_pylist()]
 
 
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("items", "confidence", 1.5), ("items", "baseline_prob", -0.5),
+        ("items", "amplified_prob", 1e308), ("configurations", "delta_prob", -2.0),
+        ("configurations", "multiplier", math.inf),
+    ],
+)  # fmt: skip
+def test_numbers_out_of_bounds(name: str, column: str, value: float, tmp_path: Path) -> None:
+    store = broken_table(tmp_path, name, rows_of(name, **{column: value}))
+    with pytest.raises(InputError, match=f"a row whose {column} is out of bounds"):
+        store.table(name)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_task_without_items(tmp_path: Path) -> None:
+    """Said once, and not in NumPy's words before."""
+    store = broken_table(tmp_path, "items", [])
+    with pytest.raises(InputError, match=f"store: expected a value in every.*no items of {TASK}"):
+        select(store)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_confidences_that_are_no_numbers(value: float, tmp_path: Path) -> None:
     store = broken_table(tmp_path, "items", rows_of("items", confidence=value))
@@ -158,6 +180,11 @@ def test_rows_of_another_unit(change: dict[str, Any], tmp_path: Path) -> None:
     store = broken_table(tmp_path, "items", rows_of("items", **change))
     with pytest.raises(InputError, match="rows of another unit"):
         store.items()
+
+
+def test_a_layer_where_no_neuron_responds(tmp_path: Path) -> None:
+    """Its table of neurons is empty, and no damage."""
+    assert broken_table(tmp_path, "neurons", []).neurons().num_rows == 0
 
 
 def test_fewer_items_than_configurations_have(tmp_path: Path) -> None:
@@ -187,14 +214,22 @@ def test_columns_of_lists(tmp_path: Path) -> None:
 
 
 def test_a_grid_larger_than_its_rows(tmp_path: Path) -> None:
-    """Rows on the diagonal of a grid of 100 million cells."""
-    rows = [
-        {**row, "n_neurons": n, "multiplier": float(n)}
-        for row in rows_of("configurations") for n in range(1, 10_001)
-    ]  # fmt: skip
-    store = broken_table(tmp_path, "configurations", rows)
+    """Rows on the diagonal of a grid of ten thousand million cells."""
+    size = 100_000
+    table = tables()["configurations"].take(pa.array([0] * size))
+    for name, kind in (("n_neurons", pa.int32()), ("multiplier", pa.float64())):
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(range(1, size + 1), kind))
+    laid_out("store", tmp_path, parquet_bytes(table))
     with pytest.raises(InputError, match="expected a value for every configuration"):
-        summarise(store, draws=5)
+        summarise(SweepStore.load(tmp_path), draws=5)
+
+
+@pytest.mark.parametrize("found", ["{", "[1]", "5", "null", "[" * 100_000])
+def test_how_neurons_were_found(found: str, tmp_path: Path) -> None:
+    store = broken_table(tmp_path, "configurations", rows_of("configurations", found=found))
+    with pytest.raises(InputError, match="store: expected how neurons were found, in JSON"):
+        select(store)
 
 
 @pytest.mark.parametrize(
