@@ -7,7 +7,8 @@ and lm_eval would then never register its built-in models.
 
 It imports nothing that Python has not loaded already, and a Python that never imports lm_eval
 notices nothing. Set `SNA_EVAL_NO_STARTUP=1` to switch it off. Releases of lm_eval that read the
-entry-point group `lm_eval.models` find the same entry there, and the two agree.
+entry-point group `lm_eval.models` find the same entry there, and the two agree; in a checkout that
+is not installed, their `--plugins sna_eval_startup` does what the `.pth` file would.
 """
 
 import os
@@ -28,14 +29,20 @@ def register_model() -> None:
         model_registry.register(_MODEL, target=placeholder)
 
 
+def _register_or_say_so() -> None:
+    try:
+        register_model()
+    except Exception as error:
+        print(f"sna-eval: model type 'sna' not registered: {error}", file=sys.stderr)
+
+
 class _AfterLmEvalModels:
-    """Meta-path finder that acts once, on `lm_eval.models`, and then leaves."""
+    """Meta-path finder that acts once, when `lm_eval.models` runs, and then leaves."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):  # type: ignore[no-untyped-def]
         if name != _TRIGGER:
             return None
-        sys.meta_path.remove(cls)
         from importlib.machinery import PathFinder
 
         spec = PathFinder.find_spec(name, path, target)
@@ -44,15 +51,17 @@ class _AfterLmEvalModels:
         run_module = spec.loader.exec_module
 
         def exec_module(module):  # type: ignore[no-untyped-def]
+            if cls in sys.meta_path:  # whoever only asks where a module lies runs none
+                sys.meta_path.remove(cls)
             run_module(module)
-            try:
-                register_model()
-            except Exception as error:
-                print(f"sna-eval: model type 'sna' not registered: {error}", file=sys.stderr)
+            _register_or_say_so()
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-if not os.environ.get("SNA_EVAL_NO_STARTUP") and _TRIGGER not in sys.modules:
-    sys.meta_path.insert(0, _AfterLmEvalModels)  # type: ignore[arg-type]
+if not os.environ.get("SNA_EVAL_NO_STARTUP"):
+    if _TRIGGER in sys.modules:
+        _register_or_say_so()
+    else:
+        sys.meta_path.insert(0, _AfterLmEvalModels)  # type: ignore[arg-type]
