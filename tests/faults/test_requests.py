@@ -50,7 +50,8 @@ LONG = " ".join(["the cat sat on a mat while rain fell over town"] * 60)
 def test_baselines_are_those_of_hf(make_sna: Any, make_hf: Any, pairs: Any) -> None:
     own = requests(*pairs)
     got = baselines(make_sna(**PLAN), own)
-    assert got == pytest.approx(plain(make_hf(), own), abs=TOLERANCE)
+    # a long target's sum lies in the hundreds, where float32's own steps are wider than 1e-5
+    assert got == pytest.approx(plain(make_hf(), own), abs=TOLERANCE, rel=2e-7)
     assert len(got) == len(pairs)
 
 

@@ -70,8 +70,9 @@ def test_operations_of_scoring(counted: Any) -> None:
     size, count = counted
     work = Work(DOCUMENTS, CONTEXT, 1, open_share=1.0, layer=LAYER)
     closed, opened = count("never"), count("always")
-    assert closed == pytest.approx(baseline_flops(size, work), rel=1e-6)
-    assert opened - closed == pytest.approx(amplified_flops(size, work), rel=1e-6)
+    # 1e-4: the angles of rotary positions count in some versions of transformers, in others not
+    assert closed == pytest.approx(baseline_flops(size, work), rel=1e-4)
+    assert opened - closed == pytest.approx(amplified_flops(size, work), rel=1e-4)
 
 
 def test_weights_are_counted_as_the_model_has_them() -> None:
