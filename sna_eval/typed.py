@@ -63,6 +63,8 @@ def fitted(kind: Any, value: Any, where: str) -> Any:
         return _number(value, where)
     if type(value) is not kind:
         raise ValueError(f"{where} is no {kind.__name__}")
+    if kind is str:
+        value.encode()  # raises for half a character, which JSON can write and no file can hold
     return value
 
 

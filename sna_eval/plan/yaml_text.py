@@ -57,6 +57,7 @@ class _Loader(yaml.SafeLoader):
             raise ConstructorError(
                 None, None, f"a number of more than {_LONGEST_NUMBER:,} digits", node.start_mark
             )
+        node.value.encode()  # raises for half a character, which no file can hold
         return node
 
     def compose_mapping_node(self, anchor: Any) -> Any:

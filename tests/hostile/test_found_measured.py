@@ -86,6 +86,7 @@ def unit(**changes: Any) -> str:
         ({"zones": [1.0, 2.0]}, r"zones\[0\] is no int"),
         ({"strength": "x"}, "strength is no number"),
         ({"speed": 1}, "speed is unknown"),
+        ({"measure": "\ud83e"}, "surrogates not allowed"),
     ],
 )
 def test_units_of_methods(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

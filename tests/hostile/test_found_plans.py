@@ -76,6 +76,7 @@ def with_value(value: str) -> str:
         (with_value("!!bool x"), "plan: expected a YAML file.*KeyError"),
         (with_value("!!timestamp x"), "plan: expected a YAML file.*AttributeError"),
         (with_value("!!omap [a]"), "plan: expected a YAML file.*ConstructorError|ValueError"),
+        (with_value('"\\ud83e"'), "plan: expected a YAML file.*surrogates not allowed"),
         (PLAN % "multiplier: 2, found: text", "found: expected a mapping, got 'text'"),
         (PLAN % "multiplier: 2, found: 5", "found: expected a mapping, got 5"),
         (PLAN % "multiplier: 2, multiplier: 3", "the key 'multiplier' twice"),
