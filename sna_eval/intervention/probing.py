@@ -29,8 +29,10 @@ _TOLERANCE = {
 }  # fmt: skip
 """Largest difference in log-probability that still counts as agreement: about twenty times what
 two batch sizes of one model differ by, and far below what a wrong mask or position does."""
+_TEXTS = 4
+"""Texts that a way is tried on: in half precision one alone may come out right by chance."""
 _LONG_TEXT = 33
-"""Tokens of the text that sharing a row is tried on."""
+"""Tokens of the texts that sharing a row is tried on."""
 
 
 def probe(model: nn.Module, sites: Sites) -> Abilities:
@@ -40,7 +42,7 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
     """
     returns_tuple = _returns_tuple(model, sites)
     engine = Engine(model, sites, Abilities(returns_tuple=returns_tuple))
-    tokens = trial_tokens(model, 12)
+    tokens = trial_tokens(model, 12 * _TEXTS)
     _check_causal(engine, tokens)
     resumes = _attempt(_resumes, engine, tokens)
     packs = _attempt(_packs, engine, tokens)
@@ -70,49 +72,61 @@ def _check_causal(engine: Engine, tokens: Tokens) -> None:
 
 
 def _resumes(engine: Engine, tokens: Tokens) -> bool:
-    """A pass resumed at a block, for one row of two, equals the full pass.
+    """A pass resumed at a block, for some rows of a batch, equals the full pass.
 
     Tried at the middle block and at the last, which in some models looks at what earlier blocks
     left for it elsewhere than in the residual stream.
     """
-    rows = [Row(tokens[:6], (tokens[6:9],)), Row(tokens[3:9], (tokens[9:12],))]
-    both, one = Batch(rows, engine.device), Batch(rows[1:], engine.device)
+    rows = [
+        row
+        for own in _texts(tokens)
+        for row in (Row(own[:6], (own[6:9],)), Row(own[3:9], (own[9:12],)))
+    ]
+    all_rows, rest = Batch(rows, engine.device), Batch(rows[1:], engine.device)
     layers = (_middle(engine.sites), engine.sites.layers[-1])
-    _, captured = engine.run(both, capture=layers)
+    _, captured = engine.run(all_rows, capture=layers)
     for layer in dict.fromkeys(layers):
-        assigned = [Assigned(_some(engine.sites, layer), _every(1, engine))]
-        fast = engine.amplified(one, assigned, hidden=captured[layer][1:])
-        if not _agree(engine, fast, engine.amplified(one, assigned)):
+        assigned = [Assigned(_some(engine.sites, layer), _every(rest))]
+        fast = engine.amplified(rest, assigned, hidden=captured[layer][1:])
+        if not _agree(engine, fast, engine.amplified(rest, assigned)):
             return False
     return True
 
 
 def _packs(engine: Engine, _: Tokens) -> bool:
-    """Two continuations in one row score as they do in rows of their own.
+    """A continuation behind another in one row scores as it does in a row of its own.
 
-    The first is long and the sums are in float32, so that a second one that sees the first's words,
-    or its own place behind them, is far off in half precision too.
+    The other is long and the sums are in float32, so that whatever sees its words, or its own place
+    behind them, is far off in half precision too.
     """
     if "local" in (getattr(engine.model.config, "attention_layers", None) or ()):
         return False  # GPT-Neo's windows go by place in the row, not by position
     positions = getattr(text_config(engine.model), "max_position_embeddings", None) or _LONG_TEXT
-    tokens = trial_tokens(engine.model, min(_LONG_TEXT, positions))
-    context, first, second = tokens[:5], tokens[5:-4], tokens[-4:]
-    packed = engine.log_likelihoods(Batch([Row(context, (first, second))], engine.device))
-    rows = [Row(context, (first,)), Row(context, (second,))]
-    return _close(engine, packed, engine.log_likelihoods(Batch(rows, engine.device)))
+    length = min(_LONG_TEXT, positions)
+    texts = _texts(trial_tokens(engine.model, length * _TEXTS))
+    shared = [Row(own[:5], (own[5:-4], own[-4:])) for own in texts]
+    alone = [Row(own[:5], (own[-4:],)) for own in texts]
+    second = engine.log_likelihoods(Batch(shared, engine.device))[1::2]
+    return _close(engine, second, engine.log_likelihoods(Batch(alone, engine.device)))
 
 
 def _shares_prefix(engine: Engine, tokens: Tokens) -> bool:
     """Rows that go on from a cache, plain and resumed, score as whole rows do."""
-    if not fits_window(engine.model, len(tokens)):
+    if not fits_window(engine.model, len(tokens) // _TEXTS):
         return False
     layer = _middle(engine.sites)
-    rows = [Row(tokens[:6], (tokens[6:8],)), Row((*tokens[:4], tokens[9]), (tokens[10:11],))]
     prefix = Prefix(tokens[:4])
+    rows = [
+        row
+        for own in _texts(tokens)
+        for row in (
+            Row((*prefix.tokens, *own[4:6]), (own[6:8],)),
+            Row((*prefix.tokens, own[9]), (own[10:11],)),
+        )
+    ]
     short, whole = (Batch(rows, engine.device, skip=skip) for skip in (4, 0))
     baseline, captured = engine.run(short, capture=[layer], prefix=prefix)
-    assigned = [Assigned(_some(engine.sites, layer), _every(2, engine))]
+    assigned = [Assigned(_some(engine.sites, layer), _every(short))]
     resumed = engine.amplified(short, assigned, hidden=captured[layer], prefix=prefix)
     return _agree(engine, baseline, engine.run(whole)[0]) and _agree(
         engine, resumed, engine.amplified(whole, assigned)
@@ -123,8 +137,14 @@ def _some(sites: Sites, layer: int) -> Intervention:
     return Intervention(layer, tuple(range(min(4, sites.d_mlp))), 2.0)
 
 
-def _every(rows: int, engine: Engine) -> torch.Tensor:
-    return torch.ones(rows, dtype=torch.bool, device=engine.device)
+def _every(batch: Batch) -> torch.Tensor:
+    return torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
+
+
+def _texts(tokens: Tokens) -> list[Tokens]:
+    """Tokens cut into texts of equal length."""
+    length = len(tokens) // _TEXTS
+    return [tokens[start : start + length] for start in range(0, len(tokens), length)]
 
 
 def _middle(sites: Sites) -> int:
