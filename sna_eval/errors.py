@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from sna_eval import launched
+from sna_eval.launched import over, rank, takes
 
 _MOST_PARTS, _DEEPEST = 10_000, 50
 
@@ -133,9 +133,9 @@ def report(error: InputError) -> None:
     The line of another process than the first carries its rank.
     """
     line = " ".join(str(error).split())
-    if not launched.takes(line):
+    if not takes(line):
         return
-    mark = f"[rank {launched.rank()}] " if launched.rank() else ""
+    mark = f"[rank {rank()}] " if rank() else ""
     print(f"sna-eval: error: {mark}{line}", file=sys.stderr)
 
 
@@ -153,7 +153,7 @@ def exit_cleanly_on_input_error() -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, InputError):
             report(error)
-        elif not (isinstance(error, RuntimeError) and launched.over()):
+        elif not (isinstance(error, RuntimeError) and over()):
             previous(kind, error, trace)
             return
         raise SystemExit(2)
