@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import CachingLM
 
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS
+from sna_eval.gating import PAPER_BOUNDS, Gate
 from sna_eval.harness.values import GeneratedText
+from sna_eval.methods import Examples
+from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task
 from tests.harness.conftest import answers
 
 TASK = "own_choices"
@@ -68,11 +71,22 @@ def test_zones_of_texts_without_a_target(make_sna: Any) -> None:
     assert zones == [text.decision.zone for text in own]
 
 
-def test_a_plan_that_is_made_where_nothing_can_be_written(
-    evaluate: Any, make_sna: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plan_that_is_made_where_nothing_can_be_written(make_sna: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("SNA_EVAL_CACHE", str(tmp_path / "file" / "cache"))
-    lm = make_sna(plan="auto", auto_budget=2)
+    plans = make_sna(plan="auto", auto_budget=2).plans
+    plans.file = tmp_path / "file" / "plan.yaml"
     with pytest.raises(InputError, match="output: expected a path that can be written"):
-        evaluate(lm, [TASK], limit=2)
+        plans._save()
+
+
+def test_neurons_kept_for_other_tokens_are_not_taken(make_sna: Any) -> None:
+    """The same model, prompts and method; only the tokenizer reads the prompts otherwise."""
+    lm = make_sna(**PLAN)
+    entry = PlannedIntervention(2, 2.0, select=Selection(top_k=8))
+    task = TaskPlan(Gate(mode="always"), (entry,))
+    examples = Examples(tuple(f"the cat sat on {n} mats while rain fell" for n in range(4)))
+    whole = lm.plans._bench
+    halves = replace(whole, encode=lambda text: whole.encode(text)[::2])
+    found = [resolve_task(task, bench, examples) for bench in (whole, halves, whole)]
+    neurons = [own.interventions[0].neurons for own in found]
+    assert neurons[0] == neurons[2] != neurons[1]
