@@ -11,7 +11,8 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.plan.cache import read_entry, write_entry
 from sna_eval.study.interference import Interference
-from sna_eval.study.methods.units import Units
+from sna_eval.study.methods.units import Unit, Units
+from sna_eval.typed import build
 from tests.hostile.loaders import LOADERS, laid_out
 from tests.hostile.loaders.base import TASK
 from tests.hostile.loaders.measured import EFFECTS, ENTRY, SETTINGS
@@ -93,6 +94,17 @@ def test_units_of_methods(changes: dict[str, Any], message: str, tmp_path: Path)
     laid_out("methods unit", tmp_path, unit(**changes))
     with pytest.raises(InputError, match=f"output: expected a file that `sna-eval me.*{message}"):
         Units(tmp_path, SETTINGS).read("sna", TASK)
+
+
+def test_units_of_a_task_with_a_path_for_a_name(tmp_path: Path) -> None:
+    """Nothing is written beside the folder."""
+    own = build(Unit, json.loads(unit(task="../../a/b")))
+    units = Units(tmp_path / "one" / "two", SETTINGS)
+    units.write(own)
+    assert units.read("sna", "../../a/b") == own
+    inside = [path for path in tmp_path.rglob("*.json") if path.parent.name == "units"]
+    assert len(inside) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"one"}
 
 
 @pytest.mark.parametrize("content", ["[", "[" * 100_000, '"text"', "[1]", "\x00"])
