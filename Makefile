@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # SST-2 from a folder beside the checkout where there is one, else from the hub.
 export SNA_EVAL_SST2 ?= $(wildcard $(abspath ../shared/data/sst2))
 
-.PHONY: coverage demo test test-slow test-app chromium test-docs docs reproduce lint install clean
+.PHONY: coverage demo test test-slow test-versions test-lowest test-newest test-app chromium test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -35,7 +35,24 @@ test: install
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
-# Lines and branches that the default tests reach; fails below 90 %.
+# The default tests with the lowest and with the newest versions of what pyproject.toml asks for,
+# each in a fresh environment. TORCH_LOWEST and TORCH_NEWEST ask for a build as TORCH does; ALSO
+# puts one more package in last.
+PYTHON_LOWEST ?= $(PYTHON)
+PYTHON_NEWEST ?= $(PYTHON)
+TORCH_LOWEST ?=
+TORCH_NEWEST ?=
+ALSO ?=
+TRY := $(PYTHON) scripts/try_versions.py
+test-versions: test-lowest test-newest
+
+test-lowest:
+	$(TRY) lowest --python $(PYTHON_LOWEST) --torch "$(TORCH_LOWEST)" --also "$(ALSO)" --workers $(WORKERS)
+
+test-newest:
+	$(TRY) newest --python $(PYTHON_NEWEST) --torch "$(TORCH_NEWEST)" --also "$(ALSO)" --workers $(WORKERS)
+
+# What the last `make test` did not reach, line by line.
 coverage: install
 	$(BIN)/coverage report --skip-covered --show-missing
 
@@ -67,4 +84,4 @@ lint: install
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) out dist build
+	rm -rf $(VENV) .venv-lowest .venv-newest out dist build .coverage .coverage.*
