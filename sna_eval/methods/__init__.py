@@ -1,5 +1,6 @@
 """Ways to turn prompts into interventions, one file each, all resolved the same way."""
 
+from sna_eval.methods.attribution import find_attribution
 from sna_eval.methods.method import Fitted, Method
 from sna_eval.methods.registry import CONTROLS, METHODS, RIVALS, find_method
 from sna_eval.methods.resolution import (
@@ -10,7 +11,7 @@ from sna_eval.methods.resolution import (
     Wanted,
     Workbench,
 )
-from sna_eval.methods.sna import find_contrastive, find_differential
+from sna_eval.methods.sna import find_contrastive, find_differential, find_random
 
 __all__ = [
     "CONTROLS",
@@ -24,7 +25,9 @@ __all__ = [
     "Resolution",
     "Wanted",
     "Workbench",
+    "find_attribution",
     "find_contrastive",
     "find_differential",
     "find_method",
+    "find_random",
 ]

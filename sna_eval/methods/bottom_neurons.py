@@ -1,16 +1,19 @@
 """Control: the neurons that the ranking of `sna` puts last.
 
 For `differential` those that respond least to the task compared with neutral text; for
-`contrastive` those that tell the two classes apart least.
+`contrastive` those that tell the two classes apart least; for `attribution` those whose activations
+take most from the right answers.
 """
 
 from __future__ import annotations
 
 import torch
 
+from sna_eval.methods.attribution import answer_attribution
+from sna_eval.methods.means import task_means
 from sna_eval.methods.method import Method
 from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
-from sna_eval.methods.sna import class_means, task_means
+from sna_eval.methods.sna import class_means
 from sna_eval.neurons import Selected, neutral_sentences
 from sna_eval.neurons.selection import largest
 
@@ -21,11 +24,15 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
     if wanted.selection == "contrastive":
         first, second, means = class_means(bench, examples, layer, wanted.top_k, pooling)
         return Resolution(_least_telling(means[0] - means[1], first, second, wanted.top_k))
-    task, neutral = (
-        task_means(bench, texts, layer, pooling)
-        for texts in (examples.prompts, neutral_sentences())
-    )
-    last = largest(neutral - task, wanted.top_k, positive_only=False)
+    if wanted.selection == "attribution":
+        scores = answer_attribution(bench, examples, layer)
+    else:
+        task, neutral = (
+            task_means(bench, texts, layer, pooling)
+            for texts in (examples.prompts, neutral_sentences())
+        )
+        scores = task - neutral
+    last = largest(-scores, wanted.top_k, positive_only=False)
     return Resolution({"": Selected(last.neurons, tuple(-score for score in last.scores))})
 
 
@@ -40,4 +47,4 @@ def _least_telling(
     }
 
 
-METHOD = Method("bottom_neurons", find)
+METHOD = Method("bottom_neurons", find, needs_ranking=True)

@@ -88,6 +88,8 @@ class Method:
     """Tokens it touches where a plan does not say."""
     needs_layer: bool = True
     """Whether a plan must name a layer."""
+    needs_ranking: bool = False
+    """Whether it stands beside the choice of a ranking, which random neurons have not."""
 
     @property
     def chooses_neurons(self) -> bool:

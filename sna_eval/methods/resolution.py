@@ -130,7 +130,8 @@ class Workbench:
         if not context or not continuation:
             raise InputError(
                 "select.prompts", expected="development items with a context and an answer",
-                got=(question.context, question.answer), hint="use sna or a steering vector",
+                got=(question.context, question.answer),
+                hint="leave the item out of the development split, or use sna with `differential`",
             )  # fmt: skip
         if self.max_length is not None:  # the last token is predicted, never read
             room = self.max_length + 1 - len(continuation)
@@ -157,6 +158,8 @@ class Wanted:
     top_k: int = 10
     """Neurons per set."""
     pooling: Pooling = "mean"
+    seed: int = 0
+    """Which draw of random neurons, where the ranking is `random`."""
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,19 @@ Source: Akhtar (2026), arXiv:2604.07098, sections 3.1 (differential) and 6.1 (co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.methods.attribution import find_attribution
+from sna_eval.methods.means import task_means
 from sna_eval.methods.method import Method
 from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.stand_ins import stand_ins
 from sna_eval.neurons import (
     Pooling,
     Selected,
     contrastive,
     differential,
-    mean_activations,
     neutral_sentences,
     overlap,
 )
@@ -25,8 +25,15 @@ from sna_eval.neurons import (
 
 def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
     """Neurons by the ranking that the plan names."""
+    layer, top_k, pooling = wanted.layer, wanted.top_k, wanted.pooling
+    if wanted.selection == "attribution":
+        return find_attribution(bench, examples, layer=layer, top_k=top_k)
+    if wanted.selection == "random":
+        return find_random(
+            bench, examples, layer=layer, top_k=top_k, pooling=pooling, seed=wanted.seed
+        )
     finder = {"differential": find_differential, "contrastive": find_contrastive}[wanted.selection]
-    return finder(bench, examples, layer=wanted.layer, top_k=wanted.top_k, pooling=wanted.pooling)
+    return finder(bench, examples, layer=layer, top_k=top_k, pooling=pooling)
 
 
 def find_differential(
@@ -54,18 +61,13 @@ def find_contrastive(
     )
 
 
-def task_means(
-    bench: Workbench, prompts: Sequence[str], layer: int, pooling: Pooling
-) -> torch.Tensor:
-    """Mean activation of a layer's neurons on prompts, `[d_mlp]`."""
-    return mean_activations(
-        bench.model,
-        bench.sites,
-        bench.rows(prompts),
-        layers=[layer],
-        pooling=pooling,
-        batch_size=bench.batch_size,
-    )[layer]
+def find_random(
+    bench: Workbench, examples: Examples, *, layer: int, top_k: int, pooling: Pooling, seed: int
+) -> Resolution:
+    """As many neurons as `find_differential` finds and none of them, alike in mean activation."""
+    chosen = find_differential(bench, examples, layer=layer, top_k=top_k, pooling=pooling)
+    drawn = stand_ins(bench, examples, chosen.selected, layer=layer, pooling=pooling, seed=seed)
+    return Resolution(drawn)
 
 
 def class_means(

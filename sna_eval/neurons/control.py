@@ -11,6 +11,7 @@ import random
 
 import torch
 
+from sna_eval.errors import InputError
 from sna_eval.neurons.selection import Selected
 
 CANDIDATES = 20
@@ -33,12 +34,14 @@ def matched_random(
     - `candidates`: nearest neurons that each draw is made from; fewer where the layer has fewer.
 
     **Returns:** as many neurons as were chosen, each with its mean activation as its score.
+
+    **Raises:** `InputError` where the layer has not as many neurons again.
     """
     if 2 * len(chosen.neurons) > means.numel():
-        raise ValueError(
-            f"a control of {len(chosen.neurons)} needs a layer of twice as many neurons, "
-            f"not {means.numel()}"
-        )
+        raise InputError(
+            "top_k", expected=f"at most {means.numel() // 2} neurons, to draw as many again",
+            got=len(chosen.neurons),
+        )  # fmt: skip
     size = means.double().abs()
     taken = torch.zeros(means.numel(), dtype=torch.bool)
     taken[list(chosen.neurons)] = True

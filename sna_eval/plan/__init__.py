@@ -16,9 +16,9 @@ from sna_eval.plan.schema import (
     ModelSpec,
     Plan,
     PlannedIntervention,
-    Selection,
     TaskPlan,
 )
+from sna_eval.plan.selection import Selection
 
 __all__ = [
     "UNLABELLED",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from sna_eval.errors import InputError
@@ -14,8 +13,8 @@ from sna_eval.plan.schema import (
     NeuronSets,
     PlannedIntervention,
     ScoreSets,
-    Selection,
 )
+from sna_eval.plan.selection import Selection
 from sna_eval.plan.vectors import Vectors, parameters_to_dict, parse_parameters
 
 
@@ -75,6 +74,7 @@ def _parse_selection(raw: Any, path: str) -> Selection | None:
         prompts=fields.text("prompts", "development"),  # type: ignore[arg-type]
         reference=fields.text("reference", "neutral"),  # type: ignore[arg-type]
         pooling=fields.text("pooling", "mean"),  # type: ignore[arg-type]
+        seed=fields.integer("seed"),
     )
     fields.done()
     return selection
@@ -83,15 +83,17 @@ def _parse_selection(raw: Any, path: str) -> Selection | None:
 def _parse_neurons(raw: Any, path: str) -> NeuronSets | None:
     if raw is None:
         return None
-    sets = raw if isinstance(raw, Mapping) else {UNLABELLED: raw}
-    return {str(label): integers(entry, f"{path}.{label}") for label, entry in sets.items()}
+    if not isinstance(raw, Mapping):
+        return {UNLABELLED: integers(raw, path)}
+    return {str(label): integers(entry, f"{path}.{label}") for label, entry in raw.items()}
 
 
 def _parse_scores(raw: Any, path: str) -> ScoreSets | None:
     if raw is None:
         return None
-    sets = raw if isinstance(raw, Mapping) else {UNLABELLED: raw}
-    return {str(label): numbers(entry, f"{path}.{label}") for label, entry in sets.items()}
+    if not isinstance(raw, Mapping):
+        return {UNLABELLED: numbers(raw, path)}
+    return {str(label): numbers(entry, f"{path}.{label}") for label, entry in raw.items()}
 
 
 def entry_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _choice_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
     if entry.allow_oracle:
         written["allow_oracle"] = True
     if entry.select is not None:
-        written["select"] = asdict(entry.select)
+        written["select"] = entry.select.to_dict()
     for key, sets in (("neurons", entry.neurons), ("scores", entry.scores)):
         if sets is not None:
             lists = {label: list(values) for label, values in sets.items()}

@@ -24,11 +24,13 @@ class PlanArguments:
     layer: Any = None
     multiplier: Any = None
     neurons: Any = None
-    """Indices, `12;845;3071`."""
+    """Indices, `12;845;3071`; as JSON a list of them."""
     top_k: Any = None
     select: Any = None
     """Selection method."""
     pooling: Any = None
+    seed: Any = None
+    """Which draw, for `select=random`."""
     positions: Any = None
     direction: Any = None
     allow_oracle: Any = None
@@ -98,13 +100,13 @@ class PlanArguments:
             entry["neurons"] = _neuron_list(self.neurons)
         else:
             entry["select"] = _without_none(
-                {"method": self.select, "top_k": self.top_k, "pooling": self.pooling}
+                {name: getattr(self, own) for own, name in _SELECTION.items()}
             )
         return {"gate": self._gate_changes() or None, "interventions": [_without_none(entry)]}
 
     def _refuse(self, expected: str, *more: str) -> None:
         """Complains about arguments on how to find neurons where none are to be found."""
-        for name in (*more, "select", "top_k", "pooling"):
+        for name in (*more, *_SELECTION):
             if getattr(self, name) is not None:
                 raise InputError(name, expected=expected, got=getattr(self, name))
 
@@ -120,13 +122,13 @@ class PlanArguments:
         )
 
 
+_SELECTION = {"select": "method", "top_k": "top_k", "pooling": "pooling", "seed": "seed"}
+"""The arguments that ask for neurons, and their keys under `select`."""
 _INTERVENTION_ARGUMENTS = (
     "layer",
     "multiplier",
     "neurons",
-    "top_k",
-    "select",
-    "pooling",
+    *_SELECTION,
     "positions",
     "direction",
     "allow_oracle",
@@ -140,12 +142,17 @@ def plan_from_arguments(arguments: Mapping[str, Any]) -> Plan:
     return PlanArguments(**arguments).build()
 
 
-def _neuron_list(value: Any) -> list[int]:
+def _neuron_list(value: Any) -> list[Any]:
+    """Indices as text, one alone, or a list whose entries the plan checks."""
+    if isinstance(value, list):
+        return value
     parts = str(value).split(";")
     try:
         return [int(part) for part in parts if part.strip()]
     except ValueError as error:
-        raise InputError("neurons", expected="indices such as 12;845;3071", got=value) from error
+        raise InputError(
+            "neurons", expected="indices such as 12;845;3071, in JSON [12, 845, 3071]", got=value
+        ) from error
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

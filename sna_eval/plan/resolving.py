@@ -69,9 +69,8 @@ def _resolve(
 ) -> PlannedIntervention:
     found = _record(entry, bench, examples)
     tokens = [list(bench.encode(prompt)) for prompt in examples.prompts]
-    name = digest(
-        {"layer": entry.layer, "tokens": tokens, "delimiter": examples.delimiter, **found}
-    )
+    read = {"layer": entry.layer, "tokens": tokens, "window": bench.max_length}
+    name = digest({**read, "delimiter": examples.delimiter, **found})
     resolution = _from_cache(bench.same(lambda: read_entry(name)))
     if resolution is None:
         resolution = entry.how.find(bench, examples, _wanted(entry))
@@ -95,17 +94,20 @@ def _wanted(entry: PlannedIntervention) -> Wanted:
     if entry.select is None:
         return Wanted(entry.layer, options)
     own = entry.select
-    return Wanted(entry.layer, options, own.method, own.top_k, own.pooling)
+    return Wanted(entry.layer, options, own.method, own.top_k, own.pooling, own.seed or 0)
 
 
 def _record(entry: PlannedIntervention, bench: Workbench, examples: Examples) -> dict[str, Any]:
     """All that the result depends on beside the layer."""
     prompts = [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
-    asked: dict[str, Any] = asdict(entry.select) if entry.select is not None else {}
+    asked = {} if entry.select is None else entry.select.to_dict()
     if entry.method != "sna":
         asked |= {"by": entry.method, "options": entry.how.settle(entry.options)}
     if not entry.how.chooses_neurons:
         prompts += [text for own in examples.questions for text in (*own.choices, str(own.right))]
+    if entry.select is not None and entry.select.method == "attribution":
+        answers = [text for own in examples.questions for text in (own.context, own.answer)]
+        asked["answer_hash"] = prompt_fingerprint(answers)
     return {
         **asked,
         "model_hash": model_fingerprint(bench.model),

@@ -7,49 +7,24 @@ indices is `plan.resolving`.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate, ungated
 from sna_eval.intervention import Affine, Positions
 from sna_eval.intervention.spec import check_positions
 from sna_eval.methods import Fitted, Method, Parameter, find_method
-from sna_eval.neurons import Pooling
-
-SelectionMethod = Literal["differential", "contrastive"]
+from sna_eval.plan.selection import Selection
 
 NeuronSets = Mapping[str, tuple[int, ...]]
 """Neurons by label; the one label `""` holds those that belong to no class."""
 ScoreSets = Mapping[str, tuple[float, ...]]
 
 UNLABELLED = ""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """How neurons are to be found."""
-
-    method: SelectionMethod = "differential"
-    """`differential`: task against neutral text. `contrastive`: one class against the other."""
-    top_k: int = 10
-    """Neurons per set."""
-    prompts: Literal["development"] = "development"
-    """Which items the task prompts come from; never the test split."""
-    reference: Literal["neutral"] = "neutral"
-    """What `differential` compares with: the bundled neutral sentences."""
-    pooling: Pooling = "mean"
-    """Tokens that count: all (`mean`), or the `last` of each prompt."""
-
-    def __post_init__(self) -> None:
-        _one_of("select.method", self.method, get_args(SelectionMethod))
-        _one_of("select.prompts", self.prompts, ("development",))
-        _one_of("select.reference", self.reference, ("neutral",))
-        _one_of("select.pooling", self.pooling, get_args(Pooling))
-        if self.top_k < 1:
-            raise InputError("select.top_k", expected="at least 1", got=self.top_k)
 
 
 @dataclass(frozen=True)
@@ -106,6 +81,14 @@ class PlannedIntervention:
                 got="both" if self.select else "neither",
                 hint="`select` says how to find neurons, `neurons` lists them",
             )
+        self._check_distinct()
+        if self.select is not None and self.select.method == "random" and self.how.needs_ranking:
+            raise InputError(
+                "select.method",
+                expected=f"a ranking of neurons, for method {self.method}",
+                got="random",
+                hint="use `differential`; method sna amplifies random neurons themselves",
+            )
         if self.parameters is not None:
             raise InputError(
                 "parameters", expected=f"no such key with method {self.method}", got="given"
@@ -118,6 +101,16 @@ class PlannedIntervention:
                 hint="`gold` amplifies the right answer's neurons; set `allow_oracle: true` to see "
                 "what an oracle would gain",
             )
+
+    def _check_distinct(self) -> None:
+        """Labels may share neurons; a list that names one twice was meant otherwise."""
+        for neurons in (self.neurons or {}).values():
+            repeated = [index for index, count in Counter(neurons).items() if count > 1]
+            if repeated:
+                raise InputError(
+                    "neurons", expected="each neuron once", got=f"{repeated[0]} twice",
+                    hint="a larger multiplier amplifies more",
+                )  # fmt: skip
 
     @property
     def how(self) -> Method:
@@ -246,8 +239,3 @@ class Plan:
         """A plan whose every gate has gone through `change`."""
         tasks = {name: replace(task, gate=change(task.gate)) for name, task in self.tasks.items()}
         return replace(self, tasks=tasks)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputError(name, expected=f"one of {', '.join(allowed)}", got=value)

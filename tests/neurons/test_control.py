@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sna_eval.errors import InputError
 from sna_eval.neurons import Selected, matched_random
 
 CHOSEN = Selected((10, 60, 110), (3.0, 2.0, 1.0))
@@ -39,5 +40,7 @@ def test_a_seed_gives_the_same_draw() -> None:
 
 
 def test_needs_room() -> None:
-    with pytest.raises(ValueError, match="a control of 3 needs a layer of twice as many"):
+    with pytest.raises(
+        InputError, match="top_k: expected at most 2 neurons, to draw as many again"
+    ):
         matched_random(torch.zeros(5), CHOSEN, seed=0)

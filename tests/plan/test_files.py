@@ -18,6 +18,7 @@ from sna_eval.plan import (
     parse_plan,
     plan_fingerprint,
     plan_from_arguments,
+    plan_to_dict,
     save_plan,
 )
 
@@ -138,6 +139,19 @@ ENTRY = "tasks/sna_math_*/interventions/0"
         ("tasks/sna_sst2/gate", {"low": 0.9}, "gate.low: expected at most gate.high"),
         ("tasks/sna_sst2/interventions", {}, "interventions: expected a list"),
         ("tasks/sna_math_easy/interventions/0/neurons", ["a"], "expected a whole number"),
+        (
+            "tasks/sna_math_easy/interventions/0/neurons",
+            [7, 1, 2, 1],
+            "neurons: expected each neuron once, got '1 twice'",
+        ),
+        (
+            f"{ENTRY}/select",
+            {"method": "attribution", "pooling": "last"},
+            "select.pooling: expected",
+        ),
+        (f"{ENTRY}/select", {"seed": 1}, "select.seed: expected no such key for `differential`"),
+        (f"{ENTRY}/select", {"method": "random", "seed": -1}, "select.seed: expected a whole num"),
+        (f"{ENTRY}/select", {"method": "random", "seed": "one"}, "seed: expected a whole number"),
     ],
 )
 def test_refuses(path: str, value: Any, message: str) -> None:
@@ -226,3 +240,38 @@ def test_the_same_entry_twice_is_refused() -> None:
     raw = {"version": 1, "tasks": {"a": {"interventions": [entry, entry]}}}
     with pytest.raises(InputError, match=r"expected each entry once.*multiply its multiplier"):
         parse_plan(raw)
+
+
+def test_labels_may_share_neurons() -> None:
+    values = broken("tasks/sna_math_easy/interventions/0/neurons", {"a": [1, 2], "b": [2]})
+    own = parse_plan(values).tasks["sna_math_easy"].interventions[0]
+    assert own.neurons == {"a": (1, 2), "b": (2,)}
+    values = broken("tasks/sna_math_easy/interventions/0/neurons", {"a": [1, 2], "b": [2, 2]})
+    with pytest.raises(InputError, match="neurons: expected each neuron once, got '2 twice'"):
+        parse_plan(values)
+
+
+@pytest.mark.parametrize("method", ["random_neurons", "bottom_neurons"])
+def test_controls_of_random_neurons_are_refused(method: str) -> None:
+    values = broken(f"{ENTRY}/select", {"method": "random"})
+    values["tasks"]["sna_math_*"]["interventions"][0]["method"] = method
+    with pytest.raises(
+        InputError, match=f"a ranking of neurons, for method {method}, got 'random'"
+    ):
+        parse_plan(values)
+
+
+def test_only_what_counts_for_a_selection_is_written() -> None:
+    """The keys of the first two stand in fingerprints of plans that exist."""
+    common = {"top_k": 10, "prompts": "development"}
+    compared = {"reference": "neutral", "pooling": "mean"}
+    for select, expected in (
+        ({}, {"method": "differential", **common, **compared}),
+        ({"method": "contrastive"}, {"method": "contrastive", **common, **compared}),
+        ({"method": "attribution"}, {"method": "attribution", **common}),
+        ({"method": "random"}, {"method": "random", **common, **compared, "seed": 0}),
+    ):
+        plan = parse_plan(broken(f"{ENTRY}/select", select))
+        written = plan_to_dict(plan)["tasks"]["sna_math_*"]["interventions"][0]["select"]
+        assert written == expected
+        assert parse_plan(plan_to_dict(plan)) == plan

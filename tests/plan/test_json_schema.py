@@ -28,6 +28,10 @@ def entry(**more: Any) -> dict[str, Any]:
     return plan(interventions=[{**ENTRY, **more}])
 
 
+def selecting(**select: Any) -> dict[str, Any]:
+    return plan(interventions=[{"layer": 2, "multiplier": 3, "select": select}])
+
+
 GOOD = [
     *PLANS,
     plan(gate="always"),
@@ -35,6 +39,9 @@ GOOD = [
     entry(neurons={"a": [1], "b": [2]}, direction="a"),
     plan(interventions=[{"method": "caa", "layer": 2, "strength": 0.5}]),
     plan(interventions=[{"layer": 2, "multiplier": 3, "select": {"top_k": 5}}]),
+    selecting(method="attribution", top_k=5),
+    selecting(method="attribution", pooling="mean"),
+    selecting(method="random", seed=0, pooling="last"),
 ]
 BAD = [
     {"tasks": {"t": {"interventions": [ENTRY]}}},
@@ -51,6 +58,13 @@ BAD = [
     entry(positions="first"),
     entry(neurons="12"),
     entry(colour="red"),
+    entry(neurons=[1, 2, 1]),
+    entry(neurons={"a": [1, 1], "b": [2]}),
+    selecting(method="attribution", pooling="last"),
+    selecting(seed=1),
+    selecting(method="contrastive", seed=1),
+    selecting(method="random", seed=-1),
+    selecting(method="gradient"),
 ]
 
 

@@ -112,5 +112,5 @@ class Workspace:
             reference=source.reference or None,
         )
         deepest = min(MOST_NEURONS, self.sites.d_mlp // 2)
-        layers = ranker.rank(method, name or "own", examples, answered, top_k=deepest)
+        layers = ranker.rank(method, examples, answered, top_k=deepest)
         return Ranked(ranker, examples, layers)

@@ -84,16 +84,15 @@ def _variants(name: str, random_draws: int, seed: int) -> list[Variant]:
 
 
 def _selection(entry: PlannedIntervention) -> Selection:
-    """How an entry's neurons were searched for."""
+    """How an entry's neurons were searched for; of random ones, what they stand in for."""
     if entry.select is not None:
-        return entry.select
+        own = entry.select
+        return own if own.method in _RANKINGS else Selection(top_k=own.top_k, pooling=own.pooling)
     sets, found = entry.neurons or {}, entry.found or {}
     default = "differential" if len(sets) == 1 else "contrastive"
-    return Selection(
-        method=found.get("method", default) if found.get("method") in _RANKINGS else default,  # type: ignore[arg-type]
-        top_k=max(map(len, sets.values()), default=1),
-        pooling=found.get("pooling", "mean"),
-    )
+    method = found.get("method") if found.get("method") in _RANKINGS else default
+    pooling = "mean" if method == "attribution" else found.get("pooling", "mean")
+    return Selection(method, max(map(len, sets.values()), default=1), pooling=pooling)  # type: ignore[arg-type]
 
 
-_RANKINGS = ("differential", "contrastive")
+_RANKINGS = ("differential", "contrastive", "attribution")

@@ -2,7 +2,8 @@
 
 All layers are ranked from the same passes, and the `k` neurons of a configuration are the first `k`
 of its layer's list: sets of growing size are nested, and equal to what a plan's `select:` with
-`top_k: k` finds.
+`top_k: k` finds. Random neurons are so for the largest `k` alone: those of fewer leave out every
+neuron that the largest set stands in for, a plan's own only their own.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from sna_eval.neurons import (
     overlap,
 )
 from sna_eval.plan import UNLABELLED, model_fingerprint, prompt_fingerprint
-from sna_eval.plan.fingerprint import digest
 
 Method = Literal["differential", "contrastive", "attribution", "random"]
 """`differential`: task against neutral text. `contrastive`: one class against the other.
@@ -76,7 +76,6 @@ class Ranker:
     def rank(
         self,
         method: Method,
-        task: str,
         examples: Examples,
         answered: Callable[[], Sequence[Row]],
         *,
@@ -86,7 +85,6 @@ class Ranker:
 
         **Arguments:**
 
-        - `task`: its name, part of the seed of random neurons.
         - `examples`: development prompts.
         - `answered`: gives the same prompts with their right answers as only branch; asked by
             `attribution` alone.
@@ -96,7 +94,7 @@ class Ranker:
         if method == "attribution":
             return self._attribution(answered(), top_k)
         if method == "random":
-            return self._random(task, examples, top_k)
+            return self._random(examples, top_k)
         if method == "differential":
             return self._differential(examples, top_k)
         raise InputError("select", expected=f"one of {', '.join(get_args(Method))}", got=method)
@@ -157,13 +155,13 @@ class Ranker:
     ) -> Selected:
         return differential(means[layer], self._neutral[layer], top_k=top_k)
 
-    def _random(self, task: str, examples: Examples, top_k: int) -> dict[int, Ranking]:
+    def _random(self, examples: Examples, top_k: int) -> dict[int, Ranking]:
         means = self._means(examples.prompts)
         found = {}
         for layer in self.layers:
             chosen = self._against_neutral(means, layer, top_k)
-            seed = int(digest([self.seed, task, layer]), 16)
-            found[layer] = Ranking({UNLABELLED: matched_random(means[layer], chosen, seed=seed)})
+            drawn = matched_random(means[layer], chosen, seed=self.seed)
+            found[layer] = Ranking({UNLABELLED: drawn})
         return found
 
     def _attribution(self, rows: Sequence[Row], top_k: int) -> dict[int, Ranking]:

@@ -217,7 +217,6 @@ class Sweep:
 
         return self.ranker.rank(
             subject.method,
-            subject.name,
             subject.examples,
             answered,
             top_k=subject.grid.largest_count,

@@ -65,6 +65,10 @@ METHODS: dict[str, Any] = {
             {"method": "other_layer", "layer": 1, "multiplier": 2.0, "neurons": [1],
              "options": {"other": 2}},
         ]},
+        "c": {"interventions": [
+            {"layer": 1, "multiplier": 2.0, "select": {"method": "attribution", "top_k": 3}},
+            {"layer": 2, "multiplier": 2.0, "select": {"method": "random", "seed": 4}},
+        ]},
     },
 }  # fmt: skip
 """What the other methods keep in a plan, as somebody may have edited it."""

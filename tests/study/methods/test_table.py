@@ -226,6 +226,13 @@ def test_variants_take_over_what_the_plan_says() -> None:
         Selection("contrastive", top_k=2), 2.0, "predicted",
     )  # fmt: skip
     assert second.select == Selection("differential", top_k=3, pooling="last")
+    swept = {"method": "attribution", "pooling": "last"}
+    ranked = PlannedIntervention(1, 4.0, neurons={"": (7, 8)}, found=swept)
+    drawn_at_random = PlannedIntervention(1, 4.0, select=Selection("random", top_k=4, seed=1))
+    controls = Variant("b", "bottom_neurons").plan(TaskPlan(gate, (ranked, drawn_at_random)))
+    assert [own.select for own in controls.interventions] == [
+        Selection("attribution", top_k=2), Selection("differential", top_k=4),
+    ]  # fmt: skip
     assert dict(second.options) == {"seed": 4}
     (vector,) = Variant("caa", "caa").plan(base).interventions
     assert (vector.layer, vector.positions) == (1, "continuation")

@@ -1,0 +1,224 @@
+"""Neurons by attribution and at random, as a plan asks for them.
+
+Attribution is held against autograd through plain hooks, one unpadded prompt at a time; random
+neurons against the control that draws them, and their scores against means by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.intervention import find_sites
+from sna_eval.methods import METHODS, Examples, Question, Workbench
+from sna_eval.methods.stand_ins import stand_ins
+from sna_eval.neurons import Selected
+from sna_eval.plan import (
+    Plan,
+    PlannedIntervention,
+    TaskPlan,
+    load_plan,
+    parse_plan,
+    plan_fingerprint,
+    resolve_task,
+    save_plan,
+)
+from tests.methods.conftest import LAYER, examples, shaped_model, wanted
+
+PROJECTIONS = {
+    "gpt2": f"transformer.h.{LAYER}.mlp.c_proj",
+    "llama": f"model.layers.{LAYER}.mlp.down_proj",
+    "gpt_neox": f"gpt_neox.layers.{LAYER}.mlp.dense_4h_to_h",
+}
+COUNT = 7
+
+
+def resolved(
+    bench: Workbench, own: Examples, select: dict[str, Any], **entry: Any
+) -> PlannedIntervention:
+    """What a plan file's entry finds."""
+    raw = {"layer": LAYER, "multiplier": 2.0, "select": {"top_k": COUNT, **select}, **entry}
+    plan = parse_plan({"version": 1, "tasks": {"t": {"interventions": [raw]}}})
+    (found,) = resolve_task(plan.tasks["t"], bench, own).interventions
+    return found
+
+
+def pass_by_hand(model: Any, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of one text, and what enters the projection, both `[token, ...]` with their graph."""
+    seen: list[torch.Tensor] = []
+    projection = model.get_submodule(PROJECTIONS[model.config.model_type])
+    handle = projection.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    with torch.enable_grad():
+        logits = model(torch.tensor([list(ids)])).logits[0]
+    handle.remove()
+    return logits, seen[0]
+
+
+def attribution_by_hand(bench: Workbench, question: Question, window: int) -> np.ndarray:
+    """Sum over tokens of activation times gradient of the answer's log-probability."""
+    ids = list(bench.encode(question.context + question.answer))
+    n_answer = len(ids) - len(bench.encode(question.context))
+    ids = ids[-(window + 1) :]  # the last is predicted, never read
+    logits, activations = pass_by_hand(bench.model, ids)
+    places = range(len(ids) - n_answer, len(ids))
+    target = sum(logits.log_softmax(dim=-1)[place - 1, ids[place]] for place in places)
+    (gradient,) = torch.autograd.grad(target, [activations])
+    values: np.ndarray = (activations * gradient)[0].sum(dim=0).detach().double().numpy()
+    return values
+
+
+@pytest.mark.parametrize("window", [6, 256])
+def test_attribution_equals_autograd(bench: Workbench, window: int) -> None:
+    own = examples()
+    expected = np.mean([attribution_by_hand(bench, q, window) for q in own.questions], axis=0)
+    found = resolved(replace(bench, max_length=window), own, {"method": "attribution"})
+    assert found.neurons is not None
+    assert found.scores is not None
+    assert list(found.neurons[""]) == np.argsort(-expected)[:COUNT].tolist()
+    assert found.scores[""] == pytest.approx(np.sort(expected)[::-1][:COUNT], abs=1e-5)
+
+
+def test_attribution_says_how_it_was_found(bench: Workbench) -> None:
+    found = resolved(bench, examples(), {"method": "attribution"}).found
+    plain = resolved(bench, examples(), {"method": "differential"}).found
+    assert found is not None
+    assert plain is not None
+    assert (found["method"], found["top_k"], found["n_answers"]) == ("attribution", COUNT, 6)
+    assert {"reference", "pooling", "seed"}.isdisjoint(found)
+    assert found["prompt_hash"] == plain["prompt_hash"]
+    assert "answer_hash" not in plain
+
+
+def test_other_answers_are_another_search(bench: Workbench) -> None:
+    """Though the prompts are the same; a search that is kept must not stand in for it."""
+    own = examples()
+    other = replace(own, questions=tuple(replace(q, right=1) for q in own.questions))
+    first, second = (resolved(bench, e, {"method": "attribution"}) for e in (own, other))
+    assert first.found is not None
+    assert second.found is not None
+    assert first.found["prompt_hash"] == second.found["prompt_hash"]
+    assert first.found["answer_hash"] != second.found["answer_hash"]
+    assert first.scores != second.scores
+
+
+@pytest.mark.parametrize("method", ["attribution", "differential"])
+def test_another_window_is_another_search(bench: Workbench, method: str) -> None:
+    """A search in shorter prompts must not stand in for one in longer ones."""
+    own = examples()
+    first, second = (
+        resolved(replace(bench, max_length=window), own, {"method": method}) for window in (3, 256)
+    )
+    assert first.scores != second.scores
+
+
+def test_bottom_neurons_have_the_least_attribution(bench: Workbench) -> None:
+    own = examples()
+    expected = np.mean([attribution_by_hand(bench, q, 256) for q in own.questions], axis=0)
+    found = resolved(bench, own, {"method": "attribution"}, method="bottom_neurons")
+    assert found.neurons is not None
+    assert list(found.neurons[""]) == np.argsort(expected)[:COUNT].tolist()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_random_is_the_controls_own_draw(bench: Workbench, seed: int) -> None:
+    own = examples()
+    drawn = resolved(bench, own, {"method": "random", "seed": seed})
+    control = resolved(bench, own, {}, method="random_neurons", options={"seed": seed})
+    replaced = resolved(bench, own, {"method": "differential"})
+    assert drawn.neurons == control.neurons
+    assert drawn.neurons is not None
+    assert replaced.neurons is not None
+    assert len(drawn.neurons[""]) == len(replaced.neurons[""])
+    assert not {*drawn.neurons[""]} & {*replaced.neurons[""]}
+    assert drawn.found is not None
+    assert (drawn.found["method"], drawn.found["seed"]) == ("random", seed)
+
+
+def test_random_scores_are_mean_activations(bench: Workbench) -> None:
+    own = examples()
+    with torch.no_grad():
+        passes = [pass_by_hand(bench.model, bench.encode(text))[1][0] for text in own.prompts]
+    means = torch.cat(passes).double().mean(dim=0).detach()
+    drawn = resolved(bench, own, {"method": "random"})
+    assert drawn.neurons is not None
+    assert drawn.scores is not None
+    assert drawn.scores[""] == pytest.approx(means[list(drawn.neurons[""])].numpy(), abs=1e-5)
+
+
+def test_random_draws_differ_by_their_seed_alone(bench: Workbench) -> None:
+    draws = [
+        resolved(bench, examples(), {"method": "random", **seed}).neurons
+        for seed in ({}, {"seed": 0}, {"seed": 1}, {"seed": 2})
+    ]
+    assert draws[0] == draws[1]
+    assert len({str(own) for own in draws}) > 1
+
+
+def test_nothing_is_left_behind(bench: Workbench) -> None:
+    ids = torch.tensor([[3, 5, 7, 11, 13]])
+    with torch.no_grad():
+        before = bench.model(ids).logits
+        for selection in ("attribution", "random"):
+            asked = replace(wanted("sna"), selection=selection)
+            METHODS["sna"].find(bench, examples(), asked)
+        assert torch.equal(bench.model(ids).logits, before)
+    assert all(p.requires_grad and p.grad is None for p in bench.model.parameters())
+    assert not any(m._forward_pre_hooks for m in bench.model.modules())
+
+
+@pytest.fixture(scope="module")
+def plain(word_tokenizer: Any) -> Workbench:
+    model = shaped_model("gpt2")
+    return Workbench(model, find_sites(model), word_tokenizer.encode)
+
+
+@pytest.mark.parametrize(
+    ("select", "own", "message"),
+    [
+        (
+            {"method": "attribution"},
+            replace(examples(), questions=()),
+            "select.method: expected a task scored by log-likelihood for `attribution`",
+        ),
+        (
+            {"method": "attribution", "top_k": 129},
+            examples(),
+            "select.top_k: expected at most 128, the layer's neurons, got 129",
+        ),
+    ],
+)
+def test_refuses(plain: Workbench, select: dict[str, Any], own: Examples, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolved(plain, own, select)
+
+
+def test_too_many_stand_ins_are_refused(plain: Workbench) -> None:
+    chosen = {"": Selected(tuple(range(65)), (0.0,) * 65)}
+    with pytest.raises(InputError, match=r"select\.top_k: expected at most 64 neurons .*, got 65"):
+        stand_ins(plain, examples(), chosen, layer=LAYER, pooling="mean", seed=0)
+
+
+def test_gradients_that_overflow_are_refused(word_tokenizer: Any) -> None:
+    model = shaped_model("gpt2")
+    with torch.no_grad():
+        model.transformer.h[LAYER].mlp.c_proj.weight[:9] = torch.inf
+    bench = Workbench(model, find_sites(model), word_tokenizer.encode)
+    with pytest.raises(InputError, match=r"expected finite gradients .* dtype=float32 or bfloat16"):
+        resolved(bench, examples(), {"method": "attribution"})
+
+
+def test_a_resolved_plan_comes_back_equal(bench: Workbench, tmp_path: Path) -> None:
+    for select in ({"method": "attribution"}, {"method": "random", "seed": 2}):
+        entry = resolved(bench, examples(), select)
+        plan = Plan({"t": TaskPlan(Gate(), (entry,))})
+        save_plan(plan, tmp_path / "plan.yaml")
+        assert load_plan(tmp_path / "plan.yaml") == plan
+        assert plan_fingerprint(load_plan(tmp_path / "plan.yaml")) == plan_fingerprint(plan)
