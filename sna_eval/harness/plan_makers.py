@@ -70,7 +70,7 @@ class Making:
         - `budget`: the argument `auto_budget`.
         """
         name = arguments.get("plan")
-        if name not in PLAN_MAKERS:
+        if not isinstance(name, str) or name not in PLAN_MAKERS:
             if budget is not None:
                 raise InputError("auto_budget", expected="plan=auto beside it", got=budget)
             return None

@@ -1,0 +1,150 @@
+"""Inline plans from lm_eval's two forms of `--model_args`: text, and JSON with real types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.harness.loading import model_arguments
+from sna_eval.harness.plan_makers import Making
+from sna_eval.plan import Plan, PlanArguments, plan_from_arguments
+
+NAMED: dict[str, Any] = {
+    "layer": 8, "multiplier": 2.5, "neurons": [12, 845, 3071], "positions": "last",
+    "direction": "gold", "allow_oracle": True,
+    "gate": "margin", "low": 0.2, "high": 0.45, "transition": "amplify",
+}  # fmt: skip
+FOUND: dict[str, Any] = {
+    "layer": 8, "multiplier": 2, "top_k": 15, "select": "random", "pooling": "last", "seed": 3,
+    "gate": "never",
+}  # fmt: skip
+LEARNED: dict[str, Any] = {"layer": 8, "method": "caa", "strength": 0.5}
+BUNDLED: dict[str, Any] = {"plan": "sna-reference", "gate": "always"}
+ODD: tuple[Any, ...] = (
+    True, False, -1, 0, 1.5, 10**400, "", "x", "1;2", [], [1], [1, 1], [1.0], [True], ["1"],
+    [[1]], [None], {}, {"a": 1}, {"a": [1]},
+)  # fmt: skip
+
+
+def build(text: str) -> Plan:
+    return plan_from_arguments(model_arguments(text))
+
+
+@pytest.mark.parametrize("given", [NAMED, FOUND, LEARNED, BUNDLED])
+def test_json_says_what_text_says(given: dict[str, Any]) -> None:
+    words = {**given}
+    if "neurons" in given:
+        words["neurons"] = ";".join(map(str, given["neurons"]))
+    typed = ",".join(f"{name}={value}" for name, value in words.items())
+    assert build(typed) == build(json.dumps(given))
+
+
+def test_these_are_all_arguments() -> None:
+    assert {*NAMED, *FOUND, *LEARNED, *BUNDLED} == set(PlanArguments.names())
+
+
+def test_what_the_arguments_stand_for() -> None:
+    (own,) = build(json.dumps(NAMED)).tasks["*"].interventions
+    assert own.neurons == {"": (12, 845, 3071)}
+    assert (own.layer, own.multiplier, own.positions) == (8, 2.5, "last")
+    (own,) = build("layer=8,top_k=15,multiplier=2,select=attribution").tasks["*"].interventions
+    assert own.select is not None
+    assert (own.select.method, own.select.top_k, own.select.seed) == ("attribution", 15, None)
+    (own,) = build(json.dumps(FOUND)).tasks["*"].interventions
+    assert own.select is not None
+    assert (own.select.method, own.select.seed, own.select.pooling) == ("random", 3, "last")
+    (own,) = build("layer=8,top_k=15,multiplier=2,select=random").tasks["*"].interventions
+    assert own.select is not None
+    assert own.select.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"neurons": [1, 2.0]}, r"neurons\[1\]: expected a whole number, got 2.0"),
+        ({"neurons": [True]}, r"neurons\[0\]: expected a whole number, got True"),
+        ({"neurons": ["1"]}, r"neurons\[0\]: expected a whole number, got '1'"),
+        ({"neurons": [[1]]}, r"neurons\[0\]: expected a whole number, got \[1\]"),
+        ({"neurons": [3, 1, 3]}, "neurons: expected each neuron once, got '3 twice'"),
+        ({"neurons": "1;1"}, "neurons: expected each neuron once, got '1 twice'"),
+        ({"neurons": {"a": [1]}}, r"neurons: expected indices such as 12;845;3071, in JSON \[12"),
+        ({"neurons": 1.5}, "neurons: expected indices such as 12;845;3071"),
+        ({"layer": 8.0}, "layer: expected a whole number, got 8.0"),
+        ({"layer": "8"}, "layer: expected a whole number, got '8'"),
+        ({"layer": [8]}, r"layer: expected a whole number, got \[8\]"),
+        ({"multiplier": "2"}, "multiplier: expected a number, got '2'"),
+        ({"multiplier": True}, "multiplier: expected a number, got True"),
+        ({"multiplier": 10**400}, "multiplier: expected a finite number"),
+        ({"positions": ["all"]}, "positions: expected a text"),
+        ({"direction": 1}, "direction: expected a text"),
+        ({"allow_oracle": 1}, "allow_oracle: expected true or false, got 1"),
+        ({"allow_oracle": "true"}, "allow_oracle: expected true or false, got 'true'"),
+        ({"gate": ["margin"]}, "gate.signal: expected a text"),
+        ({"low": "0.2"}, "gate.low: expected a number, got '0.2'"),
+        ({"high": [1]}, "gate.high: expected a number"),
+        ({"transition": True}, "gate.transition: expected a text"),
+        ({"method": ["caa"]}, "method: expected one of sna"),
+        ({"top_k": 3}, "top_k: expected no such argument beside neurons="),
+        ({"seed": 3}, "seed: expected no such argument beside neurons="),
+        ({"plan": "sna-reference"}, "layer: expected no such argument beside plan="),
+    ],
+)
+def test_refuses_in_named_neurons(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(json.dumps({**NAMED, **change}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"top_k": 1.5}, "select.top_k: expected a whole number, got 1.5"),
+        ({"top_k": "15"}, "select.top_k: expected a whole number, got '15'"),
+        ({"select": {"method": "random"}}, "select.method: expected a text"),
+        ({"select": "attribution"}, "select.pooling: expected `mean` for `attribution`"),
+        ({"select": "contrastive"}, "select.seed: expected no such key for `contrastive`"),
+        ({"pooling": 1}, "select.pooling: expected a text"),
+        ({"seed": 1.5}, "select.seed: expected a whole number, got 1.5"),
+        ({"seed": -1}, "select.seed: expected a whole number from 0, got -1"),
+        ({"seed": True}, "select.seed: expected a whole number, got True"),
+        ({"method": "random_neurons"}, "select.method: expected a ranking of neurons"),
+        ({"method": "caa", "multiplier": None}, "select: expected no such argument beside a meth"),
+    ],
+)
+def test_refuses_in_selections(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(json.dumps({**FOUND, **change}))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({**LEARNED, "strength": "1"}, "strength: expected a number, got '1'"),
+        ({**LEARNED, "seed": 1}, "seed: expected no such argument beside a method that chooses no"),
+        ({"plan": ["sna-reference"]}, "plan: expected a file, or one of"),
+        ({"plan": 3}, "plan: expected a file, or one of"),
+        ({"plan": "sna-reference", "seed": 1}, "seed: expected no such argument beside plan="),
+    ],
+)
+def test_refuses_elsewhere(given: dict[str, Any], message: str) -> None:
+    arguments = model_arguments(json.dumps(given))
+    assert Making.take(arguments) is None
+    with pytest.raises(InputError, match=message):
+        plan_from_arguments(arguments)
+
+
+@pytest.mark.parametrize("name", PlanArguments.names())
+def test_odd_values_are_taken_or_refused_in_one_line(name: str) -> None:
+    """No value of any JSON type ends in another error; most are refused, in one line."""
+    base = next(own for own in (NAMED, FOUND, LEARNED, BUNDLED) if name in own)
+    refused = 0
+    for value in ODD:
+        given = {**base, name: value}
+        try:
+            Making.take(given)
+            plan_from_arguments(given)
+        except InputError as error:
+            refused += len(str(error).splitlines()) == 1
+    assert refused >= len(ODD) // 2
