@@ -20,13 +20,16 @@ from sna_eval.app.core.runs import (
     saved_run,
 )
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.app.ui import run_charts
+from sna_eval.app.ui import pieces, run_charts
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_tasks
 from sna_eval.plan import load_plan, parse_plan
 from sna_eval.study.interference import Interfering, measure_interference
-from sna_eval.study.summary import held_out, summarise
+from sna_eval.study.statistics import Interval
+from sna_eval.study.summary import Decomposition, ResponseCurve, Share, held_out, summarise
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
+from tests.app.test_pages import errors, pressed, runs, texts
+from tests.app.test_pages import opened as shown
 
 TASKS = ["sna_math_easy", "sna_logic_easy", "sna_coding_easy"]
 
@@ -199,3 +202,74 @@ def test_a_sweep_of_test_items_has_nothing_to_choose(
     assert isinstance(found, SweepFolder)
     with pytest.raises(InputError, match="development"):
         saved_choice(found)
+
+
+def headings(app: Any) -> list[str]:
+    assert errors(app) == []
+    return [entry.value for entry in app.subheader]
+
+
+def chart_rows(chart: Any) -> list[dict[str, Any]]:
+    """Every row of data that a chart holds."""
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+def test_a_sweep_is_opened_from_its_folder(swept: Path, tmp_path: Path) -> None:
+    app = pressed(shown(runs, folder=str(swept)), "Open")
+    assert headings(app)[0] == "Baseline against improvement"
+    assert "Interference" not in headings(app)
+    assert "24 configurations of 3 tasks on development items" in texts(app)
+    app.text_input(key="interference").set_value(str(tmp_path)).run()
+    app = pressed(app, "Open")
+    assert any("a folder that `sna-eval interference` wrote" in own for own in errors(app))
+    assert not app.subheader  # nothing of what was open before
+
+
+def test_interference_is_shown_by_itself(interfered: InterferenceFolder) -> None:
+    app = shown(runs, opened=(interfered, None))
+    assert headings(app) == ["Interference", "Random neurons"]
+    for effect in interfered.measured.effects:
+        if effect.subject == "plain text":
+            assert f">{effect.before:.3f}<" in texts(app)
+
+
+def test_results_are_shown_item_by_item(evaluated: Path) -> None:
+    app = pressed(shown(runs, folder=str(evaluated)), "Open")
+    assert headings(app) == ["Baseline and amplified", "Items"]
+    (path,) = evaluated.rglob("results_*.json")
+    own = json.loads(path.read_text())["results"]["sna_math_easy"]
+    for name in ("baseline_prob,none", "prob,none"):
+        assert f">{pieces.number(own[name])}<" in texts(app)
+    (code,) = app.code
+    assert "--tasks sna_math_easy" in code.value
+    (box,) = app.multiselect
+    assert box.value == ["sna_math_easy"]
+
+
+def test_curves_and_factors_by_hand(opened: SweepFolder) -> None:
+    """An oracle's curve is marked; shares stand in the table as percentages."""
+    curve = ResponseCurve("own_labels", 1, 7, "gold", True, 3, 5, 0.4, (2.0, 4.0), (10.0, -2.5))
+    confident = replace(curve, zone=3, n_items=2, points=(0.0, -50.0))
+    share = Share("baseline", 0.58, Interval(0.1, 0.9), 0.09)
+    factors = Decomposition((share,), 0.42, 12, 5)
+    summary = replace(opened.summary, curves=(curve, confident), factors=factors)
+    app = shown(runs, opened=(replace(opened, summary=summary), None))
+    assert {"Response curves: own labels, gold", "Three factors"} <= set(headings(app))
+    said = texts(app)
+    assert "An oracle: it knows the right answer. Layer 3, 5 neurons a label" in said
+    assert all(f">{cell}<" in said for cell in ("58.0 %", "10.0 % to 90.0 %", "9.0 %", "42.0 %"))
+    assert [
+        (row["zone"], row["multiplier"], row["points"])
+        for row in chart_rows(run_charts.response_chart(summary.curves))
+    ] == [
+        ("zone 1", 1.0, 0.0), ("zone 1", 2.0, 10.0), ("zone 1", 4.0, -2.5),
+        ("zone 3", 1.0, 0.0), ("zone 3", 2.0, 0.0), ("zone 3", 4.0, -50.0),
+    ]  # fmt: skip
+
+
+def test_two_tasks_have_no_band_of_the_null(opened: SweepFolder) -> None:
+    tasks = opened.summary.tasks
+    assert any("low" in row for row in chart_rows(run_charts.baseline_chart(tasks)))
+    two = chart_rows(run_charts.baseline_chart(tasks[:2]))
+    assert not any("low" in row for row in two)
+    assert {row["task"] for row in two} == {run_charts.short(own.task) for own in tasks[:2]}
