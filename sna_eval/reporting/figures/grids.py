@@ -23,10 +23,10 @@ def draw(measurements: Sequence[TaskMeasurements], tasks: Sequence[TaskSummary])
     across = min(_ACROSS, len(tasks))
     down = math.ceil(len(tasks) / across)
     figure = new_figure(max(5, 3.7 * across), 0.5 + 2.3 * down)
-    panels = figure.subplots(down, across, squeeze=False).flat
+    panels = list(figure.subplots(down, across, squeeze=False).flat)
     for axes, own, summary in zip(panels, measurements, tasks, strict=False):
         _panel(axes, own, summary)
-    for axes in list(panels)[len(tasks) :]:
+    for axes in panels[len(tasks) :]:
         axes.set_visible(False)
     figure.supxlabel("multiplier", fontsize=9)
     figure.supylabel("neurons", fontsize=9)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 Point = tuple[float, float, str]
@@ -24,7 +25,7 @@ def label_points(axes: Any, points: Sequence[Point], *, size: float = 7) -> None
         texts = []
         for distance, across, up in places:
             text = _written(axes, (x, y), name, distance, across, up, size)
-            box = text.get_window_extent(renderer)
+            box = _box(text, renderer)
             inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.figure.bbox.x1
             texts.append(text)
             if inside and not any(box.overlaps(other) for other in taken):
@@ -32,7 +33,7 @@ def label_points(axes: Any, points: Sequence[Point], *, size: float = 7) -> None
         chosen = texts[-1]
         for text in texts[:-1]:
             text.remove()
-        taken.append(chosen.get_window_extent(renderer))
+        taken.append(_box(chosen, renderer))
 
 
 def _written(
@@ -51,6 +52,12 @@ def _written(
         arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#8a8a8a"}
         if distance > _DISTANCES[1] else None,
     )  # fmt: skip
+
+
+def _box(text: Any, renderer: Any) -> Any:
+    """Of a name alone: the line to its point would always touch the point."""
+    text.update_positions(renderer)
+    return Text.get_window_extent(text, renderer)
 
 
 def _around(axes: Any, x: float, y: float) -> Any:
