@@ -1,0 +1,92 @@
+"""What is read off a live task: right answers in every spelling, and development items."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.harness.live_tasks import MAX_EXAMPLES, development_docs, examples_of, gold_index
+
+TASK = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {folder}/test.jsonl, validation: {folder}/dev.jsonl}}}}
+output_type: multiple_choice
+test_split: test
+validation_split: validation
+doc_to_text: "{text}"
+doc_to_choice: ["dull", "bright", "odd"]
+doc_to_target: {target}
+metric_list: [{{metric: acc}}]
+"""
+COUNT = MAX_EXAMPLES + 50
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Tasks that spell the same right answers differently."""
+    from lm_eval.tasks import TaskManager
+
+    folder = tmp_path_factory.mktemp("tasks")
+    words = ["dull", "bright", "odd"]
+    for split, count in (("test", 4), ("dev", COUNT)):
+        rows = [
+            {"text": f"{split} {n}", "number": n % 3, "word": words[n % 3], "several": [n % 3, 0]}
+            for n in range(count)
+        ]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for name, target in (("number", "number"), ("word", '"{{word}}"'), ("several", "several")):
+        text = TASK.format(name=name, folder=folder, target=target, text="{{text}} sounds")
+        (folder / f"{name}.yaml").write_text(text)
+    bare = TASK.format(name="bare", folder=folder, target="number", text="")
+    (folder / "bare.yaml").write_text(bare)
+    manager = TaskManager(include_path=folder, include_defaults=False)
+    return lambda name: manager.load([name])["tasks"][name]
+
+
+@pytest.mark.parametrize("name", ["number", "word", "several"])
+def test_right_answers_by_number_word_and_list(load: Any, name: str) -> None:
+    task = load(name)
+    assert [gold_index(task, doc) for doc in task.eval_docs] == [0, 1, 2, 0]
+
+
+def test_a_large_split_gives_a_fixed_sample(load: Any) -> None:
+    task = load("number")
+    numbers = [int(doc["text"].split()[1]) for doc in development_docs(task)]
+    assert len(numbers) == MAX_EXAMPLES
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] >= MAX_EXAMPLES  # drawn from all of it, not the beginning
+    assert numbers == [int(doc["text"].split()[1]) for doc in development_docs(load("number"))]
+
+
+def test_examples_say_their_label(load: Any) -> None:
+    found = examples_of(load("word"))
+    assert found.label_names == ("dull", "bright", "odd")
+    assert found.labels == tuple(
+        int(prompt.split()[1]) % 3 for prompt in found.prompts  # as the rows were made
+    )  # fmt: skip
+
+
+def test_items_without_a_context_ask_no_question(load: Any) -> None:
+    found = examples_of(load("bare"))
+    assert found.questions == ()
+    assert len(found.prompts) == MAX_EXAMPLES
+
+
+def test_a_right_answer_that_no_task_tells(make_sna: Any) -> None:
+    from lm_eval.api.instance import Instance
+
+    plan = {"layer": 1, "neurons": "3;4", "multiplier": 2.0, "gate": "target_prob"}
+    requests = [
+        Instance("loglikelihood", {}, ("the cat", choice), place, metadata=("own", 0, 1))
+        for place, choice in enumerate((" sat", " fell"))
+    ]
+    with pytest.raises(InputError, match=r"gate\.signal: expected a task that says which choice"):
+        make_sna(**plan).loglikelihood(requests, disable_tqdm=True)
+    (searching,) = [Instance("loglikelihood", {}, ("the cat", " sat"), 0, metadata=("own", 0, 1))]
+    select = {"layer": 1, "top_k": 3, "multiplier": 2.0, "gate": "always"}
+    with pytest.raises(InputError, match=r"tasks\.own\.select\.prompts: expected development item"):
+        make_sna(**select).loglikelihood([searching], disable_tqdm=True)
