@@ -28,6 +28,7 @@ def describe(lm: SNALM) -> dict[str, Any]:
         "model_hash": lm.model_hash,
         "strict": lm.strict,
         "decide_at": lm.decide_at,
+        "oracle": any(plan.oracle for plan in plans.values()),
         "sees_answer": any(plan.sees_answer for plan in plans.values()),
         "found_on_another_model": any(
             found_on_another(plan, lm.model_hash) for plan in plans.values()
@@ -43,6 +44,7 @@ def _task(lm: SNALM, plan: TaskPlan, name: str) -> dict[str, Any]:
     counted = lm.counts.tasks
     return {
         "fingerprint": task_fingerprint(plan),
+        "oracle": plan.oracle,
         "sees_answer": plan.sees_answer,
         "found_on_another_model": found_on_another(plan, lm.model_hash),
         **task_to_dict(plan),

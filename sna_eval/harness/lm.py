@@ -49,6 +49,7 @@ from sna_eval.plan import (
 _LOGGER = logging.getLogger(__name__)
 DecideAt = Literal["start", "every_step"]
 T = TypeVar("T")
+_ANSWERS = "loglikelihood 2"  # of cached answers: before, `oracle` also meant the gate
 
 exit_cleanly_on_input_error()
 
@@ -292,7 +293,7 @@ class SNALM(HFLM):
             plan = self.plans.for_instance(item.instance)
             right = live.right_answer(item) if plan is not None and plan.sees_answer else None
             return [
-                "loglikelihood", self.model_hash, self.strict, right,
+                _ANSWERS, self.model_hash, self.strict, right,
                 task_fingerprint(plan) if plan is not None else None, arithmetic,
                 [[request.context, request.continuation] for request in item.requests],
             ]  # fmt: skip

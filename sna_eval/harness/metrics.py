@@ -52,6 +52,7 @@ def generation_results(
         "zone": float(evidence.zone if evidence else gate.zone(before)),
         "confidence": evidence.confidence if evidence else before,
         "decision": float(evidence.amplified) if evidence else 0.0,
+        "oracle": float(evidence.oracle) if evidence else 0.0,
     }
 
 
@@ -87,6 +88,7 @@ def classification_results(
         "zone": float(zone),
         "confidence": confidence,
         "decision": float(first.amplified) if first else 0.0,
+        "oracle": float(first.oracle) if first else 0.0,
     }
 
 

@@ -92,5 +92,5 @@ def _evidence(plan: TaskPlan, decision: Decision, baseline: float) -> Evidence:
         zone=decision.zone,
         confidence=decision.confidence,
         amplified=decision.amplified,
-        oracle=plan.sees_answer,
+        oracle=plan.oracle,
     )

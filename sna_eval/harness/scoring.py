@@ -245,7 +245,7 @@ def _evidence(plan: TaskPlan, decision: Decision, baseline: BranchScore) -> Evid
         zone=decision.zone,
         confidence=decision.confidence,
         amplified=decision.amplified,
-        oracle=plan.sees_answer,
+        oracle=plan.oracle,
     )
 
 

@@ -27,6 +27,13 @@ class ZoneRow:
     measure: str
     baseline: float
     amplified: float
+    oracle: bool = False
+    """Whether the direction followed the right answer; files before it was written say no."""
+
+    @property
+    def label(self) -> str:
+        """The task with its mark."""
+        return f"{self.task} (oracle)" if self.oracle else self.task
 
     @property
     def change(self) -> float:
@@ -57,7 +64,7 @@ def format_rows(rows: Iterable[ZoneRow]) -> str:
     lines = [head, "-" * len(head)]
     for row in rows:
         lines.append(
-            f"{row.task if row.zone == 'all' else '':<20} {row.zone:>4} {row.n_items:>4}  "
+            f"{row.label if row.zone == 'all' else '':<20} {row.zone:>4} {row.n_items:>4}  "
             f"{row.measure:<5}{row.baseline:>9.4f} {row.amplified:>9.4f} {row.change:>+8.4f}"
         )
     return "\n".join(lines)
@@ -87,7 +94,7 @@ def read_samples(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _task_rows(task: str, samples: Iterable[Mapping[str, Any]]) -> Iterator[ZoneRow]:
     values: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    measure = ""
+    measure, oracle = "", False
     for sample in samples:
         for after, before in _MEASURES:
             if after in sample and before in sample:
@@ -97,8 +104,9 @@ def _task_rows(task: str, samples: Iterable[Mapping[str, Any]]) -> Iterator[Zone
                     zone = _ZONES[sample["zone"]]
                 values["all"].append(pair)
                 values[zone].append(pair)
+                oracle = oracle or sample.get("oracle") in (True, 1.0)
                 break
     for zone in ("all", *_ZONES.values()):
         if pairs := values.get(zone):
             before_mean, after_mean = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
-            yield ZoneRow(task, zone, len(pairs), measure, before_mean, after_mean)
+            yield ZoneRow(task, zone, len(pairs), measure, before_mean, after_mean, oracle)

@@ -23,7 +23,7 @@ class Evidence:
     amplified: bool
     """Whether the gate opened."""
     oracle: bool
-    """Whether gate or direction knew the right answer."""
+    """Whether the direction followed the right answer; a gate that looks at it does not count."""
 
 
 class Score(float):

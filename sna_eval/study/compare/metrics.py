@@ -8,7 +8,7 @@ BASELINE = "baseline_"
 """Prefix of the bundled metrics that hold the unmodified model's score."""
 
 _BOOKKEEPING = re.compile(
-    r"baseline_.*|delta_prob|improvement_pct|amplified_fraction|zone|confidence|decision"
+    r"baseline_.*|delta_prob|improvement_pct|amplified_fraction|zone|confidence|decision|oracle"
     r"|(acc|n|flips)_zone[123]"
 )
 
