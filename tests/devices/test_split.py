@@ -60,13 +60,19 @@ def test_weights_on_disk(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
+@pytest.mark.parametrize("select", ["differential", "attribution"])
 def test_neurons_found_with_weights_on_disk(
-    saved: Callable[[str], Path], word_tokenizer: Any, own_tasks: Path, tmp_path: Path
+    saved: Callable[[str], Path],
+    word_tokenizer: Any,
+    tmp_path: Path,
+    select: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     task = load_tasks(["sna_math_easy"], only_bundled=True)["sna_math_easy"]
     found = []
     for model in (offloaded(tmp_path, "llama"), str(saved("llama"))):
         given = {"tokenizer": word_tokenizer} if not isinstance(model, str) else {}
-        lm = load_lm({"pretrained": model, **given, **PLAN})
+        lm = load_lm({"pretrained": model, **given, **PLAN, "select": select})
+        monkeypatch.setenv("SNA_EVAL_CACHE", str(tmp_path / f"cache{len(found)}"))
         found.append(lm.plans.for_task(task))
     assert found[0] == found[1]

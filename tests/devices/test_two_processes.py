@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +109,31 @@ def test_tensor_parallel_needs_a_launcher(
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(InputError, match=r"tp_plan: expected processes that share .* torchrun"):
         SNALM(str(saved("llama")), tp_plan="auto", gate="never")
+
+
+@pytest.mark.slow
+def test_tensor_parallel_attribution(
+    saved: Callable[[str], Path],
+    job: Callable[..., Job],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gradients of both halves of a layer; each run searches for itself."""
+    asked = {"layer": 1, "top_k": 9, "multiplier": 6.0, "select": "attribution", "gate": "always"}
+    arguments = {"pretrained": str(saved("llama")), **asked}
+    tasks = ["sna_math_easy", "own_choices"]
+    monkeypatch.setenv("SNA_EVAL_CACHE", str(tmp_path / "two"))
+    (got,), _ = launch([job({**arguments, "tp_plan": "auto"}, tasks)], tmp_path)
+    monkeypatch.setenv("SNA_EVAL_CACHE", str(tmp_path / "one"))
+    alone = evaluate(job(arguments, tasks))
+    assert alone is not None
+    assert_same_answers(got, alone)
+    scores = [
+        json.loads(path.read_text())["entry"]["selected"][""]
+        for number in ("two", "one")
+        for path in sorted((tmp_path / number).glob("*.json"))
+    ]
+    assert len(scores) == 4
+    for sharded, whole in zip(scores[:2], scores[2:], strict=True):
+        assert sharded["neurons"] == whole["neurons"]
+        assert sharded["scores"] == pytest.approx(whole["scores"], abs=1e-5)
