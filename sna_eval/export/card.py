@@ -90,6 +90,7 @@ def _fits(record: Mapping[str, Any]) -> str:
         ("loaded in", base["dtype"]),
         ("plan fingerprint", record["plan_fingerprint"] or "unknown"),
         ("this task's fingerprint", record["task_fingerprint"]),
+        ("oracle", "yes" if record["oracle"] else "no"),
     ]
     return _table(("", ""), [(label, f"`{value}`") for label, value in rows])
 

@@ -44,6 +44,7 @@ def record_of(source: Source, kind: str) -> dict[str, Any]:
         "plan_fingerprint": source.plan_hash,
         "task_fingerprint": task_fingerprint(source.plan),
         "gate_included": False,
+        "oracle": source.plan.oracle,
         "modules": [
             {
                 "name": source.module_name(scaling.layer),

@@ -96,6 +96,7 @@ def test_record_holds_the_plan(format: Format, model_folder: Any, export: Any) -
     record = json.loads((folder / "sna_export.json").read_text())
     assert record["format"] == format
     assert record["gate_included"] is False
+    assert record["oracle"] is False
     assert record["base_model"]["architecture"] == "GPT2LMHeadModel"
     assert record["base_model"]["dtype"] == "float32"
     first = record["modules"][0]

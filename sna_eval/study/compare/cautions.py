@@ -17,7 +17,7 @@ _TOLERANCE = 1e-5
 
 def find_cautions(a: Run, b: Run, tasks: Sequence[str]) -> list[str]:
     """One line for each."""
-    return [*_environment(a, b), *_models(a, b, tasks), *_oracles(a, b, tasks)]
+    return [*_environment(a, b), *_models(a, b, tasks), *_answers(a, b, tasks)]
 
 
 def _environment(a: Run, b: Run) -> Iterator[str]:
@@ -58,9 +58,13 @@ def _models(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
         yield f"model: {a.model} against {b.model}, and only one of them amplified"
 
 
-def _oracles(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
+def _answers(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
+    """Where the right answer had a say: in the direction, or in the gate alone."""
     for label, run in (("A", a), ("B", b)):
-        oracles = (task for task in tasks if run.tasks[task].sees_answer)
-        seen = [task for task in oracles if not run.tasks[task].subtasks]
-        if seen:
-            yield f"oracle: {label} knew the right answer in {listed(seen)}"
+        records = [run.tasks[task] for task in tasks if not run.tasks[task].subtasks]
+        oracles = [own.name for own in records if own.oracle]
+        gates = [own.name for own in records if own.sees_answer and not own.oracle]
+        if oracles:
+            yield f"oracle: {label} amplified by the right answer in {listed(oracles)}"
+        if gates:
+            yield f"gate: that of {label} sees the right answer in {listed(gates)}"

@@ -58,7 +58,9 @@ class Row:
     """Explored, not corrected."""
     harm: Harm | None = None
     oracle: bool = False
-    """Whether a run knew the right answer."""
+    """Whether a run's direction followed the right answer."""
+    sees_answer: bool = False
+    """Whether a run's gate or direction looked at it."""
     forced: bool = False
     """Whether the two results are not comparable."""
 
@@ -165,7 +167,8 @@ def _row(
         shots=a.facts.get("shots"),
         higher_is_better=_direction(a, b, metric.metric),
         is_group=bool(a.subtasks),
-        oracle=a.sees_answer or b.sees_answer,
+        oracle=a.oracle or b.oracle,
+        sees_answer=a.sees_answer or b.sees_answer,
         forced=forced,
     )
     pairs = pair_group(runs, task, metric) if row.is_group else pair(runs, task, metric)

@@ -94,6 +94,7 @@ def _names(row: Row) -> dict[str, Any]:
         "shots": row.shots,
         "higher_is_better": row.higher_is_better,
         "oracle": row.oracle,
+        "sees_answer": row.sees_answer,
         "forced": row.forced,
     }
 

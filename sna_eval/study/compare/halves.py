@@ -52,8 +52,9 @@ def _half_of_task(record: TaskRecord, half: str) -> TaskRecord:
     if items is not None:
         metrics = tuple(name.metric for name in found)
         items = functools.cache(functools.partial(_items_of_half, items, metrics, half))
-    sees_answer = record.sees_answer and half == "amplified"
-    return replace(record, scores=scores, items=items, sees_answer=sees_answer)
+    if half == "baseline":
+        record = replace(record, oracle=False, sees_answer=False)
+    return replace(record, scores=scores, items=items)
 
 
 def _baselines(record: TaskRecord) -> dict[MetricName, Reported]:

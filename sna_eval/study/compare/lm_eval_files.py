@@ -19,6 +19,7 @@ from sna_eval.study.compare.lm_eval_facts import (
 )
 from sna_eval.study.compare.locating import sample_file
 from sna_eval.study.compare.nested import finite, mapping
+from sna_eval.study.compare.oracles import is_oracle
 from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.compare.samples import read_items
 
@@ -44,6 +45,7 @@ def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
     samples = sample_file(path, name)
     subtasks = tuple(_leaves(mapping(raw, "group_subtasks"), name))
     gate = done.get("gate")
+    entries = [mapping(raw, "config", "sna", "tasks", task) for task in (subtasks or (name,))]
     return TaskRecord(
         name=name,
         scores=dict(_scores(mapping(raw, "results", name))),
@@ -54,10 +56,8 @@ def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
         items=functools.cache(functools.partial(read_items, samples)) if samples else None,
         subtasks=subtasks,
         gate=None if gate is None else parse_gate(gate, f"{path}: gate of {name}", Gate()),
-        sees_answer=any(
-            bool(mapping(raw, "config", "sna", "tasks", task).get("sees_answer"))
-            for task in (subtasks or (name,))
-        ),
+        oracle=any(map(is_oracle, entries)),
+        sees_answer=any(bool(entry.get("sees_answer")) for entry in entries),
     )
 
 

@@ -73,8 +73,10 @@ class TaskRecord:
     """Names of the tasks a group is made of, groups within groups resolved."""
     gate: Gate | None = None
     """The gate this task ran behind."""
+    oracle: bool = False
+    """Whether the direction followed the right answer, of a group in any of its tasks."""
     sees_answer: bool = False
-    """Whether gate or direction knew the right answer, of a group in any of its tasks."""
+    """Whether gate or direction looked at the right answer, of a group in any of its tasks."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,8 @@ def task_label(row: Row) -> str:
     """The task with its marks."""
     mark = f"{FORCED_MARK} " if row.forced else ""
     kind = " (group)" if row.is_group else ""
-    return f"{mark}{row.task}{kind}{' (oracle)' if row.oracle else ''}"
+    gate = " (gate sees the answer)" if row.sees_answer else ""
+    return f"{mark}{row.task}{kind}{' (oracle)' if row.oracle else gate}"
 
 
 def arrow(row: Row) -> str:

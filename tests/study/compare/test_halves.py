@@ -34,16 +34,41 @@ def test_halves_say_what_they_are(amplified_run: Path) -> None:
     assert {name.metric for name in baseline.tasks["sna_math_easy"].scores} == {"acc", "prob"}
 
 
-def test_oracle_is_the_amplified_halfs(amplified_run: Path, edited: Any) -> None:
-    def oracle(content: dict[str, Any]) -> None:
-        content["config"]["sna"]["tasks"]["sna_math_easy"]["sees_answer"] = True
+@pytest.mark.parametrize(
+    ("said", "caution"),
+    [
+        ({"oracle": True}, "oracle: B amplified by the right answer in sna_math_easy"),
+        ({}, "gate: that of B sees the right answer in sna_math_easy"),
+    ],
+)
+def test_what_sees_the_answer_is_the_amplified_halfs(
+    amplified_run: Path, edited: Any, said: dict[str, bool], caution: str
+) -> None:
+    def seeing(content: dict[str, Any]) -> None:
+        content["config"]["sna"]["tasks"]["sna_math_easy"] |= {"sees_answer": True, **said}
 
-    baseline, amplified = split(read_run(edited(amplified_run, oracle)))
+    baseline, amplified = split(read_run(edited(amplified_run, seeing)))
     assert not baseline.tasks["sna_math_easy"].sees_answer
+    assert not baseline.tasks["sna_math_easy"].oracle
     comparison = compare(baseline, amplified, OPTIONS)
-    assert comparison.cautions == ("oracle: B knew the right answer in sna_math_easy",)
-    marked = [row.task for row in comparison.rows if row.oracle]
+    assert comparison.cautions == (caution,)
+    marked = [row.task for row in comparison.rows if row.sees_answer]
     assert marked == ["sna_math_easy", "sna_math_easy", "own_group"]
+    assert [row.task for row in comparison.rows if row.oracle] == (marked if said else [])
+
+
+def test_files_from_before_oracles_were_marked(amplified_run: Path, edited: Any) -> None:
+    """The plan's direction says it."""
+
+    def older(content: dict[str, Any]) -> None:
+        for own in content["config"]["sna"]["tasks"].values():
+            del own["oracle"]
+        gold = content["config"]["sna"]["tasks"]["sna_math_easy"]
+        gold["interventions"][0] |= {"direction": "gold", "allow_oracle": True}
+
+    run = read_run(edited(amplified_run, older))
+    found = {name for name, own in run.tasks.items() if own.oracle and not own.subtasks}
+    assert found == {"sna_math_easy"}
 
 
 def test_what_has_no_halves(plain_run: Path, evaluate: Any, amplified_run: Path) -> None:

@@ -132,12 +132,28 @@ def test_several_comparisons(comparison: Comparison) -> None:
     assert as_side_by_side(both).count("A: hf") == 2
 
 
-def test_oracles_are_marked(comparison: Comparison) -> None:
+@pytest.mark.parametrize(
+    ("oracle", "mark", "other"),
+    [
+        (True, "(oracle)", "(gate sees the answer)"),
+        (False, "(gate sees the answer)", "(oracle)"),
+    ],
+)
+def test_what_sees_the_answer_is_marked(
+    comparison: Comparison, oracle: bool, mark: str, other: str
+) -> None:
+    """An oracle's direction follows it; a gate on `target_prob` is something else."""
     from dataclasses import replace
 
-    marked = replace(comparison, rows=(replace(comparison.rows[0], oracle=True),))
-    assert f"{comparison.rows[0].task} (oracle)" in as_text([marked])
-    assert json.loads(as_json([marked]))["comparisons"][0]["rows"][0]["oracle"] is True
+    row = replace(comparison.rows[0], oracle=oracle, sees_answer=True)
+    marked = replace(comparison, rows=(row,))
+    for shown in (as_text([marked]), as_side_by_side([marked])):
+        assert f"{row.task} {mark}" in shown
+        assert other not in shown
+    (exported,) = json.loads(as_json([marked]))["comparisons"][0]["rows"]
+    assert (exported["oracle"], exported["sees_answer"]) == (oracle, True)
+    (line,) = csv.DictReader(io.StringIO(as_csv([marked])))
+    assert (line["oracle"], line["sees_answer"]) == (str(oracle), "True")
 
 
 def test_numbers() -> None:
