@@ -26,9 +26,10 @@ def run(args: argparse.Namespace) -> int:
     save_plan(plan, args.output)
     for own in found:
         tasks = "task" if len(own.tasks) == 1 else "tasks"
+        mark = " (oracle)" if own.oracle else ""
         print(
-            f"{own.signal}: low {own.low:g}, high {own.high:g}; {own.n_gained} of {own.n_items} "
-            f"items of {len(own.tasks)} {tasks} gain; J {own.seen:.2f} where fitted, "
+            f"{own.signal}{mark}: low {own.low:g}, high {own.high:g}; {own.n_gained} of "
+            f"{own.n_items} items of {len(own.tasks)} {tasks} gain; J {own.seen:.2f} where fitted, "
             f"{own.held_out:.2f} held out"
         )
         if not own.held_out > 0:

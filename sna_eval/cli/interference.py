@@ -75,4 +75,4 @@ def _print(found: Interference) -> None:
             shown.insert(0, f"itself {found.effect(name, name).percent:+.2f} %")
         text = found.effect(name, PLAIN_TEXT)
         shown.append(f"perplexity {text.before:.3f} to {text.after:.3f}")
-        print(f"{name}: {', '.join(shown)}")
+        print(f"{found.label(name)}: {', '.join(shown)}")

@@ -40,7 +40,8 @@ def task_table(tasks: Sequence[TaskSummary]) -> Table:
                 probability(own.baseline),
                 percent(own.best_improvement),
                 f"layer {own.best.layer}, {own.best.n_neurons} neurons, x{own.best.multiplier:g}"
-                + (f", {own.best.direction}" if own.best.direction != "both" else ""),
+                + (f", {own.best.direction}" if own.best.direction != "both" else "")
+                + (" (oracle)" if own.best.oracle else ""),
                 percent(own.mean_improvement),
                 share(own.success_rate),
                 f"{own.golden_zone} of {own.configurations}",
@@ -120,7 +121,7 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
         ("task", "development %", "test %", "95 % interval", "lost, points"),
         tuple(
             (
-                own.task,
+                f"{own.task} (oracle)" if own.oracle else own.task,
                 percent(own.development),
                 percent(own.test),
                 f"{percent(own.low)} to {percent(own.high)}",
@@ -136,7 +137,7 @@ def gated_table(rows: Sequence[GatedGain]) -> Table:
     return Table(
         (
             "task", "measure", "development", "items", "best of", "test", "95 % interval",
-            "items", "amplified", "lost", "gate sees the answer",
+            "items", "amplified", "lost", "sees the answer", "oracle",
         ),
         tuple(
             (
@@ -151,6 +152,7 @@ def gated_table(rows: Sequence[GatedGain]) -> Table:
                 share(own.amplified),
                 f"{own.curse:+.4f}",
                 "yes" if own.sees_answer else "no",
+                "yes" if own.oracle else "no",
             )
             for own in rows
         ),
@@ -183,7 +185,7 @@ def text_table(found: Interference) -> Table:
         ("amplified for", "perplexity before", "after", "change", "95 % interval", "p"),
         tuple(
             (
-                own.intervention,
+                found.label(own.intervention),
                 f"{own.before:.3f}",
                 f"{own.after:.3f}",
                 f"{own.change:+.3f}",
@@ -208,8 +210,8 @@ def asymmetry_table(found: Interference) -> Table:
         ("amplified A", "amplified B", "A on B %", "B on A %", "asymmetry, points"),
         tuple(
             (
-                first,
-                second,
+                found.label(first),
+                found.label(second),
                 percent(found.effect(first, second).percent),
                 percent(found.effect(second, first).percent),
                 percent(value),
@@ -226,7 +228,7 @@ def together_table(found: Interference) -> Table:
         ("task", "own alone %", "all together %", "difference, points"),
         tuple(
             (
-                name,
+                found.label(name),
                 percent(found.effect(name, name).percent),
                 percent(found.effect(ALL, name).percent),
                 percent(found.effect(ALL, name).percent - found.effect(name, name).percent),

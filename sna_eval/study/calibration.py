@@ -43,6 +43,8 @@ class Outcomes:
     task: str
     confidence: Floats
     gained: Bools
+    oracle: bool = False
+    """Whether the direction followed the right answer."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Boundaries:
     n_items: int
     n_gained: int
     tasks: tuple[str, ...]
+    oracle: bool = False
+    """Whether the gains of any task are those of a direction by the right answer."""
 
 
 def calibrate(
@@ -125,7 +129,8 @@ def task_outcomes(store: SweepStore, task: str, plan: TaskPlan, *, gain: float) 
         gained = right & ~was
     else:
         gained = after > before * (1 + gain / 100)
-    return Outcomes(task, items["confidence"].to_numpy(dtype=np.float64), gained)
+    confidence = items["confidence"].to_numpy(dtype=np.float64)
+    return Outcomes(task, confidence, gained, plan.oracle)
 
 
 def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
@@ -159,6 +164,7 @@ def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
         len(gained),
         int(gained.sum()),
         tuple(own.task for own in outcomes),
+        any(own.oracle for own in outcomes),
     )
 
 

@@ -108,6 +108,7 @@ def test_tables_keep_every_digit(workspace: Workspace) -> None:
     (row,) = map(json.loads, as_jsonl(rows).splitlines())
     assert float(line["prob"]) == row["prob"] == rows[0].prob
     assert line["prompt"] == row["prompt"] == TEN.prompt
+    assert (line["oracle"], row["oracle"]) == ("False", False)
 
 
 def test_a_margin_needs_choices_in_every_row(workspace: Workspace) -> None:

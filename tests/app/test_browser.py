@@ -66,7 +66,7 @@ def test_a_prompt_is_tried_saved_and_equals_lm_eval(visitor: Visitor, tmp_path: 
     assert visitor.save("Plan file").read_text().startswith("version: 1\nmodel:\n")
     samples = evaluated(visitor.save("Plan, items and command"), tmp_path / "saved")
     (sample,) = samples["own_prompts"]
-    for name in ("baseline_prob", "prob", "zone", "confidence", "decision"):
+    for name in ("baseline_prob", "prob", "zone", "confidence", "decision", "oracle"):
         assert visitor.exact(name) == pytest.approx(sample[name], abs=1e-5), name
     assert visitor.exact("prob") > visitor.exact("baseline_prob")
 

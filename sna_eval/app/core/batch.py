@@ -42,6 +42,8 @@ class BatchRow:
     prob: float
     """After the gate: of the amplified model where it opened."""
     delta_prob: float
+    oracle: bool
+    """Whether the direction followed the right answer."""
 
 
 def run_batch(
@@ -109,4 +111,5 @@ def _outcome(row: FileRow, answer: Answer, tokens: int) -> BatchRow:
         baseline_prob=before,
         prob=after,
         delta_prob=after - before,
+        oracle=evidence.oracle,
     )

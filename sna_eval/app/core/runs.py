@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sna_eval.plan.files import plan_text
 from sna_eval.study.choosing import select
 from sna_eval.study.compare.locating import result_file
 from sna_eval.study.compare.nested import mapping
+from sna_eval.study.compare.oracles import is_oracle
 from sna_eval.study.compare.reading import read_raw
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, summarise
@@ -64,6 +65,11 @@ class ResultFolder:
     """What lm_eval wrote down about the run."""
     shots: Mapping[str, int] = field(default_factory=dict)
     """Few-shot examples by task."""
+
+    @property
+    def oracles(self) -> tuple[str, ...]:
+        """Tasks whose direction followed the right answer."""
+        return tuple(dict.fromkeys(row.task for row in self.rows if row.oracle))
 
 
 Opened = SweepFolder | InterferenceFolder | ResultFolder
@@ -140,7 +146,7 @@ def _asked(opened: ResultFolder) -> list[str]:
 
 
 def _results(path: Path) -> ResultFolder:
-    rows = tuple(zone_rows(path))
+    rows = zone_rows(path)
     with reading("samples", expected="samples of an `sna` run", got=str(path)):
         items = tuple(
             ItemPoint(
@@ -152,4 +158,11 @@ def _results(path: Path) -> ResultFolder:
             if {"prob", "baseline_prob", "zone", "decision"} <= sample.keys()
         )  # fmt: skip
     raw = read_raw(result_file(path))
-    return ResultFolder(rows, items, mapping(raw, "config"), mapping(raw, "n-shot"))
+    config = mapping(raw, "config")
+    marked = tuple(_marked(row, mapping(config, "sna", "tasks", row.task)) for row in rows)
+    return ResultFolder(marked, items, config, mapping(raw, "n-shot"))
+
+
+def _marked(row: ZoneRow, task: Mapping[str, Any]) -> ZoneRow:
+    """Samples from before oracles were marked leave it to the plan's direction."""
+    return replace(row, oracle=row.oracle or is_oracle(task))

@@ -37,7 +37,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> Taken:
             "select", expected="neurons that are found again", got="random",
             hint="the app draws random neurons of its own",
         )  # fmt: skip
-    if Configuration(own.n_neurons, own.multiplier, own.direction).sees_answer:
+    if Configuration(own.n_neurons, own.multiplier, own.direction).oracle:
         raise InputError(
             "direction", expected="one that does not know the right answer", got=own.direction,
             hint="the app amplifies by directions that a deployed model has",

@@ -17,13 +17,16 @@ def show(opened: ResultFolder) -> None:
     st.subheader("Baseline and amplified")
     rows = (
         (
-            escape(row.task if row.zone == "all" else ""), row.zone, str(row.n_items), row.measure,
+            escape(row.label if row.zone == "all" else ""), row.zone, str(row.n_items), row.measure,
             pieces.number(row.baseline), pieces.number(row.amplified), pieces.change(row.change),
         )
         for row in opened.rows
     )  # fmt: skip
     headings = ("task", "zone", "items", "measure", "baseline", "amplified", "change")
     st.html(pieces.table(headings, rows))
+    if opened.oracles:
+        marked = ", ".join(opened.oracles)
+        st.html(pieces.note(f"Oracles, amplified by the right answer: {marked}."))
     if opened.items:
         st.subheader("Items")
         names = list(dict.fromkeys(own.task for own in opened.items))

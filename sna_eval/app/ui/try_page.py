@@ -140,6 +140,7 @@ def _exact(tried: Tried) -> list[tuple[str, object]]:
         ("zone", tried.decision.zone),
         ("confidence", repr(tried.decision.confidence)),
         ("decision", float(tried.decision.amplified)),
+        ("oracle", float(tried.entry.oracle)),
     ]
     values += [(f"signal {name}", repr(value)) for name, value in tried.signals.items()]
     for number, (base, amplified) in enumerate(

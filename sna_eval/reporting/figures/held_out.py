@@ -21,16 +21,18 @@ class _Line(NamedTuple):
 
 def draw(rows: Sequence[HeldOut]) -> Figure:
     """Ungated gains, in percent."""
-    lines = [_Line(short(o.task), o.development, o.test, o.low, o.high) for o in rows]
+    lines = [_Line(_name(o), o.development, o.test, o.low, o.high) for o in rows]
     return _draw(lines, "improvement of the chosen configuration, %")
 
 
 def draw_gated(rows: Sequence[GatedGain]) -> Figure:
     """Gains behind the gate."""
-    lines = [
-        _Line(f"{short(o.task)} ({o.measure})", o.development, o.test, o.low, o.high) for o in rows
-    ]
+    lines = [_Line(f"{_name(o)} ({o.measure})", o.development, o.test, o.low, o.high) for o in rows]
     return _draw(lines, "change of mean P(target) or accuracy behind the gate")
+
+
+def _name(row: HeldOut | GatedGain) -> str:
+    return f"{short(row.task)} (oracle)" if row.oracle else short(row.task)
 
 
 def _draw(lines: Sequence[_Line], label: str) -> Figure:

@@ -33,6 +33,11 @@ class Choice:
     among: int
     """How many configurations it is the best of."""
 
+    @property
+    def oracle(self) -> bool:
+        """Whether its direction follows the right answer."""
+        return bool(self.row["oracle"])
+
 
 def choose(
     effects: TaskEffects,

@@ -109,6 +109,7 @@ def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str
     return {
         "split": store.manifest["split"],
         **({"selected_on_test_items": True} if store.manifest["split"] == "test" else {}),
+        **({"oracle": True} if choice.oracle else {}),
         "by": selecting.by,
         "confidence": selecting.confidence,
         "measure": choice.measure,

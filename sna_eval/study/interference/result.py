@@ -44,6 +44,12 @@ class Source:
     task: str
     fingerprint: str
     parts: tuple[Part, ...]
+    oracle: bool = False
+    """Whether a direction followed the right answer; true of every part towards `gold`."""
+
+    def __post_init__(self) -> None:
+        gold = any(part.direction == "gold" for part in self.parts)
+        object.__setattr__(self, "oracle", self.oracle or gold)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,12 @@ class Interference:
     @property
     def subjects(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(effect.subject for effect in self.effects))
+
+    def label(self, intervention: str) -> str:
+        """An intervention's name, marked where its direction followed the right answer."""
+        names = {own.task for own in self.sources if own.oracle}
+        oracle = bool(names) if intervention == ALL else intervention in names
+        return f"{intervention} (oracle)" if oracle else intervention
 
     @cached_property
     def _by_pair(self) -> dict[tuple[str, str], Effect]:

@@ -10,9 +10,11 @@ import numpy as np
 from sna_eval.study.methods.table import MethodRow, MethodTable
 
 _HEAD = (
-    f"{'method':<16} {'gain':>8} {'95 % interval':>20} {'over random':>12} {'p random':>9} "
+    f"{'gain':>8} {'95 % interval':>20} {'over random':>12} {'p random':>9} "
     f"{'harm zone 3':>12} {'strength':>9} {'seconds':>8}"
 )
+_WIDTH = 16
+"""Of the methods' names, if no mark makes one longer."""
 
 
 def format_table(table: MethodTable) -> str:
@@ -36,7 +38,7 @@ def format_summary(table: MethodTable) -> str:
         own = [cells[method, task] for task in tasks]
         marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in own]
         lines.append(
-            f"| {method} | {' | '.join(marked)} | {_mean(own, 'gain'):+.2f} | "
+            f"| {_label(own)} | {' | '.join(marked)} | {_mean(own, 'gain'):+.2f} | "
             f"{_mean(own, 'over_random'):+.2f} | {_mean(own, 'harm_zone3'):+.2f} | "
             f"{np.mean([row.seconds for row in own]):.1f} |"
         )
@@ -50,9 +52,12 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
         f"{task}: {first.measure} {100 * first.baseline:.2f} on {first.n_items} items, "
         f"{first.n_amplified} amplified, {first.n_zone3} in zone 3"
     )
-    yield _HEAD
-    yield "-" * len(_HEAD)
-    yield from map(_line, rows)
+    width = max(_WIDTH, *(len(row.label) for row in rows))
+    head = f"{'method':<{width}} {_HEAD}"
+    yield head
+    yield "-" * len(head)
+    for row in rows:
+        yield f"{row.label:<{width}} {_line(row)}"
     yield ""
 
 
@@ -62,18 +67,26 @@ def _line(row: MethodRow) -> str:
     harm = "" if math.isnan(row.harm_zone3) else f"{100 * row.harm_zone3:+.2f}"
     strength = "" if row.strength is None else f"{row.strength:.3g}"
     return (
-        f"{row.method:<16} {100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
+        f"{100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
         f"{chance:>9} {harm:>12} {strength:>9} {row.seconds:>8.1f}"
     )
 
 
 def _means(table: MethodTable) -> Iterator[str]:
+    methods: dict[str, list[MethodRow]] = {}
+    for row in table.rows:
+        methods.setdefault(row.method, []).append(row)
+    width = max(_WIDTH, *(len(_label(own)) for own in methods.values()))
     yield "mean over tasks"
-    yield f"{'method':<16} {'gain':>8} {'over random':>12} {'harm zone 3':>12}"
-    for method in dict.fromkeys(row.method for row in table.rows):
-        own = [row for row in table.rows if row.method == method]
+    yield f"{'method':<{width}} {'gain':>8} {'over random':>12} {'harm zone 3':>12}"
+    for own in methods.values():
         gain, over, harm = (_mean(own, name) for name in ("gain", "over_random", "harm_zone3"))
-        yield f"{method:<16} {gain:>+8.2f} {over:>+12.2f} {harm:>+12.2f}"
+        yield f"{_label(own):<{width}} {gain:>+8.2f} {over:>+12.2f} {harm:>+12.2f}"
+
+
+def _label(rows: Sequence[MethodRow]) -> str:
+    """One method's name, marked where it is an oracle on any of the tasks."""
+    return next((row.label for row in rows if row.oracle), rows[0].label)
 
 
 def _mean(rows: Sequence[MethodRow], name: str) -> float:

@@ -58,7 +58,7 @@ def measure_methods(
             if unit is None:
                 unit = measure.unit(variant, name, tasks[name], bases[name])
                 units.write(unit)
-            found.append(unit)
+            found.append(replace(unit, oracle=variant.plan(bases[name]).oracle))
     return make_table(found, options, settings=settings)
 
 
@@ -90,7 +90,7 @@ class _Measure:
             before=gated.before, after=gated.after, everywhere=everywhere.after,
             zones=gated.zones, amplified=gated.amplified, strength=strength,
             seconds=round(seconds, 3), fingerprint=task_fingerprint(plan),
-            sees_answer=plan.sees_answer,
+            sees_answer=plan.sees_answer, oracle=plan.oracle,
         )  # fmt: skip
 
     def _at_best(self, task: Any, plan: TaskPlan) -> tuple[TaskPlan, float]:

@@ -50,6 +50,14 @@ class MethodRow:
     strength: float | None
     seconds: float
     sees_answer: bool
+    """Whether gate or direction looked at the right answer."""
+    oracle: bool = False
+    """Whether the direction followed it."""
+
+    @property
+    def label(self) -> str:
+        """The method with its mark."""
+        return f"{self.method} (oracle)" if self.oracle else self.method
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,7 @@ def _row(
         strength=first.strength,
         seconds=sum(unit.seconds for unit in units) / len(units),
         sees_answer=first.sees_answer,
+        oracle=first.oracle,
     )
 
 

@@ -36,6 +36,9 @@ class Unit:
     fingerprint: str
     """Of the resolved plan."""
     sees_answer: bool
+    """Whether gate or direction looked at the right answer."""
+    oracle: bool = False
+    """Whether the direction followed it; of units from before it was kept, their plan says."""
 
 
 class Units:

@@ -14,6 +14,7 @@ from typing import Any
 from sna_eval.errors import InputError, reading
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.nested import mapping
+from sna_eval.study.compare.oracles import is_oracle
 from sna_eval.study.compare.pairing import pair
 from sna_eval.study.compare.reading import read_raw, read_run
 from sna_eval.study.compare.records import MetricName, Run
@@ -33,6 +34,7 @@ class _Chosen:
     among: int
     sees_answer: bool
     amplified_fraction: float
+    oracle: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class GatedGain:
     amplified: float
     """Share of the test items whose gate opened."""
     sees_answer: bool
-    """Whether gate or direction knew the right answer."""
+    """Whether gate or direction looked at the right answer."""
+    oracle: bool = False
+    """Whether the direction followed it."""
 
     @property
     def curse(self) -> float:
@@ -101,6 +105,7 @@ def _chosen(own: Mapping[str, Any]) -> _Chosen | None:
     return build(_Chosen, {
         **asked, "sees_answer": own["sees_answer"],
         "amplified_fraction": own.get("amplified_fraction", 0.0),
+        "oracle": own.get("oracle", is_oracle(own)),
     })  # fmt: skip
 
 
@@ -128,4 +133,5 @@ def _gains(
         n_test=len(before),
         amplified=chosen.amplified_fraction,
         sees_answer=chosen.sees_answer,
+        oracle=chosen.oracle,
     )

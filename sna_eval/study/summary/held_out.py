@@ -23,6 +23,8 @@ class HeldOut:
     low: float
     """Interval of the test gain, in percent of the baseline as it was measured."""
     high: float
+    oracle: bool = False
+    """Whether its direction followed the right answer."""
 
     @property
     def curse(self) -> float:
@@ -55,4 +57,5 @@ def _row(own: TaskMeasurements, source: Source, effect: Effect) -> Iterator[Held
     if gain is None or not effect.before:
         return
     scale = 100 / effect.before
-    yield HeldOut(own.task, gain, effect.percent, effect.low * scale, effect.high * scale)
+    low, high = effect.low * scale, effect.high * scale
+    yield HeldOut(own.task, gain, effect.percent, low, high, source.oracle)

@@ -25,6 +25,11 @@ class CellIndex(NamedTuple):
     n_neurons: int
     multiplier: float
 
+    @property
+    def oracle(self) -> bool:
+        """Whether the direction follows the right answer."""
+        return self.direction == "gold"
+
 
 @dataclass(frozen=True, eq=False)
 class TaskMeasurements:

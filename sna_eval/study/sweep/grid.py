@@ -38,7 +38,8 @@ class Configuration:
     """Whose neurons: `both`, `predicted`, `gold` or a label's name."""
 
     @property
-    def sees_answer(self) -> bool:
+    def oracle(self) -> bool:
+        """Whether the direction follows the right answer."""
         return self.direction == "gold"
 
 

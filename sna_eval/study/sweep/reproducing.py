@@ -33,7 +33,7 @@ def planned(
         layer=layer,
         multiplier=configuration.multiplier,
         direction=configuration.direction,
-        allow_oracle=configuration.sees_answer,
+        allow_oracle=configuration.oracle,
         neurons={label: own.neurons for label, own in chosen.items()},
         scores={label: own.scores for label, own in chosen.items()},
         found=dict(found),

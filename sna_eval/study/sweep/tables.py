@@ -69,7 +69,7 @@ def _configuration_row(
         "select": subject.method,
         "found": json.dumps(found[own.n_neurons]),
         "direction": own.direction,
-        "oracle": own.sees_answer,
+        "oracle": own.oracle,
         **_accuracies(result, number, before, after),
     }
 
