@@ -24,13 +24,15 @@ $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py sna_eval.pth
 demo: install
 	$(BIN)/python scripts/demo.py --output out/demo
 
-# Two processes of one thread each are faster than one of two. Lines and branches are measured, also
-# those that only commands in processes of their own reach: below 90 % it fails, files below are named.
+# Two processes of one thread each are faster than one of two.
 WORKERS ?= 2
+# COVERAGE=yes measures lines and branches, also those that only commands in processes of their own
+# reach: it takes longer, fails below 90 %, and names the files below that.
+COVERAGE ?=
 BELOW := awk '$$NF ~ /%$$/ && $$NF + 0 < 90 && $$1 != "TOTAL" {print $$1 ": " $$NF}'
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --cov --cov-report=
-	@$(BIN)/coverage report --fail-under=0 --skip-covered | $(BELOW)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) $(if $(COVERAGE),--cov --cov-report=)
+	$(if $(COVERAGE),@$(BIN)/coverage report --fail-under=0 --skip-covered | $(BELOW))
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
@@ -52,7 +54,7 @@ test-lowest:
 test-newest:
 	$(TRY) newest --python $(PYTHON_NEWEST) --torch "$(TORCH_NEWEST)" --also "$(ALSO)" --workers $(WORKERS)
 
-# What the last `make test` did not reach, line by line.
+# What the last measured `make test` did not reach, line by line.
 coverage: install
 	$(BIN)/coverage report --skip-covered --show-missing
 
