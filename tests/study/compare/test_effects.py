@@ -106,7 +106,9 @@ def test_order_of_the_samples_does_not_matter(
     # the last document repeats the first; repeats are joined in their order
     path.write_text("\n".join([lines[0], *reversed(lines[1:])]))
     straight = compare(read_run(plain_run), read_run(amplified_run), options)
-    assert compare(read_run(plain_run), read_run(turned), options).rows == straight.rows
+    backwards = compare(read_run(plain_run), read_run(turned), options)
+    # as text: from Python 3.13 on, a row that holds a nan is not even equal to itself
+    assert repr(backwards.rows) == repr(straight.rows)
 
 
 def test_identical_runs(plain_run: Path) -> None:
