@@ -11,6 +11,7 @@ from sna_eval.app import server
 from sna_eval.app.core.models import SHELF
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.workspace import Workspace
+from sna_eval.cli import main
 from tests.app.test_pages import errors, texts
 
 SCRIPT = Path(server.__file__).parent / "ui" / "script.py"
@@ -44,3 +45,9 @@ def test_a_model_that_cannot_be_loaded_is_left_to_whoever_asks(
     server._prepare(str(tmp_path / "none"))
     assert not SHELF.is_ready(str(tmp_path / "none"))
     assert capsys.readouterr().out == ""
+
+
+def test_a_port_that_is_none_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["app", "--no_browser", "--port", "0"]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line == "sna-eval: error: port: expected a number from 1 to 65535, got 0"
