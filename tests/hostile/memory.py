@@ -18,7 +18,6 @@ from tests.hostile.loaders import LOADERS
 MIB = 2**20
 _HARD_LIMIT = 12 * 2**30  # bytes of address space: a loader that runs wild ends itself alone
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ def load_apart(name: str, folder: Path, *, seconds: int) -> Ending:
 
     - `seconds`: guard against hangs.
     """
+    _PROCESSES.set_forkserver_preload([__name__])
     here, there = _PROCESSES.Pipe(duplex=False)
     process = _PROCESSES.Process(target=_run, args=(name, folder, seconds, there))
     process.start()

@@ -48,6 +48,7 @@ def check(name: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.slow
 def test_one_line_of_zeros(name: str, tmp_path: Path) -> None:
     """A hole in the disk: 100 MB that take no time to write."""
     with LOADERS[name].lay_out(tmp_path).open("wb") as file:
@@ -184,6 +185,7 @@ def one_row(name: str, text: str) -> pa.Table:
         ("configurations", 190_000, "x" * 20_000, "bytes of text; 536,870,912 at most"),
     ],
 )
+@pytest.mark.slow
 def test_tables_that_stand_for_more_than_they_take(
     name: str, rows: int, text: str, message: str, tmp_path: Path
 ) -> None:
@@ -231,6 +233,7 @@ def header(length: int, text: bytes) -> bytes:
     ],
     ids=range(9),
 )
+@pytest.mark.slow
 def test_headers_that_claim_too_much(name: str, content: bytes, tmp_path: Path) -> None:
     LOADERS[name].lay_out(tmp_path).write_bytes(content)
     assert check(name, tmp_path)
