@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -15,6 +16,15 @@ from sna_eval.gating import Gate
 MATH = PromptSource("sna_math_easy")
 TEN = Question("Five plus five is", " ten")
 SENTIMENT = Question("Review: a film of great beauty Sentiment:", " positive", (" negative",))
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit runs a page as `__main__`, and leaves it there when the page's file is gone.
+
+    Every process that `multiprocessing` makes later would look for that file, and end at once.
+    """
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")
