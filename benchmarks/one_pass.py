@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from lm_eval import simple_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
 from tqdm import tqdm
 
 from sna_eval.harness.lm import SNALM
@@ -155,9 +157,21 @@ def as_task(documents: list[tuple[str, list[str]]]) -> ConfigurableTask:
     )
 
 
+@cache
+def no_other_tasks() -> TaskManager:
+    """Reading lm_eval's 14,000 task files takes longer than scoring, and is no part of it."""
+    return TaskManager(include_defaults=False)
+
+
 def evaluate(lm: HFLM, documents: list[tuple[str, list[str]]]) -> None:
     """One run of lm_eval."""
-    simple_evaluate(lm, tasks=[as_task(documents)], bootstrap_iters=0, log_samples=False)
+    simple_evaluate(
+        lm,
+        tasks=[as_task(documents)],
+        task_manager=no_other_tasks(),
+        bootstrap_iters=0,
+        log_samples=False,
+    )
 
 
 def opening(values: list[float], share: float) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from sna_eval.intervention.resume import forward_replaced
 
 _TANH_GELUS = ("NewGELUActivation", "FastGELUActivation")
 """Activations of transformers that spell the tanh approximation out, in eight memory passes."""
+_CPU_FACTS = Path("/proc/cpuinfo")
 
 
 @contextmanager
@@ -32,8 +35,7 @@ def fused_activations(model: nn.Module) -> Iterator[None]:
 def onednn_products(model: nn.Module) -> Iterator[None]:
     """Linear layers in float32 on a CPU run through oneDNN; without gradients.
 
-    PyTorch takes float32 products to MKL, which leaves AVX-512 unused on processors that are not
-    Intel's; there oneDNN is about twice as fast. The operator is the one PyTorch's compiler calls.
+    The operator is the one that PyTorch's compiler calls.
     """
     with ExitStack() as stack:
         for module in model.modules():
@@ -41,6 +43,25 @@ def onednn_products(model: nn.Module) -> Iterator[None]:
             if weight is not None:
                 stack.enter_context(forward_replaced(module, _linear(weight, module.bias)))  # type: ignore[arg-type]
         yield
+
+
+def onednn_is_faster() -> bool:
+    """Whether oneDNN beats MKL, to which PyTorch takes float32 products, on this processor.
+
+    MKL leaves AVX-512 unused on AMD's, where oneDNN is about twice as fast. With AVX2 alone it is
+    the slower one (`benchmarks/RESULTS.md`). Told by the processor and not by a timed trial, so
+    that a machine gives the same bits in every run.
+    """
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _is_amd()
+
+
+def _is_amd() -> bool:
+    try:
+        with _CPU_FACTS.open(encoding="ascii", errors="replace") as file:
+            named = file.read(1000)  # of the first core
+    except OSError:  # no Linux
+        named = platform.processor()
+    return "AuthenticAMD" in named
 
 
 def _weight(module: nn.Module) -> torch.Tensor | None:

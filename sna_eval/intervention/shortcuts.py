@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.kernels import fused_activations, onednn_products
+from sna_eval.intervention.kernels import fused_activations, onednn_is_faster, onednn_products
 from sna_eval.intervention.resume import forward_replaced
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites
@@ -37,7 +37,6 @@ _HALF_TOLERANCE = 5e-2
 _GARBAGE = float("nan")
 """What unread positions hold in a trial: if anything read them, no score would be a number. Any
 number could be hidden by a norm and by what half precision rounds."""
-_KERNELS: tuple[Kernels, ...] = (fused_activations, onednn_products)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,8 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
             return False
         return bool(difference <= _TOLERANCE.get(dtype, _HALF_TOLERANCE))
 
-    kernels = tuple(own for own in _KERNELS if leaves_scores(own(engine.model)))
+    faster = (fused_activations, *([onednn_products] if onednn_is_faster() else []))
+    kernels = tuple(own for own in faster if leaves_scores(own(engine.model)))
     narrow: list[str] = []
     block = engine.sites.blocks[-1]
     for path in _candidates(engine.sites):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sna_eval.intervention import Batch, Engine, find_sites, probe
+from sna_eval.intervention import Batch, Engine, find_sites, kernels, probe
 from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.intervention.trial import trial_rows
 from tests.conftest import token_ids
@@ -29,6 +29,32 @@ def test_half_precision_hides_nothing(name: str) -> None:
         sites = find_sites(model)
         found[dtype] = find_shortcuts(Engine(model, sites, probe(model, sites))).narrow
     assert found[torch.float32] == found[torch.bfloat16] == found[torch.float16]
+
+
+@pytest.mark.parametrize(
+    ("capability", "vendor", "faster"),
+    [
+        ("AVX512", "AuthenticAMD", True),
+        ("AVX2", "AuthenticAMD", False),
+        ("AVX512", "GenuineIntel", False),
+    ],
+)
+@pytest.mark.parametrize("linux", [True, False])
+def test_onednn_where_it_is_faster(
+    capability: str, vendor: str, faster: bool, linux: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """On a processor with AVX2 it made runs slower than `hf`."""
+    facts = tmp_path / "cpuinfo"
+    if linux:
+        facts.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    monkeypatch.setattr(kernels, "_CPU_FACTS", facts)
+    monkeypatch.setattr("platform.processor", lambda: f"AMD64 Family 25, {vendor}")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    model = build(entries()["gpt2"])
+    sites = find_sites(model)
+    found = find_shortcuts(Engine(model, sites, probe(model, sites))).kernels
+    assert found == (kernels.fused_activations, *([kernels.onednn_products] if faster else []))
 
 
 @pytest.mark.parametrize("name", NAMES)
