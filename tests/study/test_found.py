@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from sna_eval.errors import InputError
 from sna_eval.reporting.provenance import sweep_commands
 from sna_eval.study.calibration import Outcomes, find_boundaries
 from sna_eval.study.compare import Options, compare, read_run
+from sna_eval.study.interference import PLAIN_TEXT, Interference, Source, Subject
 from sna_eval.study.interference.controls import random_sets
+from sna_eval.study.interference.effects import effects
 from sna_eval.study.methods.table import MethodTable
 from sna_eval.study.summary.measurements import task_measurements
 from sna_eval.study.summary.task_summary import summarise_task
@@ -79,6 +82,22 @@ def test_runs_without_an_outcome_in_common(tmp_path: Path) -> None:
     run = read_run(laid_out("results", tmp_path, content))
     with pytest.raises(InputError, match=r"metrics: expected a metric that both .*got 'none'"):
         compare(run, run, Options(draws=100, force=True))
+
+
+@pytest.mark.parametrize("log_likelihood", [-math.inf, -1e6])
+def test_a_text_that_a_model_gives_no_chance(log_likelihood: float, tmp_path: Path) -> None:
+    """Its perplexity was infinite: written, and refused when it was read again."""
+    subject = Subject(PLAIN_TEXT, (), text_of=np.array([0, 1]), tokens=np.array([2, 2]))
+    scores = np.array([[-4.0, -6.0], [log_likelihood, -6.0]])
+    (effect,) = effects(subject, ["a"], scores, draws=50)
+    assert effect.before == pytest.approx(math.exp(2.5))
+    assert effect.after == pytest.approx(math.exp((2 * 700 + 6) / 4))
+    assert effect.low <= effect.change <= effect.high
+    both = (replace(effect, subject="a"), effect)
+    found = Interference("m", "f", "test", None, "t", (Source("a", "", ()),), both, (), {})
+    read = Interference.load(found.save(tmp_path))
+    assert read == found
+    assert np.isfinite(read.matrix()).all()
 
 
 def test_no_random_draws_ask_for_nothing() -> None:

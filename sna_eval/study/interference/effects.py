@@ -14,6 +14,9 @@ from sna_eval.study.sweep.values import item_values, keep_baseline_where_not_fin
 
 Floats = NDArray[np.float64]
 
+_MOST_NATS = 700.0
+"""Per token: what lies beyond is no longer told apart, and every perplexity stays finite."""
+
 
 def effects(
     subject: Subject, names: Sequence[str], scores: Floats, *, draws: int, seed: int = 0
@@ -85,9 +88,10 @@ def _text_effect(
 
 
 def _texts(subject: Subject, scores: Floats) -> Floats:
-    """Log-likelihood and tokens of each text, `[text, 2]`."""
+    """Log-likelihood and tokens of each text, `[text, 2]`; e^-700 a token at least."""
     assert subject.text_of is not None
     assert subject.tokens is not None
     sums = [np.bincount(subject.text_of, own) for own in (scores, subject.tokens)]
     table = np.stack(sums, axis=1).astype(np.float64)
+    table[:, 0] = np.maximum(table[:, 0], -_MOST_NATS * table[:, 1])
     return table[table[:, 1] > 0]
