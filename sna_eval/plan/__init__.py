@@ -3,6 +3,7 @@
 from sna_eval.plan.applying import entry_interventions, plain_interventions
 from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
 from sna_eval.plan.fingerprint import (
+    answers_fingerprint,
     model_fingerprint,
     plan_fingerprint,
     prompt_fingerprint,
@@ -28,6 +29,7 @@ __all__ = [
     "PlannedIntervention",
     "Selection",
     "TaskPlan",
+    "answers_fingerprint",
     "bundled_plans",
     "check_model",
     "check_task",

@@ -12,6 +12,7 @@ from torch import nn
 
 from sna_eval.intervention import base_model
 from sna_eval.intervention.devices import whole_tensors
+from sna_eval.methods import Examples
 from sna_eval.plan.files import plan_to_dict, task_to_dict
 from sna_eval.plan.schema import Plan, TaskPlan
 
@@ -32,6 +33,12 @@ def task_fingerprint(task: TaskPlan) -> str:
 def prompt_fingerprint(texts: Sequence[str]) -> str:
     """Hash of prompts, in order."""
     return digest(list(texts))
+
+
+def answers_fingerprint(examples: Examples) -> str:
+    """Hash of development items with their right answers, in order."""
+    asked = examples.questions
+    return prompt_fingerprint([text for own in asked for text in (own.context, own.answer)])
 
 
 def model_fingerprint(model: nn.Module) -> str:

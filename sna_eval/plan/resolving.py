@@ -11,7 +11,12 @@ from sna_eval.intervention import Sites
 from sna_eval.methods import Examples, Resolution, Wanted, Workbench
 from sna_eval.neurons import Selected, neutral_sentences
 from sna_eval.plan.cache import read_entry, write_entry
-from sna_eval.plan.fingerprint import digest, model_fingerprint, prompt_fingerprint
+from sna_eval.plan.fingerprint import (
+    answers_fingerprint,
+    digest,
+    model_fingerprint,
+    prompt_fingerprint,
+)
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
 
@@ -106,8 +111,7 @@ def _record(entry: PlannedIntervention, bench: Workbench, examples: Examples) ->
     if not entry.how.chooses_neurons:
         prompts += [text for own in examples.questions for text in (*own.choices, str(own.right))]
     if entry.select is not None and entry.select.method == "attribution":
-        answers = [text for own in examples.questions for text in (own.context, own.answer)]
-        asked["answer_hash"] = prompt_fingerprint(answers)
+        asked["answer_hash"] = answers_fingerprint(examples)
     return {
         **asked,
         "model_hash": model_fingerprint(bench.model),

@@ -30,7 +30,12 @@ from sna_eval.neurons import (
     neutral_sentences,
     overlap,
 )
-from sna_eval.plan import UNLABELLED, model_fingerprint, prompt_fingerprint
+from sna_eval.plan import (
+    UNLABELLED,
+    answers_fingerprint,
+    model_fingerprint,
+    prompt_fingerprint,
+)
 
 Method = Literal["differential", "contrastive", "attribution", "random"]
 """`differential`: task against neutral text. `contrastive`: one class against the other.
@@ -114,6 +119,7 @@ class Ranker:
             "prompt_hash": examples_fingerprint(examples),
             "reference_hash": prompt_fingerprint(self._texts),
             "n_prompts": len(examples.prompts),
+            **answers_hash(method, examples),
             **ranking.remarks(count),
         }
 
@@ -210,6 +216,11 @@ def examples_fingerprint(examples: Examples) -> str:
     """Hash of prompts and labels, the same as in a plan that was resolved on them."""
     labels = map(str, examples.labels or ())
     return prompt_fingerprint([*examples.prompts, *examples.label_names, *labels])
+
+
+def answers_hash(method: Method, examples: Examples) -> dict[str, str]:
+    """The right answers' hash, as in a plan, where neurons depend on them."""
+    return {"answer_hash": answers_fingerprint(examples)} if method == "attribution" else {}
 
 
 def _first(selected: Selected, count: int) -> Selected:

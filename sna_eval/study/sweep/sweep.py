@@ -30,7 +30,13 @@ from sna_eval.study.sweep.items import TaskItems, answered_rows, load_items, row
 from sna_eval.study.sweep.layout import RowGroup, group_rows
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.passes import Passes, tokens_per_pass
-from sna_eval.study.sweep.ranking import Method, Ranker, Ranking, examples_fingerprint
+from sna_eval.study.sweep.ranking import (
+    Method,
+    Ranker,
+    Ranking,
+    answers_hash,
+    examples_fingerprint,
+)
 from sna_eval.study.sweep.routes import find_routes
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.starts import Route
@@ -251,6 +257,7 @@ def _described(subject: Subject) -> dict[str, Any]:
         "n_items": len(subject.items.items),
         "items_hash": prompt_fingerprint(subject.items.described()),
         "prompts_hash": examples_fingerprint(subject.examples),
+        **answers_hash(subject.method, subject.examples),
         "gate": asdict(subject.gate),
         "grid": asdict(subject.grid),
     }

@@ -77,6 +77,7 @@ def test_equals_the_plans_other_selections(
         shared = {key: expected.found[key] for key in found if key in expected.found}
         assert {key: found[key] for key in shared} == shared
         assert {"model_hash", "prompt_hash", "n_prompts", "method", "top_k"} <= set(shared)
+        assert ("answer_hash" in shared) == (select.method == "attribution")
 
 
 def test_attribution_ranks_by_the_right_answers(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,23 @@ def test_other_selections(sweep_of: MakeSweep, tmp_path: Path, select: Any) -> N
     assert {row["select"] for row in rows} == {select}
     assert f'"method": "{select}"' in rows[0]["found"]
     assert plan_fingerprint(row_plan(swept, rows[-1])) == rows[-1]["plan_fingerprint"]
+
+
+def test_other_right_answers_are_another_sweep(sweep_of: MakeSweep) -> None:
+    """Where neurons are ranked by them; prompts and swept items are the same."""
+
+    def described(select: Any, *, right: int) -> dict[str, Any]:
+        sweep = sweep_of("own_choices", select=select, split="test")
+        own = sweep.subjects["own_choices"]
+        asked = tuple(replace(question, right=right) for question in own.examples.questions)
+        examples = replace(own.examples, questions=asked)
+        sweep.subjects["own_choices"] = replace(own, examples=examples)
+        manifest = sweep.manifest()
+        return {**manifest["tasks"]["own_choices"], "sweep": manifest["plan_fingerprint"]}
+
+    first, second = (described("attribution", right=right) for right in (0, 1))
+    assert {key for key in first if first[key] != second[key]} == {"answer_hash", "sweep"}
+    assert described("random", right=0) == described("random", right=1)
 
 
 @pytest.mark.parametrize(
