@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; bad input ends with status 2 and one line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _print_anything()
     try:
         if arguments[:1] == ["run"]:  # its flags are lm_eval's own, and go there unparsed
             return int(importlib.import_module("sna_eval.cli.run").forward(arguments[1:]))
@@ -48,6 +50,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # what can be taken up again says so itself
         print("sna-eval: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _print_anything() -> None:
+    """What the terminal's encoding lacks, and half a character, is shown escaped.
+
+    Names come from files, and the last line of an hour's work must not end in a traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -49,6 +50,21 @@ def test_ctrl_c_is_one_line(
     monkeypatch.setattr("sna_eval.cli.tasks_path.run", interrupted)
     assert main(["tasks-path"]) == 130
     assert capsys.readouterr().err == "sna-eval: stopped\n"
+
+
+def test_what_a_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed in such a folder, the command ended in a traceback."""
+    shown, complaints = (
+        io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors=errors)
+        for errors in ("strict", "replace")
+    )
+    monkeypatch.setattr("sys.stdout", shown)
+    monkeypatch.setattr("sys.stderr", complaints)
+    monkeypatch.setattr("sna_eval.cli.tasks_path.tasks_path", lambda: "/m\u00f6bel/\ud83e")
+    assert main(["tasks-path"]) == 0
+    shown.seek(0)
+    assert shown.read() == "/m\\xf6bel/\\ud83e\n"
+    assert complaints.errors == "replace"  # whoever chose something keeps it
 
 
 @pytest.mark.parametrize(
