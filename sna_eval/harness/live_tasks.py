@@ -23,6 +23,10 @@ MAX_EXAMPLES = 400
 TEXT_CHARACTERS = 1_000
 """What is read of a rolling text in development: some 250 tokens."""
 _SEED = 42
+_NO_LABEL = -1
+"""Of a prompt whose right answer is no choice: it is of no class, and still of the task."""
+_OTHER_SIGNALS = "use `margin`, `max_prob` or `entropy`"
+"""What to do where it is not known which choice is right."""
 
 
 class LiveTasks:
@@ -40,18 +44,17 @@ class LiveTasks:
 
     def right_answer(self, item: Item) -> int:
         """Number of the request that is an item's right answer."""
-        choices = item.choices
-        if len(choices) == 1:
-            return choices[0]
+        if len(item.choices) == 1:
+            return item.choices[0]
         task = self.of(item.instance)
         if task is None:
             raise InputError(
                 "gate.signal",
                 expected="a task that says which choice is right, for `target_prob` or `gold`",
                 got=item.task,
-                hint="use `margin`, `max_prob` or `entropy`",
+                hint=_OTHER_SIGNALS,
             )
-        return choices[gold_index(task, item.instance.doc)]
+        return right_request(task, item, advice=_OTHER_SIGNALS)
 
 
 def _find(instance: Any) -> Any | None:
@@ -69,15 +72,20 @@ def _find(instance: Any) -> Any | None:
 def development_docs(task: Any) -> list[Any]:
     """Documents of a task that are not evaluated: validation or training items.
 
-    Tasks without a test split are evaluated on their validation split, which then does not count.
+    Tasks without a test split are evaluated on their validation split, which then does not count,
+    not even where it is the training split as well.
 
     **Raises:** `InputError` where the task has none.
     """
     config = task.config
-    splits = [config.validation_split] if task.has_test_docs() else []
-    splits += [config.training_split]
-    for split, docs in zip(splits, _documents(task), strict=True):
-        if split is not None and split != config.test_split and docs is not None and len(docs):
+    evaluated = config.test_split if task.has_test_docs() else config.validation_split
+    splits = (
+        (config.validation_split, task.validation_docs),
+        (config.training_split, task.training_docs),
+    )
+    for split, documents in splits:
+        docs = None if split in (None, evaluated) else documents()
+        if docs is not None and len(docs):
             return _sample(docs)
     raise no_development_items(config.task)
 
@@ -101,13 +109,21 @@ def examples_of(task: Any) -> Examples:
     examples = Examples(prompts, questions=questions, delimiter=str(task.config.fewshot_delimiter))
     if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
         return examples
-    names = tuple(str(choice).strip() for choice in task.doc_to_choice(docs[0]))
-    same = all(
-        tuple(str(choice).strip() for choice in task.doc_to_choice(doc)) == names for doc in docs
-    )
-    if not same:  # choices that differ from item to item are answers, not classes
+    names = _label_names(task, docs)
+    if not names:
         return examples
-    return replace(examples, labels=tuple(gold_index(task, doc) for doc in docs), label_names=names)
+    gold = (gold_index(task, doc) for doc in docs)
+    labels = tuple(_NO_LABEL if own is None else own for own in gold)
+    return replace(examples, labels=labels, label_names=names)
+
+
+def _label_names(task: Any, docs: Sequence[Any]) -> tuple[str, ...]:
+    """The classes that all documents choose from, stripped of spaces.
+
+    There are none where choices differ from document to document: those are answers.
+    """
+    named = {tuple(choice.strip() for choice in _choices(task, doc)) for doc in docs}
+    return named.pop() if len(named) == 1 else ()
 
 
 def _prompts(task: Any, doc: Any) -> tuple[str, ...]:
@@ -125,7 +141,7 @@ def _is_scored(task: Any) -> bool:
 
 
 def _question(task: Any, doc: Any) -> Question | None:
-    """A document's requests without few-shot examples; `None` where they have no context."""
+    """A document's requests without few-shot examples; `None` without context or right answer."""
     context = str(task.doc_to_text(doc))
     requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
     requests = requests if isinstance(requests, list) else [requests]
@@ -133,22 +149,66 @@ def _question(task: Any, doc: Any) -> Question | None:
     if not pairs:
         return None
     right = gold_index(task, doc) if len(pairs) > 1 else 0
+    if right is None:
+        return None
     return Question(pairs[0][0], tuple(continuation for _, continuation in pairs), right)
 
 
-def gold_index(task: Any, doc: Any) -> int:
-    """Number of the right choice of a document."""
-    gold = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
-    if isinstance(gold, (list, tuple)):
-        gold = gold[0]
+def right_request(task: Any, item: Item, *, advice: str = "leave it out of the task") -> int:
+    """Number of the request that is an item's right answer.
+
+    **Arguments:**
+
+    - `advice`: what to do about a document without one.
+
+    **Raises:** `InputError` where the right answer is none of the choices.
+    """
+    choices = item.choices
+    if len(choices) == 1:
+        return choices[0]
+    doc = item.instance.doc
+    number = gold_index(task, doc)
+    if number is None:
+        raise InputError(
+            item.task or "request",
+            expected="a right answer that is one of `doc_to_choice`",
+            got=_gold(task, doc),
+            hint=f"document {item.instance.doc_id}: {advice}",
+        )
+    return choices[number]
+
+
+def gold_index(task: Any, doc: Any) -> int | None:
+    """Number of a document's right choice; of several the first.
+
+    `None` where the target is no choice: another word, a number beyond them, a label -1. lm_eval
+    scores such a document as wrong whatever is answered.
+    """
+    gold, choices = _gold(task, doc), _choices(task, doc)
+    several = gold if isinstance(gold, (list, tuple)) else [gold]
+    numbers = (_choice_number(own, choices) for own in several)
+    return next((number for number in numbers if number is not None), None)
+
+
+def _gold(task: Any, doc: Any) -> Any:
+    """A document's target: a number, a word, or several."""
+    return task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+
+
+def _choice_number(gold: Any, choices: Sequence[str]) -> int | None:
     if isinstance(gold, str):
-        gold = [str(choice) for choice in task.doc_to_choice(doc)].index(gold)
-    return int(gold)
+        return choices.index(gold) if gold in choices else None
+    return int(gold) if gold in range(len(choices)) else None
 
 
-def _documents(task: Any) -> list[Sequence[Any] | None]:
-    documents = [task.validation_docs()] if task.has_test_docs() else []
-    return [*documents, task.training_docs()]
+def _choices(task: Any, doc: Any) -> list[str]:
+    """A document's choices; none where a class of its own asks for others than `doc_to_choice`."""
+    from lm_eval.api.task import ConfigurableTask
+
+    inherited = type(task).doc_to_choice is ConfigurableTask.doc_to_choice
+    if inherited and task.config.doc_to_choice is None and task.prompt is None:
+        return []
+    return [str(choice) for choice in task.doc_to_choice(doc)]
 
 
 def _sample(docs: Sequence[Any]) -> list[Any]:

@@ -57,8 +57,8 @@ def _pair(given: Any, examples: Examples) -> tuple[str, str]:
 
 
 def _padded(bench: Workbench, positive: str, negative: str) -> tuple[Tokens, Tokens]:
-    """Both prompts' tokens, the shorter filled up with spaces."""
-    rows = [tuple(bench.encode(text)) for text in (positive, negative)]
+    """Both prompts' tokens as far as the model reads them, the shorter filled up with spaces."""
+    rows = [tuple(bench.clipped(bench.encode(text))) for text in (positive, negative)]
     space = tuple(bench.encode(" "))[-1:]
     width = max(map(len, rows))
     if not space:

@@ -43,7 +43,8 @@ class Examples:
     prompts: tuple[str, ...]
     """Zero-shot prompts without the answer."""
     labels: tuple[int, ...] | None = None
-    """Each prompt's right label, an index into `label_names`; `None` for open answers."""
+    """Each prompt's right label, an index into `label_names`, -1 for a prompt without one; `None`
+    for open answers."""
     label_names: tuple[str, ...] = ()
     """The labels, stripped of spaces."""
     questions: tuple[Question, ...] = ()

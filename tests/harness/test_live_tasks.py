@@ -23,6 +23,16 @@ doc_to_target: {target}
 metric_list: [{{metric: acc}}]
 """
 COUNT = MAX_EXAMPLES + 50
+EVALUATED = "test_split: test\nvalidation_split: validation\n"
+SPLITS = {
+    "evaluated_alone": {"validation": "validation"},
+    "trained_on_evaluated": {"training": "validation", "validation": "validation"},
+    "trained_on_tested": {"training": "test", "validation": "test", "test": "test"},
+    "trained_beside": {"training": "test", "validation": "validation"},
+    "trained_beside_tested": {"training": "validation", "validation": "test", "test": "test"},
+}
+"""What each task trains, validates and tests on; without a test split the validation split is
+evaluated."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +53,10 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
         (folder / f"{name}.yaml").write_text(text)
     bare = TASK.format(name="bare", folder=folder, target="number", text="")
     (folder / "bare.yaml").write_text(bare)
+    for name, splits in SPLITS.items():
+        own = "".join(f"{use}_split: {split}\n" for use, split in splits.items())
+        text = TASK.format(name=name, folder=folder, target="number", text="{{text}} sounds")
+        (folder / f"{name}.yaml").write_text(text.replace(EVALUATED, own))
     manager = TaskManager(include_path=folder, include_defaults=False)
     return lambda name: manager.load([name])["tasks"][name]
 
@@ -60,6 +74,21 @@ def test_a_large_split_gives_a_fixed_sample(load: Any) -> None:
     assert numbers == sorted(set(numbers))
     assert numbers[-1] >= MAX_EXAMPLES  # drawn from all of it, not the beginning
     assert numbers == [int(doc["text"].split()[1]) for doc in development_docs(load("number"))]
+
+
+@pytest.mark.parametrize("name", ["evaluated_alone", "trained_on_evaluated", "trained_on_tested"])
+def test_items_that_are_evaluated_are_no_development_items(load: Any, name: str) -> None:
+    """lm_eval's gpqa and french_bench_hellaswag name one split for training and for evaluation."""
+    with pytest.raises(InputError, match=rf"tasks\.{name}\.select\.prompts: expected development"):
+        development_docs(load(name))
+
+
+@pytest.mark.parametrize("name", ["trained_beside", "trained_beside_tested"])
+def test_a_training_split_beside_the_evaluated_one(load: Any, name: str) -> None:
+    task = load(name)
+    own = {doc["text"] for doc in development_docs(task)}
+    assert own
+    assert not own & {doc["text"] for doc in task.eval_docs}
 
 
 def test_examples_say_their_label(load: Any) -> None:

@@ -49,7 +49,9 @@ def _question(task: Any, doc: Any) -> Question:
     if task.OUTPUT_TYPE != "multiple_choice":
         return Question(prompt, f"{delimiter}{task.doc_to_target(doc)}")
     choices = [f"{delimiter}{choice}" for choice in task.doc_to_choice(doc)]
-    target = choices.pop(gold_index(task, doc))
+    gold = gold_index(task, doc)
+    assert gold is not None, "the right answer of every bundled item is one of its choices"
+    target = choices.pop(gold)
     return Question(prompt, target, tuple(choices))
 
 
