@@ -3,23 +3,27 @@
 The unmodified model decodes, and its distribution at each step decides on that step. Rows that open
 take their next token from a full pass over their text so far with the interventions on. That pass
 is not cached, since the text before it may have come from either model; the option is for looking
-closely, not for speed.
+closely, not for speed. Penalties and bans act on what comes out, for open and closed rows alike.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import LogitsProcessor
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from sna_eval.gating import Decision
-from sna_eval.harness.overflow import overflowed_rows
+from sna_eval.harness.overflow import OverflowWatch, overflowed_rows
 from sna_eval.intervention import Affine, Sites, amplify, base_model
 from sna_eval.intervention.acting import acting
+
+_MAKES_PROCESSORS = "_get_logits_processor"
+"""The model's method by which `generate` makes its list of processors."""
 
 
 class EveryStep(LogitsProcessor):
@@ -47,24 +51,43 @@ class EveryStep(LogitsProcessor):
         self._prompt_mask = prompt_mask
         self.first: list[Decision] = []
         """The first step's decisions, which stand for the items in the counts."""
-        self.overflowed: list[bool] = []
-        """For each row whether a step's amplified scores overflowed; it keeps the baseline's."""
+        self.watch = OverflowWatch()
+        """Told of rows whose amplified scores overflow at a step; they keep the baseline's."""
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """`model.generate` in the body asks this before any other processor.
+
+        Given to `generate`, it would come behind repetition penalties, bans and their like: it
+        would decide on what they left, and the amplified scores would go without them.
+        """
+        make = getattr(self._model, _MAKES_PROCESSORS)
+
+        def with_this_first(*args: Any, **kwargs: Any) -> LogitsProcessorList:
+            return LogitsProcessorList([self, *make(*args, **kwargs)])
+
+        own = vars(self._model)
+        own[_MAKES_PROCESSORS] = with_this_first  # hides the class's method
+        try:
+            yield
+        finally:
+            del own[_MAKES_PROCESSORS]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`input_ids`: `[batch, position]`; `scores`: `[batch, vocabulary]`, changed in a copy."""
         log_probs = torch.log_softmax(scores.float(), dim=-1)
         decisions = [self._decide(row) for row in log_probs]
         self.first = self.first or decisions
-        self.overflowed = self.overflowed or [False] * len(decisions)
-        opened = torch.tensor([decision.amplified for decision in decisions])
-        rows = opened.nonzero().squeeze(1).to(scores.device)
-        if not self._interventions or not len(rows):
-            return scores
-        amplified = self._amplified(input_ids, rows).to(scores.dtype)
-        bad = overflowed_rows(amplified)
-        for row in rows[bad].tolist():
-            self.overflowed[row] = True
-        return scores.index_copy(0, rows, torch.where(bad.unsqueeze(1), scores[rows], amplified))
+        acts = bool(self._interventions)
+        opened = torch.tensor([acts and decision.amplified for decision in decisions])
+        opened = opened.to(scores.device)
+        rows = opened.nonzero().squeeze(1)
+        changed = scores
+        if len(rows):
+            changed = scores.index_copy(0, rows, self._amplified(input_ids, rows).to(scores.dtype))
+        bad = opened & overflowed_rows(changed)
+        self.watch.note(bad, input_ids.shape[1])
+        return torch.where(bad.unsqueeze(1), scores, changed)
 
     @torch.no_grad()
     def _amplified(self, input_ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -22,16 +22,19 @@ from transformers import LogitsProcessorList
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Decision, Gate, entropy, max_prob
 from sna_eval.harness.every_step import EveryStep
-from sna_eval.harness.overflow import OverflowWatch, replaced_texts
+from sna_eval.harness.overflow import Ended, OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
-from sna_eval.intervention import Affine, amplify
+from sna_eval.intervention import Affine, amplify, base_model
 from sna_eval.intervention.decoding import DecodingMask, keeps_keys
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.plan import TaskPlan, plain_interventions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
+
+_GROWING_CACHES = (None, "dynamic", "hybrid")
+"""Keys and values of a prompt, as tensors of its length; `generate` reads `hybrid` as no choice."""
 
 
 class _RowOrder:
@@ -123,7 +126,10 @@ class Generator:
         """The batch's texts, those that overflowed when amplified by the unmodified model."""
         opened = [decision.amplified for decision in self._decisions[-len(context) :]]
         copies = _copies(kwargs)
-        items = [bad and own for bad, own in zip(watch.items(copies), opened, strict=True)]
+        # the scores of a beam that overflowed are wrong, and with them the choice among beams
+        ended = self._ended(output, context, kwargs) if copies == 1 else None
+        found = watch.items(copies, ended)
+        items = [bad and own for bad, own in zip(found, opened, strict=True)]
         self._overflowed.extend(items)
         if not any(items):
             return output
@@ -138,10 +144,32 @@ class Generator:
         texts = int(kwargs.get("num_return_sequences") or 1)  # beams are gone by now
         return replaced_texts(output, items, again, copies=texts, pad=pad)
 
+    def _ended(self, output: torch.Tensor, context: torch.Tensor, kwargs: dict[str, Any]) -> Ended:
+        """Tells where a text of `output`, `[batch, position]`, ends, as HFLM cuts it."""
+        eos = self._setting("eos_token_id", kwargs)
+        closing = {eos} if isinstance(eos, int) else set(eos or ())
+        # after a stop string in its thoughts, a text may still come to its answer
+        thinks = self._lm.think_end_token is not None
+        stops = [] if thinks else [own for own in kwargs["stop"] if own]
+
+        def ended(row: int, width: int) -> bool:
+            ids = output[row, context.shape[1] : width].tolist()
+            text = self._lm.tok_decode(ids)
+            return not closing.isdisjoint(ids) or any(own in text for own in stops)
+
+        return ended
+
     def _shares_prompt_pass(self, kwargs: dict[str, Any]) -> bool:
-        copies = _copies(kwargs)
-        resumes = self._lm.engine.abilities.resumes and keeps_keys(self._lm.model)
-        return copies == 1 and resumes
+        if _copies(kwargs) > 1:
+            return False
+        if self._setting("cache_implementation", kwargs) not in _GROWING_CACHES:
+            return False  # its layers hold more than the prompt, or hold it in another form
+        return self._lm.engine.abilities.resumes and keeps_keys(self._lm.model)
+
+    def _setting(self, name: str, kwargs: dict[str, Any]) -> Any:
+        """What `generate` goes by: the request's own setting, else the model's."""
+        own = getattr(base_model(self._lm.model), "generation_config", None)
+        return kwargs.get(name, getattr(own, name, None))
 
     def _open(self, gate: Gate, log_probs: torch.Tensor) -> torch.Tensor:
         """Decides on the rows of a batch by the first token's distribution: bool, `[batch]`."""
@@ -187,10 +215,10 @@ class Generator:
             decide=lambda log_probs: _decide(gate, log_probs),
             prompt_mask=kwargs["attention_mask"],
         )
-        processors = LogitsProcessorList([steps])
-        output = self._model_generate(context, *args, logits_processor=processors, **kwargs)
+        with steps.installed():
+            output = self._model_generate(context, *args, **kwargs)
         self._decisions.extend(steps.first)
-        self._overflowed.extend(steps.overflowed)
+        self._overflowed.extend(steps.watch.items(1, self._ended(output, context, kwargs)))
         return output
 
     def _two_passes(
@@ -207,8 +235,10 @@ class Generator:
             return self._model_generate(context, *args, **kwargs)
         mask = DecodingMask(rows, kwargs["attention_mask"], copies=_copies(kwargs))
         amplified = amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask)
+        # a pass compiled for a static cache, earlier or now, would know nothing of these hooks
+        eager = {**kwargs, "disable_compile": True}
         with mask.told_of_passes(self._lm.model), amplified:
-            return self._model_generate(context, *args, **kwargs)
+            return self._model_generate(context, *args, **eager)
 
     def _first_token(self, context: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of the first new token, `[batch, vocabulary]`."""

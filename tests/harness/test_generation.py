@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.gating import max_prob
+from sna_eval.harness.overflow import OverflowWatch
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
 from tests.conftest import VOCABULARY
@@ -53,14 +56,6 @@ def test_every_step_equals_stepwise_decoding(evaluate: Any, make_sna: Any) -> No
     assert any(isinstance(sample["resps"][0][0], GeneratedText) for sample in samples)
 
 
-def test_always_is_the_same_at_the_start_and_at_every_step(evaluate: Any, make_sna: Any) -> None:
-    runs = [
-        answers(evaluate(make_sna(decide_at=when, gate="always", **PLAN), [TASK]))
-        for when in ("start", "every_step")
-    ]
-    assert runs[0] == runs[1]
-
-
 def test_strict_and_shared_prompt_passes_agree(evaluate: Any, make_sna: Any) -> None:
     gate = {"gate": "entropy", "low": 0.3, "high": 0.9}
     runs = [
@@ -70,15 +65,38 @@ def test_strict_and_shared_prompt_passes_agree(evaluate: Any, make_sna: Any) -> 
     assert runs[0] == runs[1]
 
 
-def generated(lm: Any, *prompts: str) -> list[str]:
+def generated(lm: Any, *prompts: str, **options: Any) -> list[Any]:
     from lm_eval.api.instance import Instance
 
-    settings = {"until": ["zzz"], "max_gen_toks": NEW_TOKENS, "do_sample": False}
+    settings = {"until": ["zzz"], "max_gen_toks": NEW_TOKENS, "do_sample": False, **options}
     requests = [
         Instance("generate_until", {}, (prompt, settings), 0, metadata=("own", number, 1))
         for number, prompt in enumerate(prompts)
     ]
-    return [str(text) for text in lm.generate_until(requests, disable_tqdm=True)]
+    return list(lm.generate_until(requests, disable_tqdm=True))
+
+
+TEXTS = ("the cat sat on a mat while rain", "so on and so on", "x")
+SETTINGS: list[dict[str, Any]] = [{}, {"no_repeat_ngram_size": 1}, {"repetition_penalty": 2.0}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_always_is_the_same_at_the_start_and_at_every_step(
+    make_sna: Any, settings: dict[str, Any]
+) -> None:
+    """The gate reads the model's own scores; penalties and bans act on those that it chose."""
+    lms = [make_sna(decide_at=when, gate="always", **PLAN) for when in ("start", "every_step")]
+    start, every = (generated(lm, *TEXTS, **settings) for lm in lms)
+    assert start == every
+    assert [text.decision for text in start] == [text.decision for text in every]
+    assert not settings or every != generated(lms[1], *TEXTS), "the setting acts"
+
+
+def test_every_step_leaves_the_model_as_it_was(make_sna: Any, tiny_gpt2: Any) -> None:
+    lm = make_sna(decide_at="every_step", gate="target_prob", **PLAN)
+    with pytest.raises(InputError, match=r"gate\.signal"):
+        generated(lm, *TEXTS)
+    assert "_get_logits_processor" not in vars(tiny_gpt2)
 
 
 LAST = {"layer": 2, "neurons": ";".join(map(str, range(24))), "multiplier": 9.0}
@@ -129,3 +147,82 @@ def test_decide_at_is_one_of_two(make_sna: Any) -> None:
 def test_a_generated_text_has_no_target_to_look_at(evaluate: Any, make_sna: Any) -> None:
     with pytest.raises(InputError, match=r"gate\.signal: expected `max_prob`.*got 'target_prob'"):
         evaluate(make_sna(gate="target_prob", **PLAN), [TASK], limit=1)
+
+
+@contextmanager
+def overflow(model: Any, decide_at: str) -> Iterator[list[int]]:
+    """At the third step, the amplified scores of the first row are no numbers; yields when."""
+    start = decide_at == "start"
+    passes, hits = 0, list[int]()
+
+    def after(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+        nonlocal passes
+        # what tells an amplified pass: one token, or none of the cache that the baseline has
+        amplified = kwargs["input_ids"].shape[1] == 1 if start else not kwargs["use_cache"]
+        passes += amplified
+        if amplified and passes == (2 if start else 3):
+            hits.append(passes)
+            output.logits = output.logits.index_fill(0, torch.tensor([0]), float("nan"))
+        return output
+
+    handle = model.register_forward_hook(after, with_kwargs=True)
+    try:
+        yield hits
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("decide_at", ["start", "every_step"])
+@pytest.mark.parametrize("closed_by", ["until", "eos_token_id"])
+def test_an_overflow_after_the_end_of_a_text(
+    make_sna: Any, tiny_gpt2: Any, decide_at: str, closed_by: str
+) -> None:
+    """A text that has ended is decoded on as long as another of its batch; none of it counts."""
+    own = {**PLAN, "gate": "always", "decide_at": decide_at}
+    texts = TEXTS[:2]
+    first = generated(make_sna(**own), texts[0], max_gen_toks=1)[0]
+    end = {closed_by: [first] if closed_by == "until" else make_sna(**own).tok_encode(first)}
+    alone = generated(make_sna(**own, batch_size=1), *texts, **end)
+    lm = make_sna(**own, batch_size=2)
+    assert lm.engine.abilities.resumes
+    with overflow(tiny_gpt2, decide_at) as hits:
+        assert generated(lm, *texts, **end) == alone
+    assert hits
+    assert lm.ledger.overflowed == 0
+    with overflow(tiny_gpt2, decide_at):
+        generated(lm, *texts)
+    assert lm.ledger.overflowed == 1, "a text that goes on counts"
+
+
+def test_the_first_overflow_of_a_row_decides() -> None:
+    watch, nan = OverflowWatch(), float("nan")
+    for width, values in ((3, [0.0, nan]), (4, [nan, 0.0]), (5, [nan, nan])):
+        watch(torch.zeros(2, width), torch.tensor(values).unsqueeze(1))
+    assert watch.items(1) == [True, True]
+    assert watch.items(1, lambda row, width: width >= 4) == [False, True]
+
+
+@pytest.mark.parametrize("decide_at", ["start", "every_step"])
+def test_caches_of_a_fixed_size(
+    make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch, decide_at: str
+) -> None:
+    lm = make_sna(**PLAN, gate="always", decide_at=decide_at)
+    expected = generated(lm, *TEXTS)
+    assert generated(lm, *TEXTS, cache_implementation="static") == expected
+    monkeypatch.setattr(tiny_gpt2.generation_config, "cache_implementation", "static")
+    assert generated(lm, *TEXTS) == expected
+
+
+def test_amplified_passes_are_not_compiled(
+    make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPUs compile passes with a static cache; one compiled before would not run the hooks."""
+    asked = []
+
+    def compiles(model_kwargs: Any, config: Any) -> bool:
+        asked.append(config.disable_compile)
+        return False
+
+    monkeypatch.setattr(tiny_gpt2, "_valid_auto_compile_criteria", compiles)
+    generated(make_sna(**PLAN, gate="always"), "x", cache_implementation="static")
+    assert asked[-1] is True
