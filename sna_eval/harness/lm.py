@@ -25,7 +25,9 @@ from sna_eval.harness.ledger import Ledger, total
 from sna_eval.harness.live_tasks import LiveTasks
 from sna_eval.harness.made_plans import MadePlans
 from sna_eval.harness.not_loaded import not_loaded
+from sna_eval.harness.numerics import numerics
 from sna_eval.harness.other_model import warn_of_another
+from sna_eval.harness.peft_adapters import check_adapter
 from sna_eval.harness.plan_makers import Making
 from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.response_cache import ResponseCache, take_over
@@ -49,7 +51,7 @@ from sna_eval.plan import (
 _LOGGER = logging.getLogger(__name__)
 DecideAt = Literal["start", "every_step"]
 T = TypeVar("T")
-_ANSWERS = "loglikelihood 2"  # of cached answers: before, `oracle` also meant the gate
+_ANSWERS = "loglikelihood 3"  # of cached answers: before, equal interventions acted once
 
 exit_cleanly_on_input_error()
 
@@ -88,6 +90,10 @@ class SNALM(HFLM):
         if pretrained == REFERENCE_MODEL:
             pretrained = str(reference_model_path())
             kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
+        if not isinstance(kwargs.get("device", ""), (str, type(None))):
+            raise InputError(
+                "device", expected="a name such as cpu or cuda:0", got=kwargs["device"]
+            )
         if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
             kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
             join_launched(kwargs["device"], tp_plan=kwargs.get("tp_plan"))
@@ -117,6 +123,7 @@ class SNALM(HFLM):
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
         if self.has_plan:
+            check_adapter(self.model)
             check_model(self.plan, self.sites)
             if self.ranks.first:
                 warn_of_another(self.plan, self.model_hash)
@@ -284,17 +291,12 @@ class SNALM(HFLM):
         self._answers = take_over(cache_hook)
 
     def _cache_key(self, live: LiveTasks) -> Any:
-        dtype = next(self.model.parameters()).dtype
-        arithmetic = [
-            *map(str, (dtype, self.mixed_precision_dtype, self.softmax_dtype)), self.max_length,
-        ]  # fmt: skip
-
         def key(item: Item) -> list[Any] | None:
             plan = self.plans.for_instance(item.instance)
             right = live.right_answer(item) if plan is not None and plan.sees_answer else None
             return [
                 _ANSWERS, self.model_hash, self.strict, right,
-                task_fingerprint(plan) if plan is not None else None, arithmetic,
+                task_fingerprint(plan) if plan is not None else None, numerics(self),
                 [[request.context, request.continuation] for request in item.requests],
             ]  # fmt: skip
 

@@ -250,15 +250,20 @@ def _evidence(plan: TaskPlan, decision: Decision, baseline: BranchScore) -> Evid
 
 
 def _assigned(queue: Sequence[OpenRow], batch: Batch) -> list[Assigned]:
-    """Every distinct intervention with the rows of the batch it acts on."""
-    rows: dict[Affine, torch.Tensor] = {}
+    """Every distinct intervention with the rows of the batch it acts on.
+
+    One that a plan names twice acts twice, as everywhere else.
+    """
+    rows: dict[tuple[Affine, int], torch.Tensor] = {}
     for number, entry in enumerate(queue):
-        for intervention in entry.interventions:
+        for place, intervention in enumerate(entry.interventions):
+            before = entry.interventions[:place].count(intervention)
             own = rows.setdefault(
-                intervention, torch.zeros(len(queue), dtype=torch.bool, device=batch.device)
+                (intervention, before),
+                torch.zeros(len(queue), dtype=torch.bool, device=batch.device),
             )
             own[number] = True
-    return [Assigned(intervention, own) for intervention, own in rows.items()]
+    return [Assigned(intervention, own) for (intervention, _), own in rows.items()]
 
 
 def _stacked(hidden: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:

@@ -14,10 +14,11 @@ from lm_eval.api.model import CachingLM
 
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.harness.loading import load_lm
 from sna_eval.harness.values import GeneratedText
 from sna_eval.methods import Examples
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task
-from tests.harness.conftest import answers
+from tests.harness.conftest import answers, flat_numbers
 
 TASK = "own_choices"
 PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 6.0, "gate": "always"}
@@ -36,6 +37,48 @@ def test_answers_of_another_arithmetic_are_not_taken(
     assert expected[0] != expected[1]
     for lm, own in zip(lms, expected, strict=True):
         assert answers(evaluate(CachingLM(lm, path), [TASK])) == own
+
+
+def test_an_intervention_that_a_plan_names_twice_acts_twice(
+    evaluate: Any, make_sna: Any, tmp_path: Path
+) -> None:
+    """Scoring took equal ones for one, generation and exports did not."""
+    own = "layer: 2, neurons: [1, 5, 7]"
+    scored = f"{{{own}, multiplier: 2.0, scores: [3.0, 2.0, 1.0]}}"
+    gate = "gate: {signal: target_prob, mode: always}"
+
+    def plan(*entries: str) -> str:
+        path = tmp_path / f"{len(entries)}.yaml"
+        path.write_text(
+            f"version: 1\ntasks: {{own_choices: {{{gate}, interventions: [{', '.join(entries)}]}}}}"
+        )
+        return str(path)
+
+    twice = make_sna(plan=plan(scored, f"{{{own}, multiplier: 2.0}}"))
+    once = make_sna(plan=plan(f"{{{own}, multiplier: 4.0}}"))
+    half = make_sna(**{**PLAN, "multiplier": 2.0})
+    found, expected, other = (
+        flat_numbers(answers(evaluate(lm, [TASK]))) for lm in (twice, once, half)
+    )
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found != pytest.approx(other, abs=1e-3)
+
+
+def test_a_device_that_is_no_name() -> None:
+    """`device=0` came as a number, and ended in a traceback."""
+    with pytest.raises(InputError, match="device: expected a name such as cpu or cuda:0, got 0"):
+        load_lm("pretrained=sna-reference,device=0", gate="never")
+
+
+@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PrefixTuningConfig"])
+def test_adapters_that_learn_a_prompt(make_sna: Any, tiny_gpt2: Any, kind: str) -> None:
+    """Every score was read as many positions early as there were learned tokens."""
+    import peft
+
+    config = getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=4)
+    adapted = peft.get_peft_model(copy.deepcopy(tiny_gpt2), config).eval()
+    with pytest.raises(InputError, match=r"peft: expected an adapter inside the model.*_TUNING"):
+        make_sna(adapted, **PLAN)
 
 
 def generated(lm: Any, **options: Any) -> list[str]:

@@ -1,0 +1,22 @@
+"""What scores depend on beside weights and tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def numerics(lm: Any) -> dict[str, Any]:
+    """A model's precision and window, as plain values.
+
+    Answers, sweeps and measurements that differ in any of it must not be mixed.
+    """
+    dtypes = {
+        "dtype": next(lm.model.parameters()).dtype,
+        "mixed_precision_dtype": lm.mixed_precision_dtype,
+        "softmax_dtype": lm.softmax_dtype,
+    }
+    named = {
+        name: None if own is None else str(own).removeprefix("torch.")
+        for name, own in dtypes.items()
+    }
+    return {**named, "max_length": lm.max_length}
