@@ -63,6 +63,20 @@ class Kept:
         if self._folder is not None:
             _write(self._path(name), value)
 
+    def check_items(self, name: str, kept: str, now: str) -> None:
+        """Raises `InputError` where a value was measured on other items than there are now.
+
+        **Arguments:**
+
+        - `kept`, `now`: hashes of the items; `kept` is empty where none was written yet.
+        """
+        if kept and kept != now:
+            raise InputError(
+                "output", expected=f"values of {name} on its items as they are now",
+                got=str(self._path(name)),
+                hint="the task has changed since; delete the file, or name another folder",
+            )  # fmt: skip
+
     def _path(self, name: str) -> Path:
         assert self._folder is not None
         return self._folder / f"{quote(name, safe='')}.json"

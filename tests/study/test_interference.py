@@ -254,6 +254,16 @@ def test_it_goes_on_where_it_was(
         assert scored[3:] == ["own_labels"]
         with pytest.raises(InputError, match="output: expected a folder measured with limit = 3"):
             measure_interference(lm, load(*TASKS), replace(asked, limit=3), output=tmp_path)
+        changed = load(*TASKS)
+        changed["own_labels"].config.target_delimiter = " so "
+        with pytest.raises(InputError, match=r"output: .*own_labels on its items as they"):
+            measure_interference(lm, changed, asked, output=tmp_path, quiet=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(lm, "softmax_dtype", torch.float64)
+            with pytest.raises(
+                InputError, match="a folder measured with softmax_dtype = 'float64'"
+            ):
+                measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
         (tmp_path / "parts" / "own_open.json").write_text("[")
         with pytest.raises(InputError, match="output: expected a file that `sna-eval inter"):
             measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)

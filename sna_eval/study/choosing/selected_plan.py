@@ -23,7 +23,8 @@ class Selecting:
     confidence: float = 0.95
     """Of the lower bound, one-sided."""
     gate: Literal["confidence", "always"] = "confidence"
-    """Whether the plan, and with it the effects, go through the gate or amplify every item."""
+    """Whether the plan, and with it the effects, go through the gate or amplify every item. What
+    was swept for a gate that is always open, as rolling texts are, is chosen for such a one."""
     measure: Measure | None = None
     """`None`: `acc` where items have choices, `prob` elsewhere."""
     allow_oracle: bool = False
@@ -94,7 +95,9 @@ def _choice(store: SweepStore, task: str, gate: Gate, selecting: Selecting) -> C
 
 
 def _gate(gate: Gate, selecting: Selecting) -> Gate:
-    return ungated(gate) if selecting.gate == "always" else replace(gate, mode="confidence")
+    if selecting.gate == "always":
+        return ungated(gate)
+    return gate if gate.mode == "always" else replace(gate, mode="confidence")
 
 
 def _intervention(store: SweepStore, choice: Choice, selecting: Selecting) -> PlannedIntervention:

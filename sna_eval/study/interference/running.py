@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
+from sna_eval.harness.numerics import numerics
 from sna_eval.intervention import Affine
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (
@@ -29,7 +30,7 @@ from sna_eval.study.interference.measuring import log_likelihoods
 from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source
 from sna_eval.study.interference.subjects import Subject, task_subject, text_subject
 from sna_eval.study.keeping import Kept
-from sna_eval.study.sweep.items import Split
+from sna_eval.study.sweep.items import Split, items_fingerprint
 from sna_eval.study.sweep.passes import tokens_per_pass
 from sna_eval.typed import build
 
@@ -118,6 +119,8 @@ def measure_interference(
         if part is None:
             part = measure.text(texts) if name == PLAIN_TEXT else measure.task(name, tasks[name])
             kept.write(name, asdict(part))
+        elif name in tasks:
+            kept.check_items(name, part.items_hash, measure.items_hash(tasks[name]))
         found += part.effects
         if part.randoms:
             change = next(effect.change for effect in part.effects if effect.intervention == name)
@@ -145,6 +148,8 @@ class _Measured:
     effects: tuple[Effect, ...]
     randoms: tuple[float, ...] = ()
     """Changes by random neurons, for a task's own intervention."""
+    items_hash: str = ""
+    """Of a task's items."""
 
 
 @dataclass(eq=False)
@@ -171,7 +176,13 @@ class _Measure:
         scores = self._scores(subject, [*self.sets.values(), *drawn])
         split = 1 + len(self.sets)
         randoms = changes(subject, scores[[0, *range(split, len(scores))]])
-        return _Measured(self._effects(subject, scores[:split]), tuple(map(float, randoms)))
+        found = self._effects(subject, scores[:split])
+        return _Measured(found, tuple(map(float, randoms)), self.items_hash(task))
+
+    def items_hash(self, task: Any) -> str:
+        """Of a task's items as they are now."""
+        asked = self.asked
+        return items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
 
     def text(self, texts: Sequence[str]) -> _Measured:
         """Effects on plain text."""
@@ -216,6 +227,7 @@ def _settings(
         **asdict(asked),
         "text": prompt_fingerprint(texts),
         "model_hash": lm.model_hash,
+        **numerics(lm),
         "plan_fingerprint": plan_fingerprint(lm.plan),
         "sources": {name: task_fingerprint(plan) for name, plan in sources.items()},
     }

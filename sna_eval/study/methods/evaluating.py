@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.harness.live_tasks import gold_index
+from sna_eval.harness.loading import seed_examples
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import Plan, TaskPlan
 
@@ -36,6 +37,7 @@ def evaluate(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None
     """
     from lm_eval.evaluator import evaluate as run
 
+    seed_examples(task)
     # lm_eval's own bars, several a run, would bury the one that counts runs
     with planned(lm, Plan({name: plan})), redirect_stderr(io.StringIO()):
         results = run(

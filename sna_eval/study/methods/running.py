@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from sna_eval.errors import InputError
 from sna_eval.harness.live_tasks import examples_of
+from sna_eval.harness.numerics import numerics
 from sna_eval.methods import Workbench
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
 from sna_eval.study.methods.evaluating import evaluate
@@ -20,6 +21,7 @@ from sna_eval.study.methods.strength import choose_strength
 from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.units import Unit, Units, model_settings
 from sna_eval.study.methods.variants import Variant
+from sna_eval.study.sweep.items import items_fingerprint
 
 
 def measure_methods(
@@ -41,11 +43,17 @@ def measure_methods(
     - `output`: folder that units are kept in; a run that was stopped goes on there.
     - `model_args`: what `lm` was loaded with, for the record.
 
-    **Raises:** `InputError` where the plan leaves a task alone, and where the folder holds units of
-    another model, plan or way of measuring.
+    **Raises:** `InputError` where the plan leaves a task alone or a task generates text, and where
+    the folder holds units of another model, plan or way of measuring, or of other items.
     """
     options = options or MethodsOptions()
     bases = {name: _base(lm, name) for name in tasks}
+    for name, task in tasks.items():
+        _check_scored(name, task)
+    hashes = {
+        name: items_fingerprint(task, lm, split="test", limit=options.limit)
+        for name, task in tasks.items()
+    }
     settings = _settings(lm, options, model_args)
     units = Units(output, settings)
     measure = _Measure(lm, options)
@@ -54,9 +62,10 @@ def measure_methods(
     with tqdm(work, desc="Methods", disable=quiet) as bar:
         for name, variant in bar:
             bar.set_postfix_str(f"{name} {variant.label}")
-            unit = units.read(variant.label, name)
+            unit = units.read(variant.label, name, items_hash=hashes[name])
             if unit is None:
                 unit = measure.unit(variant, name, tasks[name], bases[name])
+                unit = replace(unit, items_hash=hashes[name])
                 units.write(unit)
             found.append(replace(unit, oracle=variant.plan(bases[name]).oracle))
     return make_table(found, options, settings=settings)
@@ -111,6 +120,15 @@ def _base(lm: Any, name: str) -> TaskPlan:
     return plan
 
 
+def _check_scored(name: str, task: Any) -> None:
+    if task.OUTPUT_TYPE not in ("loglikelihood", "multiple_choice"):
+        raise InputError(
+            "tasks", expected="tasks whose answers are scored by log-likelihood",
+            got=f"{name}: {task.OUTPUT_TYPE}",
+            hint="generated and rolling texts are evaluated by `lm_eval --model sna`",
+        )  # fmt: skip
+
+
 def _settings(
     lm: Any, options: MethodsOptions, model_args: str | Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -119,6 +137,7 @@ def _settings(
     return {
         **model_settings(model_args),
         "model_hash": lm.model_hash,
+        **numerics(lm),
         "plan_fingerprint": plan_fingerprint(lm.plan),
         "limit": asked["limit"],
         "strengths": list(asked["strengths"]),

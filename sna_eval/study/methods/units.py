@@ -39,6 +39,8 @@ class Unit:
     """Whether gate or direction looked at the right answer."""
     oracle: bool = False
     """Whether the direction followed it; of units from before it was kept, their plan says."""
+    items_hash: str = ""
+    """Of the test items."""
 
 
 class Units:
@@ -51,11 +53,17 @@ class Units:
             file=path and path / "settings.json", as_today=_as_today,
         )  # fmt: skip
 
-    def read(self, label: str, task: str) -> Unit | None:
-        """The unit, if it was measured before."""
+    def read(self, label: str, task: str, *, items_hash: str) -> Unit | None:
+        """The unit, if it was measured before.
+
+        **Raises:** `InputError` where that was on other items.
+        """
+        name = f"{task}.{label}"
         unit: Unit | None = self._kept.read(
-            f"{task}.{label}", lambda raw: _checked(build(Unit, raw), label, task)
+            name, lambda raw: _checked(build(Unit, raw), label, task)
         )
+        if unit is not None:
+            self._kept.check_items(name, unit.items_hash, items_hash)
         return unit
 
     def write(self, unit: Unit) -> None:

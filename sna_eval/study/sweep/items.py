@@ -9,17 +9,19 @@ probability of their beginning.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from sna_eval.harness.items import EncodedRequest, Item, group_items, item_rows
-from sna_eval.harness.live_tasks import TEXT_CHARACTERS, development_docs, gold_index
+from sna_eval.harness.items import EncodedRequest, Item, Request, group_items, item_rows
+from sna_eval.harness.live_tasks import TEXT_CHARACTERS, development_docs, right_request
+from sna_eval.harness.loading import seed_examples
 from sna_eval.harness.running import Prompting
 from sna_eval.intervention import Row
+from sna_eval.plan import prompt_fingerprint
 
 T = TypeVar("T")
 Split = Literal["development", "test"]
@@ -57,15 +59,17 @@ class TaskItems:
         return {id(item): gold for item, gold in zip(self.items, self.gold, strict=True)}
 
     def described(self) -> list[str]:
-        """Contexts, continuations and right answers as texts: what makes these items these."""
+        """Requests as texts and tokens, and right answers: what makes these items these."""
         return [
             text
             for item, gold in zip(self.items, self.gold, strict=True)
-            for text in (
-                *(part for r in item.requests for part in (r.context_text, r.continuation_text)),
-                str(gold),
-            )
+            for text in (*(part for own in item.requests for part in _parts(own)), str(gold))
         ]
+
+
+def _parts(request: Request) -> tuple[str, ...]:
+    tokens = (*request.context, -1, *request.continuation)
+    return request.context_text, request.continuation_text, " ".join(map(str, tokens))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,21 +102,29 @@ def load_items(
     - `spread`: whether to take them evenly from the whole split.
     - `prompting`: what is put around the prompts; `None`: nothing.
     """
+    seed_examples(task)
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
     shown = _shown(prompting or Prompting(), lm)
-    instances = [
-        instance
-        for number, doc in enumerate(docs)
-        for instance in (
-            [_text(task, lm, doc, number)]
-            if task.OUTPUT_TYPE == _ROLLING
-            else _instances(task, doc, number, shown)
-        )
-    ]
+    apart = _left_out_of_its_own_examples(task) if split == "development" else nullcontext()
+    with apart:
+        instances = [
+            instance
+            for number, doc in enumerate(docs)
+            for instance in (
+                [_text(task, lm, doc, number)]
+                if task.OUTPUT_TYPE == _ROLLING
+                else _instances(task, doc, number, shown)
+            )
+        ]
     items = group_items(instances, encode(lm, instances)).items
-    gold = tuple(_right_request(task, item) for item in items)
+    gold = tuple(right_request(task, item) for item in items)
     return TaskItems(items, gold, task.OUTPUT_TYPE)
+
+
+def items_fingerprint(task: Any, lm: Any, *, split: Split, limit: int | None = None) -> str:
+    """Hash of the items of a task, as `load_items` gives them: another one where they changed."""
+    return prompt_fingerprint(load_items(task, lm, split=split, limit=limit).described())
 
 
 def spread_over(values: Sequence[T], count: int) -> list[T]:
@@ -173,13 +185,12 @@ def _shown(prompting: Prompting, lm: Any) -> dict[str, Any]:
 
 def _instances(task: Any, doc: Any, number: int, shown: Mapping[str, Any]) -> list[Any]:
     """The requests of one document, built as `Task.build_all_requests` builds them."""
-    with _left_out_of_its_own_examples(task):
-        context = task.fewshot_context(
-            doc,
-            num_fewshot=task.config.num_fewshot or 0,
-            gen_prefix=task.doc_to_prefix(doc),
-            **shown,
-        )
+    context = task.fewshot_context(
+        doc,
+        num_fewshot=task.config.num_fewshot or 0,
+        gen_prefix=task.doc_to_prefix(doc),
+        **shown,
+    )
     metadata = (task.config.task, number, task.config.repeats)
     if task.OUTPUT_TYPE == "generate_until":
         return [_right_continuation(task, doc, context, metadata)]
@@ -220,7 +231,10 @@ def _right_continuation(task: Any, doc: Any, context: str, metadata: Any) -> Any
 
 @contextmanager
 def _left_out_of_its_own_examples(task: Any) -> Iterator[None]:
-    """lm_eval keeps a document out of its own few-shot examples only where it is a test item."""
+    """lm_eval keeps a document out of its own few-shot examples only where it is a test item.
+
+    For development items alone: it draws an example more, and so other ones than an evaluation.
+    """
     config, fewshot = task.config, getattr(task, "fewshot_cfg", None)
     evaluated = config.test_split
     if config.num_fewshot and fewshot is not None:
@@ -229,8 +243,3 @@ def _left_out_of_its_own_examples(task: Any) -> Iterator[None]:
         yield
     finally:
         config.test_split = evaluated
-
-
-def _right_request(task: Any, item: Item) -> int:
-    choices = item.choices
-    return choices[0] if len(choices) == 1 else choices[gold_index(task, item.instance.doc)]

@@ -20,7 +20,7 @@ from sna_eval.plan.reading import finite
 VERSION = 1
 _LARGEST = 8 * MIB  # a grid for each of a thousand tasks takes half a megabyte
 _TEXTS = ("model", "model_hash", "dtype", "split", "plan_fingerprint", "pooling")
-_COUNTS = ("n_layers", "d_mlp", "seed", "tokens_per_pass")
+_COUNTS = ("n_layers", "d_mlp", "seed", "tokens_per_pass", "max_length")
 _MOST_LAYERS = 100_000
 _LONGEST_NAME = 240
 

@@ -10,8 +10,10 @@ from importlib.metadata import version
 from typing import Any
 
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
+from sna_eval.harness.decisions import with_usable_signal
 from sna_eval.harness.live_tasks import examples_of
 from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
+from sna_eval.harness.numerics import numerics
 from sna_eval.intervention import Sites
 from sna_eval.methods import Examples, Workbench
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
@@ -160,7 +162,7 @@ class Sweep:
             "model_hash": model_fingerprint(self.lm.model),
             "n_layers": self.sites.n_layers,
             "d_mlp": self.sites.d_mlp,
-            "dtype": str(next(self.lm.model.parameters()).dtype).removeprefix("torch."),
+            **numerics(self.lm),
             "split": self.options.split,
             "limit": self.options.limit,
             **({"spread": True} if self.options.spread else {}),
@@ -210,7 +212,7 @@ class Sweep:
             return self.options.gate
         planned = match_task(load_plan(self.options.plan), name) if self.options.plan else None
         if planned is not None:
-            return planned.gate
+            return with_usable_signal(planned.gate, items.items[0])
         return default_gate(items)
 
     def _rankings(self, subject: Subject) -> dict[int, Ranking]:

@@ -15,7 +15,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from sna_eval.study.choosing import Selecting, select, task_effects
-from sna_eval.study.sweep import Sweep, SweepStore, run_sweep
+from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
 
 MakeSweep = Callable[..., Sweep]
 
@@ -43,6 +43,18 @@ def test_choices_are_measured_by_accuracy(store: SweepStore) -> None:
     assert set(np.unique(task_effects(store, "own_labels", always).effects)) <= {-1.0, 0.0, 1.0}
     with pytest.raises(InputError, match="measure: expected `prob`, as the items have no choices"):
         task_effects(store, "own_open", always, measure="acc")
+
+
+def test_what_is_swept_without_a_gate_is_chosen_without_one(
+    lm: Any, load: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A rolling text: behind the paper's gate a good model would never have been amplified."""
+    (task,) = load("own_open").values()
+    task.OUTPUT_TYPE = "loglikelihood_rolling"
+    options = SweepOptions(tasks=("own_open",), layers=(0,), n_neurons=(2,), multipliers=(2.0,))
+    store = run_sweep(Sweep(options, lm=lm, tasks={"own_open": task}), tmp_path, quiet=True)
+    plan = select(store, Selecting(measure="log_prob")).plan
+    assert plan.tasks["own_open"].gate.mode == "always"
 
 
 def test_the_best_by_mean_is_the_best_of_the_store(store: SweepStore) -> None:

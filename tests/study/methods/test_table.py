@@ -154,6 +154,41 @@ def test_another_way_of_measuring_needs_another_folder(
         )
 
 
+@pytest.mark.parametrize("output_type", ["generate_until", "loglikelihood_rolling"])
+def test_texts_are_refused_before_anything_runs(
+    planned_lm: Any, load: Callable[..., dict[str, Any]], tmp_path: Path, output_type: str
+) -> None:
+    """Once all of them were generated, it ended in an assertion."""
+    tasks = load("own_open")
+    tasks["own_open"].OUTPUT_TYPE = output_type
+    with pytest.raises(InputError, match=f"tasks: expected .*log-likelihood, got .*{output_type}"):
+        measure_methods(planned_lm, tasks, [], QUICK, output=tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_units_of_other_items_are_not_taken(
+    planned_lm: Any, load: Callable[..., dict[str, Any]], table: tuple[MethodTable, Path],
+    variants: list[Variant],
+) -> None:  # fmt: skip
+    """A task whose YAML was changed since."""
+    _, folder = table
+    tasks = load("own_labels")
+    tasks["own_labels"].config.target_delimiter = " so "
+    with pytest.raises(InputError, match=r"output: .*own_labels.sna on its items as they are now"):
+        measure_methods(planned_lm, tasks, variants, QUICK, output=folder, quiet=True)
+
+
+def test_few_shot_examples_are_the_same_in_every_run(
+    planned_lm: Any, load: Callable[..., dict[str, Any]]
+) -> None:
+    """Gated and ungated runs, and random draws, are paired item by item."""
+    task = load("own_labels")["own_labels"]
+    task.set_config(key="num_fewshot", value=2)
+    plan = TaskPlan(Gate(mode="always"), (PlannedIntervention(1, 4.0, neurons={"": (1, 2)}),))
+    first, second = (evaluate(planned_lm, "own_labels", task, plan, limit=None) for _ in range(2))
+    assert first == second
+
+
 def test_arguments_in_another_order_are_the_same_study(tmp_path: Path) -> None:
     measured = {"plan_fingerprint": "00", "seed": 0}
     Units(tmp_path, {**model_settings("pretrained=a,dtype=float32"), **measured})

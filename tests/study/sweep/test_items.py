@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from sna_eval.study.sweep.items import TaskItems, answered_rows, encode, load_items, rows_of
+from sna_eval.study.sweep.items import (
+    TaskItems,
+    answered_rows,
+    encode,
+    items_fingerprint,
+    load_items,
+    rows_of,
+)
 from sna_eval.study.sweep.sweep import default_gate
 
 Load = Callable[..., dict[str, Any]]
@@ -23,6 +30,36 @@ def test_test_items_are_those_that_are_evaluated(lm: Any, load: Load, name: str)
     task.build_all_requests()
     expected = [instance.args for instance in task.instances]
     assert texts(load_items(task, lm, split="test")) == expected
+
+
+def test_few_shot_examples_are_those_of_an_evaluation(lm: Any, load: Load) -> None:
+    """Each process drew its own: a sweep could not be taken up, nor be one of many workers'."""
+    from lm_eval.evaluator import simple_evaluate
+
+    def fresh() -> Any:
+        (task,) = load("own_labels").values()
+        task.set_config(key="num_fewshot", value=2)
+        return task
+
+    first, second = (load_items(fresh(), lm, split="test") for _ in range(2))
+    assert texts(first) == texts(second)
+    task = fresh()
+    assert texts(load_items(task, lm, split="test")) == texts(first)
+    assert texts(load_items(task, lm, split="test")) == texts(first)
+    results = simple_evaluate(lm, tasks=[fresh()], bootstrap_iters=0)
+    asked = sorted(results["samples"]["own_labels"], key=lambda sample: sample["doc_id"])
+    assert [args for sample in asked for args in sample["arguments"]] == texts(first)
+
+
+def test_other_tokens_are_other_items(lm: Any, load: Load, monkeypatch: Any) -> None:
+    """Though the texts are the same: with a first token of its own a model scores otherwise."""
+    (task,) = load("own_open").values()
+    first = items_fingerprint(task, lm, split="test")
+    assert items_fingerprint(task, lm, split="test") == first
+    assert items_fingerprint(task, lm, split="test", limit=2) != first
+    plain = lm.tok_encode
+    monkeypatch.setattr(lm, "tok_encode", lambda text, **how: [7, *plain(text, **how)])
+    assert items_fingerprint(task, lm, split="test") != first
 
 
 def test_development_items_are_others(lm: Any, load: Load) -> None:
@@ -68,7 +105,6 @@ def test_right_answers(lm: Any, load: Load) -> None:
 def test_a_document_is_kept_out_of_its_own_examples(lm: Any, load: Load) -> None:
     (task,) = load("own_open").values()
     task.set_config(key="num_fewshot", value=5)
-    task.set_fewshot_seed(7)
     items = load_items(task, lm, split="development")
     for item in items.items:
         own = item.instance.doc["text"]

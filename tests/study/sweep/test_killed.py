@@ -22,7 +22,6 @@ from tests.study.sweep.processes import (
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 
-@pytest.mark.slow
 def test_killed_three_times(checkpoint: Path, own_tasks: Path, tmp_path: Path) -> None:
     options = options_of(checkpoint, own_tasks)
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.gating import PAPER_BOUNDS, Gate
 from sna_eval.harness.loading import load_lm
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import Plan, plan_fingerprint, save_plan
@@ -275,6 +276,31 @@ def test_other_right_answers_are_another_sweep(sweep_of: MakeSweep) -> None:
     first, second = (described("attribution", right=right) for right in (0, 1))
     assert {key for key in first if first[key] != second[key]} == {"answer_hash", "sweep"}
     assert described("random", right=0) == described("random", right=1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("_max_length", 16), ("softmax_dtype", torch.float64)])
+def test_another_window_or_precision_is_another_sweep(
+    sweep_of: MakeSweep, lm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    name: str, value: Any,
+) -> None:  # fmt: skip
+    """Texts and weights are the same, and one folder held units of both."""
+    run_sweep(sweep_of("own_open", layers=(0,)), tmp_path, quiet=True)
+    monkeypatch.setattr(lm, name, value)
+    with pytest.raises(InputError, match=name.strip("_")):
+        run_sweep(sweep_of("own_open", layers=(0,)), tmp_path, quiet=True)
+
+
+def test_a_gate_that_is_always_open_has_the_zones_of_what_it_measures(
+    sweep_of: MakeSweep, tmp_path: Path
+) -> None:
+    """Its signal is the items' own; the manifest named another, with that one's boundaries."""
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "version: 1\ntasks: {own_labels: {gate: always, "
+        "interventions: [{layer: 0, multiplier: 2.0, neurons: [1]}]}}"
+    )
+    gate = sweep_of("own_labels", layers=(0,), plan=str(path)).subjects["own_labels"].gate
+    assert gate == Gate("margin", *PAPER_BOUNDS["margin"], mode="always")
 
 
 @pytest.mark.parametrize(
