@@ -122,6 +122,7 @@ def _sections(
 
 
 def _curves(store: SweepStore) -> Iterator[ResponseCurve]:
+    store.check_complete()
     for task in store.manifest["tasks"]:
         yield from response_curves(task, store.table("configurations", tasks=[task]))
 

@@ -299,6 +299,27 @@ def test_curves_of_another_sweep_and_the_caller_s_sections(
         assert sweep_commands(own.manifest)[0] in text
 
 
+def test_an_unfinished_sweep_gives_no_curves(sweep_of: Callable[..., Any], tmp_path: Path) -> None:
+    """The best layer of those that happened to be done was called the best of all."""
+    store = run_sweep(sweep_of("own_open", layers=(0,)), tmp_path / "open", quiet=True)
+    labels = run_sweep(sweep_of("own_labels", layers=(0, 1)), tmp_path / "labels", quiet=True)
+    next((labels.path / "configurations").rglob("layer-001.parquet")).unlink()
+    again = SweepStore.load(labels.path)
+    with pytest.raises(InputError, match="store: expected a complete sweep, got '1 of 2 units"):
+        write_report(store, further=Further(labelled=(again,)), draws=50)
+
+
+@pytest.mark.parametrize("draws", [0, -1])
+def test_no_draws(
+    store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], draws: int
+) -> None:
+    """It was said that the store is damaged, and should be deleted."""
+    for more in ([], ["--results", str(tmp_path)]):
+        assert main(["report", str(store.path), "--draws", str(draws), *more]) == 2
+        line = capsys.readouterr().err.strip()
+        assert line == f"sna-eval: error: draws: expected at least 1, got {draws}"
+
+
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("sna_eval.reporting")]:
         monkeypatch.delitem(sys.modules, name)

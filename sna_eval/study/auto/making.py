@@ -51,7 +51,9 @@ def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
     store = _swept(Sweep(options, lm=lm, tasks={name: task}), quiet=not lm.ranks.first)
     long = task.OUTPUT_TYPE in ("generate_until", _ROLLING)
     measure: Measure | None = "log_prob" if long else None
-    selection = _selected(store, name, gate, measure, fixed="low" in making.gate)
+    selection = _selected(
+        store, name, gate, measure, fixed=bool({"low", "high"} & making.gate.keys())
+    )
     _announce(name, selection.choices[0])
     return selection.plan
 

@@ -179,7 +179,7 @@ def _row(
         row,
         effect=paired_effect(pairs, options, higher_is_better=higher),
         zones=zone_effects(pairs, options, higher_is_better=higher),
-        harm=harm(pairs),
+        harm=harm(pairs, higher_is_better=higher),
     )
 
 

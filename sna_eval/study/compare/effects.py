@@ -143,12 +143,13 @@ def zone_effects(
     )
 
 
-def harm(pairs: Pairs) -> Harm | None:
-    """Harm among confident items; `None` where scores are not right or wrong, or zones unknown."""
+def harm(pairs: Pairs, *, higher_is_better: bool = True) -> Harm | None:
+    """Harm among confident items; `None` where scores are not 0 or 1, or zones unknown."""
     confident = pairs.only(3)
     if not pairs.binary or not len(confident.before):
         return None
-    lost = mcnemar(confident.before[:, 0], confident.after[:, 0]).lost
+    changed = mcnemar(confident.before[:, 0], confident.after[:, 0])
+    lost = changed.lost if higher_is_better else changed.gained
     return Harm(len(confident.before), lost, upper_bound(lost, len(confident.before)))
 
 

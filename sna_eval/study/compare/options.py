@@ -29,6 +29,11 @@ class Options:
         for name, value in (("confidence", self.confidence), ("power", self.power)):
             if not 0 < value < 1:
                 raise InputError(name, expected="a number between 0 and 1", got=value)
+        if self.power <= self.alpha / 2:  # any effect is found as often, and none is the smallest
+            raise InputError(
+                "power", expected=f"a number above {self.alpha / 2:g}", got=self.power,
+                hint="a test at this level finds what is not there as often",
+            )  # fmt: skip
         if self.draws < 100:
             raise InputError("draws", expected="at least 100", got=self.draws)
 

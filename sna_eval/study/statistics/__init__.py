@@ -21,7 +21,7 @@ from sna_eval.study.statistics.paired_bootstrap import paired_bootstrap
 from sna_eval.study.statistics.paired_permutation import paired_permutation
 from sna_eval.study.statistics.proportion import upper_bound
 from sna_eval.study.statistics.ratio_null import RatioNull, ratio_null
-from sna_eval.study.statistics.sampling import Interval, Reduce, mean_of
+from sna_eval.study.statistics.sampling import Interval, Reduce, check_draws, mean_of
 from sna_eval.study.statistics.success_rate import success_rate
 from sna_eval.study.statistics.unpaired_z import UnpairedZ, unpaired_z
 
@@ -34,6 +34,7 @@ __all__ = [
     "Reduce",
     "UnpairedZ",
     "benjamini_hochberg",
+    "check_draws",
     "coefficients",
     "correlation",
     "detectable_flips",

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sna_eval.errors import InputError
+
 Floats = NDArray[np.float64]
 
 Reduce = Callable[[Floats], Floats]
@@ -29,6 +31,12 @@ class Interval:
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+
+def check_draws(draws: int) -> None:
+    """Raises `InputError` for a number of draws that nothing can be drawn with."""
+    if draws < 1:
+        raise InputError("draws", expected="at least 1", got=draws)
 
 
 def mean_of(means: Floats) -> Floats:

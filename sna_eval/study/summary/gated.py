@@ -18,7 +18,7 @@ from sna_eval.study.compare.oracles import is_oracle
 from sna_eval.study.compare.pairing import pair
 from sna_eval.study.compare.reading import read_raw, read_run
 from sna_eval.study.compare.records import MetricName, Run
-from sna_eval.study.statistics import paired_bootstrap
+from sna_eval.study.statistics import check_draws, paired_bootstrap
 from sna_eval.typed import build
 
 _MEASURES = ("prob", "acc")
@@ -76,6 +76,7 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     **Raises:** `InputError` where there are no results and samples of an `sna` run, and where no
     task's plan says what it was chosen by.
     """
+    check_draws(draws)
     run = read_run(path)
     halves = split(run)
     tasks = mapping(read_raw(run.path), "config", "sna", "tasks")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sna_eval.errors import reading
+from sna_eval.study.statistics import check_draws
 from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
 from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import TaskMeasurements, read_measurements
@@ -43,6 +44,7 @@ def summarise(
         the response curves they are shown, marked, in any case.
     - `draws`: bootstrap samples and random deals.
     """
+    check_draws(draws)
     with reading(
         "store", expected="tables as `sna-eval sweep` wrote them", got=str(store.path),
         hint="delete the damaged task's files, and the same sweep computes them anew",

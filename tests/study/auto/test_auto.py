@@ -169,6 +169,9 @@ def test_gates_as_asked(run: Run) -> None:
     gate = load_plan(given["plan_file"]).tasks["own_three"].gate
     assert gate == Gate("target_prob", 0.001, 0.5)
     assert given["sees_answer"] is True
+    upper = run("own_three", high=0.9, plan="auto", auto_budget=30)["config"]["sna"]
+    gate = load_plan(upper["plan_file"]).tasks["own_three"].gate
+    assert gate == Gate("max_prob", 0.30, 0.9)
     amplify = run("own_three", transition="amplify", **BUDGET)["config"]["sna"]
     gate = load_plan(amplify["plan_file"]).tasks["own_three"].gate
     assert (gate.signal, gate.transition, gate.mode) == ("max_prob", "amplify", "confidence")

@@ -243,6 +243,8 @@ def test_nothing_in_common(plain_run: Path, shared_data: Path) -> None:
     [
         ({"confidence": 1.0}, "confidence: expected a number between 0 and 1"),
         ({"power": 0.0}, "power: expected a number between 0 and 1"),
+        ({"power": 0.02}, "power: expected a number above 0.025"),
+        ({"confidence": 0.5, "power": 0.2}, "power: expected a number above 0.25"),
         ({"draws": 3}, "draws: expected at least 100"),
     ],
 )

@@ -184,6 +184,9 @@ def test_zones_and_harm_by_hand() -> None:
     assert found is not None
     assert (found.items, found.harmed) == (4, 1)
     assert found.at_most == pytest.approx(stats.beta.ppf(0.95, 2, 3))
+    other = harm(made_up([1, 1, 0, 0], [0, 0, 1, 0], [3] * 4), higher_is_better=False)
+    assert other is not None
+    assert (other.items, other.harmed) == (4, 1)  # what rises is worse
     assert harm(made_up([0.5, 0.2], [0.1, 0.3], [3, 3])) is None
     assert harm(made_up([1, 0], [0, 0], [1, 2])) is None
 
