@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,33 @@ def test_the_command_of_a_run_keeps_what_else_it_was_asked(evaluated: Path) -> N
     )
     assert words[words.index("--num_fewshot") + 1] == "3"
     assert "--limit" not in words
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({}, []),
+        ({"system_instruction": "Be brief."}, ["--system_instruction", "Be brief."]),
+        ({"chat_template": "{{ messages }}", "fewshot_as_multiturn": False},
+         ["--apply_chat_template", "--fewshot_as_multiturn", "false"]),
+        ({"chat_template": "{{ messages }}", "fewshot_as_multiturn": True},
+         ["--apply_chat_template", "--fewshot_as_multiturn", "true"]),
+    ],
+)  # fmt: skip
+def test_the_command_of_a_run_puts_the_same_around_its_prompts(
+    evaluated: Path, tmp_path: Path, written: dict[str, Any], expected: list[str]
+) -> None:
+    """Without these flags the command gave other scores; so it did with a task's own examples."""
+    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
+    (path,) = tmp_path.rglob("results_*.json")
+    raw = json.loads(path.read_text()) | {"system_instruction": None, "chat_template": None}
+    path.write_text(json.dumps({**raw, **written}))
+    found = open_folder(str(tmp_path))
+    assert isinstance(found, ResultFolder)
+    words = shlex.split(saved_run(found).command)
+    shots = words.index("--num_fewshot")
+    assert words[shots + 1] == "0"
+    assert words[shots + 2 : words.index("--include_path")] == expected
 
 
 def test_a_run_without_a_plan_has_none_to_save() -> None:

@@ -11,6 +11,7 @@ from sna_eval.app.core.saving import PLAN_FILE, Saved, lm_eval_command
 from sna_eval.errors import InputError, reading
 from sna_eval.given_paths import expanded, is_folder
 from sna_eval.harness.loading import model_arguments, pretrained_name
+from sna_eval.harness.running import Prompting
 from sna_eval.harness.side_by_side import ZoneRow, newest_samples, read_samples, zone_rows
 from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
@@ -65,6 +66,8 @@ class ResultFolder:
     """What lm_eval wrote down about the run."""
     shots: Mapping[str, int] = field(default_factory=dict)
     """Few-shot examples by task."""
+    prompting: Prompting = field(default_factory=Prompting)
+    """What was put around the prompts."""
 
     @property
     def oracles(self) -> tuple[str, ...]:
@@ -139,10 +142,24 @@ def _saved(plan: Plan, model_args: Mapping[str, Any], options: Sequence[str] = (
 
 
 def _asked(opened: ResultFolder) -> list[str]:
-    """What else a run was asked: items at most, and few-shot examples where tasks agree."""
-    limit, shots = opened.config.get("limit"), set(opened.shots.values())
+    """What else a run was asked: items at most, few-shot examples where tasks agree, prompting."""
+    limit, shots, around = opened.config.get("limit"), set(opened.shots.values()), opened.prompting
     words = [] if limit is None else ["--limit", f"{limit:g}"]
-    return words + (["--num_fewshot", str(*shots)] if len(shots) == 1 and shots != {0} else [])
+    if len(shots) == 1:  # 0 too: a task may have examples of its own
+        words += ["--num_fewshot", str(*shots)]
+    if around.system_instruction is not None:
+        words += ["--system_instruction", around.system_instruction]
+    if around.chat:
+        turns = str(around.multiturn).lower()  # left out, it would be true
+        words += ["--apply_chat_template", "--fewshot_as_multiturn", turns]
+    return words
+
+
+def _prompting(raw: Mapping[str, Any]) -> Prompting:
+    """As lm_eval writes it beside the results."""
+    system = raw.get("system_instruction")
+    chat, multiturn = (bool(raw.get(name)) for name in ("chat_template", "fewshot_as_multiturn"))
+    return Prompting(system if isinstance(system, str) else None, chat, multiturn)
 
 
 def _results(path: Path) -> ResultFolder:
@@ -160,7 +177,7 @@ def _results(path: Path) -> ResultFolder:
     raw = read_raw(result_file(path))
     config = mapping(raw, "config")
     marked = tuple(_marked(row, mapping(config, "sna", "tasks", row.task)) for row in rows)
-    return ResultFolder(marked, items, config, mapping(raw, "n-shot"))
+    return ResultFolder(marked, items, config, mapping(raw, "n-shot"), _prompting(raw))
 
 
 def _marked(row: ZoneRow, task: Mapping[str, Any]) -> ZoneRow:
