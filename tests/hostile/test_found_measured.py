@@ -93,7 +93,7 @@ def unit(**changes: Any) -> str:
 def test_units_of_methods(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     laid_out("methods unit", tmp_path, unit(**changes))
     with pytest.raises(InputError, match=f"output: expected a file that `sna-eval me.*{message}"):
-        Units(tmp_path, SETTINGS).read("sna", TASK)
+        Units(tmp_path, SETTINGS).read("sna", TASK, items_hash="")
 
 
 def test_units_of_a_task_with_a_path_for_a_name(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_units_of_a_task_with_a_path_for_a_name(tmp_path: Path) -> None:
     own = build(Unit, json.loads(unit(task="../../a/b")))
     units = Units(tmp_path / "one" / "two", SETTINGS)
     units.write(own)
-    assert units.read("sna", "../../a/b") == own
+    assert units.read("sna", "../../a/b", items_hash="") == own
     inside = [path for path in tmp_path.rglob("*.json") if path.parent.name == "units"]
     assert len(inside) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"one"}

@@ -177,7 +177,7 @@ def _results(path: Path) -> ResultFolder:
     raw = read_raw(result_file(path))
     config = mapping(raw, "config")
     marked = tuple(_marked(row, mapping(config, "sna", "tasks", row.task)) for row in rows)
-    return ResultFolder(marked, items, config, mapping(raw, "n-shot"), _prompting(raw))
+    return ResultFolder(marked, items, config, mapping(raw, "n-shot"), _prompting(mapping(raw)))
 
 
 def _marked(row: ZoneRow, task: Mapping[str, Any]) -> ZoneRow:

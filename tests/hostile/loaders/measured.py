@@ -68,7 +68,7 @@ _UNIT = Unit(
 
 def _load_unit(folder: Path) -> None:
     """The unit beside a control, in the table that the command prints."""
-    unit = Units(folder, SETTINGS).read("sna", TASK)
+    unit = Units(folder, SETTINGS).read("sna", TASK, items_hash="")
     assert unit is not None
     control = replace(_UNIT, label=f"{CONTROL}_0", method=CONTROL)
     if len(unit.before) != len(_UNIT.before):
