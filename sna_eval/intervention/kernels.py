@@ -49,8 +49,8 @@ def onednn_is_faster() -> bool:
     """Whether oneDNN beats MKL, to which PyTorch takes float32 products, on this processor.
 
     MKL leaves AVX-512 unused on AMD's, where oneDNN is about twice as fast. With AVX2 alone it is
-    the slower one (`benchmarks/RESULTS.md`). Told by the processor and not by a timed trial, so
-    that a machine gives the same bits in every run.
+    the slower one. Told by the processor and not by a timed trial, so that a machine gives the same
+    bits in every run.
     """
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _is_amd()
 
