@@ -182,10 +182,10 @@ def test_few_shot_examples_are_the_same_in_every_run(
     planned_lm: Any, load: Callable[..., dict[str, Any]]
 ) -> None:
     """Gated and ungated runs, and random draws, are paired item by item."""
-    task = load("own_labels")["own_labels"]
+    task = load("own_open")["own_open"]
     task.set_config(key="num_fewshot", value=2)
     plan = TaskPlan(Gate(mode="always"), (PlannedIntervention(1, 4.0, neurons={"": (1, 2)}),))
-    first, second = (evaluate(planned_lm, "own_labels", task, plan, limit=None) for _ in range(2))
+    first, second = (evaluate(planned_lm, "own_open", task, plan, limit=None) for _ in range(2))
     assert first == second
 
 
