@@ -6,6 +6,8 @@ from pathlib import Path
 
 REFERENCE_MODEL = "sna-reference"
 """The bundled model's name, and the model where none is named."""
+REFERENCE_PLAN = "sna-reference"
+"""The bundled plan for that model."""
 _PACKAGE = Path(__file__).resolve().parent
 
 

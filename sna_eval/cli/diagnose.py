@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sna_eval.cli.common import add_model, add_tasks
 from sna_eval.errors import InputError, writing
+from sna_eval.paths import REFERENCE_PLAN
 
 if TYPE_CHECKING:
     from sna_eval.study.methods.diagnosis import Diagnosis
@@ -19,7 +20,7 @@ HELP = "find the neurons that carry a plan's effect, and cut the plan to them"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--plan", default="sna-reference", help="name of a bundled plan, or a plan file")
+    add("--plan", help=f"name of a bundled plan, or a plan file; default: {REFERENCE_PLAN}")
     add_tasks(parser, required=True)
     add_model(parser)
     add("--keep", type=float, default=0.9, help="share of the effect the cut plan is to carry")
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
             hint="the figures go into the .json file beside it",
         )  # fmt: skip
     tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
-    lm = load_lm(args.model_args, plan=args.plan)
+    lm = load_lm(args.model_args, plan=args.plan, otherwise=REFERENCE_PLAN)
     found = [diagnose(lm, name, task, keep=args.keep) for name, task in tasks.items()]
     for own in found:
         _print(own)

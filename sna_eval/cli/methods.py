@@ -7,6 +7,7 @@ import argparse
 from sna_eval.cli.common import add_model, add_tasks
 from sna_eval.cli.stopping import resumable
 from sna_eval.errors import writing
+from sna_eval.paths import REFERENCE_PLAN
 
 NAME = "methods"
 HELP = "compare controls and rival methods with a plan's own intervention"
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_tasks(parser, required=True)
     add("--methods", default="all", help="names, comma-separated; default: all")
-    add("--plan", default="sna-reference", help="plan whose gates and layers all methods share")
+    add("--plan", help=f"plan whose gates and layers all methods share; default: {REFERENCE_PLAN}")
     add_model(parser)
     add("--output", required=True, help="folder of the table; a run that was stopped goes on there")
     add("--limit", type=int, help="test items per task at most")
@@ -44,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
         parse_names(args.methods), random_draws=options.random_draws, seed=options.seed
     )
     tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
-    lm = load_lm(args.model_args, plan=args.plan, batch_size=options.batch_size)
+    lm = load_lm(
+        args.model_args, plan=args.plan, otherwise=REFERENCE_PLAN, batch_size=options.batch_size
+    )
     with resumable(f"what is done is in {args.output}, and the same command goes on there"):
         table = measure_methods(
             lm, tasks, variants, options, output=args.output, model_args=args.model_args

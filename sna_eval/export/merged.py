@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from sna_eval.errors import InputError
 from sna_eval.export.scaling import LayerScaling
 from sna_eval.export.source import Source
 from sna_eval.export.weights import check_finite, is_transposed, neurons_last
@@ -19,7 +20,15 @@ def write_merged(source: Source, folder: Path) -> None:
     """Writes the model with scaled weights, in the dtype it was loaded in, and its tokenizer.
 
     The loaded model stays as it is, and only the scaled weights are held twice.
+
+    **Raises:** `InputError` for a quantized model: whatever is given to it, it saves its own.
     """
+    if getattr(source.model, "hf_quantizer", None) is not None:  # saves weights of its own
+        raise InputError(
+            "format", expected="a model without quantization, for merged weights",
+            got=type(source.model.hf_quantizer).__name__,
+            hint="load the model unquantized, or use --format ia3",
+        )  # fmt: skip
     state = dict(source.model.state_dict())
     for scaling in source.scalings:
         name = f"{source.module_name(scaling.layer)}.weight"

@@ -79,6 +79,11 @@ class Gate:
         """Whether the decision depends on the right answer."""
         return self.mode == "confidence" and self.signal == "target_prob"
 
+    def with_zones_by(self, signal: Signal) -> Gate:
+        """The same gate with another signal and the bounds that come with it."""
+        low, high = PAPER_BOUNDS[signal]
+        return replace(self, signal=signal, low=low, high=high)
+
     def zone(self, confidence: float) -> Zone:
         """Zone of an item with this confidence."""
         if confidence < self.low:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from sna_eval.errors import InputError
 from sna_eval.gating import (
-    PAPER_BOUNDS,
     Decision,
     Gate,
     Signal,
@@ -21,7 +20,7 @@ from sna_eval.gating import (
 from sna_eval.harness.items import Item
 from sna_eval.intervention import Affine
 from sna_eval.intervention.forward import BranchScore
-from sna_eval.plan import TaskPlan, entry_interventions
+from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan, entry_interventions
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +55,7 @@ def interventions_for(
     found = (
         intervention
         for entry in plan.interventions
-        for intervention in entry_interventions(
-            entry, _label(entry.direction, item, baseline, right)
-        )
+        for intervention in entry_interventions(entry, _label(entry, item, baseline, right))
     )
     return tuple(intervention for intervention in found if not intervention.changes_nothing)
 
@@ -68,10 +65,7 @@ def with_usable_signal(gate: Gate, item: Item) -> Gate:
     if gate.mode == "confidence":
         return gate
     signal: Signal = "margin" if len(item.choices) > 1 else "target_prob"
-    if signal == gate.signal:
-        return gate
-    low, high = PAPER_BOUNDS[signal]
-    return replace(gate, signal=signal, low=low, high=high)
+    return gate if signal == gate.signal else gate.with_zones_by(signal)
 
 
 def _confidence(signal: Signal, item: Item, baseline: Baseline, right: RightAnswer) -> float:
@@ -91,11 +85,22 @@ def _confidence(signal: Signal, item: Item, baseline: Baseline, right: RightAnsw
     return sum(values) / len(values)  # choices with contexts of their own count alike
 
 
-def _label(direction: str, item: Item, baseline: Baseline, right: RightAnswer) -> str:
-    """The label that a direction means for one item."""
+def predicted_of_one(task: str) -> InputError:
+    """The complaint about a prediction where there is nothing to choose: it would be the answer."""
+    return InputError(
+        f"tasks.{task}.direction", expected="`both` or a label where there is one continuation",
+        got="predicted", hint="the only continuation is the right answer, not a prediction",
+    )  # fmt: skip
+
+
+def _label(entry: PlannedIntervention, item: Item, baseline: Baseline, right: RightAnswer) -> str:
+    """The label that an entry's direction means for one item."""
+    direction = entry.direction
     if direction == "gold":
         return item.requests[right(item)].label
     if direction == "predicted":
+        if len(item.choices) < 2 and list(entry.neurons or {}) != [UNLABELLED]:
+            raise predicted_of_one(item.task)
         scores: Sequence[BranchScore] = baseline.scores
         best = max(item.choices, key=lambda number: scores[number].log_likelihood)
         return item.requests[best].label

@@ -9,25 +9,21 @@ closely, not for speed. Penalties and bans act on what comes out, for open and c
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor
 
 from sna_eval.gating import Decision
 from sna_eval.harness.overflow import OverflowWatch, overflowed_rows
 from sna_eval.intervention import Affine, Sites, amplify, base_model
 from sna_eval.intervention.acting import acting
 
-_MAKES_PROCESSORS = "_get_logits_processor"
-"""The model's method by which `generate` makes its list of processors."""
-
 
 class EveryStep(LogitsProcessor):
-    """Replaces the scores of rows whose gate opens at this step.
+    """Replaces the scores of rows whose gate opens at this step; to be asked before others.
 
     **Arguments:**
 
@@ -53,25 +49,6 @@ class EveryStep(LogitsProcessor):
         """The first step's decisions, which stand for the items in the counts."""
         self.watch = OverflowWatch()
         """Told of rows whose amplified scores overflow at a step; they keep the baseline's."""
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """`model.generate` in the body asks this before any other processor.
-
-        Given to `generate`, it would come behind repetition penalties, bans and their like: it
-        would decide on what they left, and the amplified scores would go without them.
-        """
-        make = getattr(self._model, _MAKES_PROCESSORS)
-
-        def with_this_first(*args: Any, **kwargs: Any) -> LogitsProcessorList:
-            return LogitsProcessorList([self, *make(*args, **kwargs)])
-
-        own = vars(self._model)
-        own[_MAKES_PROCESSORS] = with_this_first  # hides the class's method
-        try:
-            yield
-        finally:
-            del own[_MAKES_PROCESSORS]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """`input_ids`: `[batch, position]`; `scores`: `[batch, vocabulary]`, changed in a copy."""

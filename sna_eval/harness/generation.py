@@ -13,19 +13,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LogitsProcessorList
 
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS, Decision, Gate, entropy, max_prob
+from sna_eval.gating import Decision, Gate, entropy, max_prob
 from sna_eval.harness.every_step import EveryStep
+from sna_eval.harness.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.overflow import Ended, OverflowWatch, replaced_texts
 from sna_eval.harness.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
-from sna_eval.intervention import Affine, amplify, base_model
+from sna_eval.intervention import Affine, amplify
+from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.decoding import DecodingMask, keeps_keys
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.plan import TaskPlan, plain_interventions
@@ -33,6 +33,8 @@ from sna_eval.plan import TaskPlan, plain_interventions
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
 
+_Generate = Callable[..., torch.Tensor]
+"""HFLM's `_model_generate`, or what stands in for it."""
 _GROWING_CACHES = (None, "dynamic", "hybrid")
 """Keys and values of a prompt, as tensors of its length; `generate` reads `hybrid` as no choice."""
 
@@ -56,7 +58,7 @@ class Generator:
         self,
         lm: SNALM,
         generate_until: Callable[..., list[str]],
-        model_generate: Callable[..., torch.Tensor],
+        model_generate: _Generate,
     ) -> None:
         self._lm = lm
         self._generate_until = generate_until
@@ -105,14 +107,20 @@ class Generator:
         plan = self._plan
         if plan is None:
             return self._model_generate(context, *args, **kwargs)
+        settings = self._settings(kwargs)
+        settings.refuse_other_passes()
         interventions = () if plan.gate.mode == "never" else plain_interventions(plan)
         interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
         if self._lm.decide_at == "every_step":
             return self._every_step(context, plan.gate, interventions, *args, **kwargs)
-        run = self._shared if self._shares_prompt_pass(kwargs) else self._two_passes
+        run = self._shared if self._shares_prompt_pass(settings) else self._two_passes
         watch = OverflowWatch()
-        watched = {**kwargs, "logits_processor": LogitsProcessorList([watch])}
-        output = run(context, plan.gate, interventions, *args, **watched)
+
+        def watched(*args: Any, **kwargs: Any) -> torch.Tensor:
+            with asked_first(self._lm.model, watch):
+                return self._model_generate(*args, **kwargs)
+
+        output = run(watched, context, plan.gate, interventions, *args, **kwargs)
         return self._without_overflow(output, watch, context, *args, **kwargs)
 
     def _without_overflow(
@@ -125,10 +133,10 @@ class Generator:
     ) -> torch.Tensor:
         """The batch's texts, those that overflowed when amplified by the unmodified model."""
         opened = [decision.amplified for decision in self._decisions[-len(context) :]]
-        copies = _copies(kwargs)
+        settings = self._settings(kwargs)
         # the scores of a beam that overflowed are wrong, and with them the choice among beams
-        ended = self._ended(output, context, kwargs) if copies == 1 else None
-        found = watch.items(copies, ended)
+        ended = self._ended(output, context, kwargs) if settings.copies == 1 else None
+        found = watch.items(settings.copies, ended)
         items = [bad and own for bad, own in zip(found, opened, strict=True)]
         self._overflowed.extend(items)
         if not any(items):
@@ -141,13 +149,12 @@ class Generator:
             )
 
         pad = self._lm.tokenizer.pad_token_id
-        texts = int(kwargs.get("num_return_sequences") or 1)  # beams are gone by now
-        return replaced_texts(output, items, again, copies=texts, pad=pad)
+        copies = settings.texts  # beams are gone by now
+        return replaced_texts(output, items, again, copies=copies, pad=pad)
 
     def _ended(self, output: torch.Tensor, context: torch.Tensor, kwargs: dict[str, Any]) -> Ended:
         """Tells where a text of `output`, `[batch, position]`, ends, as HFLM cuts it."""
-        eos = self._setting("eos_token_id", kwargs)
-        closing = {eos} if isinstance(eos, int) else set(eos or ())
+        closing = self._settings(kwargs).closing
         # after a stop string in its thoughts, a text may still come to its answer
         thinks = self._lm.think_end_token is not None
         stops = [] if thinks else [own for own in kwargs["stop"] if own]
@@ -159,17 +166,17 @@ class Generator:
 
         return ended
 
-    def _shares_prompt_pass(self, kwargs: dict[str, Any]) -> bool:
-        if _copies(kwargs) > 1:
+    def _shares_prompt_pass(self, settings: GenerateSettings) -> bool:
+        if settings.copies > 1:
             return False
-        if self._setting("cache_implementation", kwargs) not in _GROWING_CACHES:
+        if settings["cache_implementation"] not in _GROWING_CACHES:
             return False  # its layers hold more than the prompt, or hold it in another form
+        if settings["max_length"] > steady_width(self._lm.model):
+            return False  # the model may read the text again, and otherwise
         return self._lm.engine.abilities.resumes and keeps_keys(self._lm.model)
 
-    def _setting(self, name: str, kwargs: dict[str, Any]) -> Any:
-        """What `generate` goes by: the request's own setting, else the model's."""
-        own = getattr(base_model(self._lm.model), "generation_config", None)
-        return kwargs.get(name, getattr(own, name, None))
+    def _settings(self, own: dict[str, Any]) -> GenerateSettings:
+        return GenerateSettings(self._lm.model, own)
 
     def _open(self, gate: Gate, log_probs: torch.Tensor) -> torch.Tensor:
         """Decides on the rows of a batch by the first token's distribution: bool, `[batch]`."""
@@ -179,6 +186,7 @@ class Generator:
 
     def _shared(
         self,
+        generate: _Generate,
         context: torch.Tensor,
         gate: Gate,
         interventions: tuple[Affine, ...],
@@ -194,7 +202,7 @@ class Generator:
             returns_tuple=engine.abilities.returns_tuple,
         )
         with shared.installed():
-            return self._model_generate(context, *args, **kwargs)
+            return generate(context, *args, **kwargs)
 
     def _every_step(
         self,
@@ -204,7 +212,7 @@ class Generator:
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
-        if _copies(kwargs) > 1:
+        if self._settings(kwargs).copies > 1:
             raise InputError(
                 "decide_at", expected="`start` with beams or several sequences", got="every_step"
             )
@@ -215,7 +223,7 @@ class Generator:
             decide=lambda log_probs: _decide(gate, log_probs),
             prompt_mask=kwargs["attention_mask"],
         )
-        with steps.installed():
+        with asked_first(self._lm.model, steps):
             output = self._model_generate(context, *args, **kwargs)
         self._decisions.extend(steps.first)
         self._overflowed.extend(steps.watch.items(1, self._ended(output, context, kwargs)))
@@ -223,6 +231,7 @@ class Generator:
 
     def _two_passes(
         self,
+        generate: _Generate,
         context: torch.Tensor,
         gate: Gate,
         interventions: tuple[Affine, ...],
@@ -232,13 +241,13 @@ class Generator:
         log_probs = self._first_token(context, kwargs["attention_mask"])
         rows = self._open(gate, log_probs).to(context.device)
         if not interventions or not bool(rows.any()):
-            return self._model_generate(context, *args, **kwargs)
-        mask = DecodingMask(rows, kwargs["attention_mask"], copies=_copies(kwargs))
+            return generate(context, *args, **kwargs)
+        mask = DecodingMask(rows, kwargs["attention_mask"], copies=self._settings(kwargs).copies)
         amplified = amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask)
         # a pass compiled for a static cache, earlier or now, would know nothing of these hooks
         eager = {**kwargs, "disable_compile": True}
         with mask.told_of_passes(self._lm.model), amplified:
-            return self._model_generate(context, *args, **eager)
+            return generate(context, *args, **eager)
 
     def _first_token(self, context: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of the first new token, `[batch, vocabulary]`."""
@@ -248,17 +257,13 @@ class Generator:
                 attention_mask=mask,
                 max_new_tokens=1,
                 do_sample=False,
+                num_beams=1,
+                num_return_sequences=1,
                 output_logits=True,
                 return_dict_in_generate=True,
                 pad_token_id=self._lm.tokenizer.pad_token_id,
             )
         return torch.log_softmax(output.logits[0].float(), dim=-1)
-
-
-def _copies(kwargs: dict[str, Any]) -> int:
-    """Rows that `generate` makes of one prompt."""
-    beams, sequences = kwargs.get("num_beams") or 1, kwargs.get("num_return_sequences") or 1
-    return max(int(beams), int(sequences))
 
 
 def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
@@ -269,8 +274,7 @@ def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
             got=gate.signal,
             hint="a generated text has no target and no choices",
         )
-    if gate.signal not in ("max_prob", "entropy"):  # zones by a signal that texts have
-        low, high = PAPER_BOUNDS["max_prob"]
-        gate = replace(gate, signal="max_prob", low=low, high=high)
+    if gate.signal not in ("max_prob", "entropy"):
+        gate = gate.with_zones_by("max_prob")
     measure = entropy if gate.signal == "entropy" else max_prob
     return gate.decide(float(measure(log_probs)))

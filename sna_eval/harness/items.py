@@ -112,13 +112,28 @@ def check_length(item: Item, max_length: int) -> None:
         )
 
 
-def prompted(item: Item, prompt: str, encode: Encode) -> Item:
-    """The same item with a text before its contexts."""
+def prompted(item: Item, prompt: str, question: str | None, encode: Encode) -> Item:
+    """The same item with a text before its question.
+
+    **Arguments:**
+
+    - `question`: what of a context is the document's own; before it may stand a description,
+        examples, the beginning of a chat. `None`: all of it.
+
+    **Raises:** `InputError` for a context that does not hold the question.
+    """
 
     def before(request: Request) -> Request:
         if not request.context_text:  # an unconditional request stays what it is
             return request
-        text = prompt + request.context_text
+        context_text = request.context_text
+        place = 0 if question is None else context_text.rfind(question)
+        if place < 0:
+            raise InputError(
+                item.task or "request", expected=f"a context that holds {question!r}",
+                got=context_text, hint="use lm_eval's --num_fewshot in place of few_shot",
+            )  # fmt: skip
+        text = context_text[:place] + prompt + context_text[place:]
         context, continuation = encode(text, request.continuation_text)
         return Request(text, request.continuation_text, context, continuation)
 
@@ -145,6 +160,17 @@ def _item_key(instance: Any) -> Hashable:
     return (instance.task_name, instance.doc_id)
 
 
+def check_context(instance: Any, context: Sequence[Any]) -> None:
+    """Raises `InputError` where nothing is before the target that predicts its first token."""
+    if not context:
+        raise InputError(
+            instance.task_name or "request",
+            expected="a context of at least one token in every document",
+            got=instance.args[0],
+            hint=f"document {instance.doc_id}: spaces that end a context belong to the target",
+        )
+
+
 def check_target(instance: Any, continuation: Sequence[Any]) -> None:
     """Raises `InputError` where nothing is left to score.
 
@@ -168,6 +194,7 @@ def _item(members: dict[int, tuple[Any, EncodedRequest]]) -> Item:
     contexts: dict[Tokens, Tokens] = {}  # choices share theirs: kept once
     for instance, (_, context, continuation) in members.values():
         context_text, continuation_text = instance.args[:2]
+        check_context(instance, context)
         check_target(instance, continuation)
         shared = contexts.setdefault(tuple(context), tuple(context))
         requests.append(Request(context_text, continuation_text, shared, tuple(continuation)))

@@ -85,7 +85,7 @@ class Ledger:
         evidence = evidence_of(answers[0][0])
         if evidence is not None:
             decision = Decision(evidence.zone, evidence.confidence, evidence.amplified)
-            self.count_item(item.task, decision)
+            self.count_item(item.task, decision, overflowed=evidence.overflowed)
 
     def as_dict(self) -> dict[str, Any]:
         return {

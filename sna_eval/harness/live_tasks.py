@@ -56,6 +56,13 @@ class LiveTasks:
             )
         return right_request(task, item, advice=_OTHER_SIGNALS)
 
+    def question(self, item: Item) -> str | None:
+        """An item's own text, which its contexts end with; `None` where that is not known."""
+        task = self.of(item.instance)
+        if task is None or getattr(task, "multiple_input", False):
+            return None
+        return str(task.doc_to_text(item.instance.doc))
+
 
 def _find(instance: Any) -> Any | None:
     from lm_eval.api.task import Task
@@ -101,7 +108,10 @@ def no_development_items(task: str) -> InputError:
 
 
 def examples_of(task: Any) -> Examples:
-    """Development items as zero-shot prompts, with their answers and labels where there are any."""
+    """Development items as zero-shot prompts, with their answers and labels where there are any.
+
+    Prompts are what lm_eval sends without examples: a task's description is part of them.
+    """
     docs = development_docs(task)
     prompts = tuple(prompt for doc in docs for prompt in _prompts(task, doc))
     asked = (_question(task, doc) for doc in docs) if _is_scored(task) else ()
@@ -130,9 +140,16 @@ def _prompts(task: Any, doc: Any) -> tuple[str, ...]:
     """A document's prompt; where the choices stand in front of the target, one for each choice."""
     if task.OUTPUT_TYPE == "loglikelihood_rolling":  # the text itself; there is no prompt
         return (str(task.doc_to_target(doc))[:TEXT_CHARACTERS],)
-    if task.multiple_input:  # `doc_to_text` then is the number of the right one
-        return tuple(str(choice) for choice in task.doc_to_choice(doc))
-    return (str(task.doc_to_text(doc)),)
+    context = _context(task, doc)
+    several = context if isinstance(context, list) else [context]
+    if task.OUTPUT_TYPE == "generate_until":
+        return tuple(several)
+    return tuple(own.rstrip() for own in several)  # spaces at its end are scored with the answer
+
+
+def _context(task: Any, doc: Any) -> Any:
+    """What lm_eval sends without examples; one for each choice where choices stand in front."""
+    return task.fewshot_context(doc, num_fewshot=0, gen_prefix=task.doc_to_prefix(doc))
 
 
 def _is_scored(task: Any) -> bool:
@@ -142,7 +159,7 @@ def _is_scored(task: Any) -> bool:
 
 def _question(task: Any, doc: Any) -> Question | None:
     """A document's requests without few-shot examples; `None` without context or right answer."""
-    context = str(task.doc_to_text(doc))
+    context = _context(task, doc)
     requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
     requests = requests if isinstance(requests, list) else [requests]
     pairs = [own.args[:2] for own in requests if own.args[0]]  # unconditional ones have no context
@@ -151,7 +168,9 @@ def _question(task: Any, doc: Any) -> Question | None:
     right = gold_index(task, doc) if len(pairs) > 1 else 0
     if right is None:
         return None
-    return Question(pairs[0][0], tuple(continuation for _, continuation in pairs), right)
+    continuations = tuple(continuation for _, continuation in pairs)
+    described = max(0, context.rfind(str(task.doc_to_text(doc))))
+    return Question(pairs[0][0], continuations, right, described)
 
 
 def right_request(task: Any, item: Item, *, advice: str = "leave it out of the task") -> int:

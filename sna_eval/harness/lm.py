@@ -95,7 +95,8 @@ class SNALM(HFLM):
                 "device", expected="a name such as cpu or cuda:0", got=kwargs["device"]
             )
         if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
-            kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
+            if kwargs.get("device") is None:
+                kwargs["device"] = "cuda" if torch.cuda.is_available() else "cpu"
             join_launched(kwargs["device"], tp_plan=kwargs.get("tp_plan"))
         try:
             super().__init__(pretrained, **kwargs)
@@ -203,7 +204,7 @@ class SNALM(HFLM):
         self.plans.prepare([item.instance for item in items])
         scorer = Scorer(
             self.scoring_engine, self.plans, self._rows_per_batch, self.max_length, self.ledger,
-            self._strict_baseline(items, quiet) if self.strict else None,
+            self._strict_baseline(items, quiet) if self.strict else None, live.question,
         )  # fmt: skip
         if self._answers is None:
             return scorer.score(items, live.right_answer, quiet=quiet)
@@ -291,12 +292,14 @@ class SNALM(HFLM):
         self._answers = take_over(cache_hook)
 
     def _cache_key(self, live: LiveTasks) -> Any:
+        settings = numerics(self)
+
         def key(item: Item) -> list[Any] | None:
             plan = self.plans.for_instance(item.instance)
             right = live.right_answer(item) if plan is not None and plan.sees_answer else None
             return [
                 _ANSWERS, self.model_hash, self.strict, right,
-                task_fingerprint(plan) if plan is not None else None, numerics(self),
+                task_fingerprint(plan) if plan is not None else None, settings,
                 [[request.context, request.continuation] for request in item.requests],
             ]  # fmt: skip
 

@@ -60,16 +60,35 @@ def _from_json(text: str) -> dict[str, Any]:
         return dict(json.loads(text))
 
 
-def load_lm(model_args: str | Mapping[str, Any], **extra: Any) -> Any:
+def load_lm(
+    model_args: str | Mapping[str, Any],
+    *,
+    plan: str | None = None,
+    otherwise: str | None = None,
+    **extra: Any,
+) -> Any:
     """An `SNALM` from lm_eval's `--model_args`, a string or a mapping.
 
     **Arguments:**
 
+    - `plan`: as a command's `--plan` names it.
+    - `otherwise`: the plan where neither `plan` nor `model_args` names one.
     - `extra`: arguments that count where `model_args` does not name them, e.g. `gate="never"`.
+
+    **Raises:** `InputError` where both name a plan, and not the same one.
     """
     from sna_eval.harness.lm import SNALM
 
-    lm = SNALM(**{**extra, **model_arguments(model_args)})
+    given = model_arguments(model_args)
+    if plan is not None and str(given.get("plan", plan)) != plan:
+        raise InputError(
+            "model_args.plan", expected=f"no other than --plan {plan}", got=given["plan"],
+            hint="name one of them",
+        )  # fmt: skip
+    named = plan or otherwise
+    if named is not None:
+        extra["plan"] = named
+    lm = SNALM(**{**extra, **given})
     if lm.ranks.size > 1:
         raise InputError(
             "processes", expected="one, for a command that does not evaluate", got=lm.ranks.size,

@@ -45,7 +45,8 @@ def score_rolling(
         decision = _decide(lm, plan, requests[number], baseline[number])
         if counts[number]:
             lm.ledger.count_item(requests[number].task_name or "", decision)
-        answers[number] = Score(baseline[number], _evidence(plan, decision, baseline[number]))
+        evidence = Evidence.of(decision, baseline=baseline[number], oracle=plan.oracle)
+        answers[number] = Score(baseline[number], evidence)
         if decision.amplified:
             open_texts[_interventions(plan)].append(number)
     for interventions, numbers in open_texts.items():
@@ -67,6 +68,8 @@ def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> D
             expected="`target_prob`, `always` or `never` for a rolling text",
             got=gate.signal,
         )
+    if gate.signal != "target_prob":
+        gate = gate.with_zones_by("target_prob")
     tokens = max(1, len(lm.tok_encode(request.args[0])))
     return gate.decide(math.exp(log_likelihood / tokens))
 
@@ -83,14 +86,3 @@ def _everywhere(intervention: Affine) -> Affine:
     if intervention.positions == "all":
         return intervention
     return replace(intervention, positions="all")  # type: ignore[type-var]  # they are dataclasses
-
-
-def _evidence(plan: TaskPlan, decision: Decision, baseline: float) -> Evidence:
-    return Evidence(
-        baseline=baseline,
-        baseline_is_greedy=False,
-        zone=decision.zone,
-        confidence=decision.confidence,
-        amplified=decision.amplified,
-        oracle=plan.oracle,
-    )

@@ -12,13 +12,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from sna_eval.gating import Decision
 from sna_eval.harness.decisions import (
     RightAnswer,
     decide,
@@ -31,8 +30,8 @@ from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.harness.work import Answer, OpenRow, Work
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row
+from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
-from sna_eval.plan import TaskPlan
 
 
 @dataclass(eq=False)
@@ -47,12 +46,18 @@ class Scorer:
     ledger: Ledger
     baseline: Callable[[Item], tuple[BranchScore, ...]] | None = None
     """Baseline scores from elsewhere (`strict=true`); passes then cannot be resumed."""
+    question: Callable[[Item], str | None] = lambda item: None
+    """An item's own text in its contexts; asked where a plan puts examples before it."""
+    _resumes: bool = field(default=False, init=False)
 
     def score(
         self, items: Sequence[Item], right: RightAnswer, *, quiet: bool = False
     ) -> list[list[Answer]]:
         """Both answers of every request of every item, in order."""
         works = [self._start(item) for item in items]
+        # rows go on in batches of another width than they came from
+        longest = max((_longest_row(work) for work in works), default=0)
+        self._resumes = self.engine.abilities.resumes and longest <= steady_width(self.engine.model)
         groups = self._groups(works)
         size = self.batch_size([row for group in groups for work in group for row, _ in work.rows])
         with tqdm(total=len(works), desc="Scoring items", disable=quiet) as bar:
@@ -145,7 +150,7 @@ class Scorer:
     def _baseline_batch(self, chunk: Sequence[tuple[Work, int]]) -> None:
         rows = [work.rows[number][0] for work, number in chunk]
         capture: set[int] = set()
-        if self.engine.abilities.resumes:
+        if self._resumes:
             capture = {work.layer for work, _ in chunk if work.layer is not None}
         prefix = chunk[0][0].prefix
         batch = Batch(rows, self.engine.device, skip=len(prefix or ()))
@@ -189,7 +194,7 @@ class Scorer:
     ) -> Iterator[OpenRow]:
         """The item's rows behind examples: other texts, so nothing of the baseline pass counts."""
         work.prefix = None
-        item = prompted(work.item, prompt, self.plans.encode)
+        item = prompted(work.item, prompt, self.question(work.item), self.plans.encode)
         packs = self.engine.abilities.packs
         for row, numbers in item_rows(item, max_length=self.max_length, packs=packs):
             yield OpenRow(work, row, numbers, interventions, None)
@@ -223,10 +228,17 @@ class Scorer:
         overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
         final = own.scores if overflowed or not changed else changed
         self.ledger.count_item(work.item.task, own.decision, overflowed=overflowed)
-        evidence = [_evidence(work.plan, own.decision, own.scores[n]) for n in numbers]
-        work.finish(
-            [(Score(final[n].log_likelihood, evidence[n]), final[n].is_greedy) for n in numbers]
-        )
+        answers: list[tuple[float, bool]] = []
+        for n in numbers:
+            evidence = Evidence.of(
+                own.decision,
+                baseline=own.scores[n].log_likelihood,
+                baseline_is_greedy=own.scores[n].is_greedy,
+                oracle=work.plan.oracle,
+                overflowed=overflowed,
+            )
+            answers.append((Score(final[n].log_likelihood, evidence), final[n].is_greedy))
+        work.finish(answers)
 
 
 def _asks(item: Item, numbers: Sequence[int]) -> bool:
@@ -236,17 +248,6 @@ def _asks(item: Item, numbers: Sequence[int]) -> bool:
 
 def _longest_row(work: Work) -> int:
     return max(len(row) for row, _ in work.rows)
-
-
-def _evidence(plan: TaskPlan, decision: Decision, baseline: BranchScore) -> Evidence:
-    return Evidence(
-        baseline=baseline.log_likelihood,
-        baseline_is_greedy=baseline.is_greedy,
-        zone=decision.zone,
-        confidence=decision.confidence,
-        amplified=decision.amplified,
-        oracle=plan.oracle,
-    )
 
 
 def _assigned(queue: Sequence[OpenRow], batch: Batch) -> list[Assigned]:
@@ -267,9 +268,12 @@ def _assigned(queue: Sequence[OpenRow], batch: Batch) -> list[Assigned]:
 
 
 def _stacked(hidden: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:
-    """`[batch, position, d_model]` from rows of different length; padding is zero."""
+    """`[batch, position, d_model]` from rows of different length; padding is zero.
+
+    Streams of more dimensions keep them.
+    """
     rows = [row for row in hidden if row is not None]
-    stacked = rows[0].new_zeros(len(rows), width, rows[0].shape[-1])
+    stacked = rows[0].new_zeros(len(rows), width, *rows[0].shape[1:])
     for number, row in enumerate(rows):
         stacked[number, : row.shape[0]] = row
     return stacked

@@ -24,6 +24,29 @@ class Evidence:
     """Whether the gate opened."""
     oracle: bool
     """Whether the direction followed the right answer; a gate that looks at it does not count."""
+    overflowed: bool = False
+    """Whether an amplified score of the item was no number, so that its baseline stands."""
+
+    @classmethod
+    def of(
+        cls,
+        decision: Decision,
+        *,
+        baseline: float,
+        baseline_is_greedy: bool = False,
+        oracle: bool,
+        overflowed: bool = False,
+    ) -> Evidence:
+        """Of an item that was decided on like this."""
+        return cls(
+            baseline=baseline,
+            baseline_is_greedy=baseline_is_greedy,
+            zone=decision.zone,
+            confidence=decision.confidence,
+            amplified=decision.amplified,
+            oracle=oracle,
+            overflowed=overflowed,
+        )
 
 
 class Score(float):

@@ -16,7 +16,7 @@ from torch import nn
 
 from sna_eval.intervention.acting import acting as where_acting
 from sna_eval.intervention.amplify import amplify
-from sna_eval.intervention.config import text_config
+from sna_eval.intervention.config import steady_width, text_config
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.rows import Row, Tokens
 from sna_eval.intervention.sites import Sites
@@ -96,6 +96,9 @@ def shared_prefix(rows: Sequence[Row]) -> Prefix | None:
 
 
 def fits_window(model: Any, tokens: int) -> bool:
-    """Whether a cache of so many tokens stays whole: sliding windows drop what lies before them."""
+    """Whether a cache of so many tokens is what rows of that length have themselves.
+
+    Sliding windows drop what lies before them, and some models compute long texts otherwise.
+    """
     window = getattr(text_config(model), "sliding_window", None)
-    return window is None or tokens <= window
+    return (window is None or tokens <= window) and tokens <= steady_width(model)

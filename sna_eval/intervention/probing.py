@@ -7,13 +7,14 @@ is used only where both agree. Whatever raises or disagrees falls back to plain 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.config import text_config
+from sna_eval.intervention.config import steady_width, text_config
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
@@ -45,7 +46,7 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
     tokens = trial_tokens(model, 12 * _TEXTS)
     _check_causal(engine, tokens)
     resumes = _attempt(_resumes, engine, tokens)
-    packs = _attempt(_packs, engine, tokens)
+    packs = _is_steady(model) and _attempt(_packs, engine, tokens)
     shares = resumes and _attempt(_shares_prefix, engine, tokens)
     for able, what in (
         (resumes, "be resumed at a block"),
@@ -55,6 +56,15 @@ def probe(model: nn.Module, sites: Sites) -> Abilities:
         if not able:
             _LOGGER.info("%s: passes cannot %s; plain passes are used", sites.architecture, what)
     return Abilities(resumes, packs, shares, returns_tuple)
+
+
+def _is_steady(model: nn.Module) -> bool:
+    """Whether the longest texts that a model reads are computed as short ones are.
+
+    Those that sharing a row is tried on are short.
+    """
+    longest = getattr(text_config(model), "max_position_embeddings", None)
+    return steady_width(model) >= (math.inf if longest is None else longest)
 
 
 def _check_causal(engine: Engine, tokens: Tokens) -> None:

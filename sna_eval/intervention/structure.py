@@ -20,8 +20,11 @@ from sna_eval.intervention.projections import widths
 
 _MLP_WIDTHS = ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", "d_ff")
 _EXPERTS = "experts"
-_ASIDE = ("attn", "attention", "shared", "mamba", "conv", "out_proj", "adapter", "lora")
-"""Parts of module names that no MLP's output projection has."""
+_ASIDE = (
+    "attn", "attention", "shared", "mamba", "conv", "out_proj", "adapter", "lora", "base_layer",
+)  # fmt: skip
+"""Parts of module names that no MLP's output projection has; a layer with a LoRA adapter is taken
+whole, what the adapter adds is amplified with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,9 @@ def _candidates(block: nn.Module, d_mlp: int | None, d_model: int) -> Iterator[s
     for path, module in block.named_modules():
         if any(part in path.lower() for part in _ASIDE):
             continue
+        whole = hasattr(module, "base_layer") or not list(module.children())
         if (is_experts(module) and path.endswith(_EXPERTS)) or (
-            not list(module.children()) and widths(module) == (d_mlp, d_model)
+            whole and widths(module) == (d_mlp, d_model)
         ):
             yield path
 

@@ -67,4 +67,4 @@ def _padded(bench: Workbench, positive: str, negative: str) -> tuple[Tokens, Tok
     return first, second
 
 
-METHOD = Method("actadd", find, build, options={"pair": None})
+METHOD = Method("actadd", find, build, options={"pair": None}, fixed_positions=True)

@@ -2,8 +2,9 @@
 
 Wu et al. (2025), arXiv:2501.17148 (AxBench) and others found that prompting beats steering, so no
 comparison is honest without it. The `k` examples are drawn once from the development split and
-stand before every item whose gate opens, written as lm_eval writes them: context, answer,
-delimiter. Nothing happens inside the model. `strength: 0` leaves the examples out.
+stand before the question of every item whose gate opens, behind a description of the task if there
+is one, written as lm_eval writes them: question, answer, delimiter. Nothing happens inside the
+model. `strength: 0` leaves the examples out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
         )
     order = random.Random(wanted.options["seed"]).sample(range(len(questions)), count)
     shown = [questions[number] for number in order]
-    text = "".join(own.context + own.answer + examples.delimiter for own in shown)
+    text = "".join(own.shown + examples.delimiter for own in shown)
     return Resolution(parameters={"prompt": text}, remarks={"items": order})
 
 
@@ -36,4 +37,6 @@ def build(fitted: Fitted) -> tuple[Affine, ...]:
     return ()
 
 
-METHOD = Method("few_shot", find, build, options={"k": 3, "seed": 0}, needs_layer=False)
+METHOD = Method(
+    "few_shot", find, build, options={"k": 3, "seed": 0}, needs_layer=False, fixed_positions=True
+)

@@ -86,6 +86,8 @@ class Method:
     """The options it knows, with their defaults; a default of `None` lets the method decide."""
     positions: Positions = "all"
     """Tokens it touches where a plan does not say."""
+    fixed_positions: bool = False
+    """Whether a plan cannot say otherwise: where it acts is part of what it is."""
     needs_layer: bool = True
     """Whether a plan must name a layer."""
     needs_ranking: bool = False

@@ -26,6 +26,13 @@ class Question:
     context: str
     choices: tuple[str, ...]
     right: int
+    described: int = 0
+    """Where in the context the document's own text begins, behind a description of the task."""
+
+    @property
+    def shown(self) -> str:
+        """The question with its answer, as an example among others."""
+        return self.context[self.described :] + self.answer
 
     @property
     def answer(self) -> str:

@@ -103,4 +103,4 @@ def _logits(bench: Workbench, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.
     return torch.cat(logits), torch.cat(targets)
 
 
-METHOD = Method("temperature", find, build, needs_layer=False)
+METHOD = Method("temperature", find, build, needs_layer=False, fixed_positions=True)

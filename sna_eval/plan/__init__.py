@@ -3,8 +3,10 @@
 from sna_eval.plan.applying import entry_interventions, plain_interventions
 from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
 from sna_eval.plan.fingerprint import (
+    acting_fingerprint,
     answers_fingerprint,
     model_fingerprint,
+    neurons_fingerprint,
     plan_fingerprint,
     prompt_fingerprint,
     task_fingerprint,
@@ -29,6 +31,7 @@ __all__ = [
     "PlannedIntervention",
     "Selection",
     "TaskPlan",
+    "acting_fingerprint",
     "answers_fingerprint",
     "bundled_plans",
     "check_model",
@@ -38,6 +41,7 @@ __all__ = [
     "match_pattern",
     "match_task",
     "model_fingerprint",
+    "neurons_fingerprint",
     "parse_plan",
     "plain_interventions",
     "plan_fingerprint",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,8 +16,10 @@ from sna_eval.methods import Examples
 from sna_eval.plan.files import plan_to_dict, task_to_dict
 from sna_eval.plan.schema import Plan, TaskPlan
 
+_REMARKS = ("found", "scores")
+"""What an entry of a plan says beside what it does."""
 _LENGTH = 16  # hexadecimal digits: 64 bits, ample against chance collisions
-_VALUES_PER_TENSOR = 64
+_VALUES_PER_TENSOR = 64  # evenly spaced, beside the edges
 
 
 def plan_fingerprint(plan: Plan) -> str:
@@ -28,6 +30,27 @@ def plan_fingerprint(plan: Plan) -> str:
 def task_fingerprint(task: TaskPlan) -> str:
     """Hash of one task's plan, neurons included."""
     return digest(task_to_dict(task))
+
+
+def acting_fingerprint(task: Mapping[str, Any]) -> str:
+    """Hash of what a task's plan does, however it was found.
+
+    **Arguments:**
+
+    - `task`: as `task_to_dict` writes it, and with it plan and result files.
+    """
+    return digest({"gate": task["gate"], "interventions": _acting(task["interventions"])})
+
+
+def neurons_fingerprint(task: TaskPlan) -> str:
+    """Hash of what acts, behind any gate."""
+    return digest(_acting(task_to_dict(task)["interventions"]))
+
+
+def _acting(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in entry.items() if name not in _REMARKS} for entry in entries
+    ]
 
 
 def prompt_fingerprint(texts: Sequence[str]) -> str:
@@ -42,10 +65,12 @@ def answers_fingerprint(examples: Examples) -> str:
 
 
 def model_fingerprint(model: nn.Module) -> str:
-    """Hash of a model's tensors: names, shapes, and 64 evenly spaced values of each.
+    """Hash of a model's tensors: names, shapes, and a sample of the values of each.
 
-    Reading a sample keeps it quick for any size; two checkpoints of one run differ in every tensor.
-    Values are compared as float32, so the dtype a model is loaded in counts through rounding only.
+    The sample keeps it quick for any size: evenly spaced values, and the edges, whole. Two
+    checkpoints of one run differ in every tensor; a neuron that is scaled, as by this package's
+    exports, is a column or row of its projection, and every one of these crosses an edge. Values
+    are compared as float32, so the dtype a model is loaded in counts through rounding only.
     A PEFT wrapper does not count, the adapter in it does.
     """
     described = [
@@ -55,12 +80,19 @@ def model_fingerprint(model: nn.Module) -> str:
     return digest(described)
 
 
-def _sample(tensor: torch.Tensor) -> list[float]:
+def _sample(tensor: torch.Tensor) -> str:
+    """Hash of evenly spaced values and of the first row and column, of each matrix in a stack."""
     if tensor.is_meta or tensor.numel() == 0:
-        return []
-    flat = tensor.detach().reshape(-1)
+        return ""
+    values = tensor.detach()
+    flat = values.reshape(-1)
     stride = max(1, flat.numel() // _VALUES_PER_TENSOR)
-    return [float(value) for value in flat[::stride][:_VALUES_PER_TENSOR].float().cpu()]
+    parts = [flat[::stride][:_VALUES_PER_TENSOR]]
+    parts += [values[..., 0], values[..., 0, :]] if values.dim() > 1 else [flat]
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.float().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:_LENGTH]
 
 
 def digest(value: Any) -> str:

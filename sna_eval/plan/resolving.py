@@ -74,7 +74,12 @@ def _resolve(
 ) -> PlannedIntervention:
     found = _record(entry, bench, examples)
     tokens = [list(bench.encode(prompt)) for prompt in examples.prompts]
-    read = {"layer": entry.layer, "tokens": tokens, "window": bench.max_length}
+    read = {
+        "layer": entry.layer,
+        "tokens": tokens,
+        "window": bench.max_length,
+        "dtype": str(next(bench.model.parameters()).dtype),
+    }
     name = digest({**read, "delimiter": examples.delimiter, **found})
     resolution = _from_cache(bench.same(lambda: read_entry(name)))
     if resolution is None:

@@ -61,6 +61,11 @@ class PlannedIntervention:
     def __post_init__(self) -> None:
         self.how.settle(self.options)
         check_positions(self.positions)
+        if self.how.fixed_positions and self.positions != self.how.positions:
+            raise InputError(
+                "positions", expected=f"no such key with method {self.method}", got=self.positions,
+                hint="where it acts is part of the method; remove it",
+            )  # fmt: skip
         if self.how.chooses_neurons:
             self._check_neurons()
         elif self.select is not None or self.neurons is not None:

@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from sna_eval.harness.loading import typed_arguments
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
-from sna_eval.study.sweep.manifest import Values
+from sna_eval.study.sweep.manifest import ASKED, Values, asked_arguments
 
 
 def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Table:
@@ -49,7 +50,7 @@ def _command(
     manifest: Mapping[str, Any], tasks: list[str], grid: Mapping[str, Any], select: str
 ) -> str:
     options: dict[str, Any] = {
-        "model_args": f"pretrained={manifest['model']},dtype={manifest['dtype']}",
+        "model_args": typed_arguments(asked_arguments(manifest)),
         "tasks": ",".join(tasks),
         "layers": _joined(grid["layers"]),
         "neurons": _joined(grid["n_neurons"]),
@@ -64,6 +65,8 @@ def _command(
         options["directions"] = ",".join(grid["directions"])
     if manifest["limit"] is not None:
         options["limit"] = manifest["limit"]
+    if "include_path" in manifest.get(ASKED, {}):
+        options["include_path"] = manifest[ASKED]["include_path"]
     spread = ["--spread"] if _spread(manifest) else []
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     oracle = ["--allow_oracle"] if "gold" in grid["directions"] else []

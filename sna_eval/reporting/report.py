@@ -29,9 +29,6 @@ from sna_eval.study.summary import (
 )
 from sna_eval.study.sweep import SweepStore
 
-_SPLITS = ("development", "test")
-"""Of the sweep and of the interference, where the two can be set side by side."""
-
 
 @dataclass(frozen=True, eq=False)
 class Further:
@@ -107,12 +104,11 @@ def _sections(
 ) -> Iterator[Section]:
     yield from further.sections
     yield from sweep_sections(summary, gallery.show)
-    curves = [*summary.curves, *(curve for own in further.labelled for curve in _curves(own))]
-    if curves:
+    curves = [summary.curves, *(tuple(_curves(own)) for own in further.labelled)]
+    if any(curves):
         yield response_section(curves, gallery.show)
     measured = further.measured
-    splits = (store.manifest["split"], measured.split if measured else None)
-    rows = held_out(summary.measurements, measured) if measured and splits == _SPLITS else ()
+    rows = held_out(store, summary.measurements, measured) if measured else ()
     if rows or further.gated:
         yield held_out_section(rows, further.gated, gallery.show)
     if measured is not None:

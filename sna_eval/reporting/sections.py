@@ -71,17 +71,22 @@ def sweep_sections(summary: Summary, show: Show) -> Iterator[Section]:
     yield _factors(summary)
 
 
-def response_section(curves: Sequence[ResponseCurve], show: Show) -> Section:
-    """Response curves of the tasks with choices."""
-    names = dict.fromkeys(curve.task for curve in curves)
+def response_section(sweeps: Sequence[Sequence[ResponseCurve]], show: Show) -> Section:
+    """Response curves of the tasks with choices, sweep by sweep."""
+    figures: dict[str, Sequence[ResponseCurve]] = {}
+    for curves in sweeps:
+        for task in dict.fromkeys(curve.task for curve in curves):
+            again = sum(name.partition(" ")[0] == task for name in figures)
+            name = f"{task} {again + 1}" if again else task  # two sweeps may have it
+            figures[name] = [curve for curve in curves if curve.task == task]
     parts = tuple(
         show(
-            f"response-{task}",
+            f"response-{name.replace(' ', '-')}",
             "Accuracy among the items of each zone, at the layer and count with the best accuracy "
             "of all; zones are the unmodified model's.",
-            response.draw([curve for curve in curves if curve.task == task]),
+            response.draw(own),
         )
-        for task in names
+        for name, own in figures.items()
     )
     return Section("Response curves", parts)
 
@@ -105,13 +110,18 @@ def interference_sections(measured: Interference, show: Show) -> Iterator[Sectio
         ),
     )
     if measured.controls:
+        spread = [own for own in measured.controls if controls.differ(own)]
         yield Section(
             "Random neurons",
             (
                 "As many neurons of the same layer, matched in mean activation, with the same "
                 "multiplier. p is the share of draws that do as well or better, the plan's own "
                 "counted in, so n draws cannot give less than 1 / (n + 1).",
-                show("random", "Each stroke is one draw.", controls.draw(measured.controls)),
+                *(
+                    [show("random", "Each stroke is one draw.", controls.draw(spread))]
+                    if spread
+                    else []
+                ),
                 tables.control_table(measured.controls),
             ),
         )

@@ -22,12 +22,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Signal
-from sna_eval.plan import Plan, TaskPlan, match_task
-from sna_eval.study.sweep import SweepStore
+from sna_eval.plan import Plan, TaskPlan, match_task, neurons_fingerprint
+from sna_eval.study.choosing import with_gain
+from sna_eval.study.sweep import Configuration, SweepStore, configuration_row, row_plan
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -72,6 +74,8 @@ def calibrate(
 ) -> tuple[Plan, tuple[Boundaries, ...]]:
     """A plan with boundaries of its own, and how well they separate.
 
+    What the plan records of its configuration's gain becomes that behind the new boundaries.
+
     **Arguments:**
 
     - `store`: a sweep on development items; its tasks are what is calibrated on.
@@ -99,28 +103,17 @@ def calibrate(
             hint=f"the store has {', '.join(list(store.manifest['tasks'])[:4])}",
         )  # fmt: skip
     found = {signal: find_boundaries(signal, own) for signal, own in by_signal.items()}
-    return _with_boundaries(plan, found), tuple(found.values())
+    calibrated = _with_boundaries(plan, found)
+    tasks = {
+        name: with_gain(store, name, own) if name in store.manifest["tasks"] else own
+        for name, own in calibrated.tasks.items()
+    }
+    return replace(calibrated, tasks=tasks), tuple(found.values())
 
 
 def task_outcomes(store: SweepStore, task: str, plan: TaskPlan, *, gain: float) -> Outcomes:
     """What a plan's configuration did to every item of a task, whatever its gate says."""
-    entry = plan.interventions[0] if len(plan.interventions) == 1 else None
-    items = store.table("items", tasks=[task]).to_pandas()
-    if entry is not None:
-        count = max(map(len, (entry.neurons or {}).values()), default=0)
-        items = items[
-            (items["layer"] == entry.layer)
-            & (items["n_neurons"] == count)
-            & (items["multiplier"] == entry.multiplier)
-            & (items["direction"] == entry.direction)
-        ]
-    if entry is None or items.empty:
-        raise InputError(
-            f"tasks.{task}.interventions", expected="one configuration of the store",
-            got=f"{len(plan.interventions)} interventions" if entry is None
-            else f"layer {entry.layer}, multiplier {entry.multiplier:g}",
-            hint="use a plan that `sna-eval select` wrote from this store",
-        )  # fmt: skip
+    items = _items(store, task, plan)
     before, after = (items[f"{state}_prob"].to_numpy() for state in ("baseline", "amplified"))
     if items["amplified_correct"].notna().all():
         right, was = (
@@ -131,6 +124,36 @@ def task_outcomes(store: SweepStore, task: str, plan: TaskPlan, *, gain: float) 
         gained = after > before * (1 + gain / 100)
     confidence = items["confidence"].to_numpy(dtype=np.float64)
     return Outcomes(task, confidence, gained, plan.oracle)
+
+
+def _items(store: SweepStore, task: str, plan: TaskPlan) -> pd.DataFrame:
+    """The items of a plan's configuration.
+
+    **Raises:** `InputError` where the plan is no configuration of the store.
+    """
+    entry = plan.interventions[0] if len(plan.interventions) == 1 else None
+    got = f"{len(plan.interventions)} interventions"
+    if entry is not None:
+        got = f"layer {entry.layer}, multiplier {entry.multiplier:g}"
+        count = max(map(len, (entry.neurons or {}).values()), default=0)
+        row = configuration_row(
+            store, task, entry.layer, Configuration(count, entry.multiplier, entry.direction)
+        )
+        if row is not None:
+            stored = row_plan(store, row).tasks[task]
+            if neurons_fingerprint(stored) == neurons_fingerprint(plan):
+                items = store.table("items", tasks=[task]).to_pandas()
+                return items[
+                    (items["layer"] == entry.layer)
+                    & (items["n_neurons"] == count)
+                    & (items["multiplier"] == entry.multiplier)
+                    & (items["direction"] == entry.direction)
+                ]
+            got += " with other neurons"
+    raise InputError(
+        f"tasks.{task}.interventions", expected="one configuration of the store", got=got,
+        hint="use a plan that `sna-eval select` wrote from this store",
+    )  # fmt: skip
 
 
 def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from sna_eval.app.core.mapping import LayerMultiplierMap, MapAsked, map_layers
+from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.trying import Asked, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
@@ -86,3 +88,16 @@ def test_an_abandoned_map_leaves_nothing_behind(workspace: Workspace) -> None:
     assert (after.before, after.amplified) == (before.before, before.amplified)
     other = try_it(workspace, Asked(replace(TEN, target=" two"), a_setting()))
     assert other.before.top == before.before.top
+
+
+def test_a_prediction_needs_a_choice(workspace: Workspace, shared_data: Path) -> None:
+    """With one continuation, "predicted" amplified the right answer's label."""
+    setting = a_setting(
+        source=PromptSource("sna_sst2"), method="contrastive", direction="predicted", count=5
+    )
+    alone = replace(SENTIMENT, others=())
+    with pytest.raises(InputError, match=r"direction: .* got 'predicted'; the only continuation"):
+        list(map_layers(workspace, MapAsked(alone, setting)))
+    with pytest.raises(InputError, match=r"direction: .* got 'predicted'; the only continuation"):
+        try_it(workspace, Asked(alone, setting))
+    assert try_it(workspace, Asked(SENTIMENT, setting)).amplified

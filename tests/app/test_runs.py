@@ -87,6 +87,15 @@ def test_a_sweeps_choice_is_a_plan_and_a_command(opened: SweepFolder) -> None:
     assert f"--tasks {','.join(TASKS)} " in saved.command
 
 
+def test_a_sweeps_command_loads_what_it_loaded(opened: SweepFolder) -> None:
+    """Without `revision`, other weights were tested than the plan was chosen on."""
+    loaded = {"model_args": {"pretrained": "x", "revision": "step3", "dtype": "auto"}}
+    store = replace(opened.store, manifest={**opened.store.manifest, "asked": loaded})
+    words = shlex.split(saved_choice(replace(opened, store=store)).command)
+    given = words[words.index("--model_args") + 1]
+    assert given == "pretrained=sna-reference,dtype=float32,revision=step3,plan=plan.yaml"
+
+
 def test_every_chart_holds_the_reports_values(
     opened: SweepFolder, interfered: InterferenceFolder
 ) -> None:
@@ -106,7 +115,8 @@ def test_every_chart_holds_the_reports_values(
     assert sum(map(len, across["datasets"].values())) == 2 * len(summary.across)
     found = run_charts.interference_chart(interfered.measured).to_dict()
     assert sum(map(len, found["datasets"].values())) == len(interfered.measured.interventions) * 3
-    rows = held_out(summary.measurements, interfered.measured)
+    rows = held_out(opened.store, summary.measurements, interfered.measured)
+    assert len(rows) == len(TASKS)
     assert run_charts.held_out_chart(rows).to_dict()
 
 
@@ -183,6 +193,26 @@ def test_the_command_of_a_run_keeps_what_else_it_was_asked(evaluated: Path) -> N
     )
     assert words[words.index("--num_fewshot") + 1] == "3"
     assert "--limit" not in words
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, []),
+        ({"gen_kwargs": {"do_sample": True, "temperature": 0.5}},
+         ["--gen_kwargs", "do_sample=True,temperature=0.5"]),
+        ({"fewshot_seed": 7}, ["--seed", "0,1234,1234,7"]),
+        ({"random_seed": None, "torch_seed": 3}, ["--seed", "None,1234,3,1234"]),
+    ],
+)  # fmt: skip
+def test_the_command_of_a_run_generates_and_draws_alike(
+    evaluated: Path, config: dict[str, Any], expected: list[str]
+) -> None:
+    found = open_folder(str(evaluated))
+    assert isinstance(found, ResultFolder)
+    words = shlex.split(saved_run(replace(found, config={**found.config, **config})).command)
+    shots = words.index("--num_fewshot")
+    assert words[shots + 2 : words.index("--include_path")] == expected
 
 
 @pytest.mark.parametrize(

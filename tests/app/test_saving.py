@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import zipfile
 from pathlib import Path
@@ -48,6 +49,18 @@ def test_the_command_names_the_files(saved: Saved) -> None:
         names = set(archive.namelist())
         assert archive.read("command.sh").decode().strip() == saved.command
     assert names == {*saved.files, "command.sh"}
+
+
+def test_a_model_beside_the_server_is_found_from_elsewhere(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is run where the files were unpacked."""
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    named = copy.copy(workspace)
+    monkeypatch.setattr(named, "name", "mine")
+    command = save_state(named, a_setting(), [TEN]).command
+    assert f"pretrained={tmp_path / 'mine'},plan=plan.yaml" in command
 
 
 def test_lm_eval_gives_the_same_numbers(

@@ -205,3 +205,12 @@ def test_an_adapted_base_is_refused(model_folder: Any, export: Any) -> None:
     adapted = PeftModel.from_pretrained(source.model, export(model_folder("gpt2"), "lora"))
     with pytest.raises(InputError, match="peft: expected a base model without an adapter"):
         Source(adapted, source.tokenizer, source.sites, TASK, PLAN, "gpt2")
+
+
+def test_a_quantized_model_is_not_merged(model_folder: Any, tmp_path: Path) -> None:
+    """Its quantizer saves weights of its own, whatever it is given: the plan was not in them."""
+    source = source_of(model_folder("gpt2"))
+    source.model.hf_quantizer = object()
+    with pytest.raises(InputError, match="format: expected a model without quantization"):
+        export_plan(source, tmp_path / "merged", format="merged")
+    assert not (tmp_path / "merged" / RECORD_NAME).exists()

@@ -136,6 +136,17 @@ def make_hf(tiny_gpt2: Any, word_tokenizer: Any) -> Callable[..., Any]:
     return make
 
 
+def long_rope(first: int = 16) -> Any:
+    """A tiny Phi-3 whose rotary factors are others for texts of more than `first` tokens."""
+    factors = {"short_factor": [1.0] * 4, "long_factor": [1.5, 2.0, 4.0, 8.0]}
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, **factors}
+    return build_model(
+        "phi3", vocab_size=VOCABULARY, max_position_embeddings=256, num_key_value_heads=2,
+        original_max_position_embeddings=first,
+        rope_parameters={**rope, "original_max_position_embeddings": first},
+    )  # fmt: skip
+
+
 def answers(results: dict[str, Any]) -> dict[str, list[Any]]:
     """Every task's raw answers, document by document."""
     return {

@@ -15,6 +15,8 @@ from lm_eval.api.model import CachingLM
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate
 from sna_eval.harness.loading import load_lm
+from sna_eval.harness.numerics import numerics
+from sna_eval.harness.scoring import _stacked
 from sna_eval.harness.values import GeneratedText
 from sna_eval.methods import Examples
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task
@@ -133,3 +135,112 @@ def test_neurons_kept_for_other_tokens_are_not_taken(make_sna: Any) -> None:
     found = [resolve_task(task, bench, examples) for bench in (whole, halves, whole)]
     neurons = [own.interventions[0].neurons for own in found]
     assert neurons[0] == neurons[2] != neurons[1]
+
+
+def test_what_makes_a_model_another_beside_its_tensors(make_sna: Any, tiny_gpt2: Any) -> None:
+    """A config and an adapter's scale are in no tensor: kept answers were taken for another's."""
+    import peft
+
+    config = peft.LoraConfig(target_modules=["c_proj"], r=2, lora_alpha=4)
+    adapted = peft.get_peft_model(copy.deepcopy(tiny_gpt2), config).eval()
+    lms = [make_sna(model, **PLAN) for model in (tiny_gpt2, copy.deepcopy(tiny_gpt2), adapted)]
+    before = [numerics(lm) for lm in lms]
+    assert before[0] == before[1] != before[2]
+    lms[1].model.config.scale_attn_by_inverse_layer_idx = True
+    adapted.peft_config["default"].lora_alpha = 8
+    after = [numerics(lm) for lm in lms]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert after[2] != before[2]
+    assert [lm.model_hash for lm in lms[:2]] == [lms[0].model_hash] * 2
+
+
+def test_kept_items_that_overflowed_are_counted_as_such(
+    evaluate: Any, make_sna: Any, tmp_path: Path
+) -> None:
+    """The second run said that nothing had overflowed, of the same answers."""
+    counted = []
+    for _ in range(2):
+        lm = make_sna(**{**PLAN, "multiplier": 1e38})
+        evaluate(CachingLM(lm, str(tmp_path / "answers.db")), [TASK])
+        counted.append(lm.counts.overflowed)
+    assert counted[0] == counted[1] > 0
+
+
+def test_no_device_is_the_default_one() -> None:
+    """`device=None` was a traceback."""
+    lm = load_lm("pretrained=sna-reference,device=None", gate="never")
+    assert lm.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_context_of_white_space(make_sna: Any) -> None:
+    """Its spaces are scored with the target, and nothing was left to predict it from."""
+    request = Instance("loglikelihood", {}, ("  ", "the cat"), 0, metadata=("own", 3, 1))
+    with pytest.raises(InputError, match=r"own: expected a context of at least one token.*ment 3"):
+        make_sna(**PLAN).loglikelihood([request], disable_tqdm=True)
+
+
+def test_zones_of_rolling_texts_behind_an_open_gate(make_sna: Any) -> None:
+    """The bounds of another signal said nothing about a text's mean probability."""
+    text = "the cat sat on a mat while rain fell"
+
+    def zone(**gate: Any) -> int:
+        request = Instance("loglikelihood_rolling", {}, (text,), 0, metadata=("own", 0, 1))
+        lm = make_sna(**{**PLAN, **gate})
+        (answer,) = lm.loglikelihood_rolling([request], disable_tqdm=True)
+        return int(answer.evidence.zone)
+
+    assert zone(gate="always", low=0.3, high=0.6) == zone(gate="target_prob")
+    plan = make_sna(**PLAN).plan
+    margin = plan.with_gate(lambda gate: Gate("margin", 1e-9, 2e-9, mode="always"))
+    lm = make_sna(**PLAN)
+    lm.plan = margin
+    request = Instance("loglikelihood_rolling", {}, (text,), 0, metadata=("own", 0, 1))
+    (answer,) = lm.loglikelihood_rolling([request], disable_tqdm=True)
+    assert answer.evidence.zone == zone(gate="target_prob")
+
+
+def test_streams_of_four_dimensions_are_put_together() -> None:
+    rows = [torch.rand(length, 4, 8) for length in (3, 5)]
+    whole = _stacked(rows, 6)
+    assert whole.shape == (2, 6, 4, 8)
+    for row, own in zip(rows, whole, strict=True):
+        assert torch.equal(own[: len(row)], row)
+        assert not own[len(row) :].any()
+
+
+def test_a_model_that_generates_its_own_way(
+    make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repositories with code of their own replace `generate`; the gate was never asked."""
+    monkeypatch.setattr(tiny_gpt2, "generate", tiny_gpt2.generate, raising=False)
+    with pytest.raises(InputError, match="model: expected a model with transformers' own"):
+        generated(make_sna(**PLAN))
+
+
+def test_a_prediction_needs_a_choice(evaluate: Any, make_sna: Any, tmp_path: Path) -> None:
+    """With one continuation the "predicted" label was the right answer's: an unmarked oracle."""
+
+    def lm(neurons: str) -> Any:
+        entry = f"{{layer: 2, multiplier: 6.0, direction: predicted, neurons: {neurons}}}"
+        text = f"version: 1\ntasks: {{'*': {{gate: always, interventions: [{entry}]}}}}"
+        (tmp_path / "plan.yaml").write_text(text)
+        return make_sna(plan=str(tmp_path / "plan.yaml"))
+
+    with pytest.raises(InputError, match=r"sna_math_easy\.direction: .* got 'predicted'"):
+        evaluate(lm("{seven: [1, 5], two: [7]}"), ["sna_math_easy"], limit=2)
+    evaluate(lm("[1, 5, 7]"), ["sna_math_easy"], limit=2)  # of no label: nothing is predicted
+
+
+def test_neurons_kept_for_another_dtype_are_not_taken(make_sna: Any, tiny_gpt2: Any) -> None:
+    """Half-precision weights have one hash however they are loaded."""
+    narrow = copy.deepcopy(tiny_gpt2).to(torch.bfloat16)
+    wide = copy.deepcopy(narrow).to(torch.float32)
+    examples = Examples(tuple(f"the cat sat on {n} mats while rain fell" for n in range(4)))
+    entry = PlannedIntervention(2, 2.0, select=Selection(top_k=8))
+    task = TaskPlan(Gate(mode="always"), (entry,))
+    scores = [
+        resolve_task(task, make_sna(model, **PLAN).plans._bench, examples).interventions[0].scores
+        for model in (narrow, wide)
+    ]
+    assert scores[0] != scores[1]

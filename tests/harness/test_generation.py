@@ -18,7 +18,7 @@ from sna_eval.harness.overflow import OverflowWatch
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
 from tests.conftest import VOCABULARY
-from tests.harness.conftest import answers
+from tests.harness.conftest import answers, long_rope
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
@@ -213,6 +213,65 @@ def test_caches_of_a_fixed_size(
     assert generated(lm, *TEXTS) == expected
 
 
+OTHER_PASSES = [
+    ("guidance_scale", 1.5),
+    ("prefill_chunk_size", 2),
+    ("prompt_lookup_num_tokens", 2),
+]
+
+
+@pytest.mark.parametrize("decide_at", ["start", "every_step"])
+@pytest.mark.parametrize(("name", "value"), OTHER_PASSES)
+def test_settings_that_run_the_model_otherwise_are_refused(
+    make_sna: Any, decide_at: str, name: str, value: Any
+) -> None:
+    """The first pass is the baseline's on the whole prompt, and each later one a token's."""
+    lm = make_sna(**PLAN, gate="always", decide_at=decide_at)
+    with pytest.raises(InputError, match=rf"generation_kwargs\.{name}: .*got {value}"):
+        generated(lm, *TEXTS, **{name: value})
+
+
+def test_such_settings_are_refused_beside_a_plan_alone(make_sna: Any, make_hf: Any) -> None:
+    setting = {"prefill_chunk_size": 2}
+    plain = make_sna(gate="never")
+    assert generated(plain, *TEXTS, **setting) == generated(make_hf(), *TEXTS, **setting)
+    own = make_sna(**PLAN, gate="always")
+    assert generated(own, *TEXTS, guidance_scale=1.0) == generated(own, *TEXTS)
+
+
+def test_such_settings_are_found_with_the_model_too(
+    make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_gpt2.generation_config, "guidance_scale", 1.5)
+    with pytest.raises(InputError, match=r"generation_kwargs\.guidance_scale"):
+        generated(make_sna(**PLAN, gate="always"), *TEXTS)
+
+
+def test_beams_that_a_model_brings_along(
+    make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = make_sna(**PLAN, gate="max_prob", low=0.05, high=1.0)
+    asked = generated(lm, *TEXTS, num_beams=3)
+    assert asked != generated(lm, *TEXTS), "beams find other texts"
+    monkeypatch.setattr(tiny_gpt2.generation_config, "num_beams", 3)
+    brought = generated(lm, *TEXTS)
+    assert brought == asked
+    assert [text.decision for text in brought] == [text.decision for text in asked]
+
+
+@pytest.mark.parametrize("decide_at", ["start", "every_step"])
+def test_an_overflow_is_seen_before_it_is_patched(
+    make_sna: Any, tiny_gpt2: Any, decide_at: str
+) -> None:
+    """`generate` can put numbers in the place of what is none; the text is still replaced."""
+    lm = make_sna(**PLAN, gate="always", decide_at=decide_at)
+    assert lm.engine.abilities.resumes
+    with overflow(tiny_gpt2, decide_at) as hits:
+        generated(lm, *TEXTS, remove_invalid_values=True)
+    assert hits
+    assert lm.ledger.overflowed == 1
+
+
 def test_amplified_passes_are_not_compiled(
     make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,3 +285,16 @@ def test_amplified_passes_are_not_compiled(
     monkeypatch.setattr(tiny_gpt2, "_valid_auto_compile_criteria", compiles)
     generated(make_sna(**PLAN, gate="always"), "x", cache_implementation="static")
     assert asked[-1] is True
+
+
+@pytest.mark.parametrize("positions", ["all", "last", "continuation"])
+def test_texts_that_outgrow_their_rotary_factors(make_sna: Any, positions: str) -> None:
+    """Beyond its first length Phi-3 reads the whole text again, with factors of their own."""
+    start, every, plain = (
+        generated(
+            make_sna(long_rope(), **LAST, positions=positions, gate=gate, decide_at=when),
+            *TEXTS, max_gen_toks=20,
+        )
+        for gate, when in (("always", "start"), ("always", "every_step"), ("never", "start"))
+    )  # fmt: skip
+    assert start == every != plain

@@ -53,6 +53,11 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
         (folder / f"{name}.yaml").write_text(text)
     bare = TASK.format(name="bare", folder=folder, target="number", text="")
     (folder / "bare.yaml").write_text(bare)
+    described = TASK.format(
+        name="described", folder=folder, target="number", text="{{text}} sounds "
+    )
+    described += 'description: "Listen. "\ntarget_delimiter: ""\n'
+    (folder / "described.yaml").write_text(described)
     for name, splits in SPLITS.items():
         own = "".join(f"{use}_split: {split}\n" for use, split in splits.items())
         text = TASK.format(name=name, folder=folder, target="number", text="{{text}} sounds")
@@ -119,3 +124,19 @@ def test_a_right_answer_that_no_task_tells(make_sna: Any) -> None:
     select = {"layer": 1, "top_k": 3, "multiplier": 2.0, "gate": "always"}
     with pytest.raises(InputError, match=r"tasks\.own\.select\.prompts: expected development item"):
         make_sna(**select).loglikelihood([searching], disable_tqdm=True)
+
+
+def test_prompts_are_what_lm_eval_sends_without_examples(load: Any) -> None:
+    """A task's description was left out where neurons were searched, and sent where it counted."""
+    plain, described = examples_of(load("number")), examples_of(load("described"))
+    assert described.prompts == tuple(f"Listen. {own}" for own in plain.prompts)
+    first = described.questions[0]
+    assert first.context == f"{described.prompts[0]} "
+    assert first.shown == f"{plain.prompts[0]} dull"
+
+
+def test_spaces_at_the_end_of_a_context_are_the_answers(load: Any) -> None:
+    """They are scored with the answer, so no neuron is ranked on them."""
+    found = examples_of(load("described"))
+    assert all(own == own.rstrip() for own in found.prompts)
+    assert all(own.context.endswith(" ") for own in found.questions)

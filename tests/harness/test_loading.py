@@ -9,6 +9,7 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.harness.lm import SNALM
 from sna_eval.harness.loading import (
+    load_lm,
     load_tasks,
     model_arguments,
     pretrained_name,
@@ -55,6 +56,16 @@ def test_no_name_means_the_bundled_model(given: Any) -> None:
 def test_what_is_no_json_is_said() -> None:
     with pytest.raises(InputError, match="model_args: expected name=value pairs, or a JSON object"):
         model_arguments('{"pretrained": ')
+
+
+def test_a_plan_is_named_once() -> None:
+    """One in the model arguments silently won over the command's own."""
+    arguments = "pretrained=sna-reference,plan=sna-reference"
+    with pytest.raises(InputError, match=r"model_args\.plan: expected no other than --plan gpt2-"):
+        load_lm(arguments, plan="gpt2-small-paper")
+    lm = load_lm(arguments, plan="sna-reference")
+    assert lm.plan == load_lm("pretrained=sna-reference", otherwise="sna-reference").plan
+    assert load_lm(arguments, otherwise="gpt2-small-paper").plan == lm.plan
 
 
 def test_a_task_must_be_named() -> None:

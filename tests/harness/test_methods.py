@@ -218,3 +218,36 @@ def test_generation_and_rolling_texts(evaluate: Any, make_sna: Any, tmp_path: Pa
         InputError, match="positions: expected `all` for a rolling text, got 'token 0'"
     ):
         evaluate(make_sna(plan=str(tmp_path / "front.yaml")), ["own_rolling"])
+
+
+def test_few_shot_stands_behind_a_description(
+    evaluate: Any, make_sna: Any, make_hf: Any, tmp_path: Path
+) -> None:
+    """Examples in front of it are nothing that lm_eval would send."""
+    from lm_eval.api.instance import Instance
+
+    (tmp_path / "plan.yaml").write_text(plan_text("few_shot"))
+    lm = make_sna(plan=str(tmp_path / "plan.yaml"))
+    results = evaluate(lm, ["own_described"], limit=3)
+    prompt = lm.plans.resolved["own_described"].interventions[0].prompt
+    description = "Go on with the text in the way that reads best, and take care to be brief. "
+    assert prompt
+    assert description not in prompt
+    for sample in results["samples"]["own_described"]:
+        sent = [own[0] for own in sample["arguments"]]
+        assert all(text.startswith(description) for text in sent)
+        requests = [
+            Instance("loglikelihood", {}, (text.replace(description, description + prompt), own), n)
+            for n, (text, own) in enumerate(sample["arguments"])
+        ]
+        expected = make_hf().loglikelihood(requests, disable_tqdm=True)
+        assert flat_numbers(sample["resps"]) == pytest.approx(flat_numbers(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["actadd", "temperature", "few_shot"])
+def test_methods_that_say_themselves_where_they_act(method: str, run: Any) -> None:
+    """`positions` was taken, written into the plan, and did nothing."""
+    text = plan_text(method).replace("layer: 1,", "layer: 1, positions: last,")
+    with pytest.raises(InputError, match=f"positions: expected no such key with method {method}"):
+        run(text)
+    run(plan_text(method).replace("layer: 1,", "layer: 1, positions: all,"))

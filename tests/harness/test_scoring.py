@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from multiprocessing import Pipe
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from sna_eval.errors import InputError
 from sna_eval.gating import margin
 from sna_eval.harness.values import Evidence, GeneratedText, Score, evidence_of
 from sna_eval.intervention import find_sites
+from sna_eval.intervention.config import steady_width
+from sna_eval.intervention.prefix import fits_window
 from tests.conftest import VOCABULARY, build_model
-from tests.harness.conftest import answers, flat_numbers
+from tests.harness.conftest import answers, flat_numbers, long_rope
 
 NEURONS = (1, 5, 7)
 FACTOR = 6.0
@@ -262,3 +265,46 @@ def test_scores_survive_what_lm_eval_does_to_them() -> None:
     assert evidence_of(-1.5) is None
     text = GeneratedText("so")
     assert sent(text) == "so"
+
+
+def test_rotary_factors_that_go_by_the_length_of_a_text(
+    evaluate: Any, make_sna: Any, make_hf: Any
+) -> None:
+    """A beginning that was computed alone, or a row that went on in another batch, had others.
+
+    `hf` goes by the longest text of a batch, so only one by one do its own scores stay the same.
+    """
+    model = long_rope(24)
+    tasks = ["own_described", "own_choices"]
+    plan = {"layer": 2, "neurons": "1;5;7", "multiplier": 6.0, "gate": "max_prob"}
+    plain = flat_numbers(answers(evaluate(make_hf(model, batch_size=1), tasks)))
+    lms = [
+        make_sna(model, batch_size=1, strict=strict, low=low, high=1.0, **plan)
+        for strict, low in ((False, 0.0), (False, 0.05), (True, 0.05))
+    ]
+    closed, found, strict = (flat_numbers(answers(evaluate(lm, tasks))) for lm in lms)
+    assert closed == pytest.approx(plain, abs=1e-5)
+    assert found == pytest.approx(strict, abs=1e-5)
+    assert found != pytest.approx(plain, abs=1e-3)
+    assert lms[1].counts.full_rows
+    assert not lms[1].counts.resumed_rows
+
+
+@pytest.mark.parametrize(
+    ("config", "width"),
+    [
+        ({}, math.inf),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1.0}}, math.inf),
+        ({"rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 8}}, 8),
+        ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, 99),
+        ({"rope_parameters": {"full_attention": {"rope_type": "dynamic"}}}, 99),
+        ({"attention_chunk_size": 64}, 64),
+    ],
+)
+def test_how_long_a_text_may_be_to_be_computed_in_parts(
+    config: dict[str, Any], width: float
+) -> None:
+    model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=99, **config))
+    assert steady_width(model) == width
+    assert fits_window(model, 8)
+    assert fits_window(model, 100) == (width == math.inf)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import (
+    TaskPlan,
+    acting_fingerprint,
     bundled_plans,
     load_plan,
     match_pattern,
     match_task,
+    model_fingerprint,
+    neurons_fingerprint,
     parse_plan,
     plan_fingerprint,
     plan_from_arguments,
     plan_to_dict,
     save_plan,
 )
+from sna_eval.plan.files import task_to_dict
 
 TEXT = """
 version: 1
@@ -90,6 +100,40 @@ def test_fingerprints_tell_plans_apart() -> None:
     values = plan_values()
     values["tasks"]["sna_math_easy"]["interventions"][0]["multiplier"] = 2.0000001
     assert plan_fingerprint(parse_plan(values)) != plan_fingerprint(parse_plan(plan_values()))
+
+
+@pytest.mark.parametrize("shape", [(64, 256), (256, 64), (1, 256), (3, 64, 256), (256,)])
+def test_a_scaled_neuron_makes_another_model(shape: tuple[int, ...]) -> None:
+    """Whichever it is, and whichever way round a projection lies: exports scale a few neurons."""
+
+    def model(*scaled: int) -> nn.Module:
+        own = nn.Module()
+        weight = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
+        neurons = weight if shape[-1] == 256 else weight.transpose(0, 1)
+        neurons[..., list(scaled)] *= 2
+        own.weight = nn.Parameter(weight)
+        return own
+
+    plain = model_fingerprint(model())
+    assert plain == model_fingerprint(model())
+    assert len({plain, *(model_fingerprint(model(own)) for own in (1, 77, 255))}) == 4
+
+
+def test_what_acts_is_told_apart_from_how_it_was_found() -> None:
+    plan = parse_plan(plan_values()).tasks["sna_math_easy"]
+    found = replace(plan.interventions[0], found={"method": "by hand"})
+    same = replace(plan, interventions=(found, *plan.interventions[1:]))
+    wider = replace(plan, gate=replace(plan.gate, high=plan.gate.high + 0.1))
+    other = replace(plan, interventions=(replace(found, multiplier=9.0), *plan.interventions[1:]))
+
+    def acting(own: TaskPlan) -> str:
+        return acting_fingerprint(json.loads(json.dumps(task_to_dict(own))))
+
+    assert acting(same) == acting(plan)
+    assert neurons_fingerprint(same) == neurons_fingerprint(wider) == neurons_fingerprint(plan)
+    assert acting(wider) != acting(plan)
+    assert len({acting(own) for own in (plan, wider, other)}) == 3
+    assert neurons_fingerprint(other) != neurons_fingerprint(plan)
 
 
 def test_bundled_plans_load() -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from sna_eval.cli import main, parser
 from sna_eval.errors import InputError
+from sna_eval.plan import neurons_fingerprint
 from sna_eval.reporting import Further, Report, tables, write_report
 from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
 from sna_eval.reporting.numbers import p_value, percent, probability
@@ -35,9 +36,24 @@ from sna_eval.study.interference import (
     random_null,
 )
 from sna_eval.study.summary import held_out, read_measurements, summarise, summarise_task
-from sna_eval.study.sweep import SweepStore, run_sweep
+from sna_eval.study.summary.measurements import CellIndex
+from sna_eval.study.sweep import (
+    Configuration,
+    SweepStore,
+    configuration_row,
+    row_plan,
+    run_sweep,
+)
 
 TASKS = ("own_open", "own_labels", "own_choices")
+
+
+def _source(store: SweepStore, name: str, cell: CellIndex) -> Source:
+    configuration = Configuration(cell.n_neurons, cell.multiplier, cell.direction)
+    row = configuration_row(store, name, cell.layer, configuration)
+    assert row is not None
+    acts = neurons_fingerprint(row_plan(store, row).tasks[name])
+    return Source(name, "f", (Part(*cell),), configuration=acts)
 
 
 def _measured(store: SweepStore) -> Interference:
@@ -49,7 +65,7 @@ def _measured(store: SweepStore) -> Interference:
         for k, subject in enumerate((*TASKS, PLAIN_TEXT))
         for n, name in enumerate(names)
     )
-    sources = tuple(Source(name, "f", (Part(*own[name].at(0)),)) for name in TASKS)
+    sources = tuple(_source(store, name, own[name].at(0)) for name in TASKS)
     nulls = random_null([(name, 0.1, [0.0, 0.05, 0.2]) for name in TASKS])
     return Interference("m", "p", "test", None, "texts", sources, effects, nulls, {})
 
@@ -184,7 +200,7 @@ def test_the_same_numbers_give_the_same_bytes(
 
 def test_development_against_test_by_hand(store: SweepStore) -> None:
     measurements = read_measurements(store)
-    found = held_out(measurements, _measured(store))
+    found = held_out(store, measurements, _measured(store))
     assert [own.task for own in found] == list(TASKS)
     first = measurements[0]
     assert found[0].development == pytest.approx(100 * first.change.flat[0] / first.baseline)
@@ -193,7 +209,10 @@ def test_development_against_test_by_hand(store: SweepStore) -> None:
     assert (found[0].low, found[0].high) == pytest.approx((-50, 50))
     assert found[1].curse == pytest.approx(found[1].development + 5)
     elsewhere = replace(_measured(store), sources=(Source("own_open", "f", (Part("x", 0, 1, 2),)),))
-    assert held_out(measurements, elsewhere) == ()
+    assert held_out(store, measurements, elsewhere) == ()
+    others = tuple(replace(own, configuration="0") for own in _measured(store).sources)
+    assert held_out(store, measurements, replace(_measured(store), sources=others)) == ()
+    assert held_out(store, measurements, replace(_measured(store), split="development")) == ()
 
 
 def test_figures_hold_every_task(store: SweepStore) -> None:
@@ -326,3 +345,23 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match=r"pip install 'sna-eval\[report\]'"):
         import sna_eval.reporting.style  # noqa: F401
+
+
+def test_a_task_of_two_sweeps_has_a_figure_for_each(
+    store: SweepStore, sweep_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    """They were drawn as one panel, under the layer and count of the first."""
+    again = run_sweep(sweep_of("own_labels", layers=(2,)), tmp_path / "again", quiet=True)
+    page = tmp_path / "page.html"
+    found = write_report(store, page, further=Further(labelled=(again,)), draws=100)
+    stems = {path.stem for path in found.figures}
+    assert {"response-own_labels", "response-own_labels-2"} <= stems
+    drawn = (page.parent / "figures" / "response-own_labels-2.svg").read_text()
+    assert "layer 2" in drawn
+
+
+def test_a_single_random_draw_has_a_table_and_no_figure(store: SweepStore, tmp_path: Path) -> None:
+    measured = replace(_measured(store), controls=random_null([(TASKS[0], 0.1, [0.05])]))
+    found = write_report(store, tmp_path / "p.html", further=Further(measured=measured), draws=100)
+    assert "random" not in {path.stem for path in found.figures}
+    assert "Random neurons" in _read(found.page).headings

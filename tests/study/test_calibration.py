@@ -129,6 +129,15 @@ def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixtu
     _, (found,) = calibrate(store, only, gain=gain)
     assert (gate.low, gate.high) == (found.low, found.high)
     assert gate.signal == "target_prob"
+    (written,) = load_plan(tmp_path / "own.yaml").tasks["own_open"].interventions
+    recorded = (written.found or {})["chosen"]
+    (before,) = ((one.found or {})["chosen"] for one in only.tasks["own_open"].interventions)
+    inside = own[own["n_neurons"] == len((entry.neurons or {})[""])]
+    changes = inside["amplified_prob"] - inside["baseline_prob"]
+    opens = inside["confidence"] < gate.low
+    assert recorded["gain"] == pytest.approx(changes.where(opens, 0.0).mean())
+    assert recorded["fingerprint"] != before["fingerprint"]
+    assert recorded["measure"] == before["measure"]
     assert main([*typed, "--gain", "1e9"]) == 2
     assert "gain: expected items that gain and items that do not" in capsys.readouterr().err
 
@@ -141,6 +150,12 @@ def test_wrong_plans_and_stores(
     elsewhere = replace(own, interventions=(replace(own.interventions[0], multiplier=9.0),))
     with pytest.raises(InputError, match="expected one configuration of the store, got 'layer"):
         calibrate(store, replace(plan, tasks={"own_open": elsewhere}))
+    (entry,) = own.interventions
+    numbers = (entry.neurons or {})[""]
+    others = {"": tuple(sorted(set(range(99)) - set(numbers))[: len(numbers)])}
+    swapped = replace(own, interventions=(replace(entry, neurons=others),))
+    with pytest.raises(InputError, match=r"one configuration of the store, .* with other neurons"):
+        calibrate(store, replace(plan, tasks={"own_open": swapped}))
     with pytest.raises(InputError, match="plan: expected an entry for a task of the store"):
         calibrate(store, replace(plan, tasks={"another": own}))
     other = replace(own, gate=replace(own.gate, signal="entropy"))

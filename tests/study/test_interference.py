@@ -264,6 +264,10 @@ def test_it_goes_on_where_it_was(
                 InputError, match="a folder measured with softmax_dtype = 'float64'"
             ):
                 measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(running, "versions", lambda: {"torch": "0"})
+            with pytest.raises(InputError, match=r"a folder measured with versions = {'torch'"):
+                measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
         (tmp_path / "parts" / "own_open.json").write_text("[")
         with pytest.raises(InputError, match="output: expected a file that `sna-eval inter"):
             measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)

@@ -104,7 +104,8 @@ def _task_sweep(workspace: Workspace, asked: MapAsked) -> TaskSweep:
             hint="the sweep amplifies at every token",
         )  # fmt: skip
     ranked = workspace.ranked(setting.source, setting.method, setting.pooling)
-    check_directions([setting.direction], ranked.layers[0].labels, allow_oracle=False)
+    labels = next(iter(ranked.layers.values())).labels  # the same at every layer
+    check_directions([setting.direction], labels, allow_oracle=False)
     layers = workspace.sites.layers
     grid = Grid(layers, (setting.count,), asked.multipliers, (setting.direction,))
     grid.check(workspace.sites)

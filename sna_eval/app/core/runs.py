@@ -10,7 +10,7 @@ from typing import Any
 from sna_eval.app.core.saving import PLAN_FILE, Saved, lm_eval_command
 from sna_eval.errors import InputError, reading
 from sna_eval.given_paths import expanded, is_folder
-from sna_eval.harness.loading import model_arguments, pretrained_name
+from sna_eval.harness.loading import model_arguments, pretrained_name, typed_arguments
 from sna_eval.harness.running import Prompting
 from sna_eval.harness.side_by_side import ZoneRow, newest_samples, read_samples, zone_rows
 from sna_eval.plan import Plan, PlanArguments, parse_plan
@@ -23,7 +23,10 @@ from sna_eval.study.compare.reading import read_raw
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import SweepStore
+from sna_eval.study.sweep.manifest import asked_arguments
 
+_SEEDED = {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
+"""What lm_eval's `--seed` seeds, in its order, and with what unless it is told otherwise."""
 _TASKS_FOLDER = '"$(sna-eval tasks-path)"'
 
 
@@ -108,9 +111,7 @@ def saved_choice(opened: SweepFolder) -> Saved:
 
     **Raises:** `InputError` for a sweep of test items, which nothing may be chosen on.
     """
-    manifest = opened.store.manifest
-    model_args = {"pretrained": manifest["model"], "dtype": manifest["dtype"]}
-    return _saved(select(opened.store).plan, model_args)
+    return _saved(select(opened.store).plan, asked_arguments(opened.store.manifest))
 
 
 def saved_run(opened: ResultFolder) -> Saved:
@@ -147,6 +148,12 @@ def _asked(opened: ResultFolder) -> list[str]:
     words = [] if limit is None else ["--limit", f"{limit:g}"]
     if len(shots) == 1:  # 0 too: a task may have examples of its own
         words += ["--num_fewshot", str(*shots)]
+    generating = opened.config.get("gen_kwargs")
+    if generating:
+        words += ["--gen_kwargs", typed_arguments(model_arguments(generating))]
+    seeds = [opened.config.get(f"{name}_seed") for name in _SEEDED]
+    if any(seeds) and seeds != list(_SEEDED.values()):
+        words += ["--seed", ",".join(map(str, seeds))]
     if around.system_instruction is not None:
         words += ["--system_instruction", around.system_instruction]
     if around.chat:

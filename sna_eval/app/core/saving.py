@@ -11,6 +11,7 @@ import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,6 +20,7 @@ from sna_eval.app.core.planning import ITEM_TASK, plan_of
 from sna_eval.app.core.question import Question
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
+from sna_eval.given_paths import is_folder
 from sna_eval.harness.loading import typed_arguments
 from sna_eval.plan.files import plan_text
 
@@ -73,7 +75,13 @@ def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Quest
             names.append(name)
             files[f"{name}.yaml"] = _task_yaml(name)
             files[f"{name}.jsonl"] = "".join(_item_line(question) for question in own)
-    return Saved(files, lm_eval_command({"pretrained": workspace.name}, names))
+    return Saved(files, lm_eval_command({"pretrained": _where(workspace.name)}, names))
+
+
+def _where(model: str) -> str:
+    """A model as it is found from any folder: those on this machine by their whole path."""
+    folder = Path(model)
+    return str(folder.resolve()) if is_folder(folder) else model
 
 
 def lm_eval_command(

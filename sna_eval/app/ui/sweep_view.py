@@ -143,9 +143,7 @@ def _responses(summary: Summary) -> None:
 def _held_out(opened: SweepFolder, measured: Interference) -> None:
     from sna_eval.reporting import tables
 
-    if (opened.store.manifest["split"], measured.split) != ("development", "test"):
-        return
-    rows = held_out(opened.summary.measurements, measured)
+    rows = held_out(opened.store, opened.summary.measurements, measured)
     if not rows:
         return
     st.subheader("Development against test")

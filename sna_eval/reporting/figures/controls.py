@@ -12,7 +12,12 @@ from sna_eval.study.interference import RandomNull
 
 
 def draw(controls: Sequence[RandomNull]) -> Figure:
-    """Every draw a grey stroke; in standard deviations of a task's draws, around their mean."""
+    """Every draw a grey stroke; in standard deviations of a task's draws, around their mean.
+
+    **Arguments:**
+
+    - `controls`: tasks whose draws `differ`; the others have no such scale.
+    """
     figure = new_figure(8, 1.2 + 0.3 * len(controls))
     axes = figure.subplots()
     for row, own in enumerate(reversed(controls)):
@@ -33,12 +38,15 @@ def draw(controls: Sequence[RandomNull]) -> Figure:
     return figure
 
 
+def differ(own: RandomNull) -> bool:
+    """Whether a task's draws are not all alike, as a single one is."""
+    return bool(np.ptp(own.random_changes) > 0)
+
+
 def _standardised(own: RandomNull) -> tuple[list[float], float]:
-    """Random changes and the plan's own; all 0 where the draws do not differ."""
+    """Random changes and the plan's own."""
     randoms = np.asarray(own.random_changes)
     spread = randoms.std()
-    if not spread:
-        return [0.0] * len(randoms), 0.0
     return [float(z) for z in (randoms - randoms.mean()) / spread], float(
         (own.change - randoms.mean()) / spread
     )

@@ -25,6 +25,7 @@ from sna_eval.harness.running import prompting
 from sna_eval.plan import Plan
 from sna_eval.plan.cache import cache_dir
 from sna_eval.plan.files import parse_gate
+from sna_eval.plan.fingerprint import digest
 from sna_eval.study.auto.affordable import affordable
 from sna_eval.study.auto.small_grid import small_grid
 from sna_eval.study.calibration import Boundaries, calibrate
@@ -80,7 +81,8 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
 
 
 def _swept(sweep: Sweep, *, quiet: bool) -> SweepStore:
-    folder = cache_dir() / "auto" / sweep.manifest()["plan_fingerprint"]
+    # named by its whole manifest: another version, another folder
+    folder = cache_dir() / "auto" / digest(sweep.manifest())
     return run_sweep(sweep, folder, quiet=quiet)
 
 

@@ -3,7 +3,7 @@
 from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, TaskEffects, task_effects
-from sna_eval.study.choosing.selected_plan import Selecting, Selection, select
+from sna_eval.study.choosing.selected_plan import Selecting, Selection, select, with_gain
 
 __all__ = [
     "Choice",
@@ -16,4 +16,5 @@ __all__ = [
     "lower_bounds",
     "select",
     "task_effects",
+    "with_gain",
 ]

@@ -8,10 +8,14 @@ from typing import Any, Literal, get_args
 
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate, ungated
-from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, acting_fingerprint
+from sna_eval.plan.files import task_to_dict
+from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, task_effects
 from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_gate
+
+_AXES = ("layer", "n_neurons", "multiplier", "direction")
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,7 @@ def select(
              for name in names}  # fmt: skip
     choices = tuple(_choice(store, name, known[name], selecting) for name in names)
     tasks = {
-        choice.task: TaskPlan(known[choice.task], (_intervention(store, choice, selecting),))
-        for choice in choices
+        choice.task: _task_plan(store, choice, known[choice.task], selecting) for choice in choices
     }
     return Selection(Plan(tasks, model_spec(store)), choices)
 
@@ -100,11 +103,44 @@ def _gate(gate: Gate, selecting: Selecting) -> Gate:
     return gate if gate.mode == "always" else replace(gate, mode="confidence")
 
 
-def _intervention(store: SweepStore, choice: Choice, selecting: Selecting) -> PlannedIntervention:
-    entry = row_intervention(store, choice.row)
-    return replace(
-        entry, found={**(entry.found or {}), "chosen": _record(store, choice, selecting)}
-    )
+def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
+    """A chosen plan with what its configuration gains behind the gate that it has now.
+
+    **Arguments:**
+
+    - `plan`: one configuration of the store. What does not say how it was chosen stays as it is.
+    """
+    (entry,) = plan.interventions
+    chosen = (entry.found or {}).get("chosen")
+    if not isinstance(chosen, Mapping) or chosen.get("measure") not in get_args(Measure):
+        return plan
+    found = task_effects(store, task, plan.gate, measure=chosen["measure"])
+    wanted = (entry.layer, _count(entry), entry.multiplier, entry.direction)
+    places = [tuple(row[name] for name in _AXES) for row in found.rows]
+    effects = found.effects[places.index(wanted)]
+    bound = None
+    if len(effects) > 1 and isinstance(chosen.get("confidence"), float):
+        bound = float(lower_bounds(effects, confidence=chosen["confidence"]))
+    return _recorded(plan, {**chosen, "gain": float(effects.mean()), "lower_bound": bound})
+
+
+def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: Selecting) -> TaskPlan:
+    plan = TaskPlan(gate, (row_intervention(store, choice.row),))
+    return _recorded(plan, _record(store, choice, selecting))
+
+
+def _recorded(plan: TaskPlan, chosen: Mapping[str, Any]) -> TaskPlan:
+    """The plan with a record of how it was chosen, and of what it was then."""
+    (entry,) = plan.interventions
+    found = {
+        **(entry.found or {}),
+        "chosen": {**chosen, "fingerprint": acting_fingerprint(task_to_dict(plan))},
+    }
+    return replace(plan, interventions=(replace(entry, found=found),))
+
+
+def _count(entry: PlannedIntervention) -> int:
+    return max(map(len, (entry.neurons or {}).values()), default=0)
 
 
 def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str, Any]:

@@ -143,7 +143,12 @@ def _common_tasks(a: Run, b: Run, options: Options) -> list[str]:
             raise InputError("tasks", expected=f"one of {_some(common)}", got=wanted)
     if not options.tasks:
         return [task for task in common if a.tasks[task].scores and b.tasks[task].scores]
-    return [task for task in common if any(fnmatchcase(task, wanted) for wanted in options.tasks)]
+    return [
+        task
+        for task in common
+        if any(fnmatchcase(task, wanted) for wanted in options.tasks)
+        and (a.tasks[task].scores or b.tasks[task].scores)  # a group may have none at all
+    ]
 
 
 def _metrics(a: Run, b: Run, task: str, options: Options) -> list[MetricName]:

@@ -32,6 +32,11 @@ def probability(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
+def at_most(bound: float) -> str:
+    """An upper bound of a share, rounded up: a bound that is rounded down is none."""
+    return f"{math.ceil(round(1000 * bound, 6)) / 10:g}%"
+
+
 def between(interval: Interval) -> str:
     """Both ends."""
     if math.isnan(interval.low):

@@ -101,11 +101,17 @@ def _zones(
     one: Sequence[int],
     other: Sequence[int],
 ) -> list[int | None]:
-    """Zones of the joined items: the amplified run's own, else by the first run's confidence."""
+    """Zones of the joined items: the amplified run's own, else by an unmodified run's confidence.
+
+    0 where both runs are amplified and neither has written what the unmodified model said.
+    """
     gate = records[1].gate or records[0].gate
     for run, own, places in ((runs[1], items[1], other), (runs[0], items[0], one)):
         written = written_zones(own)
         if written is not None and run.amplified:
             return [written[place] for place in places]
-    zones = written_zones(items[0]) or derived_zones(items[0], gate)
-    return [zones[place] for place in one]
+    for run, own, places in ((runs[0], items[0], one), (runs[1], items[1], other)):
+        if not run.amplified:
+            zones = written_zones(own) or derived_zones(own, gate)
+            return [zones[place] for place in places]
+    return [None] * len(one)

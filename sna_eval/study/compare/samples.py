@@ -123,10 +123,12 @@ def _contexts(arguments: Any) -> list[str]:
 
 def _choices(answers: Any, contexts: Sequence[str]) -> tuple[float, ...]:
     """Log-likelihoods, without those that mutual information asks for without a context."""
+    if any(isinstance(answer, str) for answer in answers):
+        return ()  # a generated text of two characters would pass for a pair
     try:
         values = [float(value) for value, _ in answers]
     except (TypeError, ValueError):
-        return ()  # generated texts, or rolling log-likelihoods
+        return ()  # generated texts in lists, or rolling log-likelihoods
     if len(contexts) == len(values) and any(contexts):
         values = [value for value, context in zip(values, contexts, strict=True) if context]
     return tuple(values)

@@ -12,6 +12,7 @@ from sna_eval.study.compare.comparison import Comparison, Row
 from sna_eval.study.compare.effects import Effect
 from sna_eval.study.compare.formatting import (
     UNKNOWN,
+    at_most,
     between,
     count,
     listed,
@@ -88,7 +89,7 @@ def table(writer: type[AbstractTableWriter], headers: Sequence[str], cells: Cell
 
 
 def _headers(comparison: Comparison) -> list[str]:
-    interval = f"{comparison.options.confidence:.0%} interval"
+    interval = f"{100 * comparison.options.confidence:g}% interval"
     return [
         "task", "metric", "n", "A", "B", "B - A", interval, "p", "Holm", "BH", "better/worse",
         "harm in zone 3", "detectable", "test",
@@ -104,7 +105,7 @@ def _cells(row: Row) -> list[str]:
         probability(row.p_holm),
         probability(row.p_bh),
         _moved(effect),
-        f"{row.harm.harmed} of {row.harm.items} (<= {row.harm.at_most:.0%})"
+        f"{row.harm.harmed} of {row.harm.items} (<= {at_most(row.harm.at_most)})"
         if row.harm
         else UNKNOWN,
         number(effect.detectable),
@@ -113,7 +114,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _zone_headers(comparison: Comparison) -> list[str]:
-    interval = f"{comparison.options.confidence:.0%} interval"
+    interval = f"{100 * comparison.options.confidence:g}% interval"
     return ["task", "metric", "zone", "n", "A", "B", "B - A", interval, "p", "better/worse"]
 
 

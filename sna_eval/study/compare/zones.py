@@ -1,8 +1,9 @@
 """The zone of every item, by the confidence of the unmodified model.
 
-Where the run was gated, its own zones stand in the samples. Otherwise they are taken from the first
-run's answers: by the margin between the choices, or by the probability of the one continuation,
-with the gate's bounds where it used that signal, and else the paper's (Akhtar 2026, sections 4, 6).
+Where the run was gated, its own zones stand in the samples. Otherwise they are taken from the
+answers of the run that is not amplified, the first if neither is: by the margin between the
+choices, or by the probability of the one continuation, with the gate's bounds where it used that
+signal, and else the paper's (Akhtar 2026, sections 4, 6).
 """
 
 from __future__ import annotations

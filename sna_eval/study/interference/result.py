@@ -46,6 +46,8 @@ class Source:
     parts: tuple[Part, ...]
     oracle: bool = False
     """Whether a direction followed the right answer; true of every part towards `gold`."""
+    configuration: str = ""
+    """Hash of what acts, neurons included."""
 
     def __post_init__(self) -> None:
         gold = any(part.direction == "gold" for part in self.parts)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,11 +17,13 @@ from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (
     PlannedIntervention,
     TaskPlan,
+    neurons_fingerprint,
     plain_interventions,
     plan_fingerprint,
     prompt_fingerprint,
     task_fingerprint,
 )
+from sna_eval.plan.fingerprint import digest
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
 from sna_eval.study.interference.measuring import log_likelihoods
@@ -32,9 +32,10 @@ from sna_eval.study.interference.subjects import Subject, task_subject, text_sub
 from sna_eval.study.keeping import Kept
 from sna_eval.study.sweep.items import Split, items_fingerprint
 from sna_eval.study.sweep.passes import tokens_per_pass
+from sna_eval.study.sweep.ranking import development_fingerprint
+from sna_eval.study.versions import versions
 from sna_eval.typed import build
 
-_VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval")
 _TEXT_TOKENS = 2048
 _LARGEST_TEXT = 16 * MIB
 
@@ -131,13 +132,10 @@ def measure_interference(
         split=asked.split,
         limit=asked.limit,
         text=asked.text or "bundled neutral sentences",
-        sources=tuple(
-            Source(name, task_fingerprint(plan), tuple(map(_part, plan.interventions)))
-            for name, plan in sources.items()
-        ),
+        sources=tuple(_source(name, plan) for name, plan in sources.items()),
         effects=tuple(found),
         controls=random_null(controls),
-        versions={"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
+        versions=versions(),
     )
 
 
@@ -180,9 +178,10 @@ class _Measure:
         return _Measured(found, tuple(map(float, randoms)), self.items_hash(task))
 
     def items_hash(self, task: Any) -> str:
-        """Of a task's items as they are now."""
+        """Of a task's items as they are now, and of those that random neurons are matched on."""
         asked = self.asked
-        return items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
+        own = items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
+        return digest([own, development_fingerprint(task)])
 
     def text(self, texts: Sequence[str]) -> _Measured:
         """Effects on plain text."""
@@ -230,7 +229,17 @@ def _settings(
         **numerics(lm),
         "plan_fingerprint": plan_fingerprint(lm.plan),
         "sources": {name: task_fingerprint(plan) for name, plan in sources.items()},
+        "versions": versions(),
     }
+
+
+def _source(name: str, plan: TaskPlan) -> Source:
+    return Source(
+        name,
+        task_fingerprint(plan),
+        tuple(map(_part, plan.interventions)),
+        configuration=neurons_fingerprint(plan),
+    )
 
 
 def _part(own: PlannedIntervention) -> Part:

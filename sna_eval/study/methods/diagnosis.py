@@ -89,6 +89,12 @@ def diagnose(lm: Any, name: str, task: Any, *, keep: float, quiet: bool = False)
     """
     if not 0 < keep <= 1:
         raise InputError("keep", expected="a share above 0 and up to 1", got=keep)
+    if lm.sites.n_experts or lm.sites.found_by != "TransformerLens":
+        raise InputError(
+            "pretrained", expected="a model whose neurons TransformerLens patches one by one",
+            got=f"{lm.sites.architecture}, "
+            + ("a mixture of experts" if lm.sites.n_experts else "which it does not know"),
+        )  # fmt: skip
     plan = lm.plans.for_task(task)
     interventions = _neuron_factors(plan, name)
     subject = task_subject(name, task, lm, split="development")

@@ -15,6 +15,7 @@ from sna_eval.harness.live_tasks import examples_of
 from sna_eval.harness.numerics import numerics
 from sna_eval.methods import Workbench
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
+from sna_eval.plan.fingerprint import digest
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import choose_strength
@@ -22,6 +23,8 @@ from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.units import Unit, Units, model_settings
 from sna_eval.study.methods.variants import Variant
 from sna_eval.study.sweep.items import items_fingerprint
+from sna_eval.study.sweep.ranking import development_fingerprint
+from sna_eval.study.versions import versions
 
 
 def measure_methods(
@@ -50,10 +53,7 @@ def measure_methods(
     bases = {name: _base(lm, name) for name in tasks}
     for name, task in tasks.items():
         _check_scored(name, task)
-    hashes = {
-        name: items_fingerprint(task, lm, split="test", limit=options.limit)
-        for name, task in tasks.items()
-    }
+    hashes = {name: _items_hash(lm, task, options.limit) for name, task in tasks.items()}
     settings = _settings(lm, options, model_args)
     units = Units(output, settings)
     measure = _Measure(lm, options)
@@ -129,6 +129,12 @@ def _check_scored(name: str, task: Any) -> None:
         )  # fmt: skip
 
 
+def _items_hash(lm: Any, task: Any, limit: int | None) -> str:
+    """Of the items that are measured, and of those that are searched on."""
+    measured = items_fingerprint(task, lm, split="test", limit=limit)
+    return digest([measured, development_fingerprint(task)])
+
+
 def _settings(
     lm: Any, options: MethodsOptions, model_args: str | Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -142,4 +148,5 @@ def _settings(
         "limit": asked["limit"],
         "strengths": list(asked["strengths"]),
         "seed": asked["seed"],
+        "versions": versions(),
     }

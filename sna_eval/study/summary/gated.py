@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, reading
+from sna_eval.plan import acting_fingerprint
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.nested import mapping
 from sna_eval.study.compare.oracles import is_oracle
@@ -74,7 +75,7 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     - `path`: folder that lm_eval wrote with `--output_path` and `--log_samples`, or a result file.
 
     **Raises:** `InputError` where there are no results and samples of an `sna` run, and where no
-    task's plan says what it was chosen by.
+    task's plan, as it was run, says what it was chosen by.
     """
     check_draws(draws)
     run = read_run(path)
@@ -91,16 +92,22 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     if not found:
         raise InputError(
             "results", expected="a run of a plan chosen by `prob` or `acc` on development items",
-            got=str(run.path), hint="run lm_eval with that plan, --output_path and --log_samples",
+            got=str(run.path), hint="run lm_eval with that plan, its gates and neurons unchanged, "
+            "--output_path and --log_samples",
         )  # fmt: skip
     return tuple(found)
 
 
 def _chosen(own: Mapping[str, Any]) -> _Chosen | None:
-    """How a task's one configuration was chosen, if it was, and by one of the measures here."""
+    """How a task's one configuration was chosen, if it was, and by one of the measures here.
+
+    A gate or neurons that were changed afterwards were not chosen: their gain is not on record.
+    """
     entries = own["interventions"]
     record = mapping(entries[0], "found", "chosen") if len(entries) == 1 else {}
     if record.get("split") != "development" or record.get("measure") not in _MEASURES:
+        return None
+    if record.get("fingerprint") != acting_fingerprint(own):
         return None
     asked = {name: record[name] for name in ("measure", "gain", "n_items", "among")}
     return build(_Chosen, {

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sna_eval.plan import neurons_fingerprint
 from sna_eval.study.interference import Effect, Interference, Source
 from sna_eval.study.summary.measurements import CellIndex, TaskMeasurements
+from sna_eval.study.sweep import Configuration, SweepStore, configuration_row, row_plan
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,42 @@ class HeldOut:
 
 
 def held_out(
-    measurements: Sequence[TaskMeasurements], measured: Interference
+    store: SweepStore, measurements: Sequence[TaskMeasurements], measured: Interference
 ) -> tuple[HeldOut, ...]:
-    """Every task whose intervention stands in the sweep.
+    """Every task whose intervention stands in the sweep, with the same neurons.
 
     **Arguments:**
 
-    - `measurements`: on development items.
+    - `store`: a sweep of development items; nothing is held out from another.
+    - `measurements`: the sweep's.
     - `measured`: on test items, of a plan that was chosen from that sweep.
     """
+    if (store.manifest["split"], measured.split) != ("development", "test"):
+        return ()
     sources = {source.task: source for source in measured.sources}
     return tuple(
         row
         for own in measurements
-        if own.task in sources
+        if own.task in sources and _was_swept(store, sources[own.task])
         for row in _row(own, sources[own.task], measured.effect(own.task, own.task))
     )
 
 
+def _was_swept(store: SweepStore, source: Source) -> bool:
+    """Whether the store has this very configuration; another ranking has other neurons."""
+    if len(source.parts) != 1:
+        return False
+    (part,) = source.parts
+    configuration = Configuration(part.n_neurons, part.multiplier, part.direction)
+    row = configuration_row(store, source.task, part.layer, configuration)
+    if row is None:
+        return False
+    return neurons_fingerprint(row_plan(store, row).tasks[source.task]) == source.configuration
+
+
 def _row(own: TaskMeasurements, source: Source, effect: Effect) -> Iterator[HeldOut]:
-    """Nothing for a configuration that was not swept, or a baseline of 0."""
-    gain = own.improvement_of(CellIndex(*source.parts[0])) if len(source.parts) == 1 else None
+    """Nothing where a baseline is 0."""
+    gain = own.improvement_of(CellIndex(*source.parts[0]))
     if gain is None or not effect.before:
         return
     scale = 100 / effect.before

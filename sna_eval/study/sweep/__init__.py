@@ -16,7 +16,13 @@ from sna_eval.study.sweep.grid import (
 )
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.ray_executor import RayExecutor
-from sna_eval.study.sweep.reproducing import model_spec, row_intervention, row_plan, task_gate
+from sna_eval.study.sweep.reproducing import (
+    configuration_row,
+    model_spec,
+    row_intervention,
+    row_plan,
+    task_gate,
+)
 from sna_eval.study.sweep.running import run_sweep
 from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, Unit, UnitTables
 from sna_eval.study.sweep.store import SweepStore
@@ -41,6 +47,7 @@ __all__ = [
     "SweepStore",
     "Unit",
     "UnitTables",
+    "configuration_row",
     "label_layers",
     "local_executor",
     "model_spec",

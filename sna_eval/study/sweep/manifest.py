@@ -18,6 +18,8 @@ from sna_eval.plan.files import parse_gate
 from sna_eval.plan.reading import finite
 
 VERSION = 1
+ASKED = "asked"
+"""Key of what model and tasks were loaded with; two runs of one sweep may differ in it."""
 _LARGEST = 8 * MIB  # a grid for each of a thousand tasks takes half a megabyte
 _TEXTS = ("model", "model_hash", "dtype", "split", "plan_fingerprint", "pooling")
 _COUNTS = ("n_layers", "d_mlp", "seed", "tokens_per_pass", "max_length")
@@ -56,6 +58,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return Values(manifest)
 
 
+def asked_arguments(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Model arguments that load a sweep's model again."""
+    found = {"pretrained": manifest["model"], "dtype": manifest["dtype"]}
+    return found | manifest.get(ASKED, {}).get("model_args", {}) | found  # in this order
+
+
 def _check(manifest: Mapping[str, Any]) -> None:
     for key in _TEXTS:
         _expect(f"manifest.{key}", manifest.get(key, ""), str, "a text")
@@ -63,6 +71,10 @@ def _check(manifest: Mapping[str, Any]) -> None:
         _expect(f"manifest.{key}", manifest.get(key, 0), int, "a whole number")
     for key in ("tasks", "versions"):
         _expect(f"manifest.{key}", manifest.get(key, {}), dict, "a mapping")
+    asked = manifest.get(ASKED, {})
+    _expect(f"manifest.{ASKED}", asked, dict, "a mapping")
+    _expect(f"manifest.{ASKED}.model_args", asked.get("model_args", {}), dict, "a mapping")
+    _expect(f"manifest.{ASKED}.include_path", asked.get("include_path", ""), str, "a path")
     for name, task in manifest.get("tasks", {}).items():
         where = f"manifest.tasks.{name}"
         _expect(where, task, dict, "a mapping")

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.harness.live_tasks import examples_of
 from sna_eval.intervention import Row
 from sna_eval.methods import Examples, Workbench
 from sna_eval.neurons import (
@@ -36,6 +37,7 @@ from sna_eval.plan import (
     model_fingerprint,
     prompt_fingerprint,
 )
+from sna_eval.plan.fingerprint import digest
 
 Method = Literal["differential", "contrastive", "attribution", "random"]
 """`differential`: task against neutral text. `contrastive`: one class against the other.
@@ -216,6 +218,16 @@ def examples_fingerprint(examples: Examples) -> str:
     """Hash of prompts and labels, the same as in a plan that was resolved on them."""
     labels = map(str, examples.labels or ())
     return prompt_fingerprint([*examples.prompts, *examples.label_names, *labels])
+
+
+def development_fingerprint(task: Any) -> str:
+    """Hash of all that may be searched on in a task; empty where it has no development items."""
+    try:
+        examples = examples_of(task)
+    except InputError:
+        return ""
+    asked = (text for own in examples.questions for text in (*own.choices, str(own.right)))
+    return digest([examples_fingerprint(examples), *asked])
 
 
 def answers_hash(method: Method, examples: Examples) -> dict[str, str]:

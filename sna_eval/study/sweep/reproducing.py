@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sna_eval.errors import reading
@@ -52,6 +53,18 @@ def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedInterv
     with reading("store", expected="how neurons were found, in JSON", got=row["found"]):
         found = dict(json.loads(row["found"]))
     return planned(row["layer"], configuration, chosen, found)
+
+
+def configuration_row(
+    store: SweepStore, task: str, layer: int, configuration: Configuration
+) -> dict[str, Any] | None:
+    """The row of one configuration; `None` where it was not swept."""
+    unit, wanted = Unit(task, layer), asdict(configuration)
+    if unit not in store.units:
+        return None
+    rows = store.unit_table("configurations", unit).to_pylist()
+    same = (row for row in rows if all(row[name] == value for name, value in wanted.items()))
+    return next(same, None)
 
 
 def row_plan(store: SweepStore, row: Mapping[str, Any]) -> Plan:

@@ -68,7 +68,8 @@ ITEMS = pa.schema(
         ("amplified_correct", pa.bool_()),
     ]
 )
-"""One row per configuration and item; `item` is the document's number in its split."""
+"""One row per configuration and item; `item` is its number among the items that were swept: the
+document's in its split, unless these were spread over it or drawn from a large one."""
 NEURONS = pa.schema(
     [
         ("task", pa.string()),

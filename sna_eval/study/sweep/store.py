@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sna_eval.errors import InputError, reading, writing
-from sna_eval.study.sweep.manifest import VERSION, read_manifest
+from sna_eval.study.sweep.manifest import ASKED, VERSION, read_manifest
 from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.table_files import read_table
 
@@ -136,7 +136,9 @@ class SweepStore:
 
 def _check_same(path: Path, there: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """Raises `InputError` with the first setting that differs."""
-    before, after = _flat(there), _flat(own)
+    before, after = (
+        _flat({key: value for key, value in one.items() if key != ASKED}) for one in (there, own)
+    )
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
             raise InputError(

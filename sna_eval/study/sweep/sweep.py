@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
 from sna_eval.harness.decisions import with_usable_signal
 from sna_eval.harness.live_tasks import examples_of
-from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
+from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
 from sna_eval.harness.numerics import numerics
 from sna_eval.intervention import Sites
 from sna_eval.methods import Examples, Workbench
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
-from sna_eval.plan import load_plan, match_task, model_fingerprint, prompt_fingerprint
+from sna_eval.plan import (
+    PlanArguments,
+    load_plan,
+    match_task,
+    model_fingerprint,
+    prompt_fingerprint,
+)
 from sna_eval.plan.fingerprint import digest
 from sna_eval.study.sweep.grid import (
     LABEL_COUNTS,
@@ -30,6 +34,7 @@ from sna_eval.study.sweep.grid import (
 )
 from sna_eval.study.sweep.items import TaskItems, answered_rows, load_items, rows_of
 from sna_eval.study.sweep.layout import RowGroup, group_rows
+from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.passes import Passes, tokens_per_pass
 from sna_eval.study.sweep.ranking import (
@@ -44,8 +49,7 @@ from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.starts import Route
 from sna_eval.study.sweep.tables import unit_tables
 from sna_eval.study.sweep.task_sweep import Subject, TaskSweep
-
-_VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval", "transformer-lens", "pyarrow")
+from sna_eval.study.versions import versions
 
 
 class Sweep:
@@ -171,12 +175,22 @@ class Sweep:
             "tokens_per_pass": self.passes.tokens,
             "tasks": {name: _described(subject) for name, subject in self.subjects.items()},
         }
-        versions = {name: version(name) for name in _VERSIONED}
         return {
             **settings,
             "plan_fingerprint": digest(settings),
-            "versions": {"python": platform.python_version(), **versions},
+            ASKED: self._asked(),
+            "versions": versions("transformer-lens", "pyarrow"),
         }
+
+    def _asked(self) -> dict[str, Any]:
+        """What model and tasks were loaded with, where this sweep did it, to repeat its command."""
+        if self._lm is not None:
+            return {}
+        asked = self.options
+        given = model_arguments(asked.model_args)
+        own = {name: value for name, value in given.items() if name not in PlanArguments.names()}
+        folder = {} if asked.include_path is None else {"include_path": str(asked.include_path)}
+        return {"model_args": own, **folder}
 
     @cached_property
     def _layers(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sna_eval.gating import Decision, Gate
-from sna_eval.harness.decisions import Baseline, decide, needs_next_token
+from sna_eval.harness.decisions import Baseline, decide, needs_next_token, predicted_of_one
 from sna_eval.intervention import BranchScore, RowScore
 from sna_eval.methods import Examples
 from sna_eval.study.sweep.grid import Grid
@@ -183,6 +183,8 @@ class TaskSweep:
         """The label each item gets from the unmodified model; the first of several."""
         names = []
         for start, item in zip(self.subject.items.starts, self.subject.items.items, strict=False):
+            if len(item.choices) < 2:
+                raise predicted_of_one(self.subject.name)
             scores = baseline.log_likelihoods[start : start + len(item.requests)]
             best = max(item.choices, key=lambda number: scores[number])
             names.append(item.requests[best].label)

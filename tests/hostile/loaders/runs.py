@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.app.core.runs import ResultFolder, open_folder, saved_run
+from sna_eval.plan import acting_fingerprint
 from sna_eval.study.compare import Options, compare, read_run, split
 from sna_eval.study.summary import gated_gains
 from tests.hostile.fuzz import Seed
@@ -15,7 +16,12 @@ from tests.hostile.loaders.base import TASK, Files, Loader
 
 RUN = "results_2026-01-01T00-00-00.json"
 SAMPLES = f"samples_{TASK}_2026-01-01T00-00-00.jsonl"
-_CHOSEN = {"split": "development", "measure": "prob", "gain": 0.1, "n_items": 4, "among": 9}
+_ENTRY = {"layer": 1, "multiplier": 2.0, "neurons": [1]}
+_GATE = {"signal": "target_prob", "low": 0.07, "high": 0.1, "transition": "leave",
+         "mode": "confidence"}  # fmt: skip
+_ACTS = acting_fingerprint({"gate": _GATE, "interventions": [_ENTRY]})
+_CHOSEN = {"split": "development", "measure": "prob", "gain": 0.1, "n_items": 4, "among": 9,
+           "fingerprint": _ACTS}  # fmt: skip
 RESULTS: dict[str, Any] = {
     "results": {TASK: {"alias": TASK, "prob,none": 0.3, "prob_stderr,none": 0.1,
                        "baseline_prob,none": 0.2, "acc,none": 1 / 3, "acc_stderr,none": 0.1,
@@ -32,10 +38,9 @@ RESULTS: dict[str, Any] = {
                "device": "cpu", "model_dtype": "torch.float32", "random_seed": 0, "limit": 3,
                "sna": {"plan_fingerprint": "00", "tasks": {TASK: {
                    "fingerprint": "00", "sees_answer": True, "amplified_fraction": 0.5,
-                   "interventions": [{"layer": 1, "multiplier": 2.0, "neurons": [1],
+                   "interventions": [{**_ENTRY,
                                       "found": {"method": "differential", "chosen": _CHOSEN}}],
-                   "gate": {"signal": "target_prob", "low": 0.07, "high": 0.1,
-                            "transition": "leave", "mode": "confidence"}}}}},
+                   "gate": _GATE}}}},
     "task_hashes": {TASK: "00"},
     "model_name": "tiny", "lm_eval_version": "0.4.13", "transformers_version": "5.0",
     "pretty_env_info": "PyTorch version: 2.13.0\n", "max_length": 64,

@@ -225,3 +225,15 @@ def test_development_items_are_prompted_as_the_evaluated_ones(
     assert len(swept) == len(samples) == 7
     for sample in samples:
         assert swept[sample["doc_id"]] == pytest.approx(sample["baseline_prob"], rel=1e-4)
+
+
+def test_another_version_sweeps_anew(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache's folder was that of the old versions, and was refused: there was no way out."""
+    from sna_eval.study.sweep import sweep
+
+    run("own_three", gate="always", **BUDGET)
+    monkeypatch.setattr(sweep, "versions", lambda *more: {"torch": "0"})
+    run("own_three", gate="always", **BUDGET)
+    folders = sorted((cache_dir() / "auto").iterdir())
+    assert len(folders) == 2
+    assert {SweepStore.load(own).manifest["versions"]["torch"] for own in folders} > {"0"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from sna_eval.cli import main
 from sna_eval.errors import InputError
-from sna_eval.plan import load_plan
+from sna_eval.plan import load_plan, save_plan
 from sna_eval.plan.cache import cache_dir
 from sna_eval.study.summary import gated_gains
 from tests.study.auto.conftest import Run
@@ -57,3 +58,25 @@ def test_a_run_that_nothing_was_chosen_for(run: Run, tmp_path: Path) -> None:
     run("own_three", output=tmp_path, layer=1, neurons="3;4", multiplier=2.0, gate="always")
     with pytest.raises(InputError, match="results: expected a run of a plan chosen by `prob`"):
         gated_gains(tmp_path)
+
+
+def test_what_was_changed_after_the_choice_was_not_chosen(run: Run, tmp_path: Path) -> None:
+    """A gain behind one gate stood beside the test gain behind another, as the winner's curse."""
+    first = run("own_three", output=tmp_path / "auto", **AUTO)
+    plan = load_plan(first["config"]["sna"]["plan_file"])
+    (again,) = gated_gains(tmp_path / "auto", draws=50)
+    save_plan(plan, tmp_path / "same.yaml")
+    run("own_three", output=tmp_path / "same", plan=str(tmp_path / "same.yaml"))
+    assert gated_gains(tmp_path / "same", draws=50) == (again,)
+    own = plan.tasks["own_three"]
+    (entry,) = own.interventions
+    fewer = {label: sets[:-1] for label, sets in (entry.neurons or {}).items()}
+    cut = replace(own, interventions=(replace(entry, neurons=fewer, scores=None),))
+    save_plan(replace(plan, tasks={"own_three": cut}), tmp_path / "cut.yaml")
+    for name, arguments in (
+        ("gate", {"plan": str(tmp_path / "same.yaml"), "gate": "always"}),
+        ("cut", {"plan": str(tmp_path / "cut.yaml")}),
+    ):
+        run("own_three", output=tmp_path / name, **arguments)
+        with pytest.raises(InputError, match=r"results: .* its gates and neurons unchanged"):
+            gated_gains(tmp_path / name, draws=50)

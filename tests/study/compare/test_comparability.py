@@ -227,6 +227,17 @@ def test_caution_of_a_baseline_that_is_another_models(
     assert "model: another against" in "\n".join(compare(other, amplified, choices).cautions)
 
 
+def test_a_group_without_scores_is_no_difference(plain_run: Path, edited: Any) -> None:
+    """lm_eval lists groups that report nothing; a pattern may match them."""
+
+    def without(content: dict[str, Any]) -> None:
+        content["results"]["own_group"] = {"alias": "own_group"}
+
+    run = read_run(edited(plain_run, without))
+    named = compare(run, run, Options(tasks=("own_*",), draws=100))
+    assert {row.task for row in named.rows} == {"own_choices", "own_rolling"}
+
+
 def test_nothing_in_common(plain_run: Path, shared_data: Path) -> None:
     old = read_run(shared_data / "leaderboard" / "pythia-70m-step143000-0shot.json")
     with pytest.raises(InputError, match="runs that share a task"):

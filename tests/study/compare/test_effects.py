@@ -217,6 +217,32 @@ def test_derived_zones_are_margins_of_the_first_run(
     assert {z.zone: z.effect.n for z in found} == {z: n for z, n in counts.items() if n}
 
 
+def test_zones_are_those_of_the_model_as_it_is(plain_run: Path, amplified_run: Path) -> None:
+    """Whichever run comes first; where both are amplified, nobody says what it was unsure of."""
+    options = Options(tasks=("own_choices",), draws=100)
+    plain, amplified = read_run(plain_run), read_run(amplified_run)
+    there, back, both = (
+        row(compare(*runs, options), "own_choices", "acc")
+        for runs in ((plain, amplified), (amplified, plain), (amplified, amplified))
+    )
+    sizes = {own.zone: own.effect.n for own in there.zones}
+    assert {own.zone: own.effect.n for own in back.zones} == sizes
+    assert len(sizes) > 1
+    assert (both.zones, both.harm) == ((), None)
+
+
+def test_generated_texts_are_no_log_likelihoods(plain_run: Path, edited: Any) -> None:
+    """An answer of two digits looks like a pair of numbers to whoever takes it apart."""
+
+    def answered(name: str, sample: dict[str, Any]) -> None:
+        if "own_choices" in name:
+            sample["filtered_resps"] = ["18"]
+
+    run = read_run(edited(plain_run, change_sample=answered))
+    found = row(compare(run, run, Options(tasks=("own_choices",))), "own_choices", "acc")
+    assert (found.zones, found.harm) == ((), None)
+
+
 def test_zones_need_log_likelihoods(plain_run: Path) -> None:
     items = read_run(plain_run).tasks["own_rolling"].items
     assert items is not None

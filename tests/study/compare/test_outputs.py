@@ -21,7 +21,7 @@ from sna_eval.study.compare import (
     compare,
     read_run,
 )
-from sna_eval.study.compare.formatting import number, probability, signed
+from sna_eval.study.compare.formatting import at_most, number, probability, signed
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +162,24 @@ def test_numbers() -> None:
     ]  # fmt: skip
     assert [signed(v) for v in (0.01, -0.01, float("nan"))] == ["+0.0100", "-0.0100", "-"]
     assert [probability(p) for p in (1.0, 0.04999, 0.00001)] == ["1.0000", "0.0500", "<0.0001"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "shown"),
+    [
+        (0.00155, "0.2%"),
+        (0.0638, "6.4%"),
+        (0.05, "5%"),
+        (0.0501, "5.1%"),
+        (1.0, "100%"),
+        (0.0, "0%"),
+    ],
+)
+def test_an_upper_bound_is_rounded_up(bound: float, shown: str) -> None:
+    assert at_most(bound) == shown
+
+
+def test_an_interval_is_headed_by_its_confidence(plain_run: Path) -> None:
+    run = read_run(plain_run)
+    options = Options(confidence=0.999, draws=100, tasks=("own_choices",))
+    assert "99.9% interval" in as_text([compare(run, run, options)])

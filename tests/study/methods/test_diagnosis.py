@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,10 @@ from sna_eval.gating import Gate
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, load_plan, save_plan
 from sna_eval.study.methods.diagnosis import diagnose
 from sna_eval.study.methods.evaluating import planned
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+from architectures.tiny import build, entries
 
 NEURONS = (3, 11, 40, 77)
 ENTRY = PlannedIntervention(1, 5.0, neurons={"": NEURONS}, scores={"": (4.0, 3.0, 2.0, 1.0)})
@@ -85,3 +90,15 @@ def test_impossible_plans(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
     ):
         with planned(lm, plan), pytest.raises(InputError, match=message):
             diagnose(lm, "own_open", task, keep=0.9, quiet=True)
+
+
+@pytest.mark.parametrize("name", ["mixtral", "helium"])
+def test_models_that_cannot_be_patched_are_refused(name: str, word_tokenizer: Any) -> None:
+    """TransformerLens patches neither a mixture's experts nor what it does not know."""
+    from sna_eval.harness.lm import SNALM
+
+    entry = entries()[name]
+    changed = replace(entry, config={**entry.config, "vocab_size": len(word_tokenizer)})
+    lm = SNALM(build(changed), tokenizer=word_tokenizer, gate="never")
+    with pytest.raises(InputError, match="pretrained: expected a model whose neurons Transformer"):
+        diagnose(lm, "own_open", None, keep=1.0, quiet=True)

@@ -154,6 +154,18 @@ def test_another_way_of_measuring_needs_another_folder(
         )
 
 
+def test_units_of_other_versions_are_not_taken(
+    planned_lm: Any, load: Callable[..., dict[str, Any]], table: tuple[MethodTable, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from sna_eval.study.methods import running
+
+    _, folder = table
+    monkeypatch.setattr(running, "versions", lambda: {"torch": "0"})
+    with pytest.raises(InputError, match=r"a folder measured with versions = {'torch': '0'}"):
+        measure_methods(planned_lm, load(*TASKS), [], QUICK, output=folder, quiet=True)
+
+
 @pytest.mark.parametrize("output_type", ["generate_until", "loglikelihood_rolling"])
 def test_texts_are_refused_before_anything_runs(
     planned_lm: Any, load: Callable[..., dict[str, Any]], tmp_path: Path, output_type: str
