@@ -6,10 +6,11 @@
     python benchmarks/sweep.py --check          # exit status 1 where a bound does not hold
 
 The model is built from a config with random weights: speed does not depend on them, and nothing is
-downloaded. The sweep runs the whole grid; the loops run every 12th configuration of it, since they
-take as long for one as for another, and each result they give is compared with the sweep's.
+downloaded. The sweep runs the whole grid; the loops run every 13th configuration of it, so that
+every count and multiplier occurs. They take as long for one as for another, and each result they
+give is compared with the sweep's.
 
-The bounds: 5 times as fast as either loop, and no probability differs by more than 1e-6.
+The bounds: 5 times as fast as either loop, and no probability differs by more than 1e-4 of itself.
 
 Times are medians, over the loops' configurations and over the sweep's groups of prompts layer by
 layer, so that what else the machine does now and then falls out; `wall_s` is the clock's.
@@ -41,7 +42,8 @@ SHAPES = {
     "medium": {"n_layer": 24, "n_embd": 1024, "n_head": 16},
 }
 LEAST_RATIO = 5.0
-LARGEST_DIFFERENCE = 1e-6
+LARGEST_DIFFERENCE = 1e-4
+"""Relative: with random weights, each of 50,257 tokens has next to no probability."""
 Case = tuple[int, Configuration]
 Loop = Callable[[int, Configuration], torch.Tensor]
 """Probability of every prompt's target under one configuration of a layer, `[prompt]`."""
@@ -86,7 +88,7 @@ def main() -> int:
 
 def _holds(compared: dict[str, float]) -> bool:
     fast = compared["over_sweep"] >= LEAST_RATIO
-    return fast and compared["max_difference"] <= LARGEST_DIFFERENCE
+    return fast and compared["max_relative_difference"] <= LARGEST_DIFFERENCE
 
 
 def _compared(
@@ -211,7 +213,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--length", type=int, default=16, help="tokens of a prompt")
-    parser.add_argument("--every", type=int, default=12, help="configurations the loops skip to")
+    parser.add_argument("--every", type=int, default=13, help="configurations the loops skip to")
     parser.add_argument("--tokens", type=int, help="tokens in one pass of the sweep")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--device", default="cpu")

@@ -29,6 +29,7 @@ import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ class Server:
         except urllib.error.HTTPError as error:
             said = " ".join(error.read(300).decode(errors="replace").split())
             raise ClientError(f"{url}: status {error.code}: {said}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise ClientError(f"{url}: expected a server's JSON answer, got {error}") from error
 
 
@@ -235,7 +236,7 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
     """A file of JSON lines."""
     documents = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # others may stand inside a text
     except (OSError, UnicodeDecodeError) as error:
         raise ClientError(f"{path}: expected a file of JSON lines, got {error}") from error
     for number, line in enumerate(lines, 1):
@@ -259,6 +260,8 @@ def run(client: Client, documents: Sequence[dict[str, Any]], workers: int) -> li
         except ClientError as error:
             raise ClientError(f"document {entry[0]}: {error}") from error
 
+    if workers < 1:
+        raise ClientError(f"workers: expected 1 or more, got {workers}")
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(numbered, enumerate(documents, 1)))
 
@@ -295,6 +298,10 @@ def _gate(options: argparse.Namespace) -> Gate:
     given = {name: getattr(options, name) for name in ("signal", "low", "high", "transition")}
     changes = {name: value for name, value in given.items() if value is not None}
     values = gate_of_export(options.export) if options.export else {}
+    if options.signal is not None:  # whoever names a signal wants it followed, with its own bounds
+        values["mode"] = "confidence"
+        if values.get("signal", options.signal) != options.signal:
+            values = {name: own for name, own in values.items() if name not in ("low", "high")}
     try:
         return Gate(**{**values, **changes})
     except TypeError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def _baseline(rows: Sequence[dict[str, Any]], *, medium: bool) -> Iterator[Claim
         "SST-2: accuracy rises with the zone",
         "34.8 %, 75.3 %, 84.4 %",
         shown,
-        judged(accuracies, lambda own: list(own) == sorted(own)),
+        judged(accuracies, lambda own: all(a < b for a, b in pairwise(own))),
     )
 
 
@@ -107,11 +108,12 @@ def _shape(rows: Sequence[dict[str, Any]]) -> Iterator[Claim]:
     )
     best = max(changes, key=lambda own: own[2], default=None)
     gained = best is not None and best[2] > 0
+    at_best = sorted({own[1] for own in changes if best is not None and own[2] == best[2]})
     yield Claim(
         "SST-2, zone 1: multiplier of the largest gain",
         f"{MULTIPLIER:g}",
-        f"{best[1]:g}" if gained and best else ("no gain" if changes else empty),
-        judged([best[1]] if gained and best else [], lambda own: own[0] == MULTIPLIER),
+        ", ".join(f"{own:g}" for own in at_best) if gained else ("no gain" if changes else empty),
+        judged(at_best if gained else [], lambda own: MULTIPLIER in own),
     )
     smallest = min((own[1] for own in changes), default=0.0)
     early = max((own[2] for own in changes if own[1] == smallest), default=0.0)

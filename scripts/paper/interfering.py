@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from sna_eval.study.summary import task_type
 
 def interference(found: Evidence) -> Iterator[Claim]:
     """Arithmetic and poetry, both ways."""
-    on_poetry = _between(found.measured, "sna_math", "sna_poetry")
+    on_poetry = _mean(_between(found.measured, "sna_math", "sna_poetry"))
     on_math = _between(found.measured, "sna_poetry", "sna_math")
     yield Claim(
         "amplifying arithmetic costs poetry",
@@ -25,17 +25,24 @@ def interference(found: Evidence) -> Iterator[Claim]:
     yield Claim(
         "amplifying poetry leaves arithmetic alone",
         "no meaningful change",
-        percent(on_math, of="P(target)"),
-        ceiling([abs(on_math)], 1.0),
+        f"{percent(_mean(on_math), of='P(target)')}{_spread(on_math)}",
+        ceiling([abs(own) for own in on_math], 1.0),
     )
 
 
-def _between(measured: Interference | None, first: str, second: str) -> float:
-    """Mean change in percent over all pairs of tasks of two types; NaN without any."""
+def _between(measured: Interference | None, first: str, second: str) -> list[float]:
+    """Changes in percent of all pairs of tasks of two types."""
     effects = measured.effects if measured is not None else ()
-    found = [
+    return [
         own.percent
         for own in effects
         if task_type(own.intervention) == first and task_type(own.subject) == second
     ]
-    return float(np.mean(found)) if found else float("nan")
+
+
+def _mean(changes: Sequence[float]) -> float:
+    return float(np.mean(changes)) if changes else float("nan")
+
+
+def _spread(changes: Sequence[float]) -> str:
+    return f", {min(changes):+.2f} to {max(changes):+.2f} by pair" if changes else ""

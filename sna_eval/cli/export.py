@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.export import Source, export_plan
     from sna_eval.harness.loading import load_lm
 
+    _check_base(args)
     lm = load_lm(args.model_args, plan=args.plan)
     source = Source(
         model=lm.model,
@@ -47,6 +48,20 @@ def run(args: argparse.Namespace) -> int:
         print(f"{source.module_name(scaling.layer)}: {len(scaling.neurons)} neurons x {factors}")
     print(f"{folder}: {args.format}, plan {source.plan_hash}, ungated")
     return 0
+
+
+def _check_base(args: argparse.Namespace) -> None:
+    """Raises `InputError` for a model that an adapter's `base_model_name_or_path` does not name."""
+    from sna_eval.errors import InputError
+    from sna_eval.harness.loading import model_arguments
+
+    given = model_arguments(args.model_args)
+    for name in ("delta", "subfolder", "gguf_file"):
+        if args.format != "merged" and given.get(name):
+            raise InputError(
+                f"model_args.{name}", expected=f"a model by name alone, for {args.format}",
+                got=given[name], hint="an adapter names its base and no more; use --format merged",
+            )  # fmt: skip
 
 
 def _task_plan(lm: Any, task: str, include_path: str | None) -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import base_model
@@ -32,7 +32,8 @@ class GenerateSettings:
     """What `generate` goes by: a request's own settings, else those that come with the model."""
 
     def __init__(self, model: nn.Module, own: Mapping[str, Any]) -> None:
-        self._defaults = getattr(base_model(model), "generation_config", None)
+        self._model = base_model(model)
+        self._defaults = getattr(self._model, "generation_config", None)
         self._own = own
 
     def __getitem__(self, name: str) -> Any:
@@ -54,17 +55,26 @@ class GenerateSettings:
         eos = self["eos_token_id"]
         return {eos} if isinstance(eos, int) else set(eos or ())
 
-    def refuse_other_passes(self) -> None:
-        """**Raises** `InputError` for a setting that would have a gate decide on the wrong pass."""
-        for name, off in _OTHER_PASSES.items():
-            if self[name] not in off:
-                raise InputError(
-                    f"generation_kwargs.{name}",
-                    expected="no such setting beside a plan",
-                    got=self[name],
-                    hint="the gate decides on the model's first pass, and each later pass has to "
-                    "be one token's; leave it out",
-                )
+    def other_passes(self) -> str | None:
+        """The first setting that would have a gate decide on the wrong pass; `None`: there is none.
+
+        `generate` itself, where it is not transformers' own.
+        """
+        usual = getattr(type(self._model), "generate", None) is GenerationMixin.generate
+        if "generate" in vars(self._model) or not usual:
+            return "generate"
+        return next((name for name, off in _OTHER_PASSES.items() if self[name] not in off), None)
+
+    def refused(self, name: str) -> InputError:
+        """The complaint about a setting that `other_passes` names."""
+        return InputError(
+            f"generation_kwargs.{name}",
+            expected="transformers' own `generate`, beside a plan" if name == "generate"
+            else "no such setting beside a plan",
+            got=type(self._model).__name__ if name == "generate" else self[name],
+            hint="the gate decides on the model's first pass, and each later pass has to be one "
+            "token's; leave it out, or run with gate=never",
+        )  # fmt: skip
 
 
 @contextmanager
@@ -75,11 +85,7 @@ def asked_first(model: nn.Module, processor: LogitsProcessor) -> Iterator[None]:
     and would see what they left.
     """
     inner = base_model(model)  # a PEFT wrapper's own `generate` calls this one's
-    make: Callable[..., Any] | None = getattr(inner, _MAKES_PROCESSORS, None)
-    if make is None or "generate" in vars(inner):  # as repositories with code of their own put it
-        raise InputError(
-            "model", expected="a model with transformers' own `generate`", got=type(inner).__name__
-        )
+    make: Callable[..., Any] = getattr(inner, _MAKES_PROCESSORS)
 
     def with_this_first(*args: Any, **kwargs: Any) -> LogitsProcessorList:
         return LogitsProcessorList([processor, *make(*args, **kwargs)])

@@ -108,7 +108,11 @@ class Generator:
         if plan is None:
             return self._model_generate(context, *args, **kwargs)
         settings = self._settings(kwargs)
-        settings.refuse_other_passes()
+        unusual = settings.other_passes()
+        if unusual is not None:
+            if plan.gate.mode == "never":
+                return self._model_generate(context, *args, **kwargs)
+            raise settings.refused(unusual)
         interventions = () if plan.gate.mode == "never" else plain_interventions(plan)
         interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
         if self._lm.decide_at == "every_step":

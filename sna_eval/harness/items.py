@@ -68,8 +68,9 @@ def group_items(instances: Sequence[Any], encoded: Sequence[EncodedRequest]) -> 
     """Groups requests by task and document; instances that repeat are scored once."""
     members: dict[Hashable, dict[int, tuple[Any, EncodedRequest]]] = {}
     places: list[tuple[Hashable, int]] = []
+    alike: dict[Hashable, list[int]] = {}
     for instance, request in zip(instances, encoded, strict=True):
-        key = _item_key(instance)
+        key = _item_key(instance, alike)
         members.setdefault(key, {}).setdefault(id(instance), (instance, request))
         places.append((key, id(instance)))
     numbers = {key: number for number, key in enumerate(members)}
@@ -127,7 +128,8 @@ def prompted(item: Item, prompt: str, question: str | None, encode: Encode) -> I
         if not request.context_text:  # an unconditional request stays what it is
             return request
         context_text = request.context_text
-        place = 0 if question is None else context_text.rfind(question)
+        # templates of chats may trim what they frame
+        place = 0 if question is None else context_text.rfind(question.strip())
         if place < 0:
             raise InputError(
                 item.task or "request", expected=f"a context that holds {question!r}",
@@ -154,10 +156,22 @@ def _rows(
     ]
 
 
-def _item_key(instance: Any) -> Hashable:
+def _item_key(instance: Any, alike: dict[Hashable, list[int]]) -> Hashable:
+    """What the requests of one document share.
+
+    One task may be asked twice in a run, with other examples: then two of its requests say that
+    they are the same choice of the same document, and belong to items of their own.
+
+    **Arguments:**
+
+    - `alike`: the instances met so far that say the same of themselves; filled here.
+    """
     if instance.doc_id is None:
         return id(instance)
-    return (instance.task_name, instance.doc_id)
+    same = alike.setdefault((instance.task_name, instance.doc_id, instance.idx), [])
+    if id(instance) not in same:
+        same.append(id(instance))
+    return (instance.task_name, instance.doc_id, same.index(id(instance)))
 
 
 def check_context(instance: Any, context: Sequence[Any]) -> None:

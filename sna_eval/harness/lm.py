@@ -56,6 +56,13 @@ _ANSWERS = "loglikelihood 3"  # of cached answers: before, equal interventions a
 exit_cleanly_on_input_error()
 
 
+def _is_count(value: Any) -> bool:
+    try:
+        return int(value) > 0
+    except (TypeError, ValueError):
+        return False
+
+
 class SNALM(HFLM):
     """HFLM with confidence-gated Selective Neuron Amplification.
 
@@ -83,6 +90,9 @@ class SNALM(HFLM):
             raise InputError("decide_at", expected="start or every_step", got=decide_at)
         if not isinstance(strict, bool):
             raise InputError("strict", expected="true or false", got=strict)
+        size = kwargs.get("batch_size", 1)
+        if size is not None and not str(size).startswith("auto") and not _is_count(size):
+            raise InputError("batch_size", expected="1 or more, or auto", got=size)
         given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
         self._making = Making.take(given, auto_budget)
         self.plan = plan_from_arguments(given) if self._making is None else Plan({})
@@ -117,6 +127,7 @@ class SNALM(HFLM):
         self.decide_at = decide_at
         self.ledger = Ledger()
         self._counts: Ledger | None = None
+        self._reported = False
         self._warned = False
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
@@ -178,6 +189,7 @@ class SNALM(HFLM):
         """Log-likelihoods as HFLM's, each a `Score` that carries its baseline."""
         for instance in requests:
             check_target(instance, instance.args[1])
+        self._begin()
         self._instances = requests
         quiet = disable_tqdm or not self.ranks.first
         try:
@@ -247,6 +259,7 @@ class SNALM(HFLM):
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
         if not self.has_plan:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        self._begin()
         self.plans.prepare(requests)
         quiet = disable_tqdm or not self.ranks.first
         return self._counted(score_rolling(self, super().loglikelihood_rolling, requests, quiet))
@@ -255,6 +268,7 @@ class SNALM(HFLM):
         """Generates; the gate decides per request at the first new token."""
         if not self.has_plan:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
+        self._begin()
         self.plans.prepare(requests)
         self._generator = Generator(self, super().generate_until, super()._model_generate)
         try:
@@ -269,6 +283,13 @@ class SNALM(HFLM):
         return self._generator.generate(context, *args, **kwargs)
 
     # Counting, caching, model info
+
+    def _begin(self) -> None:
+        """Counts begin anew with the first requests after a run was reported on."""
+        if self.ranks.agreed(lambda: self._reported):
+            self._reported, self.ledger, self._counts = False, Ledger(), None
+            if self.has_plan:
+                self.plans.met.clear()
 
     def _counted(self, answers: list[T]) -> list[T]:
         """Collects all processes' counts on the first: later it alone is asked for them."""
@@ -307,6 +328,7 @@ class SNALM(HFLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """HFLM's information and, under `sna`, what was done: it stands in every result file."""
+        self._reported = True
         return {**super().get_model_info(), "sna": self.describe()}
 
     def describe(self) -> dict[str, Any]:

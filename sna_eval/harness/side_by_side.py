@@ -71,11 +71,16 @@ def format_rows(rows: Iterable[ZoneRow]) -> str:
 
 
 def newest_samples(folder: Path) -> dict[str, Path]:
-    """Each task's newest sample file: lm_eval ends their names with the time."""
+    """The sample files of the newest run: lm_eval ends the names of a run's files with its time.
+
+    Without a result file, each task's newest.
+    """
+    runs = [path.stem.rpartition("_")[2] for path in folder.rglob("results_*.json")]
     newest: dict[str, Path] = {}
     for path in sorted(folder.rglob("samples_*.jsonl"), key=lambda path: path.name):
-        task = path.stem.removeprefix("samples_").rpartition("_")[0]
-        newest[task] = path
+        task, _, date = path.stem.removeprefix("samples_").rpartition("_")
+        if not runs or date == max(runs):
+            newest[task] = path
     return newest
 
 

@@ -26,12 +26,18 @@ class TaskPlans:
         """Where plans are saved that were made during the run."""
         self._bench = bench
         self._ranks = ranks or Ranks()
+        self.met: set[str] = set()
+        """Tasks that were asked for in this run."""
         self._resolved: dict[str, TaskPlan | None] = {}
 
     @property
     def resolved(self) -> dict[str, TaskPlan]:
-        """The tasks met so far that the plan does something to."""
-        return {name: task for name, task in self._resolved.items() if task is not None}
+        """The tasks met so far that the plan does something to; in a run, that run's."""
+        return {
+            name: task
+            for name, task in self._resolved.items()
+            if task is not None and (name in self.met or not self.met)
+        }
 
     def prepare(self, instances: Sequence[Any]) -> None:
         """Told of requests before they are answered; searches wait until a task is met."""
@@ -43,6 +49,7 @@ class TaskPlans:
     def for_instance(self, instance: Any) -> TaskPlan | None:
         """The resolved plan for the task of a request; `None` where the plan leaves it alone."""
         name = instance.task_name or ""
+        self.met.add(name)
         if name not in self._resolved:
             self._resolved[name] = self._resolve(name, instance)
         return self._resolved[name]

@@ -26,6 +26,11 @@ def input_device(model: nn.Module) -> torch.device:
     return device
 
 
+def in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """The values in float64: on their device, or on the CPU where that device has no such type."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def whole_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """A model's state by name, in the order of names, one tensor at a time.
 

@@ -34,7 +34,7 @@ def find_unembedding(model: nn.Module) -> Unembedding:
     head = base.get_output_embeddings()  # type: ignore[operator]
     if head is None:
         raise InputError("pretrained", expected="a model with output embeddings", got=type(base))
-    weight = head.weight.detach().double().cpu()
+    weight = head.weight.detach().cpu().double()
     gain, centers = _gain(_final_norm(base), weight.shape[1])
     folded = weight * gain
     return Unembedding(folded - folded.mean(dim=0), centers)
@@ -46,7 +46,7 @@ def writing_weights(sites: Sites, layer: int) -> torch.Tensor:
 
     **Raises:** `InputError` where the weights are not at hand as plain numbers, e.g. quantised.
     """
-    return written(sites.projections[layer]).double().cpu()
+    return written(sites.projections[layer]).cpu().double()
 
 
 def _final_norm(base: nn.Module) -> nn.Module | None:
@@ -70,7 +70,7 @@ def _gain(norm: nn.Module | None, width: int) -> tuple[torch.Tensor, bool]:
 
     def odd_part(x: torch.Tensor) -> torch.Tensor:
         own = x.to(parameter.device, parameter.dtype).view(1, 1, -1)
-        return ((norm(own) - norm(-own)) / 2).reshape(-1).double().cpu()
+        return ((norm(own) - norm(-own)) / 2).reshape(-1).cpu().double()
 
     centers = bool(odd_part(torch.ones(width)).abs().max() < 1e-3)
     return odd_part(signs) * signs, centers

@@ -38,13 +38,6 @@ def answer_attribution(bench: Workbench, examples: Examples, layer: int) -> torc
         )  # fmt: skip
     rows = [bench.answered_row(own) for own in examples.questions]
     with frozen(bench.model):  # the graph then begins at the layer: less memory
-        scores = attribution_scores(
+        return attribution_scores(
             bench.model, bench.sites, rows, layers=[layer], batch_size=bench.batch_size
         )[layer]
-    if not scores.isfinite().all():
-        raise InputError(
-            "select.method", expected="finite gradients for `attribution`",
-            got=f"{int((~scores.isfinite()).sum())} neurons without",
-            hint="load the model with dtype=float32 or bfloat16, or use `differential`",
-        )  # fmt: skip
-    return scores

@@ -19,7 +19,7 @@ def residual_states(bench: Workbench, rows: Sequence[Tokens], layer: int) -> lis
         batch = rows[start : start + bench.batch_size]
         with captured_outputs(bench.sites, [layer]) as captured:
             bench.model(right_padded(batch).to(bench.device), use_cache=False)
-        hidden = captured[layer].double().cpu()
+        hidden = captured[layer].cpu().double()
         states += [hidden[number, : len(row)] for number, row in enumerate(batch)]
     return states
 

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import Batch, Intervention, Row, base_model
+from sna_eval.intervention.devices import in_float64
 
 Hook = tuple[str, Callable[..., torch.Tensor]]
 
@@ -194,8 +195,9 @@ def _put(layer: int, neuron: int, values: torch.Tensor) -> Hook:
 
 def _probabilities(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """P(target) of every row, `[row]`."""
-    read = logits[batch.slot_rows, batch.slot_positions].double().log_softmax(dim=-1)
-    chosen = read[batch.reads, batch.targets].split(batch.branch_lengths)
+    read = in_float64(logits[batch.slot_rows, batch.slot_positions]).log_softmax(dim=-1)
+    reads, targets = batch.reads.to(read.device), batch.targets.to(read.device)
+    chosen = read[reads, targets].split(batch.branch_lengths)
     return torch.stack([own.sum() for own in chosen]).exp()
 
 

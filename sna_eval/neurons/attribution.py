@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.errors import InputError
 from sna_eval.intervention import Batch, Row, Sites
-from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.devices import in_float64, input_device
 from sna_eval.intervention.forward import scored_positions_only
 from sna_eval.intervention.shards import whole_layer
 from sna_eval.neurons.selection import Selected, largest
@@ -41,6 +42,8 @@ def attribution_scores(
     - `batch_size`: prompts in one forward pass; the result does not depend on it.
 
     **Returns:** `{layer: [d_mlp]}` in float64, on the CPU. No gradient stays on the model.
+
+    **Raises:** `InputError` where gradients overflow: what is no number would rank first.
     """
     if not rows:
         raise ValueError("attribution needs at least one prompt")
@@ -52,7 +55,16 @@ def attribution_scores(
         batch = Batch(ordered[start : start + batch_size], device)
         for layer, scores in _summed(model, sites, batch, layers).items():
             sums[layer] += scores
-    return {layer: total / len(rows) for layer, total in sums.items()}
+    found = {layer: total / len(rows) for layer, total in sums.items()}
+    for layer, scores in found.items():
+        lost = int((~scores.isfinite()).sum())
+        if lost:
+            raise InputError(
+                "select.method", expected="finite gradients for `attribution`",
+                got=f"{lost} neurons of layer {layer} without",
+                hint="load the model with dtype=float32 or bfloat16, or use `differential`",
+            )  # fmt: skip
+    return found
 
 
 def attribution(scores: torch.Tensor, *, top_k: int) -> Selected:
@@ -72,7 +84,7 @@ def _summed(
         gradients = torch.autograd.grad(target, [activations[layer] for layer in layers])
     sums: dict[int, torch.Tensor] = {}
     for layer, gradient in zip(layers, gradients, strict=True):
-        product = activations[layer].detach().double() * gradient.double()
+        product = in_float64(activations[layer].detach()) * in_float64(gradient)
         summed = product.reshape(-1, product.shape[-1]).sum(dim=0)
         sums[layer] = whole_layer(sites.projections[layer], summed).cpu()
     return sums

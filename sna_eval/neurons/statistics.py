@@ -15,7 +15,7 @@ from torch import nn
 
 from sna_eval.intervention import Sites
 from sna_eval.intervention.capturing import captured_neurons
-from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.devices import in_float64, input_device
 from sna_eval.intervention.rows import right_padded
 from sna_eval.intervention.shards import whole_layer
 
@@ -58,7 +58,7 @@ def mean_activations(
             model(right_padded(batch).to(input_device(model)), use_cache=False)
         for layer, activations in captured.items():
             flat = activations.reshape(-1, activations.shape[-1])
-            own = flat[counted.reshape(-1).to(flat.device)].double().sum(dim=0)
+            own = in_float64(flat[counted.reshape(-1).to(flat.device)]).sum(dim=0)
             sums[layer] += whole_layer(sites.projections[layer], own).cpu()
     return {layer: total / tokens for layer, total in sums.items()}
 

@@ -19,6 +19,8 @@ from sna_eval.plan.schema import Plan, TaskPlan
 _REMARKS = ("found", "scores")
 """What an entry of a plan says beside what it does."""
 _LENGTH = 16  # hexadecimal digits: 64 bits, ample against chance collisions
+_ORIGINS = ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version")
+"""What of a config says where a model came from, and not what it computes."""
 _VALUES_PER_TENSOR = 64  # evenly spaced, beside the edges
 
 
@@ -78,6 +80,26 @@ def model_fingerprint(model: nn.Module) -> str:
         for name, tensor in whole_tensors(base_model(model))
     ]
     return digest(described)
+
+
+def config_fingerprint(model: nn.Module) -> str:
+    """Hash of a model's config, and of its adapters': scales and routing are no tensors."""
+    adapters = getattr(model, "peft_config", None) or {}
+    own: Any = base_model(model)
+    return digest([_plain(own.config), {name: _plain(it) for name, it in adapters.items()}])
+
+
+def _plain(value: Any) -> Any:
+    """Something JSON takes, the same in every process."""
+    if hasattr(value, "to_dict"):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(own) for key, own in value.items() if key not in _ORIGINS}
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if isinstance(value, (list, tuple)):
+        return [_plain(own) for own in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def _sample(tensor: torch.Tensor) -> str:

@@ -13,6 +13,7 @@ from sna_eval.neurons import Selected, neutral_sentences
 from sna_eval.plan.cache import read_entry, write_entry
 from sna_eval.plan.fingerprint import (
     answers_fingerprint,
+    config_fingerprint,
     digest,
     model_fingerprint,
     prompt_fingerprint,
@@ -79,6 +80,8 @@ def _resolve(
         "tokens": tokens,
         "window": bench.max_length,
         "dtype": str(next(bench.model.parameters()).dtype),
+        "config": config_fingerprint(bench.model),
+        "shown": [(own.context, own.described) for own in examples.questions],
     }
     name = digest({**read, "delimiter": examples.delimiter, **found})
     resolution = _from_cache(bench.same(lambda: read_entry(name)))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,19 +142,23 @@ def _items(store: SweepStore, task: str, plan: TaskPlan) -> pd.DataFrame:
         )
         if row is not None:
             stored = row_plan(store, row).tasks[task]
-            if neurons_fingerprint(stored) == neurons_fingerprint(plan):
-                items = store.table("items", tasks=[task]).to_pandas()
-                return items[
-                    (items["layer"] == entry.layer)
-                    & (items["n_neurons"] == count)
-                    & (items["multiplier"] == entry.multiplier)
-                    & (items["direction"] == entry.direction)
-                ]
-            got += " with other neurons"
+            if neurons_fingerprint(stored) != neurons_fingerprint(plan):
+                got += " with other neurons"
+            elif not (items := _items_of(store, task, row)).empty:
+                return items
+            else:
+                got += " without items"
     raise InputError(
         f"tasks.{task}.interventions", expected="one configuration of the store", got=got,
         hint="use a plan that `sna-eval select` wrote from this store",
     )  # fmt: skip
+
+
+def _items_of(store: SweepStore, task: str, row: Mapping[str, Any]) -> pd.DataFrame:
+    """The items of a configuration's row."""
+    items = store.table("items", tasks=[task]).to_pandas()
+    axes = ("layer", "n_neurons", "multiplier", "direction")
+    return items[np.logical_and.reduce([items[name] == row[name] for name in axes])]
 
 
 def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:

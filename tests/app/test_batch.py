@@ -8,8 +8,16 @@ import json
 
 import pytest
 
-from sna_eval.app.core.batch import as_csv, as_jsonl, run_batch
-from sna_eval.app.core.batch_file import LARGEST_FILE, MOST_ROWS, FileRow, read_prompt_file
+from sna_eval.app.core.batch import as_csv, as_jsonl, run_batch, scorable
+from sna_eval.app.core.batch_file import (
+    LARGEST_FILE,
+    MOST_ROWS,
+    BadRow,
+    FileRow,
+    PromptFile,
+    read_prompt_file,
+)
+from sna_eval.app.core.question import Question
 from sna_eval.app.core.tasks import task_questions
 from sna_eval.app.core.trying import Asked, try_it
 from sna_eval.app.core.workspace import Workspace
@@ -117,3 +125,18 @@ def test_a_margin_needs_choices_in_every_row(workspace: Workspace) -> None:
     with pytest.raises(InputError, match=r"gate.signal: expected rows with `others`.*line 4"):
         next(run_batch(workspace, setting, rows))
     assert next(run_batch(workspace, setting, rows[:1]))[0].zone in (1, 2, 3)
+
+
+def test_rows_that_cannot_be_scored_are_named_and_the_others_kept(workspace: Workspace) -> None:
+    """One of five thousand ended the batch, by a number that was none of its lines."""
+    long = " ".join(["seven"] * 3000)
+    rows = (
+        FileRow(3, TEN), FileRow(5, Question("Say", f" {long}")),
+        FileRow(9, Question("Good?", " yes", (f" {long}",))), FileRow(12, SENTIMENT),
+    )  # fmt: skip
+    found = scorable(workspace, PromptFile(rows, (BadRow(1, "no JSON"),)))
+    assert [row.line for row in found.rows] == [3, 12]
+    assert [row.line for row in found.bad] == [1, 5, 9]
+    assert all("targets of at most" in row.why for row in found.bad[1:])
+    with pytest.raises(InputError, match=r"file: expected a row that the model can score.*line 5"):
+        scorable(workspace, PromptFile(rows[1:3], ()))

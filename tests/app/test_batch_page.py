@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from sna_eval.app.core.batch import BatchRow, run_batch
-from sna_eval.app.core.batch_file import PromptFile, read_prompt_file
+from sna_eval.app.core.batch_file import BadRow, PromptFile, read_prompt_file
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import pieces
 from tests.app.conftest import a_setting
@@ -102,13 +103,23 @@ def test_many_bad_rows_are_counted() -> None:
 
 def test_the_first_rows_of_many_are_shown(scored: Any) -> None:
     file, rows = scored
-    app = opened(batch, batch=("sna-reference", a_setting(), file, rows * 67))
+    app = opened(batch, batch=("sna-reference", a_setting(), file, file, rows * 67))
     assert errors(app) == []
     assert any("The first 200 of 201 rows" in own.value for own in app.caption)
     assert len([row for row in cells(app) if len(row) == 8]) == 200
 
 
 def test_rows_of_another_model_are_not_shown(scored: Any) -> None:
-    app = opened(batch, batch=("gpt2", a_setting(), *scored))
+    file, rows = scored
+    app = opened(batch, batch=("gpt2", a_setting(), file, file, rows))
     assert any("The model has changed: press Run" in own.value for own in app.caption)
     assert cells(app) == []
+
+
+def test_rows_that_the_model_cannot_score_are_listed(scored: Any) -> None:
+    file, rows = scored
+    kept = replace(file, rows=file.rows[:2], bad=(BadRow(9, "expected targets of at most 8"),))
+    app = opened(batch, batch=("sna-reference", a_setting(), file, kept, rows[:2]))
+    assert errors(app) == []
+    (warning,) = app.warning
+    assert "line 9: expected targets of at most 8" in warning.value.replace("\\", "")

@@ -194,7 +194,7 @@ def test_a_batch_of_other_settings_says_so(workspace: Workspace, changed: dict[s
         "a.jsonl", b'{"prompt": "Five plus five is", "target": "ten"}', space=True
     )
     (rows,) = run_batch(workspace, a_setting(), file.rows)
-    app = opened(batch, batch=("sna-reference", a_setting(), file, rows), **changed)
+    app = opened(batch, batch=("sna-reference", a_setting(), file, file, rows), **changed)
     assert errors(app) == []
     stale = any("press Run for new answers" in own.value for own in app.caption)
     assert stale is bool(changed)

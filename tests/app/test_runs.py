@@ -89,11 +89,15 @@ def test_a_sweeps_choice_is_a_plan_and_a_command(opened: SweepFolder) -> None:
 
 def test_a_sweeps_command_loads_what_it_loaded(opened: SweepFolder) -> None:
     """Without `revision`, other weights were tested than the plan was chosen on."""
-    loaded = {"model_args": {"pretrained": "x", "revision": "step3", "dtype": "auto"}}
+    given = {"pretrained": "x", "revision": "step3", "dtype": "auto", "device": "cpu"}
+    loaded = {"model_args": {**given, "batch_size": 4}, "include_path": "my tasks"}
     store = replace(opened.store, manifest={**opened.store.manifest, "asked": loaded})
     words = shlex.split(saved_choice(replace(opened, store=store)).command)
     given = words[words.index("--model_args") + 1]
     assert given == "pretrained=sna-reference,dtype=float32,revision=step3,plan=plan.yaml"
+    assert words[words.index("--device") + 1] == "cpu"  # lm_eval passes it on itself
+    assert words[words.index("--batch_size") + 1] == "4"
+    assert words[words.index("--include_path") + 1] == "my tasks"
 
 
 def test_every_chart_holds_the_reports_values(
@@ -202,6 +206,8 @@ def test_the_command_of_a_run_keeps_what_else_it_was_asked(evaluated: Path) -> N
         ({"gen_kwargs": {"do_sample": True, "temperature": 0.5}},
          ["--gen_kwargs", "do_sample=True,temperature=0.5"]),
         ({"fewshot_seed": 7}, ["--seed", "0,1234,1234,7"]),
+        (dict.fromkeys(("random_seed", "numpy_seed", "torch_seed", "fewshot_seed"), 0),
+         ["--seed", "0,0,0,0"]),
         ({"random_seed": None, "torch_seed": 3}, ["--seed", "None,1234,3,1234"]),
     ],
 )  # fmt: skip

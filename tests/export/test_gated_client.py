@@ -291,6 +291,48 @@ def test_gates_that_no_server_allows(
 
 
 @pytest.mark.parametrize(
+    ("gate", "typed", "expected"),
+    [
+        ({"mode": "always"}, ["--signal", "max_prob"], ("max_prob", 0.30, 0.60, "confidence")),
+        ({"signal": "target_prob", "low": 0.07, "high": 0.1}, ["--signal", "margin"],
+         ("margin", 0.30, 0.60, "confidence")),
+        ({"signal": "margin", "low": 0.1, "high": 0.2}, ["--signal", "margin", "--high", "0.5"],
+         ("margin", 0.1, 0.5, "confidence")),
+        ({"mode": "always"}, ["--low", "0.1"], ("margin", 0.1, 0.6, "always")),
+    ],
+)  # fmt: skip
+def test_a_signal_that_is_named_is_followed(
+    gate: dict[str, Any], typed: list[str], expected: tuple[Any, ...], tmp_path: Path
+) -> None:
+    """As with `plan=FILE,gate=SIGNAL`: neither the mode nor another signal's bounds stay."""
+    record = {"task": "t", "plan": {"tasks": {"t": {"gate": gate}}}}
+    (tmp_path / "sna_export.json").write_text(json.dumps(record))
+    words = ["x", "--base", "b", "--adapter", "a", "--export", str(tmp_path), *typed]
+    found = gated_client._gate(gated_client._parser().parse_args(words))
+    assert (found.signal, found.low, found.high, found.mode) == expected
+
+
+def test_lines_are_divided_where_json_lines_are(tmp_path: Path) -> None:
+    """U+2028 and its like may stand inside a text."""
+    text = "one\u2028two\u0085three"
+    (tmp_path / "d.jsonl").write_text(json.dumps({"context": text}, ensure_ascii=False) + "\n")
+    assert gated_client.read_documents(tmp_path / "d.jsonl") == [{"context": text}]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [["--url", "http://localhost:80OO/v1"], ["--workers", "0"]],
+)
+def test_addresses_and_workers_that_cannot_be(
+    typed: list[str], tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "d.jsonl").write_text('{"context": "a", "choices": [" b", " c"]}\n')
+    words = [str(tmp_path / "d.jsonl"), "--base", "b", "--adapter", "a", *typed]
+    assert gated_client.main(words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     ("answer", "message"),
     [
         ({}, "expected choices with log-probabilities"),

@@ -214,7 +214,7 @@ def test_a_model_that_generates_its_own_way(
 ) -> None:
     """Repositories with code of their own replace `generate`; the gate was never asked."""
     monkeypatch.setattr(tiny_gpt2, "generate", tiny_gpt2.generate, raising=False)
-    with pytest.raises(InputError, match="model: expected a model with transformers' own"):
+    with pytest.raises(InputError, match=r"generation_kwargs.generate: expected transformers' own"):
         generated(make_sna(**PLAN))
 
 
@@ -244,3 +244,71 @@ def test_neurons_kept_for_another_dtype_are_not_taken(make_sna: Any, tiny_gpt2: 
         for model in (narrow, wide)
     ]
     assert scores[0] != scores[1]
+
+
+def test_each_result_file_counts_its_own_run(evaluate: Any, make_sna: Any) -> None:
+    """A second run with the same model said what both had done, of the first one's tasks too."""
+    lm = make_sna(**PLAN)
+    evaluate(lm, [TASK], limit=3)
+    first = lm.get_model_info()["sna"]
+    assert lm.get_model_info()["sna"] == first, "asked twice, it says the same"
+    evaluate(lm, ["sna_math_easy"], limit=2)
+    second = lm.get_model_info()["sna"]
+    assert list(first["tasks"]) == [TASK]
+    assert list(second["tasks"]) == ["sna_math_easy"]
+    assert second["tasks"]["sna_math_easy"]["items"] == 2
+    alone = make_sna(**PLAN)
+    evaluate(alone, ["sna_math_easy"], limit=2)
+    assert alone.get_model_info()["sna"] == second
+
+
+def test_requests_made_by_hand(make_sna: Any, make_hf: Any) -> None:
+    """They say of no task and of no repeats; rolling and generation ended in a traceback."""
+    lm = make_sna(**{**PLAN, "gate": "max_prob", "low": 0.0, "high": 0.0})
+    asked = {"until": ["zzz"], "max_gen_toks": 4}
+    for method, arguments in (
+        ("generate_until", ("the cat sat", asked)),
+        ("loglikelihood", ("the cat", " sat on")),
+    ):
+        requests = [Instance(method, {}, arguments, 0)]
+        found, plain = (
+            getattr(own, method)(requests, disable_tqdm=True) for own in (lm, make_hf())
+        )
+        assert found == plain or flat_numbers(found) == pytest.approx(flat_numbers(plain))
+    requests = [Instance("loglikelihood_rolling", {}, ("the cat sat on",), 0)]
+    (value,) = make_sna(**PLAN).loglikelihood_rolling(requests, disable_tqdm=True)
+    assert value.evidence.amplified
+
+
+def test_one_task_twice_in_a_run(make_sna: Any) -> None:
+    """With other examples, its documents were joined, and their choices with them."""
+    lm = make_sna(**{**PLAN, "gate": "margin"})
+    contexts = ("the cat sat on", "rain fell. the cat sat on")
+    requests = [
+        Instance("loglikelihood", {}, (context, choice), place, ("own", 0, 1))
+        for context in contexts
+        for place, choice in enumerate((" a mat", " the town"))
+    ]
+    both = lm.loglikelihood(requests, disable_tqdm=True)
+    alone = [
+        answer
+        for first in (0, 2)
+        for answer in lm.loglikelihood(requests[first : first + 2], disable_tqdm=True)
+    ]
+    assert flat_numbers(both) == pytest.approx(flat_numbers(alone), abs=1e-5)
+    zones = [[value.evidence.confidence for value, _ in own] for own in (both, alone)]
+    assert zones[0] == pytest.approx(zones[1], abs=1e-5)
+    assert zones[0][0] != pytest.approx(zones[0][2], abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [0, -1, "0", "x"])
+def test_batch_sizes_that_are_none(make_sna: Any, size: Any) -> None:
+    with pytest.raises(InputError, match="batch_size: expected 1 or more, or auto, got"):
+        make_sna(**PLAN, batch_size=size)
+
+
+def test_a_gate_that_never_opens_leaves_generation_to_hf(make_sna: Any, make_hf: Any) -> None:
+    """There is nothing to decide, however `generate` runs the model."""
+    lm = make_sna(**{**PLAN, "gate": "never"})
+    setting = {"prefill_chunk_size": 2}
+    assert generated(lm, **setting) == generated(make_hf(), **setting)

@@ -188,6 +188,19 @@ def test_side_by_side_reads_what_lm_eval_writes(
         zone_rows(tmp_path / "none")
 
 
+def test_side_by_side_takes_the_newest_run_alone(
+    evaluate: Any, make_sna: Any, tmp_path: Path
+) -> None:
+    """A task of an earlier run into the same folder stood beside the newest run's plan."""
+    lm = make_sna(layer=1, neurons="3;4", multiplier=4.0)
+    for date, tasks in (("2026-01-01", TASKS[:2]), ("2026-01-02", TASKS[:1])):
+        for task, found in evaluate(lm, tasks, limit=2)["samples"].items():
+            lines = "\n".join(json.dumps(sample) for sample in found)
+            (tmp_path / f"samples_{task}_{date}T00-00-00.jsonl").write_text(lines)
+        (tmp_path / f"results_{date}T00-00-00.json").write_text("{}")
+    assert {row.task for row in zone_rows(tmp_path)} == set(TASKS[:1])
+
+
 def test_missing_models_are_one_line(tmp_path: Path) -> None:
     from sna_eval.harness.lm import SNALM
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.plan import Plan
 from sna_eval.reporting.provenance import sweep_commands
+from sna_eval.study.calibration import calibrate
 from sna_eval.study.choosing import select
 from sna_eval.study.summary import summarise
-from sna_eval.study.sweep import task_gate
+from sna_eval.study.sweep import row_plan, task_gate
 from sna_eval.study.sweep.schemas import SCHEMAS
 from sna_eval.study.sweep.store import SweepStore
 from tests.hostile.loaders import laid_out
@@ -243,3 +246,15 @@ def test_commands_of_damaged_manifests(grid: dict[str, Any], tmp_path: Path) -> 
     laid_out("manifest", tmp_path, changed(tasks=task(grid={"layers": [1], **grid})))
     with pytest.raises(InputError, match=r"manifest\."):
         sweep_commands(SweepStore.load(tmp_path).manifest)
+
+
+def test_a_configuration_whose_items_are_missing(tmp_path: Path) -> None:
+    store = broken_table(tmp_path, "items", rows_of("items", multiplier=7.0))
+    with pytest.raises(InputError, match=r"one configuration of the store, got .* without items"):
+        calibrate(store, row_plan_of(store))
+
+
+def row_plan_of(store: SweepStore) -> Plan:
+    """The store's one configuration, behind a gate that looks."""
+    (row,) = store.configurations().to_pylist()
+    return row_plan(store, row).with_gate(lambda gate: replace(gate, mode="confidence"))

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from sna_eval.study.interference import Effect, Interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import (
     Decomposition,
@@ -27,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from paper.claims import as_markdown, claims
 from paper.evidence import Evidence, Labelled
+from paper.interfering import interference
 from paper.rules import Claim, ceiling, figure, judged, only_for, within
 
 _EMPTY = ("not run", "no task", "no item", "too few")
@@ -219,6 +222,30 @@ def test_an_empty_zone_leaves_its_claims_untested(evidence: Evidence) -> None:
             assert "no item" in own.measured, statement
             assert own.verdict == "not tested", statement
     assert found["SST-2: sentences in zones 1, 2, 3"].verdict == "not confirmed"  # 0 is a count
+
+
+def test_nothing_changes_only_where_no_pair_does() -> None:
+    """Signed effects that cancel out were called no change."""
+    effects = [
+        Effect(f"sna_poetry_{a}", f"sna_math_{b}", 5, 1.0, 1.0 + change, -1.0, 1.0, 0.5)
+        for a, b, change in (("easy", "easy", 0.3), ("hard", "easy", -0.3))
+    ]
+    measured = Interference("m", "p", "test", None, "t", (), tuple(effects), (), {})
+    _, alone = interference(SimpleNamespace(measured=measured))  # type: ignore[arg-type]
+    assert alone.measured == "+0.00 % of P(target), -30.00 to +30.00 by pair"
+    assert alone.verdict == "not confirmed"
+    small = [replace(own, after=1.0 + (own.after - 1) / 100) for own in effects]
+    _, alone = interference(
+        SimpleNamespace(measured=replace(measured, effects=tuple(small)))  # type: ignore[arg-type]
+    )
+    assert alone.verdict == "confirmed"
+
+
+def test_a_plateau_has_its_last_multiplier_among_the_best(evidence: Evidence) -> None:
+    rows = [row(0, 2.0, 0.25), row(0, 8.0, 0.625), row(0, 12.0, 0.625)]
+    found = verdicts(replace(evidence, sst2=labelled(rows)))
+    best = found["SST-2, zone 1: multiplier of the largest gain"]
+    assert (best.measured, best.verdict) == ("8, 12", "confirmed")
 
 
 def test_the_members_of_zone_1_need_all_tasks(evidence: Evidence) -> None:

@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from sna_eval.app.core.batch_file import FileRow
+from sna_eval.app.core.batch_file import BadRow, FileRow, PromptFile
 from sna_eval.app.core.planning import ITEM_TASK, plan_of
 from sna_eval.app.core.question import question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
+from sna_eval.harness.items import check_length
 from sna_eval.harness.ledger import Ledger
 from sna_eval.harness.scoring import Scorer
 from sna_eval.harness.task_plans import TaskPlans
@@ -44,6 +45,28 @@ class BatchRow:
     delta_prob: float
     oracle: bool
     """Whether the direction followed the right answer."""
+
+
+def scorable(workspace: Workspace, file: PromptFile) -> PromptFile:
+    """The file without the rows that the model cannot score: these are among the bad ones then.
+
+    **Raises:** `InputError` where none is left.
+    """
+    rows: list[FileRow] = []
+    bad: list[BadRow] = []
+    for row in file.rows:
+        try:
+            (item,) = question_items(workspace.lm, [row.question], task=ITEM_TASK).items
+            check_length(item, workspace.lm.max_length)
+            rows.append(row)
+        except InputError as error:
+            bad.append(BadRow(row.line, f"expected {error.expected}, got {error.got!r}"))
+    if not rows:
+        raise InputError(
+            "file", expected="a row that the model can score", got=f"line {bad[0].line}",
+            hint=bad[0].why,
+        )  # fmt: skip
+    return PromptFile(tuple(rows), (*file.bad, *bad))
 
 
 def run_batch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from sna_eval.study.compare.reading import read_raw
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import SweepStore
-from sna_eval.study.sweep.manifest import asked_arguments
+from sna_eval.study.sweep.manifest import ASKED, asked_arguments
 
 _SEEDED = {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 """What lm_eval's `--seed` seeds, in its order, and with what unless it is told otherwise."""
@@ -111,7 +112,13 @@ def saved_choice(opened: SweepFolder) -> Saved:
 
     **Raises:** `InputError` for a sweep of test items, which nothing may be chosen on.
     """
-    return _saved(select(opened.store).plan, asked_arguments(opened.store.manifest))
+    manifest = opened.store.manifest
+    folder = manifest.get(ASKED, {}).get("include_path")
+    return _saved(
+        select(opened.store).plan,
+        asked_arguments(manifest),
+        include_path=_TASKS_FOLDER if folder is None else shlex.quote(folder),
+    )
 
 
 def saved_run(opened: ResultFolder) -> Saved:
@@ -135,9 +142,15 @@ def saved_run(opened: ResultFolder) -> Saved:
         return _saved(parse_plan({"version": 1, "tasks": raw}), model_args, _asked(opened))
 
 
-def _saved(plan: Plan, model_args: Mapping[str, Any], options: Sequence[str] = ()) -> Saved:
+def _saved(
+    plan: Plan,
+    model_args: Mapping[str, Any],
+    options: Sequence[str] = (),
+    *,
+    include_path: str = _TASKS_FOLDER,
+) -> Saved:
     command = lm_eval_command(
-        model_args, list(plan.tasks), include_path=_TASKS_FOLDER, options=options
+        model_args, list(plan.tasks), include_path=include_path, options=options
     )
     return Saved({PLAN_FILE: plan_text(plan)}, command)
 
@@ -152,7 +165,8 @@ def _asked(opened: ResultFolder) -> list[str]:
     if generating:
         words += ["--gen_kwargs", typed_arguments(model_arguments(generating))]
     seeds = [opened.config.get(f"{name}_seed") for name in _SEEDED]
-    if any(seeds) and seeds != list(_SEEDED.values()):
+    known = all(f"{name}_seed" in opened.config for name in _SEEDED)
+    if known and seeds != list(_SEEDED.values()):
         words += ["--seed", ",".join(map(str, seeds))]
     if around.system_instruction is not None:
         words += ["--system_instruction", around.system_instruction]

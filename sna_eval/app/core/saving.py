@@ -25,6 +25,8 @@ from sna_eval.harness.loading import typed_arguments
 from sna_eval.plan.files import plan_text
 
 PLAN_FILE = "plan.yaml"
+_FLAGS = ("device", "batch_size", "max_batch_size")
+"""Model arguments that lm_eval's command takes as flags alone: it passes them on itself."""
 _CHOICES = f"{ITEM_TASK}_choices"
 _OURS = "!function sna_eval.harness.metrics."
 _BY_ZONE = tuple(f"{name}_zone{zone}" for name in ("acc", "baseline_acc") for zone in (1, 2, 3))
@@ -99,11 +101,15 @@ def lm_eval_command(
     - `include_path`: the tasks' folder, as the shell is to read it.
     - `options`: further words.
     """
-    arguments = typed_arguments({**model_args, "plan": PLAN_FILE})
-    words = ["--model_args", arguments, "--tasks", ",".join(tasks), *options]
+    loading = {name: own for name, own in model_args.items() if name not in _FLAGS}
+    flags = [word for name in _FLAGS if model_args.get(name) is not None
+             for word in (f"--{name}", str(model_args[name]))]  # fmt: skip
+    arguments = typed_arguments({**loading, "plan": PLAN_FILE})
+    words = ["--model_args", arguments, "--tasks", ",".join(tasks), *flags, *options]
+    batch = "" if "--batch_size" in flags else "--batch_size 1 "
     return (
         f"lm_eval --model sna {shlex.join(words)} --include_path {include_path} "
-        "--batch_size 1 --output_path out --log_samples"
+        f"{batch}--output_path out --log_samples"
     )
 
 

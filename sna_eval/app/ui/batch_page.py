@@ -7,7 +7,7 @@ from html import escape
 
 import streamlit as st
 
-from sna_eval.app.core.batch import BatchRow, as_csv, as_jsonl, run_batch
+from sna_eval.app.core.batch import BatchRow, as_csv, as_jsonl, run_batch, scorable
 from sna_eval.app.core.batch_file import LARGEST_FILE, PromptFile, read_prompt_file
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
@@ -40,7 +40,9 @@ def show() -> None:
         if st.button("Run", type="primary", disabled=file is None) and file is not None:
             setting = state.setting()
             st.session_state.pop(_RESULT, None)
-            st.session_state[_RESULT] = (model.name, setting, file, _run(model, setting, file))
+            kept = scorable(model, file)
+            rows = _run(model, setting, kept)
+            st.session_state[_RESULT] = (model.name, setting, file, kept, rows)
         if _RESULT in st.session_state:
             _result(model, file)
 
@@ -67,13 +69,15 @@ def _run(model: Workspace, setting: Setting, file: PromptFile) -> tuple[BatchRow
 
 
 def _result(model: Workspace, shown: PromptFile | None) -> None:
-    name, setting, file, rows = st.session_state[_RESULT]
+    name, setting, file, kept, rows = st.session_state[_RESULT]
     if name != model.name:
         st.caption("The model has changed: press Run.")
         return
     with messages():
         if setting != state.setting() or shown not in (None, file):
             st.caption("The settings or the file have changed since: press Run for new answers.")
+    if len(kept.bad) > len(file.bad):
+        _bad_rows(kept)
     st.html(_cards(rows))
     st.html(_zones(rows))
     st.html(_table(rows[:_SHOWN]))
@@ -84,7 +88,7 @@ def _result(model: Workspace, shown: PromptFile | None) -> None:
     right.download_button(
         "Table as JSONL", as_jsonl(rows), "batch.jsonl", "application/jsonl", on_click="ignore"
     )
-    save_panel.show(model, setting, [row.question for row in file.rows], key="batch")
+    save_panel.show(model, setting, [row.question for row in kept.rows], key="batch")
 
 
 def _cards(rows: Sequence[BatchRow]) -> str:

@@ -31,9 +31,8 @@ def show(opened: ResultFolder) -> None:
         st.subheader("Items")
         names = list(dict.fromkeys(own.task for own in opened.items))
         chosen = st.multiselect("Tasks", names, default=names)
-        st.altair_chart(
-            run_charts.item_chart([own for own in opened.items if own.task in chosen]),
-            width="stretch",
-        )
+        shown = [own for own in opened.items if own.task in chosen]
+        if shown:
+            st.altair_chart(run_charts.item_chart(shown), width="stretch")
     with st.expander("Save: plan file and command"), messages():
         save(saved_run(opened), note="The plan of this run, and the command that runs it again:")

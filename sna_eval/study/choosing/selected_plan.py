@@ -121,7 +121,13 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     bound = None
     if len(effects) > 1 and isinstance(chosen.get("confidence"), float):
         bound = float(lower_bounds(effects, confidence=chosen["confidence"]))
-    return _recorded(plan, {**chosen, "gain": float(effects.mean()), "lower_bound": bound})
+    measured = {
+        "gain": float(effects.mean()),
+        "lower_bound": bound,
+        "n_items": len(effects),
+        "sweep": store.manifest["plan_fingerprint"],
+    }
+    return _recorded(plan, {**chosen, **measured})
 
 
 def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: Selecting) -> TaskPlan:

@@ -123,9 +123,9 @@ def _contexts(arguments: Any) -> list[str]:
 
 def _choices(answers: Any, contexts: Sequence[str]) -> tuple[float, ...]:
     """Log-likelihoods, without those that mutual information asks for without a context."""
-    if any(isinstance(answer, str) for answer in answers):
-        return ()  # a generated text of two characters would pass for a pair
     try:
+        if any(isinstance(answer, str) for answer in answers):
+            return ()  # a generated text of two characters would pass for a pair
         values = [float(value) for value, _ in answers]
     except (TypeError, ValueError):
         return ()  # generated texts in lists, or rolling log-likelihoods

@@ -147,7 +147,7 @@ class _Measured:
     randoms: tuple[float, ...] = ()
     """Changes by random neurons, for a task's own intervention."""
     items_hash: str = ""
-    """Of a task's items."""
+    """Of a task's items, and of its development items."""
 
 
 @dataclass(eq=False)

@@ -40,7 +40,7 @@ class Unit:
     oracle: bool = False
     """Whether the direction followed it; of units from before it was kept, their plan says."""
     items_hash: str = ""
-    """Of the test items."""
+    """Of the test items, and of the development items that were searched."""
 
 
 class Units:

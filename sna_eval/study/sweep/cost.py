@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import base_model
+from sna_eval.intervention.config import text_config
 from sna_eval.study.sweep.layout import RowGroup
 from sna_eval.study.sweep.passes import LayerPlan
 from sna_eval.study.sweep.starts import Route
@@ -80,7 +81,7 @@ class CostModel:
     def _block(self, group: RowGroup, block: int, *, narrow: bool = False) -> float:
         tokens = group.width * len(group.rows)
         attention = 4.0 * group.width * tokens * self.sweep.sites.d_model
-        weights = _matrices(self.sweep.sites.blocks[block])
+        weights = self._matrices(self.sweep.sites.blocks[block])
         narrowed = self._narrowed if narrow else 0
         return 2.0 * ((weights - narrowed) * tokens + narrowed * _slots(group)) + attention
 
@@ -93,7 +94,17 @@ class CostModel:
         """The last block's weights that are used at scored positions alone."""
         last = self.sweep.sites.blocks[-1]
         paths = self.sweep.passes.shortcuts.narrow
-        return sum(_matrices(last.get_submodule(path)) for path in paths)
+        return sum(self._matrices(last.get_submodule(path)) for path in paths)
+
+    def _matrices(self, module: nn.Module) -> int:
+        """Weights that a token meets: of a mixture's experts, those that it is routed to."""
+        config, experts = text_config(self.sweep.lm.model), self.sweep.sites.n_experts
+        names = ("num_experts_per_tok", "moe_k", "moe_top_k")
+        routed = next((getattr(config, name) for name in names if hasattr(config, name)), 1)
+        plain, stacked = (
+            sum(own.numel() for own in module.parameters() if own.dim() == dim) for dim in (2, 3)
+        )
+        return plain + (stacked * int(routed) // experts if experts else 0)
 
     def measured_rate(self) -> float:
         """Operations per second, from passes of the middle layer over a row of middle length."""
@@ -121,10 +132,6 @@ class CostModel:
 def _slots(group: RowGroup) -> int:
     """Positions of a group whose next token is predicted."""
     return len(group.repeated(1).slot_rows)
-
-
-def _matrices(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.dim() == 2)
 
 
 def _spoken(seconds: float) -> str:

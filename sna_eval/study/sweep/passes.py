@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -66,6 +66,13 @@ class Passes:
     engine: Engine
     tokens: int
     """Tokens in one pass, about."""
+
+    def __post_init__(self) -> None:
+        """Baselines are summed as precisely as `log_likelihoods` sums what they are set beside."""
+        model = self.engine.model
+        own = self.engine.softmax_dtype or next(model.parameters()).dtype
+        wide = torch.promote_types(own, torch.float32)
+        self.engine = replace(self.engine, softmax_dtype=wide)
 
     @cached_property
     def shortcuts(self) -> Shortcuts:

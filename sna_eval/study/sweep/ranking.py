@@ -226,8 +226,8 @@ def development_fingerprint(task: Any) -> str:
         examples = examples_of(task)
     except InputError:
         return ""
-    asked = (text for own in examples.questions for text in (*own.choices, str(own.right)))
-    return digest([examples_fingerprint(examples), *asked])
+    asked = [[own.context, own.described, *own.choices, own.right] for own in examples.questions]
+    return digest([examples_fingerprint(examples), asked])
 
 
 def answers_hash(method: Method, examples: Examples) -> dict[str, str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -47,33 +48,41 @@ class RayExecutor:
         if own_cluster:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
-            yield from self._collected(ray, sweep.options, units)
+            yield from self._collected(ray, sweep, units)
         finally:
             if own_cluster:
                 ray.shutdown()
 
-    def _collected(
-        self, ray: Any, options: SweepOptions, units: Sequence[Unit]
-    ) -> Iterator[UnitTables]:
+    def _collected(self, ray: Any, sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
         remote = ray.remote(
             num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RUN_AGAIN, retry_exceptions=False
         )(compute_unit)
-        threads = torch.get_num_threads()
-        waiting = [remote.remote(options, unit, threads) for unit in units]
+        threads, expected = torch.get_num_threads(), sweep.manifest()["plan_fingerprint"]
+        options = replace(sweep.options, tokens_per_pass=sweep.passes.tokens)
+        waiting = [remote.remote(options, unit, threads, expected) for unit in units]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=1)
             yield ray.get(ready[0])
 
 
-def compute_unit(options: SweepOptions, unit: Unit, threads: int) -> UnitTables:
+def compute_unit(options: SweepOptions, unit: Unit, threads: int, expected: str) -> UnitTables:
     """Computes one unit in a worker process.
 
     **Arguments:**
 
     - `threads`: as many as the starting process computes with. How sums are split over threads
         shows in their last bits, and a store must not depend on who computed it.
+    - `expected`: fingerprint of the sweep as the starting process has it.
+
+    **Raises:** `InputError` where this machine has another model, or other items.
     """
     torch.set_num_threads(threads)
+    if _fingerprint(options) != expected:
+        raise InputError(
+            "executor", expected="the same model and items on every machine",
+            got=f"others on {platform.node()}",
+            hint="name the model by its hub name and revision, or by one path to equal files",
+        )  # fmt: skip
     (result,) = _sweep(options).compute(unit.task, [unit.layer])
     return result
 
@@ -82,6 +91,12 @@ def compute_unit(options: SweepOptions, unit: Unit, threads: int) -> UnitTables:
 def _sweep(options: SweepOptions) -> Sweep:
     """The worker's model and tasks, kept for its next unit."""
     return Sweep(options)
+
+
+@lru_cache(maxsize=1)
+def _fingerprint(options: SweepOptions) -> str:
+    """What this worker's sweep is, found once."""
+    return str(_sweep(options).manifest()["plan_fingerprint"])
 
 
 def _ray() -> Any:

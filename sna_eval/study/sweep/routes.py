@@ -25,6 +25,9 @@ _UPDATE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
 """Largest error of a rank-k update, relative to the update; in half precision `_HALF_TOLERANCE`.
 
 A block that treats the MLP's output in any way is off by a large part of the update itself."""
+_SHARE = 1e-2
+"""Largest departure from 1 of the update's share that arrives behind the block: a block that scales
+what its MLP adds by 0.95 would pass for rounding in half precision."""
 _SCORE_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
 """Largest difference in log-probability that still counts as agreement."""
 _HALF_TOLERANCE = 1e-1
@@ -68,8 +71,11 @@ def adds_unscaled(engine: Engine, layer: int) -> bool:
     step = activations[layer].float() @ columns.float()
     growth = float(before.float().norm() / step.norm().clamp_min(1e-30))
     after, scores = _amplified(engine, batch, Intervention(layer, neurons, 1.0 + growth))
-    error = (after.float() - before.float() - growth * step).norm() / (growth * step).norm()
-    if not error <= _tolerance(_UPDATE_TOLERANCE, before.dtype):
+    update, moved = growth * step, after.float() - before.float()
+    error = (moved - update).norm() / update.norm()
+    share = (moved * update).sum() / (update * update).sum()  # rounding averages out in it
+    exact = error <= _tolerance(_UPDATE_TOLERANCE, before.dtype) and abs(share - 1) <= _SHARE
+    if not exact:
         return False
     entered = continued(engine.sites, layer, after, returns_tuple=engine.abilities.returns_tuple)
     with entered:

@@ -223,7 +223,7 @@ class Sweep:
 
     def _gate(self, name: str, items: TaskItems) -> Gate:
         if self.options.gate is not None:
-            return self.options.gate
+            return with_usable_signal(self.options.gate, items.items[0])
         planned = match_task(load_plan(self.options.plan), name) if self.options.plan else None
         if planned is not None:
             return with_usable_signal(planned.gate, items.items[0])
@@ -231,6 +231,9 @@ class Sweep:
 
     def _rankings(self, subject: Subject) -> dict[int, Ranking]:
         def answered() -> Any:
+            if subject.examples.questions:  # as a plan's `select` asks them
+                bench = self.ranker.bench
+                return [bench.answered_row(own) for own in subject.examples.questions]
             items = load_items(
                 self.tasks[subject.name], self.lm, split="development",
                 prompting=self.options.prompting,

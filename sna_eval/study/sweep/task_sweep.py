@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from sna_eval.gating import Decision, Gate
 from sna_eval.harness.decisions import Baseline, decide, needs_next_token, predicted_of_one
 from sna_eval.intervention import BranchScore, RowScore
+from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Examples
 from sna_eval.study.sweep.grid import Grid
 from sna_eval.study.sweep.items import Split, TaskItems
@@ -129,16 +131,18 @@ class TaskSweep:
     def _decided(self, scores: Sequence[RowScore]) -> BaselineResult:
         items = self.subject.items
         branches: dict[int, BranchScore] = {}
-        next_token: dict[int, list[torch.Tensor]] = {}
+        next_token: dict[int, dict[Tokens, torch.Tensor]] = defaultdict(dict)
         entries = [entry for group in self.groups for entry in group.entries]
         for entry, score in zip(entries, scores, strict=True):
             branches.update(zip(entry.requests, score.branches, strict=True))
-            next_token.setdefault(entry.item, []).append(score.log_probs)
+            answers = [own - items.starts[entry.item] for own in entry.requests]
+            if any(own in items.items[entry.item].choices for own in answers):  # as in scoring
+                next_token[entry.item][entry.row.context] = score.log_probs
         decisions = []
         for number, item in enumerate(items.items):
             own = range(items.starts[number], items.starts[number + 1])
             baseline = Baseline(
-                tuple(branches[request] for request in own), tuple(next_token[number])
+                tuple(branches[request] for request in own), tuple(next_token[number].values())
             )
             decisions.append(decide(self.subject.gate, item, baseline, items.right_answer))
         values = [branches[request].log_likelihood for request in range(items.starts[-1])]
@@ -156,7 +160,7 @@ class TaskSweep:
                 name: table[places].to(self.passes.engine.device) for name, table in weights.items()
             }
             scores = self.passes.amplified(group, plan, own, here, configurations)
-            filled[:, group.requests] = scores.double().cpu().numpy()
+            filled[:, group.requests] = scores.cpu().double().numpy()
         return filled
 
     def _weights(self, labels: Sequence[str], baseline: BaselineResult) -> dict[str, torch.Tensor]:

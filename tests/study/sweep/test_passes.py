@@ -149,3 +149,20 @@ def test_blocks_below_are_not_run_again(route: Route, first: int) -> None:
         passes.amplified(group, plan, captured, weights, GRID.configurations)
     used = [number for number in ran if number != 2 or route != "behind"]
     assert used == list(range(first, 4))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_baselines_are_as_precise_as_what_they_are_set_beside(dtype: torch.dtype) -> None:
+    """Summed in half precision, every item's baseline was off by what looked like an effect."""
+    model = build_model("llama").to(dtype)
+    sites = find_sites(model)
+    passes = Passes(Engine(model, sites, probe(model, sites)), 64)
+    entries = sorted(
+        (ItemRow(row, number, ()) for number, row in enumerate(ROWS)),
+        key=lambda entry: -len(entry.row.tokens),
+    )
+    for group in group_rows(entries, configurations=1, tokens=64, device=passes.engine.device):
+        scores, _ = passes.baseline(group, [])
+        found = [branch.log_likelihood for score in scores for branch in score.branches]
+        expected = passes.engine.log_likelihoods(group.repeated(1))
+        assert found == pytest.approx(expected.tolist(), rel=1e-6)

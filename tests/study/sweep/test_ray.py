@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.study.sweep import RayExecutor, Sweep, ray_executor, run_sweep
+from sna_eval.study.sweep import RayExecutor, Sweep, SweepOptions, ray_executor, run_sweep
 from tests.study.sweep.processes import content, kill, options_of, sweep_into, units_in
 
 needs_ray = pytest.mark.skipif(
@@ -60,7 +60,8 @@ def test_units_of_a_killed_worker_are_sent_again(
 ) -> None:
     """The executor's part, with units that cost nothing; one kills its worker the first time."""
 
-    def light(options: None, unit: str, threads: int) -> tuple[str, int]:
+    def light(options: SweepOptions, unit: str, threads: int, expected: str) -> tuple[str, int]:
+        assert (options.tokens_per_pass, expected) == (7, "00"), "as the starting process has it"
         marker = tmp_path / unit
         if unit == "b" and not marker.exists():
             marker.touch()
@@ -68,7 +69,10 @@ def test_units_of_a_killed_worker_are_sent_again(
         return unit, threads
 
     monkeypatch.setattr(ray_executor, "compute_unit", light)
-    sweep: Any = SimpleNamespace(from_options=True, options=None)
+    sweep: Any = SimpleNamespace(
+        from_options=True, options=SweepOptions(tasks=("t",)), passes=SimpleNamespace(tokens=7),
+        manifest=lambda: {"plan_fingerprint": "00"},
+    )  # fmt: skip
     units: Any = ["a", "b", "c"]
     found: Any = list(RayExecutor()(sweep, units))
     assert sorted(found) == [("a", 1), ("b", 1), ("c", 1)]
@@ -111,3 +115,14 @@ def test_without_ray(checkpoint: Path, own_tasks: Path, monkeypatch: pytest.Monk
     sweep = Sweep(options_of(checkpoint, own_tasks))
     with pytest.raises(InputError, match="executor: expected `ray` to be installed"):
         next(RayExecutor()(sweep, []))
+
+
+def test_a_worker_with_another_model_is_refused(checkpoint: Path, own_tasks: Path) -> None:
+    """Its units went into the store, under the hash of the model that the sweep was begun with."""
+    options = options_of(checkpoint, own_tasks)
+    sweep = Sweep(options)
+    unit, expected = sweep.units[0], sweep.manifest()["plan_fingerprint"]
+    threads = torch.get_num_threads()
+    assert ray_executor.compute_unit(options, unit, threads, expected).unit == unit
+    with pytest.raises(InputError, match="executor: expected the same model and items on every"):
+        ray_executor.compute_unit(options, unit, threads, "another")

@@ -12,7 +12,7 @@ from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
 from sna_eval.intervention.kernels import fused_activations, onednn_products
 from sna_eval.intervention.shortcuts import at_scored_positions, find_shortcuts
 from sna_eval.intervention.trial import trial_rows
-from sna_eval.study.sweep.routes import find_routes
+from sna_eval.study.sweep.routes import adds_unscaled, find_routes
 from tests.conftest import build_model, token_ids
 
 
@@ -136,3 +136,16 @@ def test_half_precision_and_modules_of_others_are_left_alone() -> None:
     with onednn_products(torch.nn.ModuleList([half, ours])):
         assert "forward" not in half.__dict__
         assert ours.forward is own
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_share_of_the_update_is_no_rounding(dtype: torch.dtype) -> None:
+    """What a block adds of its MLP, but for a twentieth: half precision took it for exact."""
+    model = build_model("llama").to(dtype)
+    engine = Engine(model, find_sites(model))
+    assert adds_unscaled(engine, 1)
+    block = model.model.layers[1]
+    handle = block.mlp.register_forward_hook(lambda module, args, output: output * 0.95)
+    assert not adds_unscaled(engine, 1)
+    handle.remove()
+    assert adds_unscaled(engine, 1)
