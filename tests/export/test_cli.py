@@ -74,3 +74,15 @@ def test_a_bad_adapter_is_one_line(tmp_path: Path, capsys: Any) -> None:
     assert len(said) == 1
     assert said[0].startswith("sna-eval: error: ")
     assert "adapter_config.json: expected a JSON file" in said[0]
+
+
+@pytest.mark.parametrize("name", ["delta", "subfolder", "gguf_file"])
+def test_an_adapter_names_its_base_and_no_more(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its config said another model than the one whose weights were taken."""
+    words = ["export", "--model_args", f"pretrained=sna-reference,{name}=x", "--task", "t"]
+    words += ["--plan", "sna-reference", "--output", str(tmp_path / "out"), "--format", "lora"]
+    assert main(words) == 2
+    assert f"model_args.{name}: expected a model by name alone" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

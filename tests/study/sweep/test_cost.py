@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sna_eval.study.sweep import Configuration, CostModel, Sweep
 from sna_eval.study.sweep.cost import Cost
 from sna_eval.study.sweep.passes import LayerPlan
+from tests.conftest import build_model
 
 MakeSweep = Callable[..., Sweep]
 
@@ -78,3 +80,18 @@ def test_in_words() -> None:
     assert text.startswith("24,192 configurations, 1,209,600 rows, 3.50e+15 FLOPs, about 2.0 h")
     assert "about 12 min" in str(Cost(1, 1, 1.0, 700.0))
     assert "about 3 s" in str(Cost(1, 1, 1.0, 3.2))
+
+
+def test_a_token_meets_the_experts_it_is_routed_to() -> None:
+    """Experts are stacked in three dimensions, and were left out."""
+    model = build_model("llama", num_hidden_layers=1)
+    experts = torch.nn.Module()
+    experts.stacked = torch.nn.Parameter(torch.zeros(4, 6, 5))
+    experts.router = torch.nn.Linear(5, 4, bias=False)
+    model.config.num_experts_per_tok = 2
+    sweep: Any = SimpleNamespace(
+        lm=SimpleNamespace(model=model), sites=SimpleNamespace(n_experts=4)
+    )
+    assert CostModel(sweep)._matrices(experts) == 4 * 5 + 2 * 6 * 5
+    sweep.sites.n_experts = 0
+    assert CostModel(sweep)._matrices(experts) == 4 * 5

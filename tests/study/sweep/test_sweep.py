@@ -316,3 +316,35 @@ def test_a_gate_that_is_always_open_has_the_zones_of_what_it_measures(
 def test_impossible_options(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SweepOptions(**values)
+
+
+def test_a_gate_that_is_handed_over_open_has_the_items_own_signal(
+    sweep_of: Callable[..., Any],
+) -> None:
+    """Zones of items went by one signal's bounds, and the task's zone by another's."""
+    sweep = sweep_of("own_open", "own_labels", gate=Gate("max_prob", 0.3, 0.6, mode="always"))
+    gates = {name: own.gate for name, own in sweep.subjects.items()}
+    assert (gates["own_open"].signal, gates["own_open"].low) == ("target_prob", 0.07)
+    assert (gates["own_labels"].signal, gates["own_labels"].low) == ("margin", 0.3)
+    assert {own.mode for own in gates.values()} == {"always"}
+
+
+def test_unconditional_requests_say_nothing_of_confidence(
+    lm: Any, load: Callable[..., Any], tmp_path: Path
+) -> None:
+    """What comes after nothing at all was averaged with what comes after the prompt."""
+    found = []
+    for mutual in (False, True):
+        tasks = load("own_choices")
+        if mutual:  # every choice is asked for once more, without its context
+            tasks["own_choices"]._metric_fn_list["acc_mutual_info"] = None
+        options = SweepOptions(
+            tasks=("own_choices",), layers=(1,), n_neurons=(2,), multipliers=(2.0,),
+            gate=Gate("max_prob", 0.3, 0.6),
+        )  # fmt: skip
+        sweep = Sweep(options, lm=lm, tasks=tasks)
+        store = run_sweep(sweep, tmp_path / str(mutual), quiet=True)
+        requests = [len(item.requests) for item in sweep.subjects["own_choices"].items.items]
+        assert set(requests) == {6 if mutual else 3}
+        found.append(store.items().to_pandas()["confidence"].tolist())
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
