@@ -68,9 +68,9 @@ def group_items(instances: Sequence[Any], encoded: Sequence[EncodedRequest]) -> 
     """Groups requests by task and document; instances that repeat are scored once."""
     members: dict[Hashable, dict[int, tuple[Any, EncodedRequest]]] = {}
     places: list[tuple[Hashable, int]] = []
-    alike: dict[Hashable, list[int]] = {}
+    keys = _ItemKeys()
     for instance, request in zip(instances, encoded, strict=True):
-        key = _item_key(instance, alike)
+        key = keys.of(instance)
         members.setdefault(key, {}).setdefault(id(instance), (instance, request))
         places.append((key, id(instance)))
     numbers = {key: number for number, key in enumerate(members)}
@@ -156,22 +156,30 @@ def _rows(
     ]
 
 
-def _item_key(instance: Any, alike: dict[Hashable, list[int]]) -> Hashable:
+class _ItemKeys:
     """What the requests of one document share.
 
     One task may be asked twice in a run, with other examples: then two of its requests say that
     they are the same choice of the same document, and belong to items of their own.
-
-    **Arguments:**
-
-    - `alike`: the instances met so far that say the same of themselves; filled here.
     """
-    if instance.doc_id is None:
-        return id(instance)
-    same = alike.setdefault((instance.task_name, instance.doc_id, instance.idx), [])
-    if id(instance) not in same:
-        same.append(id(instance))
-    return (instance.task_name, instance.doc_id, same.index(id(instance)))
+
+    def __init__(self) -> None:
+        self._first: dict[Hashable, int] = {}
+        self._again: dict[Hashable, list[int]] = {}
+
+    def of(self, instance: Any) -> Hashable:
+        """The key of an instance's item; repeats are one and the same instance."""
+        own = id(instance)
+        if instance.doc_id is None:
+            return own
+        document = (instance.task_name, instance.doc_id)
+        choice = (*document, instance.idx)
+        if self._first.setdefault(choice, own) == own:
+            return document
+        again = self._again.setdefault(choice, [])
+        if own not in again:
+            again.append(own)
+        return (*document, again.index(own))
 
 
 def check_context(instance: Any, context: Sequence[Any]) -> None:
