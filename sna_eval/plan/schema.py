@@ -128,6 +128,11 @@ class PlannedIntervention:
         return self.direction == "gold"
 
     @property
+    def n_neurons(self) -> int:
+        """Neurons, per label where they belong to labels; 0 while there are none."""
+        return max(map(len, (self.neurons or {}).values()), default=0)
+
+    @property
     def resolved(self) -> bool:
         return (self.neurons if self.how.chooses_neurons else self.parameters) is not None
 

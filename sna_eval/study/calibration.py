@@ -136,10 +136,8 @@ def _items(store: SweepStore, task: str, plan: TaskPlan) -> pd.DataFrame:
     got = f"{len(plan.interventions)} interventions"
     if entry is not None:
         got = f"layer {entry.layer}, multiplier {entry.multiplier:g}"
-        count = max(map(len, (entry.neurons or {}).values()), default=0)
-        row = configuration_row(
-            store, task, entry.layer, Configuration(count, entry.multiplier, entry.direction)
-        )
+        own = Configuration(entry.n_neurons, entry.multiplier, entry.direction)
+        row = configuration_row(store, task, entry.layer, own)
         if row is not None:
             stored = row_plan(store, row).tasks[task]
             if neurons_fingerprint(stored) != neurons_fingerprint(plan):

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate, ungated
-from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, acting_fingerprint
+from sna_eval.plan import Plan, TaskPlan, acting_fingerprint
 from sna_eval.plan.files import task_to_dict
 from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
@@ -115,7 +115,7 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     if not isinstance(chosen, Mapping) or chosen.get("measure") not in get_args(Measure):
         return plan
     found = task_effects(store, task, plan.gate, measure=chosen["measure"])
-    wanted = (entry.layer, _count(entry), entry.multiplier, entry.direction)
+    wanted = (entry.layer, entry.n_neurons, entry.multiplier, entry.direction)
     places = [tuple(row[name] for name in _AXES) for row in found.rows]
     effects = found.effects[places.index(wanted)]
     bound = None
@@ -143,10 +143,6 @@ def _recorded(plan: TaskPlan, chosen: Mapping[str, Any]) -> TaskPlan:
         "chosen": {**chosen, "fingerprint": acting_fingerprint(task_to_dict(plan))},
     }
     return replace(plan, interventions=(replace(entry, found=found),))
-
-
-def _count(entry: PlannedIntervention) -> int:
-    return max(map(len, (entry.neurons or {}).values()), default=0)
 
 
 def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str, Any]:

@@ -243,5 +243,4 @@ def _source(name: str, plan: TaskPlan) -> Source:
 
 
 def _part(own: PlannedIntervention) -> Part:
-    count = max(map(len, (own.neurons or {}).values()), default=0)
-    return Part(own.direction, own.layer, count, own.multiplier)
+    return Part(own.direction, own.layer, own.n_neurons, own.multiplier)
