@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError, writing
 from sna_eval.harness.live_tasks import LiveTasks, development_docs, no_development_items
 from sna_eval.harness.plan_makers import Making, announce, load_maker
@@ -19,7 +20,6 @@ from sna_eval.harness.running import output_folder
 from sna_eval.harness.task_plans import TaskPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
-from sna_eval.plan.cache import cache_dir
 
 
 class MadePlans(TaskPlans):

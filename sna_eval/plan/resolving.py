@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from sna_eval.cache import read_entry, write_entry
 from sna_eval.errors import InputError
 from sna_eval.intervention import Sites
 from sna_eval.methods import Examples, Resolution, Wanted, Workbench
 from sna_eval.neurons import Selected, neutral_sentences
-from sna_eval.plan.cache import read_entry, write_entry
 from sna_eval.plan.fingerprint import (
     answers_fingerprint,
     config_fingerprint,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sna_eval.cache import read_entry, write_entry
 from sna_eval.errors import InputError
-from sna_eval.plan.cache import read_entry, write_entry
 from sna_eval.study.interference import Interference
 from sna_eval.study.methods.units import Unit, Units
 from sna_eval.typed import build

@@ -18,12 +18,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
 from sna_eval.harness.plan_makers import Making, announce
 from sna_eval.harness.running import prompting
 from sna_eval.plan import Plan
-from sna_eval.plan.cache import cache_dir
 from sna_eval.plan.files import parse_gate
 from sna_eval.plan.fingerprint import digest
 from sna_eval.study.auto.affordable import affordable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from sna_eval.plan.cache import read_entry, write_entry
+from sna_eval.cache import read_entry, write_entry
 from sna_eval.reporting import tables
 from sna_eval.reporting.provenance import made_table
 from sna_eval.study.interference import Interference

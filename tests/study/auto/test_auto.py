@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from scipy.stats import t as student
 
+from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import load_plan, plan_fingerprint, prompt_fingerprint
-from sna_eval.plan.cache import cache_dir
 from sna_eval.study.sweep import SweepStore
 from tests.study.auto.conftest import Run
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sna_eval.cache import cache_dir
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.plan import load_plan, save_plan
-from sna_eval.plan.cache import cache_dir
 from sna_eval.study.summary import gated_gains
 from tests.study.auto.conftest import Run
 

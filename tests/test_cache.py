@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sna_eval.plan.cache import cache_dir, read_entry, write_entry
+from sna_eval.cache import cache_dir, read_entry, write_entry
 
 
 def test_the_variable_the_systems_folder_the_users(
