@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 from sna_eval.errors import InputError
-from sna_eval.harness.side_by_side import format_rows, zone_rows
 from sna_eval.paths import tasks_path
+from sna_eval.study.results.zone_table import format_rows, zone_rows
 
 
 def main() -> int:

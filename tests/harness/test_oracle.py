@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.side_by_side import format_rows, zone_rows
+from sna_eval.study.results.zone_table import format_rows, zone_rows
 
 PLAN = """
 version: 1

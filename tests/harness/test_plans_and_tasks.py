@@ -11,7 +11,7 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.harness.live_tasks import development_docs
 from sna_eval.harness.loading import load_tasks
-from sna_eval.harness.side_by_side import format_rows, zone_rows
+from sna_eval.study.results.zone_table import format_rows, zone_rows
 
 PLAN = """
 version: 1

@@ -10,9 +10,9 @@ import pytest
 from lm_eval.utils import handle_non_serializable, hash_string
 
 from sna_eval.errors import InputError
-from sna_eval.harness.side_by_side import zone_rows
 from sna_eval.study.compare import MetricName, Options, compare, read_run
-from sna_eval.study.compare.records import Items
+from sna_eval.study.results.records import Items
+from sna_eval.study.results.zone_table import zone_rows
 from sna_eval.study.summary import gated_gains
 from tests.hostile.loaders import laid_out
 from tests.hostile.loaders.base import TASK

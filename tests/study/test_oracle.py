@@ -23,7 +23,6 @@ from sna_eval.reporting.report import Further, write_report
 from sna_eval.study.calibration import find_boundaries, task_outcomes
 from sna_eval.study.choosing import Selecting, select
 from sna_eval.study.compare import as_text, compare, read_run, split
-from sna_eval.study.compare.locating import result_file
 from sna_eval.study.interference import (
     ALL,
     PLAIN_TEXT,
@@ -36,6 +35,7 @@ from sna_eval.study.interference import (
 from sna_eval.study.methods import MethodsOptions, MethodTable, measure_methods, parse_variants
 from sna_eval.study.methods.evaluating import planned
 from sna_eval.study.methods.formatting import format_summary, format_table
+from sna_eval.study.results.locating import result_file
 from sna_eval.study.summary import gated_gains
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
 from tests.study.conftest import SMALL

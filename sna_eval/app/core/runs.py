@@ -13,15 +13,15 @@ from sna_eval.errors import InputError, reading
 from sna_eval.given_paths import expanded, is_folder
 from sna_eval.harness.loading import model_arguments, pretrained_name, typed_arguments
 from sna_eval.harness.running import Prompting
-from sna_eval.harness.side_by_side import ZoneRow, newest_samples, read_samples, zone_rows
 from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
 from sna_eval.study.choosing import select
-from sna_eval.study.compare.locating import result_file
-from sna_eval.study.compare.nested import mapping
-from sna_eval.study.compare.oracles import is_oracle
-from sna_eval.study.compare.reading import read_raw
 from sna_eval.study.interference import Interference
+from sna_eval.study.results.locating import result_file
+from sna_eval.study.results.nested import mapping
+from sna_eval.study.results.oracles import is_oracle
+from sna_eval.study.results.reading import read_raw
+from sna_eval.study.results.zone_table import ZoneRow, newest_samples, read_samples, zone_rows
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import SweepStore
 from sna_eval.study.sweep.manifest import ASKED, asked_arguments

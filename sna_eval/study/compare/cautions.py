@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sna_eval.study.compare.formatting import listed
-from sna_eval.study.compare.metrics import is_outcome
-from sna_eval.study.compare.records import Run
+from sna_eval.study.results.metrics import is_outcome
+from sna_eval.study.results.records import Run
 
 _TOLERANCE = 1e-5
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.study.compare.formatting import listed
-from sna_eval.study.compare.metrics import is_outcome
 from sna_eval.study.compare.pairing import both_items, shared
-from sna_eval.study.compare.records import MetricName, TaskRecord
+from sna_eval.study.results.metrics import is_outcome
+from sna_eval.study.results.records import MetricName, TaskRecord
 
 _TASK_HASH = "task hash"
 

@@ -26,10 +26,10 @@ from sna_eval.study.compare.effects import (
     zone_effects,
 )
 from sna_eval.study.compare.groups import pair_group
-from sna_eval.study.compare.metrics import is_outcome
 from sna_eval.study.compare.options import Options
 from sna_eval.study.compare.pairing import pair
-from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.study.results.metrics import is_outcome
+from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
 Bound = Literal["estimate", "low", "high"]

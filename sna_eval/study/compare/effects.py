@@ -10,7 +10,7 @@ import numpy as np
 
 from sna_eval.study.compare.options import Options
 from sna_eval.study.compare.pairing import Pairs
-from sna_eval.study.compare.records import Reported
+from sna_eval.study.results.records import Reported
 from sna_eval.study.statistics import (
     Interval,
     detectable_flips,

@@ -12,7 +12,7 @@ from typing import Any
 from sna_eval.study.compare.comparability import grouped
 from sna_eval.study.compare.comparison import Comparison, Row
 from sna_eval.study.compare.effects import Effect
-from sna_eval.study.compare.records import Run
+from sna_eval.study.results.records import Run
 
 
 def as_json(comparisons: Sequence[Comparison]) -> str:

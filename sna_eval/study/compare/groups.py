@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from sna_eval.study.compare.pairing import Pairs, pair
-from sna_eval.study.compare.records import MetricName, Run
+from sna_eval.study.results.records import MetricName, Run
 from sna_eval.study.statistics.sampling import Floats
 
 _TOLERANCE = 1e-6

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sna_eval.errors import InputError
-from sna_eval.study.compare.metrics import BASELINE, is_outcome
-from sna_eval.study.compare.records import (
+from sna_eval.study.results.metrics import BASELINE, is_outcome
+from sna_eval.study.results.records import (
     Items,
     ItemsByFilter,
     MetricName,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sna_eval.study.compare.aggregates import Aggregate, as_numbers, find_aggregate
-from sna_eval.study.compare.records import Items, MetricName, Run, TaskRecord
 from sna_eval.study.compare.zones import derived_zones, written_zones
+from sna_eval.study.results.records import Items, MetricName, Run, TaskRecord
 from sna_eval.study.statistics.sampling import Floats
 
 NO_ZONE = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal, Zone, margin, target_prob
-from sna_eval.study.compare.records import Items
+from sna_eval.study.results.records import Items
 
 
 def written_zones(items: Items) -> list[Zone | None] | None:

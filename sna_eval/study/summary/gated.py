@@ -14,11 +14,11 @@ from typing import Any
 from sna_eval.errors import InputError, reading
 from sna_eval.plan import acting_fingerprint
 from sna_eval.study.compare.halves import split
-from sna_eval.study.compare.nested import mapping
-from sna_eval.study.compare.oracles import is_oracle
 from sna_eval.study.compare.pairing import pair
-from sna_eval.study.compare.reading import read_raw, read_run
-from sna_eval.study.compare.records import MetricName, Run
+from sna_eval.study.results.nested import mapping
+from sna_eval.study.results.oracles import is_oracle
+from sna_eval.study.results.reading import read_raw, read_run
+from sna_eval.study.results.records import MetricName, Run
 from sna_eval.study.statistics import check_draws, paired_bootstrap
 from sna_eval.typed import build
 

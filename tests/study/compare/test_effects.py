@@ -16,8 +16,8 @@ from sna_eval.study.compare.aggregates import AGGREGATES, find_aggregate
 from sna_eval.study.compare.effects import harm, paired_effect, unpaired_effect, zone_effects
 from sna_eval.study.compare.groups import pair_group
 from sna_eval.study.compare.pairing import Pairs
-from sna_eval.study.compare.records import Reported, Run, TaskRecord
 from sna_eval.study.compare.zones import derived_zones
+from sna_eval.study.results.records import Reported, Run, TaskRecord
 from sna_eval.study.statistics.sampling import Floats
 
 FAST = Options(draws=1000)

@@ -13,9 +13,9 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.study.compare import MetricName, read_run
-from sna_eval.study.compare.leaderboard import COLUMNS, normalized, with_normalized
-from sna_eval.study.compare.old_names import todays_names
-from sna_eval.study.compare.records import Reported, TaskRecord
+from sna_eval.study.results.leaderboard import COLUMNS, normalized, with_normalized
+from sna_eval.study.results.old_names import todays_names
+from sna_eval.study.results.records import Reported, TaskRecord
 
 ACC = MetricName("acc")
 NORMALIZED = MetricName("normalized")

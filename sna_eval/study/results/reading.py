@@ -8,9 +8,9 @@ from typing import Any
 
 from sna_eval.bounded import read_json
 from sna_eval.errors import InputError, reading
-from sna_eval.study.compare import lm_eval_files, old_files, published_rows
-from sna_eval.study.compare.locating import result_file
-from sna_eval.study.compare.records import Run
+from sna_eval.study.results.formats import before_0_4, leaderboard_row, lm_eval
+from sna_eval.study.results.locating import result_file
+from sna_eval.study.results.records import Run
 
 
 def read_run(path: str | Path) -> Run:
@@ -22,8 +22,8 @@ def read_run(path: str | Path) -> Run:
     raw = read_raw(file)
     if isinstance(raw, list) and len(raw) == 1:
         raw = raw[0]
-    if published_rows.is_row(raw):
-        return _parsed(published_rows.parse, raw, file)
+    if leaderboard_row.is_row(raw):
+        return _parsed(leaderboard_row.parse, raw, file)
     results = raw.get("results") if isinstance(raw, dict) else None
     if not isinstance(results, dict) or not results:
         raise InputError(
@@ -33,7 +33,7 @@ def read_run(path: str | Path) -> Run:
         )  # fmt: skip
     entries = [values for values in results.values() if isinstance(values, dict)]
     todays = any("," in key for values in entries for key in values)
-    run = _parsed((lm_eval_files if todays else old_files).parse, raw, file)
+    run = _parsed((lm_eval if todays else before_0_4).parse, raw, file)
     if not any(record.scores for record in run.tasks.values()):
         raise InputError(str(file), expected="at least one task with a score", got=list(results))
     return run

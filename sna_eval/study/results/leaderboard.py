@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sna_eval.study.compare.records import MetricName, Reported, TaskRecord
+from sna_eval.study.results.records import MetricName, Reported, TaskRecord
 
 NORMALIZED = MetricName("normalized")
 """The metric's name; it exists in no lm_eval task."""

@@ -10,18 +10,18 @@ from typing import Any
 
 from sna_eval.gating import Gate
 from sna_eval.plan.files import parse_gate
-from sna_eval.study.compare.leaderboard import with_normalized
-from sna_eval.study.compare.lm_eval_facts import (
+from sna_eval.study.results.leaderboard import with_normalized
+from sna_eval.study.results.lm_eval_facts import (
     environment,
     metric_definitions,
     shown_version,
     task_facts,
 )
-from sna_eval.study.compare.locating import sample_file
-from sna_eval.study.compare.nested import finite, mapping
-from sna_eval.study.compare.oracles import is_oracle
-from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
-from sna_eval.study.compare.samples import read_items
+from sna_eval.study.results.locating import sample_file
+from sna_eval.study.results.nested import finite, mapping
+from sna_eval.study.results.oracles import is_oracle
+from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.study.results.samples import read_items
 
 
 def parse(raw: Mapping[str, Any], path: Path) -> Run:

@@ -14,7 +14,7 @@ from lm_eval.utils import handle_non_serializable, hash_string
 
 from sna_eval.bounded import read_lines
 from sna_eval.errors import InputError, reading
-from sna_eval.study.compare.records import Items, ItemsByFilter
+from sna_eval.study.results.records import Items, ItemsByFilter
 
 _MOST_SCORES = 20_000_000
 """Samples times metrics, whether they have a value or not, and choices: what memory goes with."""

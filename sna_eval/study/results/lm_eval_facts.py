@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sna_eval.study.compare.nested import finite, mapping, text
+from sna_eval.study.results.nested import finite, mapping, text
 
 _PROMPT_FIELDS = (
     "doc_to_text", "doc_to_choice", "doc_to_target", "description", "target_delimiter",

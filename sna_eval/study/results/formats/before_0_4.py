@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sna_eval.study.compare.nested import finite, mapping
-from sna_eval.study.compare.old_names import todays_names
-from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.study.results.nested import finite, mapping
+from sna_eval.study.results.old_names import todays_names
+from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 
 _ARCHIVED = re.compile(r"harness\|(?P<task>[^|]+)\|(?P<shots>\d+)")
 _SHARES = ("acc", "acc_norm", "exact_match")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sna_eval.gating import Gate
-from sna_eval.study.compare.metrics import BASELINE
+from sna_eval.study.results.metrics import BASELINE
 
 
 class MetricName(NamedTuple):

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.study.compare.leaderboard import AVERAGE, COLUMNS, NORMALIZED, Column
-from sna_eval.study.compare.nested import finite
-from sna_eval.study.compare.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.study.results.leaderboard import AVERAGE, COLUMNS, NORMALIZED, Column
+from sna_eval.study.results.nested import finite
+from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 
 
 def is_row(raw: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Formats of result files, one a file."""
