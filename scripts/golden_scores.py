@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sna_eval.harness.registration import register
+from sna_eval.harness.plugin.registration import register
 from sna_eval.harness.values import evidence_of
 from sna_eval.paths import tasks_path
 

@@ -28,7 +28,7 @@ def forward(flags: Sequence[str]) -> int:
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
     setup_logging()

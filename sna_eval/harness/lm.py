@@ -18,23 +18,29 @@ from lm_eval.models.huggingface import HFLM
 
 import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
-from sna_eval.harness.description import describe
-from sna_eval.harness.generation import Generator
-from sna_eval.harness.items import EncodedRequest, Item, check_length, check_target, group_items
-from sna_eval.harness.ledger import Ledger, total
-from sna_eval.harness.live_tasks import LiveTasks
-from sna_eval.harness.made_plans import MadePlans
-from sna_eval.harness.not_loaded import not_loaded
-from sna_eval.harness.numerics import numerics
-from sna_eval.harness.other_model import warn_of_another
-from sna_eval.harness.peft_adapters import check_adapter
-from sna_eval.harness.plan_makers import Making
-from sna_eval.harness.ranks import join_launched, on_its_own, ranks_of
-from sna_eval.harness.response_cache import ResponseCache, take_over
-from sna_eval.harness.rolling import score_rolling
-from sna_eval.harness.scoring import Scorer
-from sna_eval.harness.task_plans import TaskPlans
-from sna_eval.harness.work import Answer
+from sna_eval.harness.model.description import describe
+from sna_eval.harness.model.generation import Generator
+from sna_eval.harness.model.not_loaded import not_loaded
+from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.model.peft_adapters import check_adapter
+from sna_eval.harness.plugin.ranks import join_launched, on_its_own, ranks_of
+from sna_eval.harness.scoring.ledger import Ledger, total
+from sna_eval.harness.scoring.response_cache import ResponseCache, take_over
+from sna_eval.harness.scoring.rolling import score_rolling
+from sna_eval.harness.scoring.scorer import Scorer
+from sna_eval.harness.scoring.work import Answer
+from sna_eval.harness.tasks.items import (
+    EncodedRequest,
+    Item,
+    check_length,
+    check_target,
+    group_items,
+)
+from sna_eval.harness.tasks.live_tasks import LiveTasks
+from sna_eval.harness.tasks.made_plans import MadePlans
+from sna_eval.harness.tasks.other_model import warn_of_another
+from sna_eval.harness.tasks.plan_makers import Making
+from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.intervention import Abilities, BranchScore, Engine, Row, find_sites, probe
 from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.methods import Workbench

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from sna_eval.gating import Decision
-from sna_eval.harness.ledger import Ledger, total
-from sna_eval.harness.overflow import OverflowWatch, overflowed_rows, replaced_texts
-from sna_eval.harness.ranks import Ranks, asked_for, on_its_own, ranks_of
+from sna_eval.harness.model.overflow import OverflowWatch, overflowed_rows, replaced_texts
+from sna_eval.harness.plugin.ranks import Ranks, asked_for, on_its_own, ranks_of
+from sna_eval.harness.scoring.ledger import Ledger, total
 from sna_eval.intervention import Intervention
 from sna_eval.intervention.shards import Shard
 

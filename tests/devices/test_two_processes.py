@@ -10,7 +10,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_lm
-from sna_eval.harness.ranks import Ranks
+from sna_eval.harness.plugin.ranks import Ranks
 from tests.devices.conftest import Job, Results, assert_same_answers, assert_same_counts, launch
 from tests.devices.evaluate import evaluate
 

@@ -116,7 +116,7 @@ def scores(task_manager: Any, word_tokenizer: Any) -> Callable[..., list[float]]
     """
     from lm_eval import simple_evaluate
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
     words = word_tokenizer.name_or_path  # a model's own folder may load as another class

@@ -99,7 +99,7 @@ def sna(folder: Path, model_folder: Any, word_tokenizer: Any, tmp_path: Path) ->
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
 

@@ -15,8 +15,8 @@ from lm_eval.api.model import CachingLM
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate
 from sna_eval.harness.loading import load_lm
-from sna_eval.harness.numerics import numerics
-from sna_eval.harness.scoring import _stacked
+from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.scoring.scorer import _stacked
 from sna_eval.harness.values import GeneratedText
 from sna_eval.methods import Examples
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.live_tasks import development_docs
 from sna_eval.harness.loading import load_tasks
+from sna_eval.harness.tasks.live_tasks import development_docs
 from sna_eval.study.results.zone_table import format_rows, zone_rows
 
 PLAN = """

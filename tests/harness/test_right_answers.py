@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.live_tasks import examples_of, gold_index
+from sna_eval.harness.tasks.live_tasks import examples_of, gold_index
 from sna_eval.study.sweep.items import load_items
 
 TASK = """

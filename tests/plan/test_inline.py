@@ -9,7 +9,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import model_arguments
-from sna_eval.harness.plan_makers import Making
+from sna_eval.harness.tasks.plan_makers import Making
 from sna_eval.plan import Plan, PlanArguments, plan_from_arguments
 
 NAMED: dict[str, Any] = {

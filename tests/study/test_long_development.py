@@ -15,8 +15,8 @@ import pytest
 
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.harness.live_tasks import examples_of
 from sna_eval.harness.loading import load_lm, load_tasks
+from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Intervention
 from sna_eval.methods import METHODS, Wanted
 from sna_eval.study.interference.controls import random_sets

@@ -94,7 +94,7 @@ def _evaluate(checkpoint: Path, manager: Any, plan: Path, output: Path) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
     tracker = EvaluationTracker(output_path=str(output))

@@ -15,12 +15,12 @@ from sna_eval.app.core.question import question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
-from sna_eval.harness.items import check_length
-from sna_eval.harness.ledger import Ledger
-from sna_eval.harness.scoring import Scorer
-from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.harness.scoring.ledger import Ledger
+from sna_eval.harness.scoring.scorer import Scorer
+from sna_eval.harness.scoring.work import Answer
+from sna_eval.harness.tasks.items import check_length
+from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import evidence_of
-from sna_eval.harness.work import Answer
 
 ROWS_PER_STEP = 32
 """Questions between two reports of progress; the model is free for others in between."""

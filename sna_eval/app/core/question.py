@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.harness.items import group_items
+from sna_eval.harness.tasks.items import group_items
 from sna_eval.study.sweep.items import TaskItems, encode
 
 LONGEST_TEXT = 20_000

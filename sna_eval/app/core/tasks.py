@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Literal
 
 from sna_eval.app.core.question import Question
-from sna_eval.harness.live_tasks import development_docs, examples_of, gold_index
+from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, gold_index
 from sna_eval.intervention.rows import Row
 from sna_eval.methods import Examples
 from sna_eval.paths import tasks_path

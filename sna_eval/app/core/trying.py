@@ -15,8 +15,13 @@ from sna_eval.app.core.question import Question, question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.gating import Decision, Gate, Signal, entropy, margin, max_prob, target_prob
-from sna_eval.harness.decisions import Baseline, decide, interventions_for, with_usable_signal
-from sna_eval.harness.items import item_rows
+from sna_eval.harness.scoring.decisions import (
+    Baseline,
+    decide,
+    interventions_for,
+    with_usable_signal,
+)
+from sna_eval.harness.tasks.items import item_rows
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, RowScore
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.study.sweep.captures import captured_activations

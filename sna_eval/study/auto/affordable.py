@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sna_eval.harness.live_tasks import MAX_EXAMPLES, examples_of
-from sna_eval.harness.plan_makers import Budget
+from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES, examples_of
+from sna_eval.harness.tasks.plan_makers import Budget
 from sna_eval.neurons import neutral_sentences
 from sna_eval.study.sweep import CostModel, Sweep, SweepOptions
 

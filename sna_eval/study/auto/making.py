@@ -21,8 +21,8 @@ from typing import Any
 from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
-from sna_eval.harness.plan_makers import Making, announce
-from sna_eval.harness.running import prompting
+from sna_eval.harness.plugin.running import prompting
+from sna_eval.harness.tasks.plan_makers import Making, announce
 from sna_eval.plan import Plan
 from sna_eval.plan.files import parse_gate
 from sna_eval.plan.fingerprint import digest
@@ -36,7 +36,7 @@ _ROLLING = "loglikelihood_rolling"
 
 
 def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
-    """The plan of one task; see `sna_eval.harness.plan_makers.PlanMaker`.
+    """The plan of one task; see `sna_eval.harness.tasks.plan_makers.PlanMaker`.
 
     **Raises:** `InputError` for a gate that cannot be.
     """

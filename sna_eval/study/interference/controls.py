@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sna_eval.errors import InputError
-from sna_eval.harness.live_tasks import examples_of
+from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Intervention
 from sna_eval.methods import Workbench
 from sna_eval.neurons import Selected, matched_random, mean_activations

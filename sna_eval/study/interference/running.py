@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
-from sna_eval.harness.numerics import numerics
+from sna_eval.harness.model.numerics import numerics
 from sna_eval.intervention import Affine
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (

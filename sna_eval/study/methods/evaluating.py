@@ -9,8 +9,8 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
-from sna_eval.harness.live_tasks import gold_index
 from sna_eval.harness.loading import seed_examples
+from sna_eval.harness.tasks.live_tasks import gold_index
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import Plan, TaskPlan
 

@@ -11,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from sna_eval.errors import InputError
-from sna_eval.harness.live_tasks import examples_of
-from sna_eval.harness.numerics import numerics
+from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.methods import Workbench
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
 from sna_eval.plan.fingerprint import digest

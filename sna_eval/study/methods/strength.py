@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.harness.decisions import Baseline, decide, needs_next_token
+from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
 from sna_eval.intervention import Affine
 from sna_eval.intervention.forward import BranchScore
 from sna_eval.plan import TaskPlan

@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from sna_eval.harness.items import EncodedRequest, Item, Request, group_items, item_rows
-from sna_eval.harness.live_tasks import TEXT_CHARACTERS, development_docs, right_request
 from sna_eval.harness.loading import seed_examples
-from sna_eval.harness.running import Prompting
+from sna_eval.harness.plugin.running import Prompting
+from sna_eval.harness.tasks.items import EncodedRequest, Item, Request, group_items, item_rows
+from sna_eval.harness.tasks.live_tasks import TEXT_CHARACTERS, development_docs, right_request
 from sna_eval.intervention import Row
 from sna_eval.plan import prompt_fingerprint
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.harness.live_tasks import examples_of
+from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Row
 from sna_eval.methods import Examples, Workbench
 from sna_eval.neurons import (

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
-from sna_eval.harness.decisions import with_usable_signal
-from sna_eval.harness.live_tasks import examples_of
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
-from sna_eval.harness.numerics import numerics
+from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.scoring.decisions import with_usable_signal
+from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Sites
 from sna_eval.methods import Examples, Workbench
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path

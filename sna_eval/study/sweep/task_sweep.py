@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sna_eval.gating import Decision, Gate
-from sna_eval.harness.decisions import Baseline, decide, needs_next_token, predicted_of_one
+from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token, predicted_of_one
 from sna_eval.intervention import BranchScore, RowScore
 from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Examples

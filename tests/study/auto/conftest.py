@@ -158,7 +158,7 @@ def run(checkpoint: Path, manager: Any) -> Run:  # noqa: F811
     from lm_eval import simple_evaluate
     from lm_eval.loggers import EvaluationTracker
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
 

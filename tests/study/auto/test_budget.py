@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.plan_makers import Budget, Making
+from sna_eval.harness.tasks.plan_makers import Budget, Making
 from sna_eval.study.auto import Affordable, affordable, small_grid
 from sna_eval.study.auto.affordable import share_out
 from sna_eval.study.sweep import Grid, SweepOptions

@@ -112,7 +112,7 @@ def evaluate(
     from lm_eval.loggers import EvaluationTracker
     from lm_eval.tasks import TaskManager
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
     manager = TaskManager(include_path=[tasks_path(), task_folder], include_defaults=False)

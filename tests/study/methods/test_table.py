@@ -236,7 +236,7 @@ def test_the_strength_with_the_largest_gain_is_taken(
     planned_lm: Any, load: Callable[..., dict[str, Any]]
 ) -> None:
     """Against every strength run through lm_eval with the development items as its test split."""
-    from sna_eval.harness.live_tasks import examples_of
+    from sna_eval.harness.tasks.live_tasks import examples_of
     from sna_eval.methods import Workbench
     from sna_eval.plan import resolve_task
 

@@ -9,7 +9,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.harness.live_tasks import examples_of
+from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.methods import Examples, Workbench
 from sna_eval.neurons import attribution, attribution_scores
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task

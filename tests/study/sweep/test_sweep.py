@@ -121,7 +121,7 @@ def test_a_configuration_equals_simple_evaluate(
     """The plan of a row as a user would run it; its fingerprint stands in both."""
     from lm_eval import simple_evaluate
 
-    from sna_eval.harness.registration import register
+    from sna_eval.harness.plugin.registration import register
 
     register()
     (row,) = drawn(test_store, 1, seed=2)

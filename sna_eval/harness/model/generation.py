@@ -1,6 +1,6 @@
 """Gated amplification in generation: decided per request at the first new token, then held.
 
-(`decide_at=every_step` decides anew at each: `harness.every_step`.)
+(`decide_at=every_step` decides anew at each: `harness.model.every_step`.)
 
 The prompt pass of the unmodified model yields the first token's distribution and, with it, the
 decision. The open rows then go on from the lowest intervened layer with the interventions on; their
@@ -19,10 +19,10 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision, Gate, entropy, max_prob
-from sna_eval.harness.every_step import EveryStep
-from sna_eval.harness.generate_settings import GenerateSettings, asked_first
-from sna_eval.harness.overflow import Ended, OverflowWatch, replaced_texts
-from sna_eval.harness.ranks import asked_for
+from sna_eval.harness.model.every_step import EveryStep
+from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
+from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
+from sna_eval.harness.plugin.ranks import asked_for
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Affine, amplify
 from sna_eval.intervention.config import steady_width

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sna_eval.harness.items import Item
+from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.values import Evidence, Score, evidence_of
 from sna_eval.plan.fingerprint import digest
 from sna_eval.typed import build

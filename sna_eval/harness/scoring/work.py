@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 
 from sna_eval.gating import Decision
-from sna_eval.harness.decisions import Baseline
-from sna_eval.harness.items import Item
+from sna_eval.harness.scoring.decisions import Baseline
+from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine, BranchScore, Row
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.rows import Tokens

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.harness.live_tasks import LiveTasks, examples_of, no_development_items
-from sna_eval.harness.ranks import Ranks
+from sna_eval.harness.plugin.ranks import Ranks
+from sna_eval.harness.tasks.live_tasks import LiveTasks, examples_of, no_development_items
 from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Workbench
 from sna_eval.plan import Plan, TaskPlan, check_task, match_task, resolve_task

@@ -17,7 +17,7 @@ from sna_eval.gating import (
     max_prob,
     target_prob,
 )
-from sna_eval.harness.items import Item
+from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine
 from sna_eval.intervention.forward import BranchScore
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan, entry_interventions

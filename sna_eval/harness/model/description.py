@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sna_eval.harness.other_model import found_on_another
+from sna_eval.harness.tasks.other_model import found_on_another
 from sna_eval.plan import TaskPlan, plan_fingerprint, task_fingerprint
 from sna_eval.plan.files import task_to_dict
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sna_eval.gating import Decision
-from sna_eval.harness.items import Item
+from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.values import evidence_of
 from sna_eval.intervention import Batch
 

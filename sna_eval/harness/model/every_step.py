@@ -17,7 +17,7 @@ from torch import nn
 from transformers import LogitsProcessor
 
 from sna_eval.gating import Decision
-from sna_eval.harness.overflow import OverflowWatch, overflowed_rows
+from sna_eval.harness.model.overflow import OverflowWatch, overflowed_rows
 from sna_eval.intervention import Affine, Sites, amplify, base_model
 from sna_eval.intervention.acting import acting
 

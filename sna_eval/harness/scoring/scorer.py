@@ -18,17 +18,17 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from sna_eval.harness.decisions import (
+from sna_eval.harness.scoring.decisions import (
     RightAnswer,
     decide,
     interventions_for,
     needs_next_token,
 )
-from sna_eval.harness.items import Item, item_rows, prompted
-from sna_eval.harness.ledger import Ledger
-from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.harness.scoring.ledger import Ledger
+from sna_eval.harness.scoring.work import Answer, OpenRow, Work
+from sna_eval.harness.tasks.items import Item, item_rows, prompted
+from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
-from sna_eval.harness.work import Answer, OpenRow, Work
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row
 from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix

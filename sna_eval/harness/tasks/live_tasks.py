@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.harness.items import Item
+from sna_eval.harness.tasks.items import Item
 from sna_eval.methods import Examples, Question
 
 MAX_EXAMPLES = 400

@@ -14,10 +14,10 @@ import torch
 
 from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError, writing
-from sna_eval.harness.live_tasks import LiveTasks, development_docs, no_development_items
-from sna_eval.harness.plan_makers import Making, announce, load_maker
-from sna_eval.harness.running import output_folder
-from sna_eval.harness.task_plans import TaskPlans
+from sna_eval.harness.plugin.running import output_folder
+from sna_eval.harness.tasks.live_tasks import LiveTasks, development_docs, no_development_items
+from sna_eval.harness.tasks.plan_makers import Making, announce, load_maker
+from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
 

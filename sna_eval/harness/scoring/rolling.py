@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision
-from sna_eval.harness.ranks import asked_for, on_its_own
+from sna_eval.harness.plugin.ranks import asked_for, on_its_own
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Affine, amplify
 from sna_eval.plan import TaskPlan, plain_interventions

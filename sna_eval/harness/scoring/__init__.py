@@ -1,0 +1,1 @@
+"""From items to both answers: baseline, decision, amplification; no model is known here."""
