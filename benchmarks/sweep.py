@@ -31,11 +31,11 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
-from sna_eval.study.sweep.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Configuration, Grid
-from sna_eval.study.sweep.items import ItemRow
-from sna_eval.study.sweep.layout import group_rows
-from sna_eval.study.sweep.passes import LayerPlan, Passes, tokens_per_pass
-from sna_eval.study.sweep.routes import find_routes
+from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Configuration, Grid
+from sna_eval.measuring.items import ItemRow
+from sna_eval.measuring.layout import group_rows
+from sna_eval.measuring.passes import LayerPlan, Passes, tokens_per_pass
+from sna_eval.measuring.routes import find_routes
 
 SHAPES = {
     "small": {"n_layer": 12, "n_embd": 768, "n_head": 12},

@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _comparisons(args: argparse.Namespace) -> list[Comparison]:
+    from sna_eval.argument_lists import parse_names
     from sna_eval.study.compare import Options, compare, read_run, split
-    from sna_eval.study.sweep.arguments import parse_names
 
     options = Options(
         tasks=parse_names(args.tasks) or (),

@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from sna_eval.argument_lists import parse_names
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import ModelSpec, Plan, plan_fingerprint, save_plan
     from sna_eval.study.methods.diagnosis import diagnose
-    from sna_eval.study.sweep.arguments import parse_names
 
     if args.output and Path(args.output).suffix == ".json":
         raise InputError(

@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from sna_eval.argument_lists import parse_names
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import ModelSpec, plan_fingerprint, save_plan
-    from sna_eval.study.sweep.arguments import parse_names
 
     tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan)

@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from sna_eval.argument_lists import parse_names, parse_numbers
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants
     from sna_eval.study.methods.formatting import format_summary, format_table
     from sna_eval.study.methods.options import STRENGTHS
-    from sna_eval.study.sweep.arguments import parse_names, parse_numbers
 
     options = MethodsOptions(
         limit=args.limit,

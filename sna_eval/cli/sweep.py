@@ -58,13 +58,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> SweepOptions:
-    from sna_eval.study.sweep import SweepOptions
-    from sna_eval.study.sweep.arguments import (
+    from sna_eval.argument_lists import (
         parse_counts,
         parse_layers,
         parse_names,
         parse_numbers,
     )
+    from sna_eval.study.sweep import SweepOptions
 
     return SweepOptions(
         tasks=parse_names(args.tasks) or (),

@@ -123,7 +123,7 @@ def test_other_settings_than_the_answer_has_are_said(workspace: Workspace) -> No
 
 def test_multipliers_are_the_map_s_own() -> None:
     from sna_eval.app.core.mapping import MULTIPLIERS
-    from sna_eval.study.sweep.arguments import parse_numbers
+    from sna_eval.argument_lists import parse_numbers
 
     typed = opened(where).session_state["multipliers"]
     assert parse_numbers("multipliers", typed) == MULTIPLIERS

@@ -13,7 +13,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.live_tasks import examples_of, gold_index
-from sna_eval.study.sweep.items import load_items
+from sna_eval.measuring.items import load_items
 
 TASK = """
 task: {name}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sna_eval.argument_lists import parse_names
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.reporting.provenance import sweep_commands
@@ -23,7 +24,6 @@ from sna_eval.study.methods.table import MethodTable
 from sna_eval.study.summary.measurements import task_measurements
 from sna_eval.study.summary.task_summary import summarise_task
 from sna_eval.study.summary.zones import zone_means
-from sna_eval.study.sweep.arguments import parse_names
 from tests.hostile.loaders import laid_out
 from tests.hostile.loaders.base import TASK
 from tests.hostile.loaders.runs import RESULTS

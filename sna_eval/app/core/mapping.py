@@ -11,11 +11,11 @@ from sna_eval.app.core.question import Question, question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
-from sna_eval.study.sweep.grid import Grid, check_directions
-from sna_eval.study.sweep.items import rows_of
-from sna_eval.study.sweep.layout import group_rows
+from sna_eval.measuring.grid import Grid, check_directions
+from sna_eval.measuring.items import rows_of
+from sna_eval.measuring.layout import group_rows
+from sna_eval.measuring.values import item_values
 from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
-from sna_eval.study.sweep.values import item_values
 
 MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0, 12.0)
 

@@ -9,8 +9,8 @@ import torch
 
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.intervention import base_model
+from sna_eval.measuring.captures import output_columns
 from sna_eval.plan import PlannedIntervention
-from sna_eval.study.sweep.captures import output_columns
 
 PROMOTED = 5
 SHOWN = 40

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Ranked, Workspace
+from sna_eval.measuring.grid import Configuration, check_directions
 from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan
-from sna_eval.study.sweep.grid import Configuration, check_directions
 from sna_eval.study.sweep.reproducing import planned
 
 ITEM_TASK = "own_prompts"

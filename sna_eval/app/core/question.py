@@ -8,7 +8,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.items import group_items
-from sna_eval.study.sweep.items import TaskItems, encode
+from sna_eval.measuring.items import TaskItems, encode
 
 LONGEST_TEXT = 20_000
 """Characters of a prompt or a target; more than any model here reads, and quick to tokenize."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.app.core.tasks import development_examples, task_names
 from sna_eval.errors import InputError
+from sna_eval.measuring.grid import Configuration
 from sna_eval.study.summary import TaskSummary
 from sna_eval.study.sweep import SweepStore, task_gate
-from sna_eval.study.sweep.grid import Configuration
 from sna_eval.study.sweep.ranking import examples_fingerprint
 
 

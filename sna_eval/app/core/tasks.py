@@ -8,9 +8,9 @@ from typing import Any, Literal
 from sna_eval.app.core.question import Question
 from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, gold_index
 from sna_eval.intervention.rows import Row
+from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.methods import Examples
 from sna_eval.paths import tasks_path
-from sna_eval.study.sweep.items import answered_rows, load_items
 
 Split = Literal["development", "test"]
 SPLITS: tuple[Split, ...] = ("development", "test")

@@ -23,9 +23,9 @@ from sna_eval.harness.scoring.decisions import (
 )
 from sna_eval.harness.tasks.items import item_rows
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, RowScore
+from sna_eval.measuring.captures import captured_activations
+from sna_eval.measuring.items import TaskItems
 from sna_eval.plan import PlannedIntervention, TaskPlan
-from sna_eval.study.sweep.captures import captured_activations
-from sna_eval.study.sweep.items import TaskItems
 
 TOP = 10
 

@@ -21,12 +21,12 @@ from sna_eval.app.core.tasks import development_examples, development_rows
 from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites
 from sna_eval.intervention.rows import Row
+from sna_eval.measuring.passes import Passes, tokens_per_pass
+from sna_eval.measuring.routes import find_routes
+from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples, Workbench
 from sna_eval.neurons import Pooling
-from sna_eval.study.sweep.passes import Passes, tokens_per_pass
 from sna_eval.study.sweep.ranking import Method, Ranker, Ranking
-from sna_eval.study.sweep.routes import find_routes
-from sna_eval.study.sweep.starts import Route
 
 _KEPT = 32  # rankings; a few KiB to a few MiB each
 

@@ -10,8 +10,8 @@ from sna_eval.app.core.mapping import Cell, LayerMultiplierMap, MapAsked, map_la
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import charts, controls, pieces, question_form, save_panel, state
 from sna_eval.app.ui.boundary import messages, workspace
+from sna_eval.argument_lists import parse_numbers
 from sna_eval.errors import InputError
-from sna_eval.study.sweep.arguments import parse_numbers
 
 _RESULT = "map"
 _CHART = "map_chart"

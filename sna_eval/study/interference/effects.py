@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sna_eval.measuring.subjects import Subject
+from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
 from sna_eval.study.interference.result import Effect
-from sna_eval.study.interference.subjects import Subject
 from sna_eval.study.statistics import paired_bootstrap, paired_permutation
-from sna_eval.study.sweep.values import item_values, keep_baseline_where_not_finite
 
 Floats = NDArray[np.float64]
 

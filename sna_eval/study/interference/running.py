@@ -13,6 +13,10 @@ from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.intervention import Affine
+from sna_eval.measuring.items import Split, items_fingerprint
+from sna_eval.measuring.passes import tokens_per_pass
+from sna_eval.measuring.scores import log_likelihoods
+from sna_eval.measuring.subjects import Subject, task_subject, text_subject
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (
     PlannedIntervention,
@@ -26,12 +30,8 @@ from sna_eval.plan import (
 from sna_eval.plan.fingerprint import digest
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
-from sna_eval.study.interference.measuring import log_likelihoods
 from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source
-from sna_eval.study.interference.subjects import Subject, task_subject, text_subject
 from sna_eval.study.keeping import Kept
-from sna_eval.study.sweep.items import Split, items_fingerprint
-from sna_eval.study.sweep.passes import tokens_per_pass
 from sna_eval.study.sweep.ranking import development_fingerprint
 from sna_eval.study.versions import versions
 from sna_eval.typed import build

@@ -16,15 +16,15 @@ from tqdm import tqdm
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
+from sna_eval.measuring.items import answered_rows
+from sna_eval.measuring.passes import tokens_per_pass
+from sna_eval.measuring.scores import log_likelihoods
+from sna_eval.measuring.subjects import Subject, task_subject
+from sna_eval.measuring.values import item_values
 from sna_eval.neurons.activation_patching import NeuronEffect, Patching, patch_neurons
 from sna_eval.neurons.entropy_neurons import WritingStatistics, writing_statistics
 from sna_eval.plan import PlannedIntervention, TaskPlan, plain_interventions, task_fingerprint
-from sna_eval.study.interference.measuring import log_likelihoods
-from sna_eval.study.interference.subjects import Subject, task_subject
 from sna_eval.study.methods.strength import opened
-from sna_eval.study.sweep.items import answered_rows
-from sna_eval.study.sweep.passes import tokens_per_pass
-from sna_eval.study.sweep.values import item_values
 
 
 @dataclass(frozen=True, eq=False)

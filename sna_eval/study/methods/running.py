@@ -13,6 +13,7 @@ from tqdm import tqdm
 from sna_eval.errors import InputError
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.measuring.items import items_fingerprint
 from sna_eval.methods import Workbench
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
 from sna_eval.plan.fingerprint import digest
@@ -22,7 +23,6 @@ from sna_eval.study.methods.strength import choose_strength
 from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.units import Unit, Units, model_settings
 from sna_eval.study.methods.variants import Variant
-from sna_eval.study.sweep.items import items_fingerprint
 from sna_eval.study.sweep.ranking import development_fingerprint
 from sna_eval.study.versions import versions
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
 from sna_eval.intervention import Affine
 from sna_eval.intervention.forward import BranchScore
+from sna_eval.measuring.items import TaskItems
+from sna_eval.measuring.passes import tokens_per_pass
+from sna_eval.measuring.scores import log_likelihoods
+from sna_eval.measuring.subjects import Subject, task_subject
+from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
 from sna_eval.plan import TaskPlan
-from sna_eval.study.interference.measuring import log_likelihoods
-from sna_eval.study.interference.subjects import Subject, task_subject
-from sna_eval.study.sweep.items import TaskItems
-from sna_eval.study.sweep.passes import tokens_per_pass
-from sna_eval.study.sweep.values import item_values, keep_baseline_where_not_finite
 
 
 @dataclass(frozen=True)

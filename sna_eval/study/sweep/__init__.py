@@ -3,9 +3,7 @@
 `Sweep` makes it ready, `run_sweep` runs it into a `SweepStore`, which a killed run resumes.
 """
 
-from sna_eval.study.sweep.cost import Cost, CostModel
-from sna_eval.study.sweep.executors import Executor, local_executor
-from sna_eval.study.sweep.grid import (
+from sna_eval.measuring.grid import (
     LABEL_COUNTS,
     LABEL_MULTIPLIERS,
     PAPER_COUNTS,
@@ -14,6 +12,8 @@ from sna_eval.study.sweep.grid import (
     Grid,
     label_layers,
 )
+from sna_eval.study.sweep.cost import Cost, CostModel
+from sna_eval.study.sweep.executors import Executor, local_executor
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.ray_executor import RayExecutor
 from sna_eval.study.sweep.reproducing import (

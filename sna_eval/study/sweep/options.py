@@ -8,8 +8,8 @@ from typing import get_args
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.plugin.running import Prompting
+from sna_eval.measuring.items import Split
 from sna_eval.neurons import Pooling
-from sna_eval.study.sweep.items import Split
 from sna_eval.study.sweep.ranking import Method
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from sna_eval.errors import reading
 from sna_eval.gating import Gate, ungated
+from sna_eval.measuring.grid import Configuration
 from sna_eval.neurons import Selected
 from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.files import parse_gate
-from sna_eval.study.sweep.grid import Configuration
 from sna_eval.study.sweep.schemas import Unit
 from sna_eval.study.sweep.store import SweepStore
 

@@ -13,6 +13,20 @@ from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.scoring.decisions import with_usable_signal
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Sites
+from sna_eval.measuring.grid import (
+    LABEL_COUNTS,
+    LABEL_MULTIPLIERS,
+    PAPER_COUNTS,
+    PAPER_MULTIPLIERS,
+    Grid,
+    check_directions,
+    label_layers,
+)
+from sna_eval.measuring.items import TaskItems, answered_rows, load_items, rows_of
+from sna_eval.measuring.layout import RowGroup, group_rows
+from sna_eval.measuring.passes import Passes, tokens_per_pass
+from sna_eval.measuring.routes import find_routes
+from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples, Workbench
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
@@ -23,20 +37,8 @@ from sna_eval.plan import (
     prompt_fingerprint,
 )
 from sna_eval.plan.fingerprint import digest
-from sna_eval.study.sweep.grid import (
-    LABEL_COUNTS,
-    LABEL_MULTIPLIERS,
-    PAPER_COUNTS,
-    PAPER_MULTIPLIERS,
-    Grid,
-    check_directions,
-    label_layers,
-)
-from sna_eval.study.sweep.items import TaskItems, answered_rows, load_items, rows_of
-from sna_eval.study.sweep.layout import RowGroup, group_rows
 from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
-from sna_eval.study.sweep.passes import Passes, tokens_per_pass
 from sna_eval.study.sweep.ranking import (
     Method,
     Ranker,
@@ -44,9 +46,7 @@ from sna_eval.study.sweep.ranking import (
     answers_hash,
     examples_fingerprint,
 )
-from sna_eval.study.sweep.routes import find_routes
 from sna_eval.study.sweep.schemas import Unit, UnitTables
-from sna_eval.study.sweep.starts import Route
 from sna_eval.study.sweep.tables import unit_tables
 from sna_eval.study.sweep.task_sweep import Subject, TaskSweep
 from sna_eval.study.versions import versions

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from sna_eval.gating import ungated
+from sna_eval.measuring.values import Floats, ItemValues, item_values
 from sna_eval.plan import Plan, TaskPlan, plan_fingerprint
 from sna_eval.study.sweep.reproducing import planned
 from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, ZONES, Unit, UnitTables
 from sna_eval.study.sweep.task_sweep import LayerResult, Subject
-from sna_eval.study.sweep.values import Floats, ItemValues, item_values
 
 
 def unit_tables(

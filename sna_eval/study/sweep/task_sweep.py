@@ -13,14 +13,14 @@ from sna_eval.gating import Decision, Gate
 from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token, predicted_of_one
 from sna_eval.intervention import BranchScore, RowScore
 from sna_eval.intervention.rows import Tokens
+from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.items import Split, TaskItems
+from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.passes import Captured, LayerPlan, Passes
+from sna_eval.measuring.starts import LabelWeights, Route
+from sna_eval.measuring.values import Floats, keep_baseline_where_not_finite
 from sna_eval.methods import Examples
-from sna_eval.study.sweep.grid import Grid
-from sna_eval.study.sweep.items import Split, TaskItems
-from sna_eval.study.sweep.layout import RowGroup
-from sna_eval.study.sweep.passes import Captured, LayerPlan, Passes
 from sna_eval.study.sweep.ranking import Method, Ranking
-from sna_eval.study.sweep.starts import LabelWeights, Route
-from sna_eval.study.sweep.values import Floats, keep_baseline_where_not_finite
 
 CAPTURED_BYTES = 2**30
 """Memory that captured activations may take; layers beyond it need a further baseline pass."""

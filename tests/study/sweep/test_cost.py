@@ -11,9 +11,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sna_eval.measuring.passes import LayerPlan
 from sna_eval.study.sweep import Configuration, CostModel, Sweep
 from sna_eval.study.sweep.cost import Cost
-from sna_eval.study.sweep.passes import LayerPlan
 from tests.conftest import build_model
 
 MakeSweep = Callable[..., Sweep]

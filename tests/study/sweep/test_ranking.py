@@ -10,10 +10,10 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.methods import Examples, Workbench
 from sna_eval.neurons import attribution, attribution_scores
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task
-from sna_eval.study.sweep.items import answered_rows, load_items
 from sna_eval.study.sweep.ranking import Method, Ranker
 
 LAYERS = (0, 2)

@@ -16,10 +16,10 @@ import torch
 from sna_eval.intervention import Engine, RowScore
 from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
-from sna_eval.study.sweep.captures import captured_activations, output_columns
-from sna_eval.study.sweep.grid import Configuration
-from sna_eval.study.sweep.layout import RowGroup
-from sna_eval.study.sweep.starts import (
+from sna_eval.measuring.captures import captured_activations, output_columns
+from sna_eval.measuring.grid import Configuration
+from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.starts import (
     AtBlock,
     BehindBlock,
     LabelNeurons,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
-from sna_eval.study.sweep.items import ItemRow, Split, TaskItems, load_items, rows_of
+from sna_eval.measuring.items import ItemRow, Split, TaskItems, load_items, rows_of
 
 
 @dataclass(frozen=True, eq=False)

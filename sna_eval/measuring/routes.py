@@ -16,8 +16,8 @@ from sna_eval.intervention import Batch, Engine, Intervention, amplify
 from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.resume import continued
 from sna_eval.intervention.trial import trial_rows
-from sna_eval.study.sweep.captures import captured_activations, output_columns
-from sna_eval.study.sweep.starts import Route
+from sna_eval.measuring.captures import captured_activations, output_columns
+from sna_eval.measuring.starts import Route
 
 _LOGGER = logging.getLogger(__name__)
 _NEURONS = 32

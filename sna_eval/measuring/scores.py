@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sna_eval.intervention import Affine, Assigned, Batch, Engine, RowScore
-from sna_eval.study.interference.subjects import Subject
-from sna_eval.study.sweep.layout import RowGroup, group_rows
+from sna_eval.measuring.layout import RowGroup, group_rows
+from sna_eval.measuring.subjects import Subject
 
 Floats = NDArray[np.float64]
 Together = Sequence[Affine]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.study.sweep.items import TaskItems
+from sna_eval.measuring.items import TaskItems
 
 Floats = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
-from sna_eval.study.sweep.grid import Configuration, Grid
-from sna_eval.study.sweep.items import ItemRow
-from sna_eval.study.sweep.layout import group_rows
-from sna_eval.study.sweep.passes import LayerPlan, Passes
-from sna_eval.study.sweep.starts import Route
+from sna_eval.measuring.grid import Configuration, Grid
+from sna_eval.measuring.items import ItemRow
+from sna_eval.measuring.layout import group_rows
+from sna_eval.measuring.passes import LayerPlan, Passes
+from sna_eval.measuring.starts import Route
 from tests.conftest import build_model
 
 ROWS = (

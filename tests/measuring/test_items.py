@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sna_eval.study.sweep.items import (
+from sna_eval.measuring.items import (
     TaskItems,
     answered_rows,
     encode,

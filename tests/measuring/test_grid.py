@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sna_eval.argument_lists import parse_counts, parse_layers, parse_names, parse_numbers
 from sna_eval.errors import InputError
 from sna_eval.intervention import find_sites
-from sna_eval.study.sweep.arguments import parse_counts, parse_layers, parse_names, parse_numbers
-from sna_eval.study.sweep.grid import (
+from sna_eval.measuring.grid import (
     LABEL_COUNTS,
     LABEL_MULTIPLIERS,
     Configuration,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from sna_eval.intervention import Batch, Row
-from sna_eval.study.sweep.items import ItemRow
+from sna_eval.measuring.items import ItemRow
 
 
 @dataclass(eq=False)

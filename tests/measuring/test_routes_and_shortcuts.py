@@ -12,7 +12,7 @@ from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
 from sna_eval.intervention.kernels import fused_activations, onednn_products
 from sna_eval.intervention.shortcuts import at_scored_positions, find_shortcuts
 from sna_eval.intervention.trial import trial_rows
-from sna_eval.study.sweep.routes import adds_unscaled, find_routes
+from sna_eval.measuring.routes import adds_unscaled, find_routes
 from tests.conftest import build_model, token_ids
 
 
