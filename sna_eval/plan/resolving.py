@@ -8,16 +8,12 @@ from typing import Any
 
 from sna_eval.cache import read_entry, write_entry
 from sna_eval.errors import InputError
+from sna_eval.hashing import digest, prompt_fingerprint
 from sna_eval.intervention import Sites
+from sna_eval.intervention.fingerprint import config_fingerprint, model_fingerprint
 from sna_eval.methods import Examples, Resolution, Wanted, Workbench
 from sna_eval.neurons import Selected, neutral_sentences
-from sna_eval.plan.fingerprint import (
-    answers_fingerprint,
-    config_fingerprint,
-    digest,
-    model_fingerprint,
-    prompt_fingerprint,
-)
+from sna_eval.plan.fingerprint import answers_fingerprint
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sna_eval.plan.fingerprint import config_fingerprint
+from sna_eval.intervention.fingerprint import config_fingerprint
 
 
 def numerics(lm: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.values import Evidence, Score, evidence_of
-from sna_eval.plan.fingerprint import digest
+from sna_eval.hashing import digest
 from sna_eval.typed import build
 
 Answers = list[tuple[float, bool]]

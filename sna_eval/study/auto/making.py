@@ -23,9 +23,9 @@ from sna_eval.errors import InputError
 from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
 from sna_eval.harness.plugin.running import prompting
 from sna_eval.harness.tasks.plan_makers import Making, announce
+from sna_eval.hashing import digest
 from sna_eval.plan import Plan
 from sna_eval.plan.files import parse_gate
-from sna_eval.plan.fingerprint import digest
 from sna_eval.study.auto.affordable import affordable
 from sna_eval.study.auto.small_grid import small_grid
 from sna_eval.study.calibration import Boundaries, calibrate

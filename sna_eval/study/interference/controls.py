@@ -17,11 +17,11 @@ import numpy as np
 
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.hashing import digest
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.scores import Together
 from sna_eval.methods import Workbench
 from sna_eval.neurons import Selected, matched_random, mean_activations
-from sna_eval.plan.fingerprint import digest
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
 

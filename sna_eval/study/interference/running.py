@@ -12,6 +12,7 @@ from tqdm import tqdm
 from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
 from sna_eval.harness.model.numerics import numerics
+from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
 from sna_eval.measuring.items import Split, items_fingerprint
 from sna_eval.measuring.passes import tokens_per_pass
@@ -27,7 +28,6 @@ from sna_eval.plan import (
     prompt_fingerprint,
     task_fingerprint,
 )
-from sna_eval.plan.fingerprint import digest
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
 from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from sna_eval.errors import InputError
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.hashing import digest
 from sna_eval.measuring.items import items_fingerprint
 from sna_eval.methods import Workbench
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
-from sna_eval.plan.fingerprint import digest
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import choose_strength

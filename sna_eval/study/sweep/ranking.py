@@ -17,6 +17,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.hashing import digest
 from sna_eval.intervention import Row
 from sna_eval.methods import Examples, Workbench
 from sna_eval.neurons import (
@@ -37,7 +38,6 @@ from sna_eval.plan import (
     model_fingerprint,
     prompt_fingerprint,
 )
-from sna_eval.plan.fingerprint import digest
 
 Method = Literal["differential", "contrastive", "attribution", "random"]
 """`differential`: task against neutral text. `contrastive`: one class against the other.

@@ -12,6 +12,7 @@ from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretr
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.scoring.decisions import with_usable_signal
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.hashing import digest
 from sna_eval.intervention import Sites
 from sna_eval.measuring.grid import (
     LABEL_COUNTS,
@@ -36,7 +37,6 @@ from sna_eval.plan import (
     model_fingerprint,
     prompt_fingerprint,
 )
-from sna_eval.plan.fingerprint import digest
 from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.ranking import (

@@ -1,0 +1,92 @@
+"""The model that neurons are searched in, and how it reads texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import Row, Sites
+from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.rows import Tokens
+from sna_eval.neurons.examples import Question
+from sna_eval.neurons.statistics import TokenRow
+
+
+def _own(look_up: Callable[[], Any]) -> Any:
+    return look_up()
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """The model that neurons are searched in."""
+
+    model: nn.Module
+    sites: Sites
+    encode: Callable[[str], TokenRow]
+    """Tokenizes a prompt as the evaluation does."""
+    batch_size: int = 16
+    max_length: int | None = None
+    """Tokens the model reads at most; longer texts lose their beginning, as in the evaluation."""
+    same: Callable[[Callable[[], Any]], Any] = _own
+    """Looks something up so that all processes that hold the model together see the same."""
+
+    @property
+    def device(self) -> torch.device:
+        return input_device(self.model)
+
+    def rows(self, prompts: Sequence[str]) -> list[TokenRow]:
+        """Tokenized prompts; empty ones are left out.
+
+        **Raises:** `InputError` where none is left.
+        """
+        encoded = (self.encode(prompt) for prompt in prompts)
+        kept = [self.clipped(row) for row in encoded if len(row)]
+        if not kept:
+            raise InputError(
+                "select.prompts", expected="development prompts, not all of them empty",
+                got=f"{len(prompts)} without a token", hint="name the neurons in the plan",
+            )  # fmt: skip
+        return kept
+
+    def clipped(self, tokens: TokenRow) -> TokenRow:
+        """The end of a text, as much of it as the model reads."""
+        return tokens if self.max_length is None else tokens[-self.max_length :]
+
+    def pair(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
+        """Tokens of a context and of what follows it, divided where lm_eval divides them.
+
+        Spaces that end a context belong to the continuation.
+        """
+        stripped = context.rstrip()
+        continuation = context[len(stripped) :] + continuation
+        before = tuple(self.encode(stripped))
+        return before, tuple(self.encode(stripped + continuation))[len(before) :]
+
+    def answered_row(self, question: Question) -> Row:
+        """A question with its right answer as the only branch.
+
+        **Raises:** `InputError` where one of the two is empty, or the model cannot read the answer.
+        """
+        context, continuation = self.pair(question.context, question.answer)
+        if not context or not continuation:
+            raise InputError(
+                "select.prompts", expected="development items with a context and an answer",
+                got=(question.context, question.answer),
+                hint="leave the item out of the development split, or use sna with `differential`",
+            )  # fmt: skip
+        if self.max_length is not None:  # the last token is predicted, never read
+            room = self.max_length + 1 - len(continuation)
+            if room < 1:
+                raise InputError(
+                    "select.prompts",
+                    expected=f"answers of at most {self.max_length} tokens, as the model reads",
+                    got=f"{len(continuation)} tokens",
+                    hint="leave the item out of the development split",
+                )
+            context = context[-room:]
+        return Row(context, (continuation,))
