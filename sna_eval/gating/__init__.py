@@ -1,28 +1,35 @@
 """Confidence signals, zones and the gate. Knows torch alone."""
 
-from sna_eval.gating.signals import entropy, margin, max_prob, target_prob
-from sna_eval.gating.zones import (
-    PAPER_BOUNDS,
-    Decision,
-    Gate,
-    Mode,
-    Signal,
-    Transition,
-    Zone,
-    ungated,
+from sna_eval.gating.signal import (
+    AnswerSignal,
+    ChoicesSignal,
+    ConfidenceSignal,
+    NextTokenSignal,
 )
+from sna_eval.gating.signals import (
+    SIGNALS,
+    blind_signals,
+    find_signal,
+    signals_of,
+    usual_signal,
+)
+from sna_eval.gating.zones import Decision, Gate, Mode, Signal, Transition, Zone, ungated
 
 __all__ = [
-    "PAPER_BOUNDS",
+    "SIGNALS",
+    "AnswerSignal",
+    "ChoicesSignal",
+    "ConfidenceSignal",
     "Decision",
     "Gate",
     "Mode",
+    "NextTokenSignal",
     "Signal",
     "Transition",
     "Zone",
-    "entropy",
-    "margin",
-    "max_prob",
-    "target_prob",
+    "blind_signals",
+    "find_signal",
+    "signals_of",
     "ungated",
+    "usual_signal",
 ]

@@ -13,22 +13,18 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from sna_eval.errors import InputError
+from sna_eval.gating.signal import AnswerSignal, ConfidenceSignal
+from sna_eval.gating.signals import find_signal, usual_signal
 
-Signal = Literal["target_prob", "margin", "max_prob", "entropy"]
-"""How confidence is measured; see `sna_eval.gating.signals`."""
+Signal = str
+"""How confidence is measured: the name of one of `sna_eval.gating.signals`."""
 Mode = Literal["confidence", "always", "never"]
 """`confidence` follows the signal; `always` amplifies every item, `never` none."""
 Transition = Literal["leave", "amplify"]
 """What happens in zone 2."""
 Zone = Literal[1, 2, 3]
 
-PAPER_BOUNDS: dict[Signal, tuple[float, float]] = {
-    "target_prob": (0.07, 0.10),
-    "margin": (0.30, 0.60),
-    "max_prob": (0.30, 0.60),
-    "entropy": (0.30, 0.60),
-}
-"""`(low, high)` where a plan names none: the paper's two, the margin's for other signals."""
+_PAPER = usual_signal(AnswerSignal)
 
 
 @dataclass(frozen=True)
@@ -44,11 +40,11 @@ class Decision:
 class Gate:
     """Decides per item, from the unmodified model's confidence, whether to amplify."""
 
-    signal: Signal = "target_prob"
+    signal: Signal = _PAPER.name
     """Confidence signal, in [0, 1]."""
-    low: float = 0.07
+    low: float = _PAPER.low
     """Zone 1 lies below it."""
-    high: float = 0.10
+    high: float = _PAPER.high
     """Zone 3 lies above it."""
     transition: Transition = "leave"
     """What to do in zone 2."""
@@ -56,8 +52,8 @@ class Gate:
     """`always` and `never` still report zones, by a signal that the item has."""
 
     def __post_init__(self) -> None:
+        find_signal(self.signal)
         for name, value, allowed in (
-            ("gate.signal", self.signal, get_args(Signal)),
             ("gate.transition", self.transition, get_args(Transition)),
             ("gate.mode", self.mode, get_args(Mode)),
         ):
@@ -77,12 +73,24 @@ class Gate:
     @property
     def sees_answer(self) -> bool:
         """Whether the decision depends on the right answer."""
-        return self.mode == "confidence" and self.signal == "target_prob"
+        return self.mode == "confidence" and self.measured_by.sees_answer
 
-    def with_zones_by(self, signal: Signal) -> Gate:
+    @property
+    def measured_by(self) -> ConfidenceSignal:
+        """The signal."""
+        return find_signal(self.signal)
+
+    @classmethod
+    def by(
+        cls, signal: ConfidenceSignal, *, transition: Transition = "leave",
+        mode: Mode = "confidence",
+    ) -> Gate:  # fmt: skip
+        """A gate on a signal, with the bounds that come with it."""
+        return cls(signal.name, signal.low, signal.high, transition, mode)
+
+    def with_zones_by(self, signal: ConfidenceSignal) -> Gate:
         """The same gate with another signal and the bounds that come with it."""
-        low, high = PAPER_BOUNDS[signal]
-        return replace(self, signal=signal, low=low, high=high)
+        return replace(self, signal=signal.name, low=signal.low, high=signal.high)
 
     def zone(self, confidence: float) -> Zone:
         """Zone of an item with this confidence."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sna_eval.gating import PAPER_BOUNDS, Gate, margin
+from sna_eval.gating import ChoicesSignal, Gate, usual_signal
 from sna_eval.harness.values import evidence_of
 
 ZONES = (1, 2, 3)
@@ -68,9 +68,9 @@ def classification_results(
     evidence = [evidence_of(value) for value in values]
     before = [own.baseline if own else value for own, value in zip(evidence, values, strict=True)]
     first = evidence[0]
-    low, high = PAPER_BOUNDS["margin"]
-    confidence = first.confidence if first else margin(before)
-    zone = first.zone if first else Gate("margin", low, high).zone(confidence)
+    usual = usual_signal(ChoicesSignal)
+    confidence = first.confidence if first else usual.measure(before)
+    zone = first.zone if first else Gate.by(usual).zone(confidence)
     chosen, chosen_before = _argmax(values), _argmax(before)
     acc, baseline_acc = float(chosen == gold), float(chosen_before == gold)
     by_zone: dict[str, Any] = {}

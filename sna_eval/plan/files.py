@@ -11,7 +11,7 @@ import yaml
 
 from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError, reading, writing
-from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.gating import Gate, find_signal
 from sna_eval.given_paths import expanded, is_file
 from sna_eval.intervention import Vector
 from sna_eval.paths import plans_path
@@ -137,7 +137,8 @@ def parse_gate(raw: Any, path: str, default: Gate) -> Gate:
     signal = fields.text("signal", default.signal)
     bounds = (default.low, default.high)
     if signal != default.signal:
-        bounds = PAPER_BOUNDS.get(signal, bounds)  # type: ignore[call-overload]
+        other = find_signal(signal, field=fields.at("signal"))
+        bounds = (other.low, other.high)
     low, high = fields.number("low", bounds[0]), fields.number("high", bounds[1])
     transition = fields.text("transition", default.transition)
     mode = fields.text("mode", usual)

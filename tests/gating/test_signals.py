@@ -8,7 +8,10 @@ import pytest
 import torch
 from scipy.stats import entropy as scipy_entropy
 
-from sna_eval.gating import entropy, margin, max_prob, target_prob
+from sna_eval.gating.signals.entropy import entropy
+from sna_eval.gating.signals.margin import margin
+from sna_eval.gating.signals.max_prob import max_prob
+from sna_eval.gating.signals.target_prob import target_prob
 
 PROBS = torch.tensor([[0.5, 0.3, 0.2], [0.98, 0.01, 0.01]])
 

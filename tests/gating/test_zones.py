@@ -46,7 +46,10 @@ def test_which_gates_see_the_answer() -> None:
         ({"low": 0.2}, r"gate.low: expected at most gate.high = 0.1, got 0.2; swap the two"),
         ({"low": float("nan")}, r"gate.low: expected a finite number"),
         ({"high": float("inf")}, r"gate.high: expected a finite number"),
-        ({"signal": "luck"}, r"gate.signal: expected one of target_prob, margin, max_prob"),
+        (
+            {"signal": "luck"},
+            r"gate.signal: expected one of margin, max_prob, target_prob",
+        ),
         ({"transition": "maybe"}, r"gate.transition: expected one of leave, amplify"),
         ({"mode": "often"}, r"gate.mode: expected one of confidence, always, never"),
     ],

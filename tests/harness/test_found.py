@@ -13,7 +13,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import CachingLM
 
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.loading import load_lm
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.scoring.scorer import _stacked
@@ -109,7 +109,7 @@ def test_beams_that_overflow(make_sna: Any, make_hf: Any) -> None:
 def test_zones_of_texts_without_a_target(make_sna: Any) -> None:
     """`always` looks at no signal: zones are told by one that texts have."""
     texts = generated(make_sna(**PLAN))
-    low, high = PAPER_BOUNDS["max_prob"]
+    low, high = SIGNALS["max_prob"].low, SIGNALS["max_prob"].high
     own = generated(make_sna(**{**PLAN, "gate": "max_prob", "low": low, "high": high}))
     assert all(isinstance(text, GeneratedText) for text in texts)
     zones = [text.decision.zone for text in texts]

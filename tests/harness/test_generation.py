@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import max_prob
+from sna_eval.gating.signals.max_prob import max_prob
 from sna_eval.harness.model.overflow import OverflowWatch
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify

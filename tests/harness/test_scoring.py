@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import margin
+from sna_eval.gating import SIGNALS, NextTokenSignal
+from sna_eval.gating.signals.margin import margin
 from sna_eval.harness.values import Evidence, GeneratedText, Score, evidence_of
 from sna_eval.intervention import find_sites
 from sna_eval.intervention.config import steady_width
@@ -186,6 +187,30 @@ def test_next_token_signals(evaluate: Any, make_sna: Any, signal: str, tiny_gpt2
         assert fast["confidence"] == pytest.approx(strict_sample["confidence"], abs=1e-6)
         assert fast["decision"] == strict_sample["decision"]
         assert 0 <= fast["confidence"] <= 1
+
+
+def second_prob(log_probs: torch.Tensor) -> torch.Tensor:
+    return log_probs.topk(2, dim=-1).values[..., 1].exp()
+
+
+def test_a_signal_of_ones_own_is_measured_and_its_bounds_count(
+    evaluate: Any, make_sna: Any, make_hf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Registering it is all: the passes keep what it reads, and no other signal stands in."""
+    own = NextTokenSignal(
+        name="second", words="of the second likeliest", low=0.001, high=0.9, measure=second_prob
+    )
+    monkeypatch.setitem(SIGNALS, "second", own)
+    lm = make_sna(**{**ALWAYS, "gate": "second"})
+    (sample,) = evaluate(lm, ["sna_math_easy"], limit=1)["samples"]["sna_math_easy"]
+    context = lm.tok_encode(sample["arguments"][0][0])
+    with torch.no_grad():
+        logits = lm.model(torch.tensor([context])).logits[0, -1].float()
+    expected = float(torch.softmax(logits, -1).sort(descending=True).values[1])
+    assert sample["confidence"] == pytest.approx(expected, abs=1e-6)
+    assert sample["zone"] == (1 if expected < 0.001 else 2)
+    gate = lm.plan.tasks["*"].gate
+    assert (gate.low, gate.high, gate.sees_answer) == (0.001, 0.9, False)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "bloom"])

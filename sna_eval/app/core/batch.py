@@ -15,12 +15,15 @@ from sna_eval.app.core.question import question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
+from sna_eval.gating import ChoicesSignal
+from sna_eval.harness.scoring.decisions import without_choices
 from sna_eval.harness.scoring.ledger import Ledger
 from sna_eval.harness.scoring.scorer import Scorer
 from sna_eval.harness.scoring.work import Answer
 from sna_eval.harness.tasks.items import check_length
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import evidence_of
+from sna_eval.registry import either
 
 ROWS_PER_STEP = 32
 """Questions between two reports of progress; the model is free for others in between."""
@@ -77,12 +80,13 @@ def run_batch(
     **Raises:** `InputError` where the gate wants a margin and a row has no choices.
     """
     lacking = [row.line for row in rows if not row.question.others]
-    if setting.gate.mode == "confidence" and setting.gate.signal == "margin" and lacking:
+    own = setting.gate.measured_by
+    if setting.gate.mode == "confidence" and isinstance(own, ChoicesSignal) and lacking:
         raise InputError(
             "gate.signal",
-            expected="rows with `others`, for a margin between choices",
+            expected=f"rows with `others`, for a {own.words}",
             got=f"none in line {lacking[0]}",
-            hint="use `max_prob`, `entropy` or `target_prob`",
+            hint=f"use {either(without_choices())}",
         )
     with workspace.passes():
         plans = TaskPlans(plan_of(workspace, setting), workspace.bench)

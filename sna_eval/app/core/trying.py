@@ -14,7 +14,15 @@ from sna_eval.app.core.planning import ITEM_TASK, resolved_entry
 from sna_eval.app.core.question import Question, question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.gating import Decision, Gate, Signal, entropy, margin, max_prob, target_prob
+from sna_eval.gating import (
+    SIGNALS,
+    AnswerSignal,
+    ChoicesSignal,
+    Decision,
+    Gate,
+    NextTokenSignal,
+    Signal,
+)
 from sna_eval.harness.scoring.decisions import (
     Baseline,
     decide,
@@ -170,12 +178,15 @@ def _side(
 
 def _signals(log_likelihoods: tuple[float, ...], scores: Sequence[RowScore]) -> dict[Signal, float]:
     log_probs = scores[0].log_probs.float()
-    found: dict[Signal, float] = {"target_prob": target_prob(log_likelihoods[0])}
-    if len(log_likelihoods) > 1:
-        found["margin"] = margin(log_likelihoods)
-    found["max_prob"] = float(max_prob(log_probs))
-    found["entropy"] = float(entropy(log_probs))
-    return found
+    values: dict[Signal, float] = {}
+    for name, own in SIGNALS.items():
+        if isinstance(own, AnswerSignal):
+            values[name] = own.measure(log_likelihoods[0])
+        elif isinstance(own, NextTokenSignal):
+            values[name] = float(own.measure(log_probs))
+        elif isinstance(own, ChoicesSignal) and len(log_likelihoods) > 1:
+            values[name] = own.measure(log_likelihoods)
+    return values
 
 
 def _target_tokens(workspace: Workspace, items: TaskItems) -> tuple[str, ...]:

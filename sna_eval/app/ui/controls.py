@@ -9,12 +9,12 @@ import streamlit as st
 from sna_eval.app.core.models import OFFERED
 from sna_eval.app.core.tasks import task_names
 from sna_eval.app.ui import state
-from sna_eval.gating import Signal
+from sna_eval.gating import SIGNALS, ConfidenceSignal
 from sna_eval.intervention import Positions
 from sna_eval.neurons import Pooling
 from sna_eval.study.sweep.ranking import Method
 
-_GATES = (*get_args(Signal), "always", "never")
+_GATES = (*SIGNALS, "always", "never")
 
 
 def show() -> None:
@@ -69,7 +69,7 @@ def _gate() -> None:
     st.subheader("Gate")
     st.selectbox(
         "Confidence by", _GATES, key="gate", on_change=state.put_gate_bounds,
-        help="target_prob looks at the right answer; margin, max_prob and entropy do not.",
+        help="; ".join(f"{name}: {own.words}{_note(own)}" for name, own in SIGNALS.items()),
     )  # fmt: skip
     if state.value("gate") in ("always", "never"):
         return
@@ -77,6 +77,10 @@ def _gate() -> None:
     left.number_input("Low", step=0.01, format="%g", key="low", help="Zone 1 lies below.")
     right.number_input("High", step=0.01, format="%g", key="high", help="Zone 3 lies above.")
     st.checkbox("Amplify zone 2 too", key="transition")
+
+
+def _note(signal: ConfidenceSignal) -> str:
+    return " (looks at the right answer)" if signal.sees_answer else ""
 
 
 def _more() -> None:

@@ -6,19 +6,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from sna_eval.app.ui.look import ZONE_NAMES, tint
-from sna_eval.gating import Gate, Zone
-
-_SIGNALS = {
-    "target_prob": "P(target)",
-    "margin": "margin between choices",
-    "max_prob": "probability of the likeliest next token",
-    "entropy": "1 - entropy of the next token",
-}
+from sna_eval.gating import Gate, Zone, find_signal
 
 
 def signal_name(signal: str) -> str:
     """A confidence signal in words."""
-    return _SIGNALS[signal]
+    return find_signal(signal).words
 
 
 def number(value: float) -> str:

@@ -16,7 +16,7 @@ from sna_eval.app.core.question import Question, typed_question
 from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
 from sna_eval.app.server import FIRST_TASK, started
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.gating import SIGNALS, Gate
 
 OWN = "own prompts"
 OTHER_MODEL = "another model"
@@ -29,9 +29,9 @@ DEFAULTS: dict[str, Any] = {
     "layer": 4,
     "count": 25,
     "multiplier": 2.4,
-    "gate": "target_prob",
-    "low": PAPER_BOUNDS["target_prob"][0],
-    "high": PAPER_BOUNDS["target_prob"][1],
+    "gate": Gate().signal,
+    "low": Gate().low,
+    "high": Gate().high,
     "transition": False,
     "pooling": "mean",
     "positions": "all",
@@ -119,7 +119,7 @@ def gate() -> Gate:
     transition = "amplify" if value("transition") else "leave"
     bounds = (_number("low"), _number("high"))
     if chosen in ("always", "never"):
-        return Gate("target_prob", *PAPER_BOUNDS["target_prob"], "leave", chosen)
+        return Gate(mode=chosen)
     return Gate(chosen, *bounds, transition)  # type: ignore[arg-type]
 
 
@@ -143,8 +143,9 @@ def setting() -> Setting:
 
 def put_gate_bounds() -> None:
     """After another signal was chosen: the bounds that go with it."""
-    low, high = PAPER_BOUNDS.get(value("gate"), (value("low"), value("high")))
-    put(low=low, high=high)
+    own = SIGNALS.get(value("gate"))
+    if own is not None:
+        put(low=own.low, high=own.high)
 
 
 def put_method() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Decision, Gate, entropy, max_prob
+from sna_eval.gating import Decision, Gate, NextTokenSignal, signals_of, usual_signal
 from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
@@ -29,6 +29,7 @@ from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.decoding import DecodingMask, keeps_keys
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.plan import TaskPlan, plain_interventions
+from sna_eval.registry import either
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -271,14 +272,14 @@ class Generator:
 
 
 def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
-    if gate.mode == "confidence" and gate.signal not in ("max_prob", "entropy"):
-        raise InputError(
-            "gate.signal",
-            expected="`max_prob`, `entropy`, `always` or `never` for generated text",
-            got=gate.signal,
-            hint="a generated text has no target and no choices",
-        )
-    if gate.signal not in ("max_prob", "entropy"):
-        gate = gate.with_zones_by("max_prob")
-    measure = entropy if gate.signal == "entropy" else max_prob
-    return gate.decide(float(measure(log_probs)))
+    own = gate.measured_by
+    if not isinstance(own, NextTokenSignal):
+        if gate.mode == "confidence":
+            allowed = either([*signals_of(NextTokenSignal), "always", "never"])
+            raise InputError(
+                "gate.signal", expected=f"{allowed} for generated text", got=own.name,
+                hint="a generated text has no target and no choices",
+            )  # fmt: skip
+        own = usual_signal(NextTokenSignal)
+        gate = gate.with_zones_by(own)
+    return gate.decide(float(own.measure(log_probs)))

@@ -9,18 +9,20 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.gating import (
+    SIGNALS,
+    AnswerSignal,
+    ChoicesSignal,
+    ConfidenceSignal,
     Decision,
     Gate,
-    Signal,
-    entropy,
-    margin,
-    max_prob,
-    target_prob,
+    NextTokenSignal,
+    usual_signal,
 )
 from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine
 from sna_eval.intervention.forward import BranchScore
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan, entry_interventions
+from sna_eval.registry import either
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +41,13 @@ RightAnswer = Callable[[Item], int]
 
 def needs_next_token(gate: Gate) -> bool:
     """Whether a gate reads the next-token distribution."""
-    return gate.mode == "confidence" and gate.signal in ("max_prob", "entropy")
+    return gate.mode == "confidence" and isinstance(gate.measured_by, NextTokenSignal)
 
 
 def decide(gate: Gate, item: Item, baseline: Baseline, right: RightAnswer) -> Decision:
     """Zone, confidence and decision of an item."""
     gate = with_usable_signal(gate, item)
-    return gate.decide(_confidence(gate.signal, item, baseline, right))
+    return gate.decide(_confidence(gate.measured_by, item, baseline, right))
 
 
 def interventions_for(
@@ -64,25 +66,32 @@ def with_usable_signal(gate: Gate, item: Item) -> Gate:
     """`always` and `never` report zones by whatever signal the item has."""
     if gate.mode == "confidence":
         return gate
-    signal: Signal = "margin" if len(item.choices) > 1 else "target_prob"
-    return gate if signal == gate.signal else gate.with_zones_by(signal)
+    signal = usual_signal(ChoicesSignal if len(item.choices) > 1 else AnswerSignal)
+    return gate if signal.name == gate.signal else gate.with_zones_by(signal)
 
 
-def _confidence(signal: Signal, item: Item, baseline: Baseline, right: RightAnswer) -> float:
-    if signal == "target_prob":
-        return target_prob(baseline.scores[right(item)].log_likelihood)
-    if signal == "margin":
+def _confidence(
+    signal: ConfidenceSignal, item: Item, baseline: Baseline, right: RightAnswer
+) -> float:
+    if isinstance(signal, AnswerSignal):
+        return signal.measure(baseline.scores[right(item)].log_likelihood)
+    if isinstance(signal, ChoicesSignal):
         if len(item.choices) < 2:
             raise InputError(
                 f"tasks.{item.task}.gate.signal",
                 expected="a signal for tasks with one continuation",
-                got="margin",
-                hint="a margin needs two choices; use `max_prob`, `entropy` or `target_prob`",
+                got=signal.name,
+                hint=f"it needs two choices; use {either(without_choices())}",
             )
-        return margin([baseline.scores[number].log_likelihood for number in item.choices])
-    measure = max_prob if signal == "max_prob" else entropy
-    values = [float(measure(log_probs)) for log_probs in baseline.next_token]
+        return signal.measure([baseline.scores[number].log_likelihood for number in item.choices])
+    assert isinstance(signal, NextTokenSignal)
+    values = [float(signal.measure(log_probs)) for log_probs in baseline.next_token]
     return sum(values) / len(values)  # choices with contexts of their own count alike
+
+
+def without_choices() -> list[str]:
+    """Names of the signals that items with one continuation have too."""
+    return [name for name, own in SIGNALS.items() if not isinstance(own, ChoicesSignal)]
 
 
 def predicted_of_one(task: str) -> InputError:

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Decision
+from sna_eval.gating import AnswerSignal, Decision, signals_of, usual_signal
 from sna_eval.harness.plugin.ranks import asked_for, on_its_own
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Affine, amplify
 from sna_eval.plan import TaskPlan, plain_interventions
+from sna_eval.registry import either
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -62,16 +63,18 @@ def score_rolling(
 
 def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> Decision:
     gate = plan.gate
-    if gate.mode == "confidence" and gate.signal != "target_prob":
-        raise InputError(
-            f"tasks.{request.task_name}.gate.signal",
-            expected="`target_prob`, `always` or `never` for a rolling text",
-            got=gate.signal,
-        )
-    if gate.signal != "target_prob":
-        gate = gate.with_zones_by("target_prob")
+    own = gate.measured_by
+    if not isinstance(own, AnswerSignal):
+        if gate.mode == "confidence":
+            allowed = either([*signals_of(AnswerSignal), "always", "never"])
+            raise InputError(
+                f"tasks.{request.task_name}.gate.signal",
+                expected=f"{allowed} for a rolling text", got=own.name,
+            )  # fmt: skip
+        own = usual_signal(AnswerSignal)
+        gate = gate.with_zones_by(own)
     tokens = max(1, len(lm.tok_encode(request.args[0])))
-    return gate.decide(math.exp(log_likelihood / tokens))
+    return gate.decide(own.measure(log_likelihood / tokens))
 
 
 def _interventions(plan: TaskPlan) -> tuple[Affine, ...]:

@@ -15,8 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from sna_eval.errors import InputError
+from sna_eval.gating import blind_signals
 from sna_eval.harness.tasks.items import Item
 from sna_eval.methods import Examples, Question
+from sna_eval.registry import either
 
 MAX_EXAMPLES = 400
 """Development items used at most; of a larger split a fixed sample is drawn."""
@@ -25,7 +27,7 @@ TEXT_CHARACTERS = 1_000
 _SEED = 42
 _NO_LABEL = -1
 """Of a prompt whose right answer is no choice: it is of no class, and still of the task."""
-_OTHER_SIGNALS = "use `margin`, `max_prob` or `entropy`"
+_OTHER_SIGNALS = f"use {either(blind_signals())}"
 """What to do where it is not known which choice is right."""
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
+from sna_eval.gating import ChoicesSignal, Gate, NextTokenSignal, usual_signal
 from sna_eval.harness.plugin.running import prompting
 from sna_eval.harness.tasks.plan_makers import Making, announce
 from sna_eval.hashing import digest
@@ -73,8 +73,8 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
                 got=", ".join(f"{name}={value}" for name, value in asked.items()),
             )  # fmt: skip
         return Gate(mode="always")
-    signal: Signal = "margin" if task.OUTPUT_TYPE == "multiple_choice" else "max_prob"
-    gate = Gate(signal, *PAPER_BOUNDS[signal])
+    choices = task.OUTPUT_TYPE == "multiple_choice"
+    gate = Gate.by(usual_signal(ChoicesSignal if choices else NextTokenSignal))
     key = "mode" if asked.get("gate") == "always" else "signal"
     renamed = {key if own == "gate" else own: value for own, value in asked.items()}
     return parse_gate(renamed or None, "gate", gate)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from sna_eval.gating import PAPER_BOUNDS, Gate, Signal, Zone, margin, target_prob
+from sna_eval.gating import AnswerSignal, ChoicesSignal, Gate, Zone, usual_signal
 from sna_eval.study.results.records import Items
 
 
@@ -30,12 +30,12 @@ def derived_zones(items: Items, gate: Gate | None) -> list[Zone | None]:
 def _from_choices(choices: tuple[float, ...], gate: Gate | None) -> Zone | None:
     if not choices or not all(map(math.isfinite, choices)):
         return None
-    signal: Signal = "margin" if len(choices) > 1 else "target_prob"
-    confidence = margin(choices) if len(choices) > 1 else target_prob(choices[0])
-    if gate is None or gate.signal != signal:
-        low, high = PAPER_BOUNDS[signal]
-        gate = Gate(signal, low, high)
-    return gate.zone(confidence)
+    between, alone = usual_signal(ChoicesSignal), usual_signal(AnswerSignal)
+    several = len(choices) > 1
+    signal = between if several else alone
+    if gate is None or gate.signal != signal.name:
+        gate = Gate.by(signal)
+    return gate.zone(between.measure(choices) if several else alone.measure(choices[0]))
 
 
 def _zone(value: object) -> Zone | None:

@@ -7,7 +7,14 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from sna_eval.gating import PAPER_BOUNDS, Gate, Signal
+from sna_eval.gating import (
+    AnswerSignal,
+    ChoicesSignal,
+    ConfidenceSignal,
+    Gate,
+    NextTokenSignal,
+    usual_signal,
+)
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.scoring.decisions import with_usable_signal
@@ -254,11 +261,11 @@ def default_gate(items: TaskItems) -> Gate:
     Text that is generated has no target to look at, so there it is the likeliest next token's. A
     rolling text is amplified as it is: its beginning says nothing of the whole's confidence.
     """
-    signal: Signal = "margin" if items.has_choices else "target_prob"
+    kind: type[ConfidenceSignal] = ChoicesSignal if items.has_choices else AnswerSignal
     if items.kind == "generate_until":
-        signal = "max_prob"
+        kind = NextTokenSignal
     rolling = items.kind == "loglikelihood_rolling"
-    return Gate(signal, *PAPER_BOUNDS[signal], mode="always" if rolling else "confidence")
+    return Gate.by(usual_signal(kind), mode="always" if rolling else "confidence")
 
 
 def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:

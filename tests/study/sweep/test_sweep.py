@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import PAPER_BOUNDS, Gate
+from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.loading import load_lm
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import Plan, plan_fingerprint, save_plan
@@ -300,7 +300,7 @@ def test_a_gate_that_is_always_open_has_the_zones_of_what_it_measures(
         "interventions: [{layer: 0, multiplier: 2.0, neurons: [1]}]}}"
     )
     gate = sweep_of("own_labels", layers=(0,), plan=str(path)).subjects["own_labels"].gate
-    assert gate == Gate("margin", *PAPER_BOUNDS["margin"], mode="always")
+    assert gate == Gate.by(SIGNALS["margin"], mode="always")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Every signal is one file, and nothing but its file and the docs names it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.gating import (
+    SIGNALS,
+    AnswerSignal,
+    ChoicesSignal,
+    Gate,
+    NextTokenSignal,
+    blind_signals,
+    find_signal,
+    signals_of,
+    usual_signal,
+)
+from sna_eval.plan import parse_plan
+from sna_eval.registry import either, lookup, module_names
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_one_file_each() -> None:
+    assert sorted(SIGNALS) == list(module_names("sna_eval.gating.signals"))
+
+
+def test_the_docs_list_them_and_say_which_see_the_answer() -> None:
+    text = (ROOT / "docs/explanation.md").read_text(encoding="utf-8")
+    table = text.split("| signal | what it is | sees the right answer |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\*\*yes\*\*|no) \|$", table, re.MULTILINE)
+    assert {name: seen == "**yes**" for name, seen in rows} == {
+        name: own.sees_answer for name, own in SIGNALS.items()
+    }
+
+
+@pytest.mark.parametrize("kind", [AnswerSignal, ChoicesSignal, NextTokenSignal])
+def test_of_each_kind_one_is_the_usual(kind: type) -> None:
+    own = signals_of(kind)
+    assert [signal for signal in own.values() if signal.usual] == [usual_signal(kind)]
+    assert all(0 <= signal.low <= signal.high <= 1 for signal in own.values())
+
+
+def test_what_the_paper_uses() -> None:
+    """0.07 and 0.10 on P(target), 0.30 and 0.60 on the margin (Akhtar 2026, sections 4 and 6)."""
+    assert Gate() == Gate("target_prob", 0.07, 0.10)
+    assert Gate.by(usual_signal(ChoicesSignal)) == Gate("margin", 0.30, 0.60)
+    assert blind_signals() == ["margin", "max_prob", "entropy"]
+
+
+def test_an_unknown_signal_is_an_error_everywhere() -> None:
+    with pytest.raises(InputError, match=r"gate.signal: expected one of .*entropy, got 'luck'"):
+        find_signal("luck")
+    with pytest.raises(InputError, match=r"gate.signal: expected one of"):
+        Gate("luck")
+    raw = {"version": 1, "tasks": {"t": {"gate": {"signal": "luck"}, "interventions": []}}}
+    with pytest.raises(InputError, match=r"tasks.t.gate.signal: expected one of"):
+        parse_plan(raw)
+
+
+def test_names_as_a_sentence_offers_them() -> None:
+    assert either(["a"]) == "`a`"
+    assert either("abc") == "`a`, `b` or `c`"
+    with pytest.raises(InputError, match="format: expected one of a, b, got 'c'"):
+        lookup({"a": 1, "b": 2}, "c", field="format")
