@@ -1,8 +1,8 @@
-"""Resolved selections on disk, so that a plan with `select:` costs its search only once.
+"""What was found by searching and by trying, on disk, so that it costs its time only once.
 
-An entry's name is the hash of everything the result depends on: model, prompts, method, layer,
-count, pooling. Entries are JSON with a hash of what they say, written atomically; a damaged one is
-searched for again.
+An entry's name is the hash of everything the result depends on: for neurons the model, prompts,
+method, layer and count. Entries are JSON with a hash of what they say, written atomically; a
+damaged one is found again. With `SNA_EVAL_NO_CACHE=1` nothing is read and nothing kept.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def cache_dir() -> Path:
 
 def read_entry(name: str) -> dict[str, Any] | None:
     """The entry, or `None` where there is none or it is not what was written."""
+    if _switched_off():
+        return None
     try:
         kept = read_json(cache_dir() / f"{name}.json", largest=_LARGEST_ENTRY)
         entry = kept["entry"]
@@ -41,7 +43,9 @@ def read_entry(name: str) -> dict[str, Any] | None:
 
 
 def write_entry(name: str, entry: Mapping[str, Any]) -> None:
-    """Writes an entry; where the folder cannot be written, the search is simply not kept."""
+    """Writes an entry; where the folder cannot be written, it is simply not kept."""
+    if _switched_off():
+        return
     folder = cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +54,10 @@ def write_entry(name: str, entry: Mapping[str, Any]) -> None:
         Path(file.name).replace(folder / f"{name}.json")
     except OSError:
         return
+
+
+def _switched_off() -> bool:
+    return os.environ.get("SNA_EVAL_NO_CACHE", "") not in ("", "0")
 
 
 def _hash(entry: Any) -> str:

@@ -23,6 +23,7 @@ from sna_eval.harness.model.generation import Generator
 from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.model.peft_adapters import check_adapter
+from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.scoring.ledger import Ledger, total
 from sna_eval.harness.scoring.response_cache import ResponseCache, take_over
@@ -41,8 +42,7 @@ from sna_eval.harness.tasks.made_plans import MadePlans
 from sna_eval.harness.tasks.other_model import warn_of_another
 from sna_eval.harness.tasks.plan_makers import Making
 from sna_eval.harness.tasks.task_plans import TaskPlans
-from sna_eval.intervention import Abilities, BranchScore, Engine, Row, find_sites, probe
-from sna_eval.intervention.shortcuts import find_shortcuts
+from sna_eval.intervention import Abilities, BranchScore, Engine, Row, find_sites
 from sna_eval.methods import Workbench
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
@@ -160,7 +160,7 @@ class SNALM(HFLM):
     @cached_property
     def engine(self) -> Engine:
         """Runs rows through the model as HFLM would: same autocast, same softmax dtype."""
-        abilities = Abilities() if self.strict else probe(self.model, self.sites)
+        abilities = Abilities() if self.strict else abilities_of(self)
         return Engine(
             self.model,
             self.sites,
@@ -174,7 +174,7 @@ class SNALM(HFLM):
         """The same, with the shortcuts that nothing but scoring may take."""
         if self.strict:
             return self.engine
-        return replace(self.engine, shortcuts=find_shortcuts(self.engine))
+        return replace(self.engine, shortcuts=shortcuts_of(self))
 
     @cached_property
     def plans(self) -> TaskPlans:

@@ -1,0 +1,144 @@
+"""What a model allows is tried once and kept: a model that is loaded again is not tried again.
+
+The trials are some twenty short passes. What they found lies in the cache folder under the hash of
+everything it depends on: weights, config, the modules that a model is made of, precision, device,
+versions. A model that something hooks into is tried at every start.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+import transformers
+from torch import nn
+
+from sna_eval import __version__
+from sna_eval.cache import read_entry, write_entry
+from sna_eval.harness.model.numerics import numerics
+from sna_eval.hashing import digest
+from sna_eval.intervention import Abilities, probe
+from sna_eval.intervention.kernels import fused_activations, onednn_is_faster, onednn_products
+from sna_eval.intervention.projections import submodule
+from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
+from sna_eval.intervention.sites import base_model
+from sna_eval.typed import build
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+T = TypeVar("T")
+_TRIALS = 1
+"""Raised where a trial comes to ask for something else."""
+_KERNELS = {own.__name__: own for own in (fused_activations, onednn_products)}
+
+
+def abilities_of(lm: SNALM) -> Abilities:
+    """The passes that a model allows, from disk or by trying."""
+    return _kept(
+        lm,
+        "abilities",
+        find=lambda: probe(lm.model, lm.sites),
+        write=asdict,
+        read=_read_abilities,
+    )
+
+
+def shortcuts_of(lm: SNALM) -> Shortcuts:
+    """The work that scoring may leave out, from disk or by trying."""
+    return _kept(
+        lm,
+        "shortcuts",
+        find=lambda: find_shortcuts(lm.engine),
+        write=_shortcuts_entry,
+        read=lambda entry: _read_shortcuts(entry, lm.sites.blocks[-1]),
+    )
+
+
+def _kept(
+    lm: SNALM,
+    what: str,
+    *,
+    find: Callable[[], T],
+    write: Callable[[T], dict[str, Any]],
+    read: Callable[[dict[str, Any]], T],
+) -> T:
+    if _is_hooked(lm.model):
+        return find()
+    name = digest([what, _depends_on(lm)])
+    # those that hold one model together must all try it, or none
+    entry = lm.ranks.agreed(lambda: read_entry(name)) if lm.ranks.sharded else read_entry(name)
+    if entry is not None:
+        try:
+            return read(entry)
+        except ValueError:  # what another program wrote, or another model left
+            pass
+    found = find()
+    if lm.ranks.first:
+        write_entry(name, write(found))
+    return found
+
+
+def _depends_on(lm: SNALM) -> dict[str, Any]:
+    """Everything that a trial's outcome may depend on, as plain values."""
+    model = base_model(lm.model)
+    return {
+        "trials": _TRIALS,
+        "model_hash": lm.model_hash,
+        "modules": [[name, _kind(own)] for name, own in model.named_modules()],
+        "attention": str(getattr(model.config, "_attn_implementation", None)),
+        "numerics": numerics(lm),
+        "device": _device(lm.device),
+        "versions": [__version__, torch.__version__, transformers.__version__],
+    }
+
+
+def _kind(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _device(device: torch.device) -> list[Any]:
+    """What computes; a home folder may be shared by machines of different kinds."""
+    processor = [platform.machine(), torch.backends.cpu.get_cpu_capability(), onednn_is_faster()]
+    if device.type == "cuda":
+        return [*processor, torch.cuda.get_device_name(device), torch.version.cuda]
+    return [*processor, device.type]
+
+
+def _is_hooked(model: nn.Module) -> bool:
+    """Whether something outside the model acts in its passes: no hash knows what."""
+    return any(
+        module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+        for module in model.modules()
+    )
+
+
+def _read_abilities(entry: dict[str, Any]) -> Abilities:
+    """**Raises:** `ValueError` for other entries than all of `Abilities`."""
+    if entry.keys() != asdict(Abilities()).keys():
+        raise ValueError("not what a model allows")
+    return build(Abilities, entry)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Shortcuts as they lie on disk."""
+
+    kernels: tuple[str, ...]
+    narrow: tuple[str, ...]
+
+
+def _shortcuts_entry(found: Shortcuts) -> dict[str, Any]:
+    return asdict(_Names(tuple(own.__name__ for own in found.kernels), found.narrow))
+
+
+def _read_shortcuts(entry: dict[str, Any], block: nn.Module) -> Shortcuts:
+    """**Raises:** `ValueError` for kernels and modules that there are none of."""
+    names = build(_Names, entry)
+    known = all(name in _KERNELS for name in names.kernels)
+    if not known or any(submodule(block, path) is None for path in names.narrow):
+        raise ValueError("another model's shortcuts")
+    return Shortcuts(tuple(_KERNELS[name] for name in names.kernels), names.narrow)
