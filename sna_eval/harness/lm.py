@@ -57,7 +57,7 @@ from sna_eval.plan import (
 _LOGGER = logging.getLogger(__name__)
 DecideAt = Literal["start", "every_step"]
 T = TypeVar("T")
-_ANSWERS = "loglikelihood 3"  # of cached answers: before, equal interventions acted once
+_ANSWERS = "loglikelihood 4"  # of cached answers: before, choices without a context were none
 
 exit_cleanly_on_input_error()
 
@@ -212,9 +212,9 @@ class SNALM(HFLM):
         instances, self._instances = self._instances, None
         if instances is None or not self.has_plan:  # the first: rolling windows
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-        grouped = group_items(instances, requests)
-        requests.clear()  # lm_eval is done with it, and it grows with the documents
         live = LiveTasks()
+        grouped = group_items(instances, requests, live.unconditional)
+        requests.clear()  # lm_eval is done with it, and it grows with the documents
         answers = self._score(grouped.items, live, quiet=disable_tqdm or not self.ranks.first)
         return [answers[item][request] for item, request in grouped.answers]
 
@@ -325,7 +325,7 @@ class SNALM(HFLM):
             plan = self.plans.for_instance(item.instance)
             right = live.right_answer(item) if plan is not None and plan.sees_answer else None
             return [
-                _ANSWERS, self.model_hash, self.strict, right,
+                _ANSWERS, self.model_hash, self.strict, right, item.unconditional,
                 task_fingerprint(plan) if plan is not None else None, settings,
                 [[request.context, request.continuation] for request in item.requests],
             ]  # fmt: skip

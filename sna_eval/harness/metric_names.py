@@ -1,7 +1,8 @@
-"""How values of our metrics are aggregated and which way is better, where a task does not say.
+"""Tells lm_eval the names of our metrics: how they are aggregated and which way is better.
 
-With these names known to lm_eval, `- metric: improvement_pct` in a task's YAML needs no more. They
-are known once this module is imported, as `--model sna` does, and under any model where lm_eval
+With these names known, `- metric: improvement_pct` in a task's YAML needs no more. They are known
+once this module is imported: by `--model sna`, by every command before it loads a task, by a YAML
+that names one of the functions in `sna_eval.harness.metrics`, and under any model where lm_eval
 reads entry points. lm_eval has functions for metrics too, called on generated text alone: ours come
 from a task's `process_results`, so there is nothing for one to do.
 """
@@ -15,28 +16,9 @@ from typing import Any
 import lm_eval.api.metrics  # noqa: F401  (its own names first: they must stay)
 from lm_eval.api.registry import register_aggregation, register_metric
 
-from sna_eval.harness.metrics import ZONES, improvement_pct, scored_mean, total
+from sna_eval.harness.aggregations import AGGREGATIONS, METRICS
 
 _LOGGER = logging.getLogger(__name__)
-
-AGGREGATIONS = {
-    "sna_improvement_pct": improvement_pct,
-    "sna_scored_mean": scored_mean,
-    "sna_total": total,
-}
-METRICS: dict[str, tuple[str, bool]] = {
-    "prob": ("mean", True),
-    "baseline_prob": ("mean", True),
-    "delta_prob": ("mean", True),
-    "improvement_pct": ("sna_improvement_pct", True),
-    "baseline_acc": ("mean", True),
-    "amplified_fraction": ("mean", False),
-    **{f"acc_zone{zone}": ("sna_scored_mean", True) for zone in ZONES},
-    **{f"baseline_acc_zone{zone}": ("sna_scored_mean", True) for zone in ZONES},
-    **{f"n_zone{zone}": ("sna_total", False) for zone in ZONES},
-    "flips_zone3": ("sna_total", False),
-}
-"""Aggregation and whether higher is better, by the metric's name."""
 
 
 def values(items: Sequence[Any]) -> Sequence[Any]:

@@ -10,26 +10,29 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from lm_eval.api.registry import get_aggregation
+
+import sna_eval.harness.metric_names  # noqa: F401  (a task that names these functions may name them)
 from sna_eval.gating import ChoicesSignal, Gate, usual_signal
+from sna_eval.harness.aggregations import (
+    METRICS,
+    ZONES,
+    Improvement,
+    improvement_pct,
+    scored_mean,
+    total,
+)
+from sna_eval.harness.plugin.running import task_in_hand
+from sna_eval.harness.tasks.live_tasks import unconditional_requests
 from sna_eval.harness.values import evidence_of
 
-ZONES = (1, 2, 3)
-
-
-class Improvement(float):
-    """One item's improvement in percent; remembers both probabilities for the mean over items."""
-
-    __slots__ = ("after", "before")
-    after: float
-    before: float
-
-    def __new__(cls, after: float, before: float) -> Improvement:
-        value = super().__new__(cls, (after - before) / before * 100 if before else 0.0)
-        value.after, value.before = after, before
-        return value
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Improvement, (self.after, self.before))
+__all__ = [
+    "classification_results",
+    "generation_results",
+    "improvement_pct",
+    "scored_mean",
+    "total",
+]
 
 
 def generation_results(
@@ -41,7 +44,7 @@ def generation_results(
     after = math.exp(value)
     before = math.exp(evidence.baseline) if evidence else after
     gate = Gate()
-    return {
+    values = {
         "prob": after,
         "baseline_prob": before,
         "delta_prob": after - before,
@@ -54,6 +57,7 @@ def generation_results(
         "decision": float(evidence.amplified) if evidence else 0.0,
         "oracle": float(evidence.oracle) if evidence else 0.0,
     }
+    return _declared(values)
 
 
 def classification_results(
@@ -64,14 +68,14 @@ def classification_results(
     Accuracy by zone is `None` for items of other zones, which the mean leaves out.
     """
     gold = int(doc["label"])
-    values = [value for value, _ in results]
-    evidence = [evidence_of(value) for value in values]
-    before = [own.baseline if own else value for own, value in zip(evidence, values, strict=True)]
+    after = [value for value, _ in results][: _choices(doc, len(results))]
+    evidence = [evidence_of(value) for value in after]
+    before = [own.baseline if own else value for own, value in zip(evidence, after, strict=True)]
     first = evidence[0]
     usual = usual_signal(ChoicesSignal)
     confidence = first.confidence if first else usual.measure(before)
     zone = first.zone if first else Gate.by(usual).zone(confidence)
-    chosen, chosen_before = _argmax(values), _argmax(before)
+    chosen, chosen_before = _argmax(after), _argmax(before)
     acc, baseline_acc = float(chosen == gold), float(chosen_before == gold)
     by_zone: dict[str, Any] = {}
     for number in ZONES:
@@ -79,7 +83,7 @@ def classification_results(
         by_zone[f"acc_zone{number}"] = acc if inside else None
         by_zone[f"baseline_acc_zone{number}"] = baseline_acc if inside else None
         by_zone[f"n_zone{number}"] = float(inside)
-    return {
+    values = {
         "acc": acc,
         "baseline_acc": baseline_acc,
         **by_zone,
@@ -90,24 +94,46 @@ def classification_results(
         "decision": float(first.amplified) if first else 0.0,
         "oracle": float(first.oracle) if first else 0.0,
     }
+    return _declared(values)
 
 
-def improvement_pct(items: Sequence[Any]) -> float:
-    """`(P_post - P_base) / P_base * 100` of the means over items (Akhtar 2026, section 3.4)."""
-    before = sum(item.before for item in items)
-    after = sum(item.after for item in items)
-    return (after - before) / before * 100 if before else math.nan
+def _declared(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values, after the task has learned how those are aggregated that it does not list.
+
+    lm_eval takes the mean of what `metric_list` does not name. Of a percentage that is another
+    number than the percentage of the means, and of accuracies by zone there is none.
+    """
+    task = task_in_hand()
+    if task is not None:
+        own = {name: METRICS[name] for name in values.keys() & METRICS.keys()}
+        better = {name: higher for name, (_, higher) in own.items()}
+        by = {name: get_aggregation(aggregation) for name, (aggregation, _) in own.items()}
+        _teach(task, "aggregation", "_aggregation_list", by)
+        _teach(task, "higher_is_better", "_higher_is_better", better)
+    return values
 
 
-def scored_mean(items: Sequence[float | None]) -> float:
-    """Mean over the items that have a value; NaN where none has."""
-    values = [value for value in items if value is not None]
-    return sum(values) / len(values) if values else math.nan
+def _teach(task: Any, method: str, table: str, known: dict[str, Any]) -> None:
+    """Makes one of a task's tables hold what is known, beside what it says itself.
+
+    **Arguments:**
+
+    - `table`: where tasks from YAML keep it; classes may have a method of their own.
+    """
+    missing = known.keys() - getattr(task, method)().keys()
+    if not missing:
+        return
+    added = {name: known[name] for name in missing}
+    getattr(task, table, {}).update(added)
+    said = getattr(task, method)
+    if missing - said().keys():
+        setattr(task, method, lambda: {**added, **said()})
 
 
-def total(items: Sequence[float]) -> float:
-    """Sum over items."""
-    return float(sum(items))
+def _choices(doc: dict[str, Any], count: int) -> int:
+    """How many of a document's answers are to its choices; mutual information asks for more."""
+    task = task_in_hand()
+    return count if task is None else count - unconditional_requests(task, doc, count)
 
 
 def _argmax(values: Sequence[float]) -> int:

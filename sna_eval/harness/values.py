@@ -52,13 +52,16 @@ class Evidence:
 class Score(float):
     """A log-likelihood with its `Evidence`: a float to everyone else.
 
-    Survives pickling (data parallel runs), JSON (as the number) and arithmetic (as a plain float).
+    The number itself, copied or pickled (data parallel runs), keeps its evidence. Whatever is
+    calculated from it, or rebuilt in its type as `statistics.mean` does, is a plain float.
     """
 
     __slots__ = ("evidence",)
     evidence: Evidence
 
-    def __new__(cls, value: float, evidence: Evidence) -> Score:
+    def __new__(cls, value: Any = 0.0, evidence: Evidence | None = None) -> Score:
+        if evidence is None:
+            return float(value)  # type: ignore[return-value]  # another number than was scored
         score = super().__new__(cls, value)
         score.evidence = evidence
         return score
@@ -70,19 +73,26 @@ class Score(float):
 class GeneratedText(str):
     """A generated text with the decision behind it: a string to everyone else.
 
-    lm_eval casts right answers to the type of a result, hence the decision may be missing.
+    The text itself, copied or pickled, keeps its decision. Whatever is made of it, or cast to its
+    type as lm_eval casts right answers, is a plain string.
     """
 
     __slots__ = ("decision",)
-    decision: Decision | None
+    decision: Decision
 
-    def __new__(cls, text: str, decision: Decision | None = None) -> GeneratedText:
-        value = super().__new__(cls, text)
+    def __new__(cls, *text: Any, decision: Decision | None = None) -> GeneratedText:
+        if decision is None:
+            return str(*text)  # type: ignore[return-value]  # another text than was generated
+        value = super().__new__(cls, *text)
         value.decision = decision
         return value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (GeneratedText, (str(self), self.decision))
+        return (_generated, (str(self), self.decision))
+
+
+def _generated(text: str, decision: Decision) -> GeneratedText:
+    return GeneratedText(text, decision=decision)
 
 
 def evidence_of(value: Any) -> Evidence | None:

@@ -19,7 +19,12 @@ import numpy as np
 from sna_eval.harness.loading import seed_examples
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.tasks.items import EncodedRequest, Item, Request, group_items, item_rows
-from sna_eval.harness.tasks.live_tasks import TEXT_CHARACTERS, development_docs, right_request
+from sna_eval.harness.tasks.live_tasks import (
+    TEXT_CHARACTERS,
+    development_docs,
+    right_request,
+    unconditional_requests,
+)
 from sna_eval.intervention import Row
 from sna_eval.plan import prompt_fingerprint
 
@@ -117,7 +122,11 @@ def load_items(
                 else _instances(task, doc, number, shown)
             )
         ]
-    items = group_items(instances, encode(lm, instances)).items
+    items = group_items(
+        instances,
+        encode(lm, instances),
+        lambda instance, count: unconditional_requests(task, instance.doc, count),
+    ).items
     gold = tuple(right_request(task, item) for item in items)
     return TaskItems(items, gold, task.OUTPUT_TYPE)
 

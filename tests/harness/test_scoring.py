@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from lm_eval.api.task import ConfigurableTask
 
 from sna_eval.errors import InputError
 from sna_eval.gating import SIGNALS, NextTokenSignal
@@ -213,6 +214,17 @@ def test_a_signal_of_ones_own_is_measured_and_its_bounds_count(
     assert (gate.low, gate.high, gate.sees_answer) == (0.001, 0.9, False)
 
 
+class MutualInformation(ConfigurableTask):
+    """A task that asks for every choice without its context too."""
+
+    def __init__(self, instances: list[Any], choices: list[str]) -> None:
+        self._instances, self._choices = instances, choices
+        self._metric_fn_list = self._aggregation_list = {"acc_mutual_info": None}
+
+    def doc_to_choice(self, doc: Any, doc_to_choice: Any = None) -> list[str]:
+        return self._choices
+
+
 @pytest.mark.parametrize("name", ["gpt2", "bloom"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_each_context_of_the_answers_counts_once(make_sna: Any, name: str, strict: bool) -> None:
@@ -235,7 +247,9 @@ def test_each_context_of_the_answers_counts_once(make_sna: Any, name: str, stric
         Instance("loglikelihood", {}, pair, n, metadata=("own", 0, 1))
         for n, pair in enumerate(pairs)
     ]
+    asked = MutualInformation(own, choices)
     answers = lm.loglikelihood(own, disable_tqdm=True)
+    assert asked.instances is own  # the task is alive until here
     encoded = [lm._encode_pair(context, text) for text in choices]
     seen = {tuple(before[-(25 - len(after)) :]) for before, after in encoded}
     assert 1 < len(seen) < len(choices)

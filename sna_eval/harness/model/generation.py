@@ -100,7 +100,7 @@ class Generator:
             decision, overflowed = decided[request.args[0]]
             if counts:
                 self._lm.ledger.count_item(task, decision, overflowed=overflowed)
-            answers.append(GeneratedText(text, decision))
+            answers.append(GeneratedText(text, decision=decision))
         return answers
 
     def generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """What lm_eval does not tell a model of the evaluation that is running.
 
 A model is handed requests, not where their results will be written, nor how their prompts were put
-together. lm_eval's own functions, which stand among the callers of a model's methods, know both.
+together; a task's `process_results` a document and its answers, not the task. lm_eval's own
+functions, which stand among the callers, know all of it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ def prompting() -> Prompting:
         bool(own.get("apply_chat_template")),
         bool(own.get("fewshot_as_multiturn")),
     )
+
+
+def task_in_hand() -> Any | None:
+    """The task whose documents the evaluation goes through; `None` where none is running."""
+    return _variables("evaluate").get("task")
 
 
 def _variables(function: str) -> Mapping[str, Any]:

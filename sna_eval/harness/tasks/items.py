@@ -6,6 +6,7 @@ so that its choices are always scored by one and the same model.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,9 @@ EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 """As lm_eval encodes a log-likelihood request: texts, context tokens, continuation tokens."""
 Encode = Callable[[str, str], tuple[Tokens, Tokens]]
 """Tokenizes a context and its continuation."""
+Unconditional = Callable[[Any, int], int]
+"""Of an instance and the number of its document's requests: how many of them, the last ones, ask
+for a choice without its context."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,15 +48,14 @@ class Item:
     instance: Any
     """The first of its lm_eval instances; leads to the document and the task."""
     requests: tuple[Request, ...]
+    unconditional: int = 0
+    """How many of the requests, the last ones, ask for a choice without its context, as tasks do
+    that are scored by mutual information. A choice whose own context is empty is none of them."""
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """Numbers of the requests that are answers, without the unconditional ones.
-
-        Tasks scored by mutual information ask for every choice a second time without context.
-        """
-        given = tuple(n for n, request in enumerate(self.requests) if request.context_text)
-        return given or tuple(range(len(self.requests)))
+        """Numbers of the requests that are answers, without the unconditional ones."""
+        return tuple(range(len(self.requests) - self.unconditional))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +67,21 @@ class Grouped:
     """For each input request the item's number and the request's number in it."""
 
 
-def group_items(instances: Sequence[Any], encoded: Sequence[EncodedRequest]) -> Grouped:
-    """Groups requests by task and document; instances that repeat are scored once."""
+def _none(instance: Any, count: int) -> int:
+    return 0
+
+
+def group_items(
+    instances: Sequence[Any],
+    encoded: Sequence[EncodedRequest],
+    unconditional: Unconditional = _none,
+) -> Grouped:
+    """Groups requests by task and document; instances that repeat are scored once.
+
+    **Arguments:**
+
+    - `unconditional`: asked about documents whose last request has no context.
+    """
     members: dict[Hashable, dict[int, tuple[Any, EncodedRequest]]] = {}
     places: list[tuple[Hashable, int]] = []
     keys = _ItemKeys()
@@ -76,7 +92,7 @@ def group_items(instances: Sequence[Any], encoded: Sequence[EncodedRequest]) -> 
     numbers = {key: number for number, key in enumerate(members)}
     order = {key: list(own) for key, own in members.items()}
     answers = tuple((numbers[key], order[key].index(own)) for key, own in places)
-    return Grouped(tuple(map(_item, members.values())), answers)
+    return Grouped(tuple(_item(own, unconditional) for own in members.values()), answers)
 
 
 def item_rows(item: Item, *, max_length: int, packs: bool) -> list[tuple[Row, tuple[int, ...]]]:
@@ -124,8 +140,8 @@ def prompted(item: Item, prompt: str, question: str | None, encode: Encode) -> I
     **Raises:** `InputError` for a context that does not hold the question.
     """
 
-    def before(request: Request) -> Request:
-        if not request.context_text:  # an unconditional request stays what it is
+    def before(number: int, request: Request) -> Request:
+        if number not in item.choices:  # an unconditional request stays what it is
             return request
         context_text = request.context_text
         # templates of chats may trim what they frame
@@ -139,7 +155,7 @@ def prompted(item: Item, prompt: str, question: str | None, encode: Encode) -> I
         context, continuation = encode(text, request.continuation_text)
         return Request(text, request.continuation_text, context, continuation)
 
-    return replace(item, requests=tuple(before(request) for request in item.requests))
+    return replace(item, requests=tuple(itertools.starmap(before, enumerate(item.requests))))
 
 
 def _rows(
@@ -210,7 +226,7 @@ def check_target(instance: Any, continuation: Sequence[Any]) -> None:
         )
 
 
-def _item(members: dict[int, tuple[Any, EncodedRequest]]) -> Item:
+def _item(members: dict[int, tuple[Any, EncodedRequest]], unconditional: Unconditional) -> Item:
     first = next(iter(members.values()))[0]
     requests = []
     contexts: dict[Tokens, Tokens] = {}  # choices share theirs: kept once
@@ -220,4 +236,5 @@ def _item(members: dict[int, tuple[Any, EncodedRequest]]) -> Item:
         check_target(instance, continuation)
         shared = contexts.setdefault(tuple(context), tuple(context))
         requests.append(Request(context_text, continuation_text, shared, tuple(continuation)))
-    return Item(first.task_name or "", first, tuple(requests))
+    asked = 0 if requests[-1].context_text else unconditional(first, len(requests))
+    return Item(first.task_name or "", first, tuple(requests), asked)

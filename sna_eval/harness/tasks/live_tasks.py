@@ -27,6 +27,7 @@ TEXT_CHARACTERS = 1_000
 _SEED = 42
 _NO_LABEL = -1
 """Of a prompt whose right answer is no choice: it is of no class, and still of the task."""
+_MUTUAL_INFORMATION = "acc_mutual_info"
 _OTHER_SIGNALS = f"use {either(blind_signals())}"
 """What to do where it is not known which choice is right."""
 
@@ -36,13 +37,22 @@ class LiveTasks:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Any | None] = {}
+        self._alive: list[Any] | None = None
 
     def of(self, instance: Any) -> Any | None:
         """The task that made a request, or `None` where no task did."""
         name = instance.task_name or ""
         if name not in self._tasks:
-            self._tasks[name] = _find(instance)
+            if self._alive is None:  # every object of the process is looked at: once for all tasks
+                self._alive = _with_requests()
+            made = (own for own in self._alive if any(one is instance for one in own._instances))
+            self._tasks[name] = next(made, None)
         return self._tasks[name]
+
+    def unconditional(self, instance: Any, count: int) -> int:
+        """How many of a document's requests ask for a choice without its context."""
+        task = self.of(instance)
+        return 0 if task is None else unconditional_requests(task, instance.doc, count)
 
     def right_answer(self, item: Item) -> int:
         """Number of the request that is an item's right answer."""
@@ -66,16 +76,31 @@ class LiveTasks:
         return str(task.doc_to_text(item.instance.doc))
 
 
-def _find(instance: Any) -> Any | None:
+def _with_requests() -> list[Any]:
+    """All tasks of the process that have made requests."""
     from lm_eval.api.task import Task
 
-    for candidate in gc.get_objects():
+    return [
+        candidate
+        for candidate in gc.get_objects()
         # `__mro__` rather than isinstance: some live objects answer `__class__` with side effects
-        if Task not in type(candidate).__mro__:
-            continue
-        if any(own is instance for own in getattr(candidate, "_instances", None) or ()):
-            return candidate
-    return None
+        if Task in type(candidate).__mro__ and getattr(candidate, "_instances", None)
+    ]
+
+
+def unconditional_requests(task: Any, doc: Any, count: int) -> int:
+    """How many of a document's requests, the last ones, ask for a choice without its context.
+
+    lm_eval asks so for every choice once more where accuracy by mutual information is reported.
+
+    **Arguments:**
+
+    - `count`: requests of the document, all of them.
+    """
+    if _MUTUAL_INFORMATION not in (*getattr(task, "_metric_fn_list", ()), *task.aggregation()):
+        return 0
+    choices = len(_choices(task, doc))
+    return choices if count == 2 * choices else 0
 
 
 def development_docs(task: Any) -> list[Any]:
@@ -164,8 +189,9 @@ def _question(task: Any, doc: Any) -> Question | None:
     context = _context(task, doc)
     requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
     requests = requests if isinstance(requests, list) else [requests]
-    pairs = [own.args[:2] for own in requests if own.args[0]]  # unconditional ones have no context
-    if not pairs:
+    pairs = [own.args[:2] for own in requests]
+    pairs = pairs[: len(pairs) - unconditional_requests(task, doc, len(pairs))]
+    if not context:
         return None
     right = gold_index(task, doc) if len(pairs) > 1 else 0
     if right is None:
@@ -226,7 +252,10 @@ def _choices(task: Any, doc: Any) -> list[str]:
     """A document's choices; none where a class of its own asks for others than `doc_to_choice`."""
     from lm_eval.api.task import ConfigurableTask
 
-    inherited = type(task).doc_to_choice is ConfigurableTask.doc_to_choice
+    named = getattr(type(task), "doc_to_choice", None)
+    if named is None:
+        return []
+    inherited = named is ConfigurableTask.doc_to_choice
     if inherited and task.config.doc_to_choice is None and task.prompt is None:
         return []
     return [str(choice) for choice in task.doc_to_choice(doc)]

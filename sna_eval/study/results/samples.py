@@ -69,7 +69,7 @@ def _sample(raw: Mapping[str, Any]) -> _Sample:
         prompt=str(raw.get("prompt_hash") or hash_string(contexts[0] if contexts else "")),
         target=str(raw.get("target_hash") or hash_string(str(raw["target"]))),
         scores={str(name): _score(raw.get(name)) for name in raw.get("metrics", ())},
-        choices=_choices(raw.get("filtered_resps", ()), contexts),
+        choices=_choices(raw.get("filtered_resps", ()), contexts, mutual="acc_mutual_info" in raw),
     )
 
 
@@ -121,14 +121,18 @@ def _contexts(arguments: Any) -> list[str]:
     return [str(request[0]) for request in arguments]
 
 
-def _choices(answers: Any, contexts: Sequence[str]) -> tuple[float, ...]:
-    """Log-likelihoods, without those that mutual information asks for without a context."""
+def _choices(answers: Any, contexts: Sequence[str], *, mutual: bool) -> tuple[float, ...]:
+    """Log-likelihoods, without those that mutual information asks for without a context.
+
+    lm_eval asks for them behind all others, one for each; a choice may have an empty context too.
+    """
     try:
         if any(isinstance(answer, str) for answer in answers):
             return ()  # a generated text of two characters would pass for a pair
         values = [float(value) for value, _ in answers]
     except (TypeError, ValueError):
         return ()  # generated texts in lists, or rolling log-likelihoods
-    if len(contexts) == len(values) and any(contexts):
-        values = [value for value, context in zip(values, contexts, strict=True) if context]
+    half = len(values) // 2
+    if mutual and not any(contexts[half:]):
+        values = values[: len(values) - half]
     return tuple(values)

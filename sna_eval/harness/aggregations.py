@@ -1,0 +1,64 @@
+"""How values of our metrics become one number for all items, and which way is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+ZONES = (1, 2, 3)
+
+
+class Improvement(float):
+    """One item's improvement in percent; remembers both probabilities for the mean over items."""
+
+    __slots__ = ("after", "before")
+    after: float
+    before: float
+
+    def __new__(cls, after: float, before: float) -> Improvement:
+        value = super().__new__(cls, (after - before) / before * 100 if before else 0.0)
+        value.after, value.before = after, before
+        return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Improvement, (self.after, self.before))
+
+
+def improvement_pct(items: Sequence[Any]) -> float:
+    """`(P_post - P_base) / P_base * 100` of the means over items (Akhtar 2026, section 3.4)."""
+    before = sum(item.before for item in items)
+    after = sum(item.after for item in items)
+    return (after - before) / before * 100 if before else math.nan
+
+
+def scored_mean(items: Sequence[float | None]) -> float:
+    """Mean over the items that have a value; NaN where none has."""
+    values = [value for value in items if value is not None]
+    return sum(values) / len(values) if values else math.nan
+
+
+def total(items: Sequence[float]) -> float:
+    """Sum over items."""
+    return float(sum(items))
+
+
+AGGREGATIONS = {
+    "sna_improvement_pct": improvement_pct,
+    "sna_scored_mean": scored_mean,
+    "sna_total": total,
+}
+"""By the name that lm_eval knows them by; `mean` is its own."""
+METRICS: dict[str, tuple[str, bool]] = {
+    "prob": ("mean", True),
+    "baseline_prob": ("mean", True),
+    "delta_prob": ("mean", True),
+    "improvement_pct": ("sna_improvement_pct", True),
+    "baseline_acc": ("mean", True),
+    "amplified_fraction": ("mean", False),
+    **{f"acc_zone{zone}": ("sna_scored_mean", True) for zone in ZONES},
+    **{f"baseline_acc_zone{zone}": ("sna_scored_mean", True) for zone in ZONES},
+    **{f"n_zone{zone}": ("sna_total", False) for zone in ZONES},
+    "flips_zone3": ("sna_total", False),
+}
+"""Aggregation and whether higher is better, by the metric's name."""
