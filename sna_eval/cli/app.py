@@ -12,7 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--host", default="localhost", help="address to listen on (default: this machine alone)")
     add("--port", type=int, default=8501, help="port to listen on (default: 8501)")
-    add("--model", default="sna-reference", help="model that pages begin with")
+    add(
+        "--model",
+        default="sna-reference",
+        help="model that pages begin with: a hub name, a folder, a .gguf file",
+    )
     add("--no_browser", action="store_true", help="do not open a browser")
 
 

@@ -9,9 +9,10 @@ import argparse
 from typing import Any
 
 from sna_eval.cli.common import add_include_path, add_model
+from sna_eval.registry import module_names
 
 NAME = "export"
-HELP = "write a plan as an IA3 adapter, a LoRA adapter or a merged checkpoint"
+HELP = "write a plan as an adapter or a checkpoint that other engines serve"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", required=True, help="name of a bundled plan, or a plan file")
     parser.add_argument("--task", required=True, help="the task whose part of the plan is written")
     parser.add_argument(
-        "--format", required=True, choices=("ia3", "lora", "merged"),
-        help="adapter of scales, adapter of low rank, or the whole checkpoint",
+        "--format", required=True, choices=module_names("sna_eval.export.formats"),
+        help="what is written; docs/serving.md says which engine takes which",
     )  # fmt: skip
     parser.add_argument("--output", required=True, help="folder to write, new or empty")
     add_include_path(parser)
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sna_eval.export import Source, export_plan
-    from sna_eval.harness.loading import load_lm
+    from sna_eval.harness.loading import load_lm, model_arguments
 
     _check_base(args)
     lm = load_lm(args.model_args, plan=args.plan)
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         plan=_task_plan(lm, args.task, args.include_path),
         name=str(lm.pretrained),
         revision=_revision(lm),
+        gguf_file=model_arguments(args.model_args).get("gguf_file"),
         whole_plan=lm.plan,
     )
     folder = export_plan(source, args.output, format=args.format)
@@ -53,14 +55,17 @@ def run(args: argparse.Namespace) -> int:
 def _check_base(args: argparse.Namespace) -> None:
     """Raises `InputError` for a model that an adapter's `base_model_name_or_path` does not name."""
     from sna_eval.errors import InputError
+    from sna_eval.export.formats import find_format
     from sna_eval.harness.loading import model_arguments
 
     given = model_arguments(args.model_args)
-    for name in ("delta", "subfolder", "gguf_file"):
-        if args.format != "merged" and given.get(name):
+    for name in ("delta", "subfolder"):
+        if find_format(args.format).library == "peft" and given.get(name):
             raise InputError(
                 f"model_args.{name}", expected=f"a model by name alone, for {args.format}",
-                got=given[name], hint="an adapter names its base and no more; use --format merged",
+                got=given[name],
+                hint="an adapter names its base and no more: save that model in a folder of its "
+                "own, and name the folder",
             )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def record_of(source: Source, kind: str) -> dict[str, Any]:
         "task": source.task,
         "base_model": {
             "name": source.name,
+            **({"gguf_file": source.gguf_file} if source.gguf_file is not None else {}),
             "revision": source.revision,
             "commit": source.commit,
             "model_hash": source.model_hash,

@@ -32,6 +32,8 @@ class Source:
     """The base model's path or name, under which others can load it."""
     revision: str | None = None
     """Revision of the base model that was asked for; `None` for a folder."""
+    gguf_file: str | None = None
+    """The file of the base model, where it was loaded from one in the GGUF format."""
     whole_plan: Plan | None = None
     """The plan that the task's part was taken from, for its fingerprint."""
     scalings: tuple[LayerScaling, ...] = field(init=False)
@@ -56,6 +58,11 @@ class Source:
     @property
     def layers(self) -> tuple[int, ...]:
         return tuple(scaling.layer for scaling in self.scalings)
+
+    @property
+    def shown_name(self) -> str:
+        """The base model as a sentence names it."""
+        return self.name if self.gguf_file is None else f"{self.name}, {self.gguf_file}"
 
     @property
     def commit(self) -> str | None:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
 
 from sna_eval.errors import InputError, writing
 from sna_eval.export.card import card_text
-from sna_eval.export.ia3 import write_ia3
-from sna_eval.export.lora import write_lora
-from sna_eval.export.merged import write_merged
+from sna_eval.export.formats import find_format
 from sna_eval.export.record import record_of, write_record
 from sna_eval.export.source import Source
 
-Format = Literal["ia3", "lora", "merged"]
-
-_WRITERS: dict[str, Callable[[Source, Path], None]] = {
-    "ia3": write_ia3,
-    "lora": write_lora,
-    "merged": write_merged,
-}
+Format = str
+"""The name of one of `sna_eval.export.formats`."""
 
 
 def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
@@ -29,18 +20,17 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
     **Arguments:**
 
     - `folder`: new or empty.
-    - `format`: `ia3` or `lora` for a PEFT adapter, `merged` for a checkpoint.
+    - `format`: one of `sna_eval.export.formats`.
 
     **Returns:** the folder. It is complete once it holds its record.
 
     **Raises:** `InputError` where the folder is in use or cannot be written.
     """
-    if format not in get_args(Format):
-        raise InputError("format", expected=f"one of {', '.join(get_args(Format))}", got=format)
+    own = find_format(format)
     folder = Path(folder)
     with writing(folder):
         _make_empty(folder)
-        _WRITERS[format](source, folder)
+        own.write(source, folder)
         record = record_of(source, format)
         (folder / "README.md").write_text(card_text(source, record), encoding="utf-8")
         write_record(record, folder)

@@ -49,6 +49,17 @@ def pretrained_name(model_args: str | Mapping[str, Any] | None) -> str:
     return str(model_arguments(model_args).get("pretrained") or REFERENCE_MODEL)
 
 
+def arguments_of(name: str) -> dict[str, Any]:
+    """The model arguments that a name alone stands for: of a folder, of the hub, or of a GGUF file.
+
+    transformers loads such a file by the folder and the file's name in it.
+    """
+    if not name.endswith(".gguf"):
+        return {"pretrained": name}
+    path = Path(name)
+    return {"pretrained": str(path.parent), "gguf_file": path.name}
+
+
 def typed_arguments(arguments: Mapping[str, Any]) -> str:
     """Model arguments as `--model_args` takes them, so that `model_arguments` reads them again."""
     plain = ",".join(f"{name}={value}" for name, value in arguments.items())

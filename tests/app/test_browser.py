@@ -193,7 +193,7 @@ def test_bad_input(visitor: Visitor, fields: dict[str, str], message: str) -> No
 def test_a_missing_model(visitor: Visitor) -> None:
     visitor.open("")
     visitor.choose("Model", "another model")
-    visitor.type("Hub name or folder", "no-such-folder/model")
+    visitor.type("Hub name, folder or .gguf file", "no-such-folder/model")
     visitor.page.get_by_text("got 'no-such-folder/model'").wait_for()
     visitor.shoot("message")
 

@@ -70,9 +70,10 @@ def source_of(folder: Path, plan: TaskPlan = PLAN, **changes: Any) -> Source:
     model = changes.pop("model", None)
     if model is None:
         model = AutoModelForCausalLM.from_pretrained(folder)
+    if "tokenizer" not in changes:
+        changes["tokenizer"] = AutoTokenizer.from_pretrained(folder)
     values = {
         "model": model,
-        "tokenizer": AutoTokenizer.from_pretrained(folder),
         "sites": find_sites(model),
         "task": TASK,
         "plan": plan,

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from sna_eval.export import Format, read_record
+from sna_eval.export.formats import FORMATS
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
 from sna_eval.plan import Plan, model_fingerprint, plan_fingerprint, task_fingerprint
 from tests.export.conftest import PLAN, TASK, source_of
 
-FORMATS: tuple[Format, ...] = ("ia3", "lora", "merged")
 MARGIN = replace(PLAN, gate=Gate("margin", 0.25, 0.5, "amplify"))
 
 

@@ -76,7 +76,7 @@ def test_a_bad_adapter_is_one_line(tmp_path: Path, capsys: Any) -> None:
     assert "adapter_config.json: expected a JSON file" in said[0]
 
 
-@pytest.mark.parametrize("name", ["delta", "subfolder", "gguf_file"])
+@pytest.mark.parametrize("name", ["delta", "subfolder"])
 def test_an_adapter_names_its_base_and_no_more(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,10 @@ from transformers import AutoModelForCausalLM
 
 from sna_eval.errors import InputError, writing
 from sna_eval.export import RECORD_NAME, Source, export_plan, layer_scalings
+from sna_eval.export.formats import FORMATS
 from sna_eval.gating import Gate
 from sna_eval.plan import PlannedIntervention, TaskPlan
+from sna_eval.registry import module_names
 from tests.export.conftest import PLAN, TASK, source_of
 
 D_MLP = {"gpt2": 128, "llama": 64}
@@ -190,6 +192,13 @@ def test_other_failures_are_not_taken_for_full_disks() -> None:
 def test_format_must_be_known(model_folder: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="format: expected one of ia3, lora, merged, got 'gguf'"):
         export_plan(source_of(model_folder("gpt2")), tmp_path, format="gguf")  # type: ignore[arg-type]
+
+
+def test_formats_are_their_files_and_the_docs_list_them() -> None:
+    text = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+    table = text.split("| `--format` |")[1].split("\n\n")[0]
+    names = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert names == list(FORMATS) == list(module_names("sna_eval.export.formats"))
 
 
 def test_a_plan_of_another_model_is_refused(model_folder: Any) -> None:

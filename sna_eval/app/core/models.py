@@ -40,8 +40,9 @@ class Shelf:
         name = name.strip()
         if not name:
             raise InputError(
-                "model", expected="a hub name or a folder", got=name, hint="type one, e.g. gpt2"
-            )
+                "model", expected="a hub name, a folder or a .gguf file", got=name,
+                hint="type one, e.g. gpt2",
+            )  # fmt: skip
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:  # whoever comes second waits, and finds it there
@@ -72,10 +73,10 @@ SHELF = Shelf()
 
 
 def _load(name: str) -> Workspace:
-    from sna_eval.harness.loading import load_lm
+    from sna_eval.harness.loading import arguments_of, load_lm
 
     try:
-        workspace = Workspace(name, load_lm({"pretrained": name}, gate="never"))
+        workspace = Workspace(name, load_lm(arguments_of(name), gate="never"))
         with workspace.passes():  # finds the neurons' sites, or says that it cannot
             return workspace
     except InputError:

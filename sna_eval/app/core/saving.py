@@ -20,8 +20,8 @@ from sna_eval.app.core.planning import ITEM_TASK, plan_of
 from sna_eval.app.core.question import Question
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.given_paths import is_folder
-from sna_eval.harness.loading import typed_arguments
+from sna_eval.given_paths import is_file, is_folder
+from sna_eval.harness.loading import arguments_of, typed_arguments
 from sna_eval.plan.files import plan_text
 
 PLAN_FILE = "plan.yaml"
@@ -77,13 +77,13 @@ def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Quest
             names.append(name)
             files[f"{name}.yaml"] = _task_yaml(name)
             files[f"{name}.jsonl"] = "".join(_item_line(question) for question in own)
-    return Saved(files, lm_eval_command({"pretrained": _where(workspace.name)}, names))
+    return Saved(files, lm_eval_command(arguments_of(_where(workspace.name)), names))
 
 
 def _where(model: str) -> str:
     """A model as it is found from any folder: those on this machine by their whole path."""
     folder = Path(model)
-    return str(folder.resolve()) if is_folder(folder) else model
+    return str(folder.resolve()) if is_folder(folder) or is_file(folder) else model
 
 
 def lm_eval_command(

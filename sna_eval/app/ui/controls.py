@@ -39,7 +39,9 @@ def summary() -> str:
 def _model() -> None:
     st.selectbox("Model", (*OFFERED, state.OTHER_MODEL), key="model")
     if state.value("model") == state.OTHER_MODEL:
-        st.text_input("Hub name or folder", key="other_model", placeholder="EleutherAI/pythia-70m")
+        st.text_input(
+            "Hub name, folder or .gguf file", key="other_model", placeholder="EleutherAI/pythia-70m"
+        )
 
 
 def _neurons() -> None:

@@ -30,6 +30,11 @@ def not_loaded(model: str, error: Exception, arguments: Mapping[str, Any]) -> In
             expected="an argument of `--model sna`, of `--model hf` or of the model's loading",
             got=arguments[unknown[1]],
         )
+    if isinstance(error, ImportError) and arguments.get("gguf_file") is not None:
+        return InputError(
+            "gguf_file", expected="the package `gguf`, which reads such files",
+            got=arguments["gguf_file"], hint="pip install gguf",
+        )  # fmt: skip
     lines = str(error).strip().splitlines() or ["no details"]
     kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
     return InputError(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from sna_eval.export.adapters import base_fields, save_adapter
+from sna_eval.export.adapters import adapter_loading, base_fields, save_adapter
+from sna_eval.export.format import ExportFormat
 from sna_eval.export.source import Source
 from sna_eval.export.weights import is_transposed
 
@@ -33,3 +34,12 @@ def write_ia3(source: Source, folder: Path) -> None:
         for module, scaling in zip(modules, source.scalings, strict=True)
     }
     save_adapter(config, tensors, folder)
+
+
+FORMAT = ExportFormat(
+    name="ia3",
+    what="a PEFT IA3 adapter: a vector on the input of the feed-forward output projection",
+    library="peft",
+    write=write_ia3,
+    loading=adapter_loading,
+)

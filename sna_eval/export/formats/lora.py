@@ -15,10 +15,17 @@ from typing import Any
 
 import torch
 
-from sna_eval.export.adapters import base_fields, save_adapter
+from sna_eval.export.adapters import adapter_loading, base_fields, save_adapter
+from sna_eval.export.format import ExportFormat
 from sna_eval.export.scaling import LayerScaling
 from sna_eval.export.source import Source
 from sna_eval.export.weights import check_finite, is_transposed, neurons_last
+
+_VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+_SERVING = """
+
+The rank is {rank}. vLLM: `vllm serve {name} --enable-lora --max-lora-rank {slot} \\
+--lora-modules sna=PATH/TO/THIS/FOLDER`, then `"model": "sna"` in a request."""
 
 
 def lora_rank(source: Source) -> int:
@@ -95,3 +102,20 @@ def _targets(config: Any, model: Any) -> set[str]:
 
     names = (name for name, _ in model.named_modules())
     return {name for name in names if check_target_module_exists(config, name)}
+
+
+def _loading(source: Source) -> str:
+    text, rank = adapter_loading(source), lora_rank(source)
+    if source.gguf_file is not None:  # an engine would have to be given the same unpacked weights
+        return f"{text}\n\nThe rank is {rank}."
+    slot = next((size for size in _VLLM_RANKS if size >= rank), rank)
+    return text + _SERVING.format(rank=rank, slot=slot, name=source.name)
+
+
+FORMAT = ExportFormat(
+    name="lora",
+    what="a PEFT LoRA adapter on the feed-forward output projection, computed, not trained",
+    library="peft",
+    write=write_lora,
+    loading=_loading,
+)
