@@ -7,8 +7,8 @@ devices, adapters. `gate=never` answers as `--model hf` does, to the last bit wi
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args
@@ -177,13 +177,29 @@ class SNALM(HFLM):
         return replace(self.engine, shortcuts=shortcuts_of(self))
 
     @cached_property
-    def plans(self) -> TaskPlans:
+    def bench(self) -> Workbench:
+        """Where neurons are searched."""
         bench = Workbench(self.model, self.sites, self.tok_encode, max_length=self.max_length)
-        if self.ranks.sharded:
-            bench = replace(bench, same=self.ranks.agreed)
+        return replace(bench, same=self.ranks.agreed) if self.ranks.sharded else bench
+
+    @cached_property
+    def plans(self) -> TaskPlans:
         if self._making is not None:
-            return MadePlans(self, self._making, bench)
-        return TaskPlans(self.plan, bench, self.ranks)
+            return MadePlans(self, self._making, self.bench)
+        return TaskPlans(self.plan, self.bench, self.ranks)
+
+    @contextmanager
+    def under(self, plan: Plan) -> Iterator[None]:
+        """The model answers under another plan in the body."""
+        own, kept = (self.plan, self._making), self.__dict__.pop("plans", None)
+        self.plan, self._making = plan, None
+        try:
+            yield
+        finally:
+            self.plan, self._making = own
+            self.__dict__.pop("plans", None)
+            if kept is not None:
+                self.__dict__["plans"] = kept
 
     @cached_property
     def model_hash(self) -> str:

@@ -144,7 +144,7 @@ def test_own_prompts_and_reference(workspace: Workspace) -> None:
     found = try_it(workspace, Asked(TEN, setting))
     means = [
         mean_activations(
-            workspace.lm.model, workspace.sites, workspace.bench.rows(texts), layers=[4]
+            workspace.lm.model, workspace.sites, workspace.lm.bench.rows(texts), layers=[4]
         )[4]
         for texts in (SST2.prompts, SST2.reference)
     ]

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_tasks
 from sna_eval.harness.tasks.live_tasks import development_docs
+from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
 from sna_eval.study.results.zone_table import format_rows, zone_rows
 
 PLAN = """
@@ -53,6 +55,25 @@ def test_results_say_whether_anything_saw_the_answer(evaluate: Any, make_sna: An
         lm = make_sna(layer=1, neurons="3;4", multiplier=2.0, gate=gate)
         evaluate(lm, ["sna_math_easy"], limit=2)
         assert lm.describe()["sees_answer"] is sees
+
+
+@pytest.mark.parametrize("arguments", [{"layer": 1, "neurons": "3", "multiplier": 2.0}, "auto"])
+def test_under_another_plan_until_the_body_ends(make_sna: Any, arguments: Any) -> None:
+    """Also where it ends by an exception, and where plans are made in the run."""
+    lm = make_sna(**(arguments if isinstance(arguments, dict) else {"plan": arguments}))
+    plan, plans = lm.plan, lm.plans
+    (task,) = load_tasks(["sna_math_easy"]).values()
+    other = PlannedIntervention(2, 3.0, neurons={"": (5,)})
+
+    def stopped() -> None:
+        with lm.under(Plan({"sna_math_easy": TaskPlan(Gate(), (other,))})):
+            assert lm.plans.for_task(task).interventions == (other,)
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        stopped()
+    assert lm.plan is plan
+    assert lm.plans is plans
 
 
 def test_selection_uses_development_items_only() -> None:

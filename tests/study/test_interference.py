@@ -31,7 +31,6 @@ from sna_eval.study.interference import (
     text_subject,
 )
 from sna_eval.study.interference.controls import random_sets
-from sna_eval.study.methods.evaluating import planned
 from sna_eval.study.sweep import SweepStore
 
 SETS = [
@@ -246,7 +245,7 @@ def test_it_goes_on_where_it_was(
     text.write_text("\n".join(TEXTS))
     asked = Interfering(random_draws=1, draws=20, text=str(text))
     plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
-    with planned(lm, replace(plan, tasks={name: plan.tasks[name] for name in TASKS})):
+    with lm.under(replace(plan, tasks={name: plan.tasks[name] for name in TASKS})):
         first = measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
         assert scored == [*TASKS, PLAIN_TEXT]
         (tmp_path / "parts" / "own_labels.json").unlink()

@@ -33,7 +33,6 @@ from sna_eval.study.interference import (
     measure_interference,
 )
 from sna_eval.study.methods import MethodsOptions, MethodTable, measure_methods, parse_variants
-from sna_eval.study.methods.evaluating import planned
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.results.locating import result_file
 from sna_eval.study.summary import gated_gains
@@ -226,7 +225,7 @@ def _methods(gold: Gold, lm: Any, folder: Path) -> tuple[MethodTable, Path]:
     plan = load_plan(gold.plan)
     task = plan.tasks[NAME]
     plan = Plan({NAME: replace(task, gate=Gate("margin", 0.5, 0.9))}, plan.model)
-    with planned(lm, plan):
+    with lm.under(plan):
         table = measure_methods(
             lm, {NAME: gold.task}, variants, MethodsOptions(random_draws=1, draws=50),
             output=folder, quiet=True,
@@ -274,7 +273,7 @@ def test_units_from_before_it_was_kept(
 def test_interference_refuses_it(gold: Gold, lm: Any) -> None:
     """Another task's items have no right label of these; so no such file says `oracle: true`."""
     with (
-        planned(lm, load_plan(gold.plan)),
+        lm.under(load_plan(gold.plan)),
         pytest.raises(InputError, match="direction: expected `both` or a label"),
     ):
         measure_interference(lm, {NAME: gold.task}, quiet=True)

@@ -89,7 +89,7 @@ def run_batch(
             hint=f"use {either(without_choices())}",
         )
     with workspace.passes():
-        plans = TaskPlans(plan_of(workspace, setting), workspace.bench)
+        plans = TaskPlans(plan_of(workspace, setting), workspace.lm.bench)
         scorer = Scorer(
             workspace.lm.scoring_engine,
             plans,

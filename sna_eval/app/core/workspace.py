@@ -24,7 +24,7 @@ from sna_eval.intervention.rows import Row
 from sna_eval.measuring.passes import Passes, tokens_per_pass
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
-from sna_eval.methods import Examples, Workbench
+from sna_eval.methods import Examples
 from sna_eval.neurons import Pooling
 from sna_eval.study.sweep.ranking import Method, Ranker, Ranking
 
@@ -76,12 +76,6 @@ class Workspace:
     def sweep_passes(self) -> Passes:
         return Passes(self.lm.engine, tokens_per_pass(self.lm.engine.device))
 
-    @property
-    def bench(self) -> Workbench:
-        return Workbench(
-            self.lm.model, self.sites, self.lm.tok_encode, max_length=self.lm.max_length
-        )
-
     def ranked(self, source: PromptSource, method: Method, pooling: Pooling) -> Ranked:
         """The neurons of all layers, searched once."""
         key = (source, method, pooling)
@@ -106,7 +100,7 @@ class Workspace:
             return development_rows(name, self.lm)
 
         ranker = Ranker(
-            self.bench,
+            self.lm.bench,
             self.sites.layers,
             pooling,
             reference=source.reference or None,

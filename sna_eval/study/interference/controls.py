@@ -20,7 +20,6 @@ from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.scores import Together
-from sna_eval.methods import Workbench
 from sna_eval.neurons import Selected, matched_random, mean_activations
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
@@ -68,9 +67,8 @@ def random_sets(
                 got=draws,
                 hint="no matched random neurons are left to draw",
             )
-    bench = Workbench(lm.model, lm.sites, lm.tok_encode, max_length=lm.max_length)
     layers = sorted({own.layer for own in chosen})
-    prompts = bench.rows(examples_of(task).prompts)
+    prompts = lm.bench.rows(examples_of(task).prompts)
     means = mean_activations(lm.model, lm.sites, prompts, layers=layers)
 
     def stand_in(own: Intervention, number: int, draw: int) -> Intervention:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ def evaluate(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None
 
     seed_examples(task)
     # lm_eval's own bars, several a run, would bury the one that counts runs
-    with planned(lm, Plan({name: plan})), redirect_stderr(io.StringIO()):
+    with lm.under(Plan({name: plan})), redirect_stderr(io.StringIO()):
         results = run(
             lm=lm, task_dict={"tasks": {name: task}, "groups": {}}, limit=limit,
             bootstrap_iters=0, log_samples=True,
@@ -63,17 +63,3 @@ def _item(task: Any, sample: Mapping[str, Any]) -> tuple[str, float, float, Evid
     chosen = (max(range(count), key=own.__getitem__) for own in (before, values))
     first, second = (float(number == gold) for number in chosen)
     return "acc", first, second, evidence[0]
-
-
-@contextmanager
-def planned(lm: Any, plan: Plan) -> Iterator[None]:
-    """The model answers under another plan in the body."""
-    own, kept = lm.plan, lm.__dict__.pop("plans", None)
-    lm.plan = plan
-    try:
-        yield
-    finally:
-        lm.plan = own
-        lm.__dict__.pop("plans", None)
-        if kept is not None:
-            lm.__dict__["plans"] = kept

@@ -15,7 +15,6 @@ from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
 from sna_eval.measuring.items import items_fingerprint
-from sna_eval.methods import Workbench
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
@@ -77,9 +76,7 @@ class _Measure:
     def __init__(self, lm: Any, options: MethodsOptions) -> None:
         self._lm = lm
         self._options = options
-        self._bench = Workbench(
-            lm.model, lm.sites, lm.tok_encode, options.batch_size, lm.max_length
-        )
+        self._bench = replace(lm.bench, batch_size=options.batch_size)
 
     def unit(self, variant: Variant, name: str, task: Any, base: TaskPlan) -> Unit:
         """One method on one task: search, choice of strength, the gated run, the ungated one."""

@@ -35,7 +35,7 @@ from sna_eval.measuring.layout import RowGroup, group_rows
 from sna_eval.measuring.passes import Passes, tokens_per_pass
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
-from sna_eval.methods import Examples, Workbench
+from sna_eval.methods import Examples
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
     PlanArguments,
@@ -120,10 +120,7 @@ class Sweep:
 
     @cached_property
     def ranker(self) -> Ranker:
-        bench = Workbench(
-            self.lm.model, self.sites, self.lm.tok_encode, max_length=self.lm.max_length
-        )
-        return Ranker(bench, self._layers, self.options.pooling, self.options.seed)
+        return Ranker(self.lm.bench, self._layers, self.options.pooling, self.options.seed)
 
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
         """Computes units of one task."""

@@ -16,7 +16,6 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, load_plan, save_plan
 from sna_eval.study.methods.diagnosis import diagnose
-from sna_eval.study.methods.evaluating import planned
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
@@ -33,7 +32,7 @@ def with_entry(entry: PlannedIntervention, **gate: Any) -> Plan:
 
 def test_the_cut_plan_keeps_the_carriers(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
     (task,) = load("own_open").values()
-    with planned(lm, PLAN):
+    with lm.under(PLAN):
         whole = diagnose(lm, "own_open", task, keep=1.0, quiet=True)
         half = diagnose(lm, "own_open", task, keep=0.1, quiet=True)
     assert whole.n_items == 6
@@ -46,7 +45,7 @@ def test_the_cut_plan_keeps_the_carriers(lm: Any, load: Callable[..., dict[str, 
     assert entry.found is not None
     assert entry.found["cut_from"] == 4
     cut = Plan({"own_open": half.cut})
-    with planned(lm, cut):
+    with lm.under(cut):
         again = diagnose(lm, "own_open", task, keep=1.0, quiet=True)
     assert again.patching.effect == pytest.approx(half.cut_effect, abs=1e-6)
     json.dumps(half.as_dict())
@@ -88,7 +87,7 @@ def test_impossible_plans(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
             "each neuron once",
         ),
     ):
-        with planned(lm, plan), pytest.raises(InputError, match=message):
+        with lm.under(plan), pytest.raises(InputError, match=message):
             diagnose(lm, "own_open", task, keep=0.9, quiet=True)
 
 

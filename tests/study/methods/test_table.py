@@ -24,7 +24,7 @@ from sna_eval.study.methods import (
     measure_methods,
     parse_variants,
 )
-from sna_eval.study.methods.evaluating import evaluate, planned
+from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.methods.strength import choose_strength
 from sna_eval.study.methods.units import Units, model_settings
@@ -47,7 +47,7 @@ PLAN = Plan(
 
 @pytest.fixture
 def planned_lm(lm: Any) -> Any:
-    with planned(lm, PLAN):
+    with lm.under(PLAN):
         yield lm
 
 
@@ -62,7 +62,7 @@ def table(
     lm: Any, load: Callable[..., dict[str, Any]], variants: list[Variant], tmp_path_factory: Any
 ) -> tuple[MethodTable, Path]:
     folder = tmp_path_factory.mktemp("methods")
-    with planned(lm, PLAN):
+    with lm.under(PLAN):
         found = measure_methods(lm, load(*TASKS), variants, QUICK, output=folder, quiet=True)
     found.save(folder)
     return found, folder
@@ -84,7 +84,7 @@ def test_rows_say_what_lm_eval_says(
     found, _ = table
     task_dict = {"tasks": load("own_labels"), "groups": {}}
     amplified = run(lm=planned_lm, task_dict=task_dict, bootstrap_iters=0)["results"]
-    with planned(planned_lm, Plan({})):
+    with planned_lm.under(Plan({})):
         plain = run(lm=planned_lm, task_dict=task_dict, bootstrap_iters=0)["results"]
     (row,) = (own for own in found.rows if (own.task, own.method) == ("own_labels", "sna"))
     assert row.measure == "acc"
