@@ -31,7 +31,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
-from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Configuration, Grid
+from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Grid
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import group_rows
 from sna_eval.measuring.passes import LayerPlan, Passes, tokens_per_pass
@@ -44,8 +45,8 @@ SHAPES = {
 LEAST_RATIO = 5.0
 LARGEST_DIFFERENCE = 1e-4
 """Relative: with random weights, each of 50,257 tokens has next to no probability."""
-Case = tuple[int, Configuration]
-Loop = Callable[[int, Configuration], torch.Tensor]
+Swept = dict[Configuration, torch.Tensor]
+Loop = Callable[[Configuration], torch.Tensor]
 """Probability of every prompt's target under one configuration of a layer, `[prompt]`."""
 
 
@@ -60,7 +61,7 @@ def main() -> int:
     targets = torch.randint(0, 50257, (args.prompts,), device=args.device)
     grid = Grid(tuple(range(model.config.n_layer)), PAPER_COUNTS, PAPER_MULTIPLIERS)
     neurons = torch.randperm(4 * model.config.n_embd)[: grid.largest_count].tolist()
-    cases = [(layer, own) for layer in grid.layers for own in grid.configurations]
+    cases = [own for layer in grid.layers for own in grid.at(layer)]
 
     start = time.perf_counter()
     swept, seconds = _sweep(model, ids, targets, grid, neurons, args.tokens)
@@ -92,11 +93,11 @@ def _holds(compared: dict[str, float]) -> bool:
 
 
 def _compared(
-    loop: Loop, sample: list[Case], swept: dict[Case, torch.Tensor], sweep_s: float
+    loop: Loop, sample: list[Configuration], swept: Swept, sweep_s: float
 ) -> dict[str, float]:
     """A loop's time for one configuration, and how its results differ from the sweep's."""
-    loop(*sample[0])  # warms up
-    found, seconds = zip(*(_timed(partial(loop, *case)) for case in sample), strict=True)
+    loop(sample[0])  # warms up
+    found, seconds = zip(*(_timed(partial(loop, case)) for case in sample), strict=True)
     theirs, ours = torch.stack(found), torch.stack([swept[case] for case in sample])
     difference = (theirs - ours).abs()
     return {
@@ -109,7 +110,7 @@ def _compared(
 
 def _sweep(
     model: Any, ids: Any, targets: Any, grid: Grid, neurons: list[int], tokens: int | None
-) -> tuple[dict[Case, torch.Tensor], float]:
+) -> tuple[Swept, float]:
     """The whole grid the project's way, trials of the model and baseline included."""
     passes, trials = _timed(lambda: _passes(model, tokens))
     engine = passes.engine
@@ -120,7 +121,7 @@ def _sweep(
     ]
     groups = group_rows(
         entries,
-        configurations=len(grid.configurations),
+        configurations=grid.per_layer,
         tokens=passes.tokens,
         device=engine.device,
     )
@@ -133,15 +134,15 @@ def _sweep(
             (_, captured), own = _timed(partial(passes.baseline, group, plans))
             times[-1].append(own)
             for plan, kept in zip(plans, captured, strict=True):
-                run = partial(passes.amplified, group, plan, kept, weights, grid.configurations)
+                run = partial(passes.amplified, group, plan, kept, weights, grid.at(plan.layer))
                 found, own = _timed(run)
                 scores[plan.layer].append(found.exp())
                 times[plan.layer].append(own)
     seconds = trials + routing + sum(len(own) * median(own) for own in times.values())
     return {
-        (layer, own): torch.cat(scores[layer], dim=1)[number]
+        own: torch.cat(scores[layer], dim=1)[number]
         for layer in grid.layers
-        for number, own in enumerate(grid.configurations)
+        for number, own in enumerate(grid.at(layer))
     }, seconds
 
 
@@ -157,8 +158,8 @@ def _passes(model: Any, tokens: int | None) -> Passes:
 def _plain_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> Loop:
     """One forward pass a configuration, with a hook on the output projection."""
 
-    def loop(layer: int, own: Configuration) -> torch.Tensor:
-        chosen = Intervention(layer, tuple(neurons[: own.n_neurons]), own.multiplier)
+    def loop(own: Configuration) -> torch.Tensor:
+        chosen = Intervention(own.layer, tuple(neurons[: own.n_neurons]), own.multiplier)
         with amplify(model, [chosen]):
             return _target_probs(model(ids).logits, targets)
 
@@ -177,12 +178,12 @@ def _run_with_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> L
         "gpt2", hf_model=copy, tokenizer=tokenizer, device=str(ids.device)
     )
 
-    def loop(layer: int, own: Configuration) -> torch.Tensor:
+    def loop(own: Configuration) -> torch.Tensor:
         def scale(activations: torch.Tensor, hook: Any) -> torch.Tensor:
             activations[..., neurons[: own.n_neurons]] *= own.multiplier
             return activations
 
-        hooks = [(f"blocks.{layer}.mlp.hook_post", scale)]
+        hooks = [(f"blocks.{own.layer}.mlp.hook_post", scale)]
         return _target_probs(bridge.run_with_hooks(ids, fwd_hooks=hooks), targets)
 
     return loop

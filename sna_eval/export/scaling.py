@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sna_eval.directions import follows_choices
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
@@ -82,7 +83,7 @@ def _check_static(entry: PlannedIntervention, where: str) -> None:
             f"{where}.positions", expected="`all`: weights act on every token", got=entry.positions,
             hint="this intervention needs `--model sna`, or export a plan with `positions: all`",
         )  # fmt: skip
-    if entry.direction in ("predicted", "gold"):
+    if follows_choices(entry.direction):
         raise InputError(
             f"{where}.direction", expected="`both` or a label: weights do not know the answer",
             got=entry.direction, hint="export one file per label, and choose between them",

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from sna_eval.directions import BOTH, GOLD, PREDICTED, follows_answer
 from sna_eval.errors import InputError
 from sna_eval.intervention import Sites
+from sna_eval.measuring.configuration import Configuration
 
 PAPER_COUNTS = (3, 5, 8, 10, 15, 20, 25)
 PAPER_MULTIPLIERS = (1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2, 2.4)
@@ -23,24 +24,6 @@ LABEL_MULTIPLIERS = (2.0, 4.0, 8.0, 12.0)
 The paper names 10 neurons, layer 21 of 24 and multipliers up to 12; the rest of the grid is ours.
 """
 _LABEL_LAYERS_OF_24 = (5, 9, 13, 17, 21)
-DIRECTIONS = ("both", "predicted", "gold")
-"""Directions beside the labels' own names."""
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One intervention of a layer's grid."""
-
-    n_neurons: int
-    """How many of the ranked neurons; per label where neurons belong to labels."""
-    multiplier: float
-    direction: str = "both"
-    """Whose neurons: `both`, `predicted`, `gold` or a label's name."""
-
-    @property
-    def oracle(self) -> bool:
-        """Whether the direction follows the right answer."""
-        return self.direction == "gold"
 
 
 @dataclass(frozen=True)
@@ -50,7 +33,7 @@ class Grid:
     layers: tuple[int, ...]
     n_neurons: tuple[int, ...] = PAPER_COUNTS
     multipliers: tuple[float, ...] = PAPER_MULTIPLIERS
-    directions: tuple[str, ...] = ("both",)
+    directions: tuple[str, ...] = (BOTH,)
 
     def __post_init__(self) -> None:
         for name in ("layers", "n_neurons", "multipliers", "directions"):
@@ -64,22 +47,26 @@ class Grid:
             if not math.isfinite(multiplier):
                 raise InputError("multipliers", expected="finite numbers", got=multiplier)
 
-    @cached_property
-    def configurations(self) -> tuple[Configuration, ...]:
+    def at(self, layer: int) -> tuple[Configuration, ...]:
         """A layer's configurations, in the order of the store."""
         return tuple(
-            Configuration(count, multiplier, direction)
+            Configuration(layer, count, multiplier, direction)
             for direction in self.directions
             for count in self.n_neurons
             for multiplier in self.multipliers
         )
 
     @property
+    def per_layer(self) -> int:
+        """How many configurations a layer has."""
+        return len(self.directions) * len(self.n_neurons) * len(self.multipliers)
+
+    @property
     def largest_count(self) -> int:
         return max(self.n_neurons)
 
     def __len__(self) -> int:
-        return len(self.layers) * len(self.configurations)
+        return len(self.layers) * self.per_layer
 
     def check(self, sites: Sites) -> None:
         """Raises `InputError` if a layer does not exist or has fewer neurons than asked for."""
@@ -102,7 +89,7 @@ def check_directions(
     directions: Sequence[str], labels: Sequence[str], *, allow_oracle: bool
 ) -> None:
     """Raises `InputError` unless every direction means something for these labels."""
-    allowed = (*DIRECTIONS, *labels) if labels else ("both",)
+    allowed = (BOTH, PREDICTED, GOLD, *labels) if labels else (BOTH,)
     for direction in directions:
         if direction not in allowed:
             raise InputError(
@@ -111,11 +98,11 @@ def check_directions(
                 got=direction,
                 hint="" if labels else "these neurons belong to no label; use select=contrastive",
             )
-        if direction == "gold" and not allow_oracle:
+        if follows_answer(direction) and not allow_oracle:
             raise InputError(
                 "directions",
                 expected="`both`, `predicted` or a label",
-                got="gold",
+                got=direction,
                 hint="`gold` amplifies the right answer's neurons; add --allow_oracle to see what "
                 "an oracle would gain",
             )

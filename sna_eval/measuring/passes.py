@@ -17,7 +17,7 @@ from sna_eval.intervention import Engine, RowScore
 from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.measuring.captures import captured_activations, output_columns
-from sna_eval.measuring.grid import Configuration
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.starts import (
     AtBlock,

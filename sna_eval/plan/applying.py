@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sna_eval.directions import BOTH, follows_choices
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
 from sna_eval.plan.schema import UNLABELLED, NeuronSets, PlannedIntervention, TaskPlan
@@ -37,7 +38,7 @@ def entry_interventions(entry: PlannedIntervention, label: str) -> tuple[Affine,
 
 def _given(entry: PlannedIntervention) -> str:
     """The label that stands in the plan."""
-    if entry.direction in ("predicted", "gold"):
+    if follows_choices(entry.direction):
         raise InputError(
             "direction", expected="`both` or a label where there are no choices",
             got=entry.direction,
@@ -52,7 +53,7 @@ def label_neurons(sets: NeuronSets, label: str, *, field: str = "direction") -> 
     """
     if list(sets) == [UNLABELLED]:
         return sets[UNLABELLED]
-    if label == "both":
+    if label == BOTH:
         return tuple(dict.fromkeys(index for neurons in sets.values() for index in neurons))
     if label not in sets:
         raise InputError(field, expected=f"`both` or one of {', '.join(sets)}", got=label)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from sna_eval.directions import BOTH, follows_answer
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate, ungated
 from sna_eval.intervention import Affine, Positions
@@ -39,7 +40,7 @@ class PlannedIntervention:
     """Name of the method in `sna_eval.methods`."""
     positions: Positions = "all"
     """Tokens it touches."""
-    direction: str = "both"
+    direction: str = BOTH
     """Which label's neurons to amplify: `both`, `predicted`, `gold`, or a label's name."""
     allow_oracle: bool = False
     """Must be true for `direction: gold`, which knows the right answer."""
@@ -98,11 +99,11 @@ class PlannedIntervention:
             raise InputError(
                 "parameters", expected=f"no such key with method {self.method}", got="given"
             )
-        if self.direction == "gold" and not self.allow_oracle:
+        if self.oracle and not self.allow_oracle:
             raise InputError(
                 "direction",
                 expected="`both`, `predicted` or a label",
-                got="gold",
+                got=self.direction,
                 hint="`gold` amplifies the right answer's neurons; set `allow_oracle: true` to see "
                 "what an oracle would gain",
             )
@@ -125,7 +126,7 @@ class PlannedIntervention:
     @property
     def oracle(self) -> bool:
         """Whether the direction follows the right answer."""
-        return self.direction == "gold"
+        return follows_answer(self.direction)
 
     @property
     def n_neurons(self) -> int:

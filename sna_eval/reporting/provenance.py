@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from sna_eval.directions import follows_answer
 from sna_eval.harness.loading import typed_arguments
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
@@ -69,7 +70,7 @@ def _command(
         options["include_path"] = manifest[ASKED]["include_path"]
     spread = ["--spread"] if _spread(manifest) else []
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    oracle = ["--allow_oracle"] if "gold" in grid["directions"] else []
+    oracle = ["--allow_oracle"] if any(map(follows_answer, grid["directions"])) else []
     return shlex.join(["sna-eval", "sweep", *words, *spread, *oracle, "--output", "DIR"])
 
 

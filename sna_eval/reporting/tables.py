@@ -39,9 +39,7 @@ def task_table(tasks: Sequence[TaskSummary]) -> Table:
                 str(own.zone),
                 probability(own.baseline),
                 percent(own.best_improvement),
-                f"layer {own.best.layer}, {own.best.n_neurons} neurons, x{own.best.multiplier:g}"
-                + (f", {own.best.direction}" if own.best.direction != "both" else "")
-                + (" (oracle)" if own.best.oracle else ""),
+                own.best.label,
                 percent(own.mean_improvement),
                 share(own.success_rate),
                 f"{own.golden_zone} of {own.configurations}",

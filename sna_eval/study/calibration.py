@@ -19,7 +19,7 @@ separation and not about cause.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Signal
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import Plan, TaskPlan, match_task, neurons_fingerprint
 from sna_eval.study.choosing import with_gain
-from sna_eval.study.sweep import Configuration, SweepStore, configuration_row, row_plan
+from sna_eval.study.sweep import SweepStore, configuration_row, row_plan
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -136,8 +137,7 @@ def _items(store: SweepStore, task: str, plan: TaskPlan) -> pd.DataFrame:
     got = f"{len(plan.interventions)} interventions"
     if entry is not None:
         got = f"layer {entry.layer}, multiplier {entry.multiplier:g}"
-        own = Configuration(entry.n_neurons, entry.multiplier, entry.direction)
-        row = configuration_row(store, task, entry.layer, own)
+        row = configuration_row(store, task, Configuration.of_entry(entry))
         if row is not None:
             stored = row_plan(store, row).tasks[task]
             if neurons_fingerprint(stored) != neurons_fingerprint(plan):
@@ -155,8 +155,8 @@ def _items(store: SweepStore, task: str, plan: TaskPlan) -> pd.DataFrame:
 def _items_of(store: SweepStore, task: str, row: Mapping[str, Any]) -> pd.DataFrame:
     """The items of a configuration's row."""
     items = store.table("items", tasks=[task]).to_pandas()
-    axes = ("layer", "n_neurons", "multiplier", "direction")
-    return items[np.logical_and.reduce([items[name] == row[name] for name in axes])]
+    wanted = asdict(Configuration.of_row(row))
+    return items[np.logical_and.reduce([items[name] == own for name, own in wanted.items()])]
 
 
 def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:

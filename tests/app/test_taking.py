@@ -73,7 +73,7 @@ def test_it_finds_the_neurons_of_the_store(
 
 
 def test_what_cannot_be_taken_is_said_in_a_line(opened: SweepFolder, best: TaskSummary) -> None:
-    gold = replace(best, best=best.best._replace(direction="gold"))
+    gold = replace(best, best=replace(best.best, direction="gold"))
     with pytest.raises(InputError, match=r"direction: expected one that does not know.*'gold'"):
         take_best(opened.store, gold)
     drawn = with_manifest(opened.store, select="random")
@@ -81,7 +81,7 @@ def test_what_cannot_be_taken_is_said_in_a_line(opened: SweepFolder, best: TaskS
         take_best(drawn, best)
     with pytest.raises(InputError, match="task: expected a bundled task with the prompts that"):
         take_best(with_manifest(opened.store, prompts_hash="00"), best)
-    many = replace(best, best=best.best._replace(n_neurons=999))
+    many = replace(best, best=replace(best.best, n_neurons=999))
     with pytest.raises(InputError, match="neurons: expected a count from 1 to 200, got 999"):
         take_best(opened.store, many)
 

@@ -7,10 +7,10 @@ import pytest
 from sna_eval.argument_lists import parse_counts, parse_layers, parse_names, parse_numbers
 from sna_eval.errors import InputError
 from sna_eval.intervention import find_sites
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import (
     LABEL_COUNTS,
     LABEL_MULTIPLIERS,
-    Configuration,
     Grid,
     check_directions,
     label_layers,
@@ -20,7 +20,7 @@ from tests.conftest import build_model
 
 def test_the_papers_grid_of_gpt2_medium() -> None:
     grid = Grid(tuple(range(24)))
-    assert len(grid.configurations) == 84
+    assert grid.per_layer == 84
     assert len(grid) == 2016
     assert 12 * len(grid) == 24_192
     assert min(grid.multipliers) == 1.1
@@ -41,10 +41,11 @@ def test_label_layers_of_other_depths(n_layers: int, layers: tuple[int, ...]) ->
 
 
 def test_order_of_configurations() -> None:
-    grid = Grid((0,), (1, 2), (1.5, 2.0), ("both", "x"))
-    assert grid.configurations[1] == Configuration(1, 2.0, "both")
-    assert grid.configurations[2] == Configuration(2, 1.5, "both")
-    assert grid.configurations[4] == Configuration(1, 1.5, "x")
+    grid = Grid((0, 7), (1, 2), (1.5, 2.0), ("both", "x"))
+    assert grid.at(7)[1] == Configuration(7, 1, 2.0, "both")
+    assert grid.at(7)[2] == Configuration(7, 2, 1.5, "both")
+    assert grid.at(7)[4] == Configuration(7, 1, 1.5, "x")
+    assert len(grid.at(0)) == grid.per_layer == len(grid) / 2
 
 
 @pytest.mark.parametrize(

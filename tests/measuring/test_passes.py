@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
-from sna_eval.measuring.grid import Configuration, Grid
+from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import group_rows
 from sna_eval.measuring.passes import LayerPlan, Passes
@@ -54,9 +55,7 @@ def sweep(engine: Engine, plan: LayerPlan, tokens: int) -> torch.Tensor:
     entries.sort(key=lambda entry: -len(entry.row.tokens))
     passes = Passes(engine, tokens)
     found: dict[int, torch.Tensor] = {}
-    groups = group_rows(
-        entries, configurations=len(GRID.configurations), tokens=tokens, device=engine.device
-    )
+    groups = group_rows(entries, configurations=GRID.per_layer, tokens=tokens, device=engine.device)
     for group in groups:
         told = torch.tensor([PREDICTED[entry.item] for entry in group.entries])
         weights = {
@@ -66,7 +65,7 @@ def sweep(engine: Engine, plan: LayerPlan, tokens: int) -> torch.Tensor:
         }
         with passes.shortcuts.everywhere(engine.model):
             _, (captured,) = passes.baseline(group, [plan])
-            scores = passes.amplified(group, plan, captured, weights, GRID.configurations)
+            scores = passes.amplified(group, plan, captured, weights, GRID.at(plan.layer))
         widths = [len(entry.row.branches) for entry in group.entries]
         parts = scores.split(widths, dim=1)
         found.update(zip((entry.item for entry in group.entries), parts, strict=True))
@@ -97,7 +96,7 @@ def test_equals_plain_hooks(name: str, route: Route) -> None:
                         model, row, Intervention(layer, amplified_of(own, number), own.multiplier)
                     )
                 ]
-                for own in GRID.configurations
+                for own in GRID.at(layer)
             ]
         )
         assert float((got - expected).abs().max()) <= 1e-5
@@ -137,7 +136,7 @@ def test_blocks_below_are_not_run_again(route: Route, first: int) -> None:
     engine = Engine(model, sites, probe(model, sites))
     (group,) = group_rows(
         [ItemRow(ROWS[0], 0, (0, 1))],
-        configurations=len(GRID.configurations),
+        configurations=GRID.per_layer,
         tokens=10_000,
         device=engine.device,
     )
@@ -146,7 +145,7 @@ def test_blocks_below_are_not_run_again(route: Route, first: int) -> None:
     _, (captured,) = passes.baseline(group, [plan])
     assert passes.shortcuts  # found before counting
     with counted_blocks(engine) as ran:
-        passes.amplified(group, plan, captured, weights, GRID.configurations)
+        passes.amplified(group, plan, captured, weights, GRID.at(plan.layer))
     used = [number for number in ran if number != 2 or route != "behind"]
     assert used == list(range(first, 4))
 

@@ -18,6 +18,7 @@ import pytest
 
 from sna_eval.cli import main, parser
 from sna_eval.errors import InputError
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import neurons_fingerprint
 from sna_eval.reporting import Further, Report, tables, write_report
 from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
@@ -31,29 +32,20 @@ from sna_eval.study.interference import (
     PLAIN_TEXT,
     Effect,
     Interference,
-    Part,
     Source,
     random_null,
 )
 from sna_eval.study.summary import held_out, read_measurements, summarise, summarise_task
-from sna_eval.study.summary.measurements import CellIndex
-from sna_eval.study.sweep import (
-    Configuration,
-    SweepStore,
-    configuration_row,
-    row_plan,
-    run_sweep,
-)
+from sna_eval.study.sweep import SweepStore, configuration_row, row_plan, run_sweep
 
 TASKS = ("own_open", "own_labels", "own_choices")
 
 
-def _source(store: SweepStore, name: str, cell: CellIndex) -> Source:
-    configuration = Configuration(cell.n_neurons, cell.multiplier, cell.direction)
-    row = configuration_row(store, name, cell.layer, configuration)
+def _source(store: SweepStore, name: str, cell: Configuration) -> Source:
+    row = configuration_row(store, name, cell)
     assert row is not None
     acts = neurons_fingerprint(row_plan(store, row).tasks[name])
-    return Source(name, "f", (Part(*cell),), configuration=acts)
+    return Source(name, "f", (cell,), configuration=acts)
 
 
 def _measured(store: SweepStore) -> Interference:
@@ -208,7 +200,9 @@ def test_development_against_test_by_hand(store: SweepStore) -> None:
     assert found[1].test == pytest.approx(-5.0)  # 0.2 becomes 0.19
     assert (found[0].low, found[0].high) == pytest.approx((-50, 50))
     assert found[1].curse == pytest.approx(found[1].development + 5)
-    elsewhere = replace(_measured(store), sources=(Source("own_open", "f", (Part("x", 0, 1, 2),)),))
+    elsewhere = replace(
+        _measured(store), sources=(Source("own_open", "f", (Configuration(0, 1, 2, "x"),)),)
+    )
     assert held_out(store, measurements, elsewhere) == ()
     others = tuple(replace(own, configuration="0") for own in _measured(store).sources)
     assert held_out(store, measurements, replace(_measured(store), sources=others)) == ()

@@ -16,6 +16,7 @@ import torch
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from sna_eval.study.choosing import Selecting, select
 from sna_eval.study.interference import (
@@ -178,9 +179,9 @@ def _made(**percent: float) -> Interference:
         Effect(*key.split("_"), 5, 0.5, 0.5 * (1 + value / 100), 0.0, 0.0, 1.0)  # type: ignore[call-arg]
         for key, value in percent.items()
     )
-    from sna_eval.study.interference import Part, Source
+    from sna_eval.study.interference import Source
 
-    sources = tuple(Source(name, "", (Part("both", 0, 1, 2.0),)) for name in ("a", "b"))
+    sources = tuple(Source(name, "", (Configuration(0, 1, 2.0),)) for name in ("a", "b"))
     return Interference("m", "f", "test", None, "t", sources, effects, (), {})
 
 

@@ -17,6 +17,7 @@ from sna_eval.app.core.runs import ResultFolder, open_folder, saved_run
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import Plan, load_plan, save_plan
 from sna_eval.reporting import tables
 from sna_eval.reporting.report import Further, write_report
@@ -28,7 +29,6 @@ from sna_eval.study.interference import (
     PLAIN_TEXT,
     Effect,
     Interference,
-    Part,
     Source,
     measure_interference,
 )
@@ -283,8 +283,8 @@ def test_tables_of_interference_mark_what_a_file_says(tmp_path: Path) -> None:
     names, subjects = ("a", "b", ALL), ("a", "b", PLAIN_TEXT)
     effects = tuple(Effect(n, s, 5, 0.2, 0.3, -0.1, 0.1, 0.5) for s in subjects for n in names)
     sources = (
-        Source("a", "f", (Part("gold", 1, 5, 2.0),)),
-        Source("b", "f", (Part("both", 1, 5, 2.0),)),
+        Source("a", "f", (Configuration(1, 5, 2.0, "gold"),)),
+        Source("b", "f", (Configuration(1, 5, 2.0),)),
     )
     found = Interference("m", "p", "test", None, "texts", sources, effects, (), {})
     path = found.save(tmp_path)

@@ -115,7 +115,7 @@ def _task_sweep(workspace: Workspace, asked: MapAsked) -> TaskSweep:
     passes = workspace.sweep_passes
     groups = group_rows(
         rows_of(items, max_length=workspace.lm.max_length, packs=passes.engine.abilities.packs),
-        configurations=len(grid.configurations),
+        configurations=grid.per_layer,
         tokens=passes.tokens,
         device=passes.engine.device,
     )
@@ -128,6 +128,6 @@ def _cells(subject: Subject, result: LayerResult) -> tuple[tuple[Cell, ...], flo
     after = item_values(subject.items, result.log_likelihoods).prob[:, 0]
     cells = tuple(
         Cell(result.layer, own.multiplier, float(prob), float(prob) - baseline)
-        for own, prob in zip(subject.grid.configurations, after, strict=True)
+        for own, prob in zip(subject.grid.at(result.layer), after, strict=True)
     )
     return cells, baseline

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Ranked, Workspace
-from sna_eval.measuring.grid import Configuration, check_directions
+from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import check_directions
 from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan
 from sna_eval.study.sweep.reproducing import planned
 
@@ -20,10 +21,8 @@ def resolved_entry(workspace: Workspace, setting: Setting) -> PlannedInterventio
     ranked = workspace.ranked(setting.source, setting.method, setting.pooling)
     ranking = ranked.layers[setting.layer]
     check_directions([setting.direction], ranking.labels, allow_oracle=False)
-    configuration = Configuration(setting.count, setting.multiplier, setting.direction)
-    entry = planned(
-        setting.layer, configuration, ranking.first(setting.count), found_by(ranked, setting)
-    )
+    wanted = Configuration(setting.layer, setting.count, setting.multiplier, setting.direction)
+    entry = planned(wanted, ranking.first(setting.count), found_by(ranked, setting))
     return replace(entry, positions=setting.positions)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.app.core.tasks import development_examples, task_names
 from sna_eval.errors import InputError
-from sna_eval.measuring.grid import Configuration
 from sna_eval.study.summary import TaskSummary
 from sna_eval.study.sweep import SweepStore, task_gate
 from sna_eval.study.sweep.ranking import examples_fingerprint
@@ -37,7 +36,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> Taken:
             "select", expected="neurons that are found again", got="random",
             hint="the app draws random neurons of its own",
         )  # fmt: skip
-    if Configuration(own.n_neurons, own.multiplier, own.direction).oracle:
+    if own.oracle:
         raise InputError(
             "direction", expected="one that does not know the right answer", got=own.direction,
             hint="the app amplifies by directions that a deployed model has",

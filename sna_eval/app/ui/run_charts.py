@@ -43,8 +43,7 @@ def baseline_chart(tasks: Sequence[TaskSummary]) -> Any:
             "baseline": [own.baseline for own in shown],
             "improvement": [own.best_improvement for own in shown],
             "zone": [f"zone {own.zone}" for own in shown],
-            "best": [f"layer {o.best.layer}, {o.best.n_neurons}, x{o.best.multiplier:g}"
-                     for o in shown],
+            "best": [own.best.label for own in shown],
         }
     )  # fmt: skip
     x = alt.X(

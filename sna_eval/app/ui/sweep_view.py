@@ -95,8 +95,7 @@ def _grids(summary: Summary, opened: SweepFolder) -> None:
     direction = chosen(right, "Direction", own.directions, first=best.best.direction)
     st.altair_chart(run_charts.grid_chart(own, layer, direction), width="stretch")
     st.button(
-        f"Take the best into Try it: layer {best.best.layer}, {best.best.n_neurons} neurons, "
-        f"x{best.best.multiplier:g}",
+        f"Take the best into Try it: {best.best.label}",
         on_click=_take,
         args=(opened, best),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from sna_eval.directions import PREDICTED, follows_answer
 from sna_eval.errors import InputError
 from sna_eval.gating import (
     SIGNALS,
@@ -98,16 +99,16 @@ def predicted_of_one(task: str) -> InputError:
     """The complaint about a prediction where there is nothing to choose: it would be the answer."""
     return InputError(
         f"tasks.{task}.direction", expected="`both` or a label where there is one continuation",
-        got="predicted", hint="the only continuation is the right answer, not a prediction",
+        got=PREDICTED, hint="the only continuation is the right answer, not a prediction",
     )  # fmt: skip
 
 
 def _label(entry: PlannedIntervention, item: Item, baseline: Baseline, right: RightAnswer) -> str:
     """The label that an entry's direction means for one item."""
     direction = entry.direction
-    if direction == "gold":
+    if follows_answer(direction):
         return item.requests[right(item)].label
-    if direction == "predicted":
+    if direction == PREDICTED:
         if len(item.choices) < 2 and list(entry.neurons or {}) != [UNLABELLED]:
             raise predicted_of_one(item.task)
         scores: Sequence[BranchScore] = baseline.scores

@@ -119,11 +119,11 @@ def _spoken(found: Boundaries) -> str:
 
 
 def _announce(name: str, choice: Choice) -> None:
-    row, bound = choice.row, choice.lower_bound
+    bound = choice.lower_bound
     sure = bound is not None and bound > 0
     shown = "unknown" if bound is None else f"{bound:+.4f}"
     announce(
-        f"{name}: layer {row['layer']}, {row['n_neurons']} neurons, x{row['multiplier']:g}, "
-        f"best of {choice.among}: {choice.measure} {choice.gain:+.4f} on {choice.n_items} "
-        f"development items, lower bound {shown}{'' if sure else ': no sign that anything helps'}"
+        f"{name}: {choice.configuration.label}, best of {choice.among}: "
+        f"{choice.measure} {choice.gain:+.4f} on {choice.n_items} development items, "
+        f"lower bound {shown}{'' if sure else ': no sign that anything helps'}"
     )

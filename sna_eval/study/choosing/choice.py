@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sna_eval.errors import InputError
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.effects import Measure, TaskEffects
 
@@ -32,6 +33,10 @@ class Choice:
     n_items: int
     among: int
     """How many configurations it is the best of."""
+
+    @property
+    def configuration(self) -> Configuration:
+        return Configuration.of_row(self.row)
 
     @property
     def oracle(self) -> bool:

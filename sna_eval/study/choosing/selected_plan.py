@@ -8,14 +8,13 @@ from typing import Any, Literal, get_args
 
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate, ungated
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import Plan, TaskPlan, acting_fingerprint
 from sna_eval.plan.files import task_to_dict
 from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, task_effects
 from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_gate
-
-_AXES = ("layer", "n_neurons", "multiplier", "direction")
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,8 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     if not isinstance(chosen, Mapping) or chosen.get("measure") not in get_args(Measure):
         return plan
     found = task_effects(store, task, plan.gate, measure=chosen["measure"])
-    wanted = (entry.layer, entry.n_neurons, entry.multiplier, entry.direction)
-    places = [tuple(row[name] for name in _AXES) for row in found.rows]
-    effects = found.effects[places.index(wanted)]
+    places = [Configuration.of_row(row) for row in found.rows]
+    effects = found.effects[places.index(Configuration.of_entry(entry))]
     bound = None
     if len(effects) > 1 and isinstance(chosen.get("confidence"), float):
         bound = float(lower_bounds(effects, confidence=chosen["confidence"]))

@@ -7,7 +7,7 @@ and not the gate. (Akhtar 2026, section 5.2, has two tasks and two layers; here 
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject, text_subject
 from sna_eval.study.interference.controls import RandomNull, random_null
-from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source
+from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
 from sna_eval.study.interference.running import Interfering, measure_interference
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Effect",
     "Interference",
     "Interfering",
-    "Part",
     "RandomNull",
     "Source",
     "Subject",

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sna_eval.bounded import read_json
 from sna_eval.errors import reading, writing
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.study.interference.controls import RandomNull
 from sna_eval.typed import build
 
@@ -27,30 +28,21 @@ FILE = "interference.json"
 Floats = NDArray[np.float64]
 
 
-class Part(NamedTuple):
-    """One layer's intervention."""
-
-    direction: str
-    layer: int
-    n_neurons: int
-    """Per label where neurons belong to labels."""
-    multiplier: float
-
-
 @dataclass(frozen=True)
 class Source:
     """A task's intervention, as it was applied."""
 
     task: str
     fingerprint: str
-    parts: tuple[Part, ...]
+    parts: tuple[Configuration, ...]
+    """One a layer."""
     oracle: bool = False
     """Whether a direction followed the right answer; true of every part towards `gold`."""
     configuration: str = ""
     """Hash of what acts, neurons included."""
 
     def __post_init__(self) -> None:
-        gold = any(part.direction == "gold" for part in self.parts)
+        gold = any(part.oracle for part in self.parts)
         object.__setattr__(self, "oracle", self.oracle or gold)
 
 
@@ -162,7 +154,7 @@ class Interference:
             got=str(folder),
             hint="check the path",
         ):
-            raw = read_json(path)
+            raw = _as_today(read_json(path))
             if raw.pop("version") != VERSION:
                 raise ValueError("written by another version")
             measured = build(cls, raw)
@@ -178,3 +170,23 @@ class Interference:
         whole = len(self._by_pair) == len(self.effects) == len(applied) * len(subjects)
         if not (known and whole):
             raise ValueError("effects are missing, twice or of unknown interventions")
+
+
+def _as_today(raw: Any) -> Any:
+    """A file as it is written now; before, a part was the list of its values.
+
+    **Raises:** `ValueError` for a list of others.
+    """
+    sources = raw.get("sources") if isinstance(raw, dict) else None
+    for source in sources if isinstance(sources, list) else ():
+        parts = source.get("parts") if isinstance(source, dict) else None
+        if isinstance(parts, list):
+            source["parts"] = [_part(own) if isinstance(own, list) else own for own in parts]
+    return raw
+
+
+def _part(values: list[Any]) -> dict[str, Any]:
+    names = ("direction", "layer", "n_neurons", "multiplier")
+    if len(values) != len(names):
+        raise ValueError(f"a part has {len(values)} entries, not {len(names)}")
+    return dict(zip(names, values, strict=True))

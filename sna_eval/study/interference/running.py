@@ -14,13 +14,13 @@ from sna_eval.errors import InputError
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.items import Split, items_fingerprint
 from sna_eval.measuring.passes import tokens_per_pass
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject, text_subject
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (
-    PlannedIntervention,
     TaskPlan,
     neurons_fingerprint,
     plain_interventions,
@@ -30,7 +30,7 @@ from sna_eval.plan import (
 )
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
-from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Part, Source
+from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
 from sna_eval.study.keeping import Kept
 from sna_eval.study.sweep.ranking import development_fingerprint
 from sna_eval.study.versions import versions
@@ -237,10 +237,6 @@ def _source(name: str, plan: TaskPlan) -> Source:
     return Source(
         name,
         task_fingerprint(plan),
-        tuple(map(_part, plan.interventions)),
+        tuple(map(Configuration.of_entry, plan.interventions)),
         configuration=neurons_fingerprint(plan),
     )
-
-
-def _part(own: PlannedIntervention) -> Part:
-    return Part(own.direction, own.layer, own.n_neurons, own.multiplier)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sna_eval.directions import follows_answer
+
 
 def is_oracle(task: Mapping[str, Any]) -> bool:
     """What the file says; files from before it was written are known by their directions.
@@ -17,5 +19,5 @@ def is_oracle(task: Mapping[str, Any]) -> bool:
         return task["oracle"] is True
     entries = task.get("interventions")
     return isinstance(entries, list) and any(
-        isinstance(own, Mapping) and own.get("direction") == "gold" for own in entries
+        isinstance(own, Mapping) and follows_answer(own.get("direction", "")) for own in entries
     )

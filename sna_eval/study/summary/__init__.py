@@ -8,7 +8,6 @@ from sna_eval.study.summary.gated import GatedGain, gated_gains
 from sna_eval.study.summary.held_out import HeldOut, held_out
 from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import (
-    CellIndex,
     TaskMeasurements,
     read_measurements,
     task_measurements,
@@ -29,7 +28,6 @@ from sna_eval.study.summary.zones import ZoneMean, zone_means
 
 __all__ = [
     "AcrossTasks",
-    "CellIndex",
     "Decomposition",
     "GatedGain",
     "HeldOut",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from sna_eval.plan import neurons_fingerprint
 from sna_eval.study.interference import Effect, Interference, Source
-from sna_eval.study.summary.measurements import CellIndex, TaskMeasurements
-from sna_eval.study.sweep import Configuration, SweepStore, configuration_row, row_plan
+from sna_eval.study.summary.measurements import TaskMeasurements
+from sna_eval.study.sweep import SweepStore, configuration_row, row_plan
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,7 @@ def _was_swept(store: SweepStore, source: Source) -> bool:
     if len(source.parts) != 1:
         return False
     (part,) = source.parts
-    configuration = Configuration(part.n_neurons, part.multiplier, part.direction)
-    row = configuration_row(store, source.task, part.layer, configuration)
+    row = configuration_row(store, source.task, part)
     if row is None:
         return False
     return neurons_fingerprint(row_plan(store, row).tasks[source.task]) == source.configuration
@@ -70,7 +69,7 @@ def _was_swept(store: SweepStore, source: Source) -> bool:
 
 def _row(own: TaskMeasurements, source: Source, effect: Effect) -> Iterator[HeldOut]:
     """Nothing where a baseline is 0."""
-    gain = own.improvement_of(CellIndex(*source.parts[0]))
+    gain = own.improvement_of(source.parts[0])
     if gain is None or not effect.before:
         return
     scale = 100 / effect.before

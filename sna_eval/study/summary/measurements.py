@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.study.sweep import SweepStore
 
 Floats = NDArray[np.float64]
 AXES = ("direction", "layer", "n_neurons", "multiplier")
-
-
-class CellIndex(NamedTuple):
-    """One configuration, by its values."""
-
-    direction: str
-    layer: int
-    n_neurons: int
-    multiplier: float
-
-    @property
-    def oracle(self) -> bool:
-        """Whether the direction follows the right answer."""
-        return self.direction == "gold"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,24 +43,22 @@ class TaskMeasurements:
         percent: Floats = self.change / self.baseline * 100
         return percent
 
-    def improvement_of(self, cell: CellIndex) -> float | None:
+    def improvement_of(self, cell: Configuration) -> float | None:
         """The improvement of one configuration; `None` where it was not swept or has none."""
-        values = (self.directions, self.layers, self.n_neurons, self.multipliers)
-        if not self.baseline or any(
-            value not in own for value, own in zip(cell, values, strict=True)
-        ):
+        axes = (self.directions, self.layers, self.n_neurons, self.multipliers)
+        pairs = list(zip((getattr(cell, axis) for axis in AXES), axes, strict=True))
+        if not self.baseline or any(value not in own for value, own in pairs):
             return None
-        place = tuple(list(own).index(value) for value, own in zip(cell, values, strict=True))
-        return float(self.improvement[place])
+        return float(self.improvement[tuple(own.index(value) for value, own in pairs)])
 
-    def at(self, place: int) -> CellIndex:
+    def at(self, place: int) -> Configuration:
         """The configuration at a place of the flattened array."""
         direction, layer, count, multiplier = np.unravel_index(place, self.change.shape)
-        return CellIndex(
-            self.directions[direction],
+        return Configuration(
             self.layers[layer],
             self.n_neurons[count],
             self.multipliers[multiplier],
+            self.directions[direction],
         )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.study.statistics import golden_zone_count, success_rate
-from sna_eval.study.summary.measurements import CellIndex, TaskMeasurements
+from sna_eval.study.summary.measurements import TaskMeasurements
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class TaskSummary:
     configurations: int
     baseline: float
     """P(target) before."""
-    best: CellIndex
+    best: Configuration
     """The configuration with the largest improvement; the first of equals."""
     best_change: float
     best_improvement: float

@@ -3,15 +3,6 @@
 `Sweep` makes it ready, `run_sweep` runs it into a `SweepStore`, which a killed run resumes.
 """
 
-from sna_eval.measuring.grid import (
-    LABEL_COUNTS,
-    LABEL_MULTIPLIERS,
-    PAPER_COUNTS,
-    PAPER_MULTIPLIERS,
-    Configuration,
-    Grid,
-    label_layers,
-)
 from sna_eval.study.sweep.cost import Cost, CostModel
 from sna_eval.study.sweep.executors import Executor, local_executor
 from sna_eval.study.sweep.options import SweepOptions
@@ -31,16 +22,10 @@ from sna_eval.study.sweep.sweep import Sweep
 __all__ = [
     "CONFIGURATIONS",
     "ITEMS",
-    "LABEL_COUNTS",
-    "LABEL_MULTIPLIERS",
     "NEURONS",
-    "PAPER_COUNTS",
-    "PAPER_MULTIPLIERS",
-    "Configuration",
     "Cost",
     "CostModel",
     "Executor",
-    "Grid",
     "RayExecutor",
     "Sweep",
     "SweepOptions",
@@ -48,7 +33,6 @@ __all__ = [
     "Unit",
     "UnitTables",
     "configuration_row",
-    "label_layers",
     "local_executor",
     "model_spec",
     "row_intervention",

@@ -57,7 +57,7 @@ class CostModel:
             rows += len(subject.grid) * sum(len(group.rows) for group in groups)
             for group in groups:
                 flops += self.baseline_flops(group)
-                each = len(subject.grid.configurations)
+                each = subject.grid.per_layer
                 flops += sum(each * self.flops(group, own) for own in subject.grid.layers)
         return Cost(configurations, rows, flops, flops / self.measured_rate())
 
@@ -115,7 +115,7 @@ class CostModel:
         neurons = {"": tuple(range(subject.grid.largest_count))}
         plan = LayerPlan(layer, self.sweep.routes[layer], neurons)
         passes = self.sweep.passes
-        configurations = subject.grid.configurations
+        configurations = subject.grid.at(layer)
         every = torch.ones(len(group.rows), 1, device=group.device)
         weights = dict.fromkeys(subject.grid.directions, every)
         per_run = len(configurations) * self.flops(group, layer)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from sna_eval.errors import reading
 from sna_eval.gating import Gate, ungated
-from sna_eval.measuring.grid import Configuration
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.neurons import Selected
 from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.files import parse_gate
@@ -18,12 +17,11 @@ from sna_eval.study.sweep.store import SweepStore
 
 
 def planned(
-    layer: int,
     configuration: Configuration,
     chosen: Mapping[str, Selected],
     found: Mapping[str, Any],
 ) -> PlannedIntervention:
-    """One configuration as a resolved plan's intervention.
+    """A configuration as a resolved plan's intervention.
 
     **Arguments:**
 
@@ -31,7 +29,7 @@ def planned(
     - `found`: how they were found.
     """
     return PlannedIntervention(
-        layer=layer,
+        layer=configuration.layer,
         multiplier=configuration.multiplier,
         direction=configuration.direction,
         allow_oracle=configuration.oracle,
@@ -48,23 +46,21 @@ def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedInterv
 
     - `row`: `task`, `layer`, `n_neurons`, `multiplier`, `direction` and `found` of the row.
     """
-    configuration = Configuration(row["n_neurons"], row["multiplier"], row["direction"])
     chosen = _neurons(store, Unit(row["task"], row["layer"]), row["n_neurons"])
     with reading("store", expected="how neurons were found, in JSON", got=row["found"]):
         found = dict(json.loads(row["found"]))
-    return planned(row["layer"], configuration, chosen, found)
+    return planned(Configuration.of_row(row), chosen, found)
 
 
 def configuration_row(
-    store: SweepStore, task: str, layer: int, configuration: Configuration
+    store: SweepStore, task: str, configuration: Configuration
 ) -> dict[str, Any] | None:
     """The row of one configuration; `None` where it was not swept."""
-    unit, wanted = Unit(task, layer), asdict(configuration)
+    unit = Unit(task, configuration.layer)
     if unit not in store.units:
         return None
     rows = store.unit_table("configurations", unit).to_pylist()
-    same = (row for row in rows if all(row[name] == value for name, value in wanted.items()))
-    return next(same, None)
+    return next((row for row in rows if Configuration.of_row(row) == configuration), None)
 
 
 def row_plan(store: SweepStore, row: Mapping[str, Any]) -> Plan:

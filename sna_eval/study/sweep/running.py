@@ -44,7 +44,7 @@ def run_sweep(
 
 def _complete(store: SweepStore, sweep: Sweep, executor: Executor, *, quiet: bool) -> SweepStore:
     pending = store.pending()
-    sizes = {unit: len(sweep.subjects[unit.task].grid.configurations) for unit in store.units}
+    sizes = {unit: sweep.subjects[unit.task].grid.per_layer for unit in store.units}
     done = sum(sizes.values()) - sum(sizes[unit] for unit in pending)
     bar = tqdm(total=sum(sizes.values()), initial=done, unit="config", desc="Sweep", disable=quiet)
     with bar:

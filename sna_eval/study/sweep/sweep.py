@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
+from sna_eval.directions import BOTH
 from sna_eval.gating import (
     AnswerSignal,
     ChoicesSignal,
@@ -148,7 +149,7 @@ class Sweep:
         rows = rows_of(subject.items, max_length=self.lm.max_length, packs=engine.abilities.packs)
         return group_rows(
             rows,
-            configurations=len(subject.grid.configurations),
+            configurations=subject.grid.per_layer,
             tokens=self.passes.tokens,
             device=engine.device,
         )
@@ -222,7 +223,7 @@ class Sweep:
             asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
             asked.n_neurons or (LABEL_COUNTS if labelled else PAPER_COUNTS),
             asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
-            asked.directions or ("both",),
+            asked.directions or (BOTH,),
         )
 
     def _gate(self, name: str, items: TaskItems) -> Gate:

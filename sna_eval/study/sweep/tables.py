@@ -30,7 +30,7 @@ def unit_tables(
     after = item_values(subject.items, result.log_likelihoods)
     rows = [
         _configuration_row(subject, result, number, before, after, found) | {"model": model}
-        for number in range(len(subject.grid.configurations))
+        for number in range(subject.grid.per_layer)
     ]
     tables = {
         "configurations": pa.Table.from_pylist(rows, schema=CONFIGURATIONS),
@@ -48,8 +48,8 @@ def _configuration_row(
     after: ItemValues,
     found: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    own = subject.grid.configurations[number]
-    entry = planned(result.layer, own, result.ranking.first(own.n_neurons), found[own.n_neurons])
+    own = subject.grid.at(result.layer)[number]
+    entry = planned(own, result.ranking.first(own.n_neurons), found[own.n_neurons])
     plan = Plan({subject.name: TaskPlan(ungated(subject.gate), (entry,))})
     base, amplified = float(before.prob.mean()), float(after.prob[number].mean())
     confidence = float(np.mean([d.confidence for d in result.baseline.decisions]))
@@ -94,7 +94,7 @@ def _accuracies(
 def _items_table(
     subject: Subject, result: LayerResult, before: ItemValues, after: ItemValues
 ) -> pa.Table:
-    configurations = subject.grid.configurations
+    configurations = subject.grid.at(result.layer)
     n_items, times = len(subject.items.items), len(configurations)
 
     def per_configuration(values: list[Any]) -> Any:

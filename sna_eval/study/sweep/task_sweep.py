@@ -115,7 +115,7 @@ class TaskSweep:
     def _idle(self, plan: LayerPlan) -> list[bool]:
         """Which configurations change nothing; rounding must not look like an effect there."""
         empty = not plan.all_neurons
-        return [empty or own.multiplier == 1.0 for own in self.subject.grid.configurations]
+        return [empty or own.multiplier == 1.0 for own in self.subject.grid.at(plan.layer)]
 
     def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[BaselineResult, list[list[Captured]]]:
         """The unmodified model's scores, and per group of rows what each layer starts from."""
@@ -152,7 +152,7 @@ class TaskSweep:
         self, plan: LayerPlan, captured: Sequence[Captured], weights: LabelWeights
     ) -> Floats:
         """Log-likelihoods of every configuration of a layer, `[configuration, request]`."""
-        configurations = self.subject.grid.configurations
+        configurations = self.subject.grid.at(plan.layer)
         filled = np.empty((len(configurations), self.subject.items.starts[-1]))
         for group, own in zip(self.groups, captured, strict=True):
             places = torch.tensor([entry.item for entry in group.entries])

@@ -10,11 +10,11 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.plan_makers import Budget, Making
-from sna_eval.measuring.grid import LABEL_COUNTS, LABEL_MULTIPLIERS
+from sna_eval.measuring.grid import LABEL_COUNTS, LABEL_MULTIPLIERS, Grid
 from sna_eval.measuring.items import spread_over
 from sna_eval.study.auto import Affordable, affordable, small_grid
 from sna_eval.study.auto.affordable import share_out
-from sna_eval.study.sweep import Grid, SweepOptions
+from sna_eval.study.sweep import SweepOptions
 
 
 @pytest.mark.parametrize(

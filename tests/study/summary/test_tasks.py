@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.study.summary import (
-    CellIndex,
     layer_map,
     read_measurements,
     summarise,
@@ -29,7 +29,7 @@ Changes = dict[tuple[int, int, float], float]
 def test_a_task_worked_by_hand(rows: Rows, changes: Changes) -> None:
     own = summarise_task(task_measurements("own", rows(changes)))
     assert own.configurations == 8
-    assert own.best == CellIndex("both", 3, 3, 1.5)
+    assert own.best == Configuration(3, 3, 1.5)
     assert own.best_improvement == pytest.approx(40)
     assert own.best_change == pytest.approx(0.020)
     assert own.mean_improvement == pytest.approx((8 + 12 + 12 + 14 + 40 - 10 - 20 + 0) / 8)

@@ -11,8 +11,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.passes import LayerPlan
-from sna_eval.study.sweep import Configuration, CostModel, Sweep
+from sna_eval.study.sweep import CostModel, Sweep
 from sna_eval.study.sweep.cost import Cost
 from tests.conftest import build_model
 
@@ -38,7 +39,7 @@ def test_operations_of_a_configuration(sweep_of: MakeSweep, layer: int) -> None:
     two, four = (
         counted(
             lambda own=own: passes.amplified(
-                group, plan, captured, weights, [Configuration(5, 2.0)] * own
+                group, plan, captured, weights, [Configuration(layer, 5, 2.0)] * own
             )
         )
         for own in (2, 4)
