@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # SST-2 from a folder beside the checkout where there is one, else from the hub.
 export SNA_EVAL_SST2 ?= $(wildcard $(abspath ../shared/data/sst2))
 
-.PHONY: coverage demo test test-slow test-versions test-lowest test-newest test-app chromium test-docs docs reproduce lint install clean
+.PHONY: coverage demo test test-slow test-versions test-lowest test-newest real-models test-real test-app chromium test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -21,8 +21,10 @@ $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py sna_eval.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	touch $@
 
+# The bundled model, or `make demo MODEL=smollm2`: one that nobody here trained.
+MODEL ?= sna-reference
 demo: install
-	$(BIN)/python scripts/demo.py --output out/demo
+	$(BIN)/python scripts/demo.py --model $(MODEL) --output $(if $(filter sna-reference,$(MODEL)),out/demo,out/demo-$(MODEL))
 
 # Two processes of one thread each are faster than one of two.
 WORKERS ?= 2
@@ -64,6 +66,13 @@ test-docs: install
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Two real language models into a cache outside the checkout (1.6 GB), and the tests on them.
+real-models: install
+	$(BIN)/python scripts/real_models.py
+
+test-real: real-models
+	$(BIN)/python -m pytest -m real tests/real
 
 # The app in a real browser; screenshots of every page go to out/app.
 test-app: install chromium

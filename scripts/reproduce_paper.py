@@ -22,7 +22,6 @@ from pathlib import Path
 from paper.claims import HEADINGS, as_markdown, as_rows, claims
 from paper.evidence import Evidence, Labelled
 from paper.rules import Claim
-
 from sna_eval.cli import main as sna_eval
 from sna_eval.errors import InputError
 from sna_eval.harness.datasets import load_sst2

@@ -18,6 +18,8 @@ import sys
 from argparse import Namespace
 
 import torch
+from tokenizers import Tokenizer
+
 from reference_model.card import write_card
 from reference_model.documents import Document
 from reference_model.errors import UserInputError
@@ -32,7 +34,6 @@ from reference_model.pipeline import (
 )
 from reference_model.shipping import load_shipped, ship
 from reference_model.tokenizer import load_tokenizer
-from tokenizers import Tokenizer
 
 
 def main(arguments: list[str] | None = None) -> int:

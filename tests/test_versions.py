@@ -18,10 +18,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+from try_versions import TOOLS, lowest_versions
 
-from try_versions import TOOLS, lowest_versions  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]

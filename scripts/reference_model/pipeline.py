@@ -6,9 +6,10 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
-from task_items import Item
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
+
+from task_items import Item
 
 from .documents import (
     Document,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from task_items import Item
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
+
+from task_items import Item
 
 from .scoring import target_log_probs
 from .sources import Review

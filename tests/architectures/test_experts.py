@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention, Row, amplify, find_sites
 from sna_eval.intervention.projections import written_by
@@ -17,10 +16,6 @@ from sna_eval.intervention.verification import scaled_weights
 from sna_eval.neurons import mean_activations
 from sna_eval.neurons.attribution import attribution_scores
 from tests.conftest import token_ids
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 LAYER = 2
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
 
+from architectures.matrix import TOLERANCE, row
+from architectures.tiny import build, entries
 from sna_eval.paths import architectures_path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from architectures.matrix import TOLERANCE, row  # noqa: E402
-from architectures.tiny import build, entries  # noqa: E402
 
 ENTRIES = entries()
 REFUSED = {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.errors import InputError
 from sna_eval.gating.signals.max_prob import max_prob
 from sna_eval.harness.model.overflow import OverflowWatch
@@ -19,10 +18,6 @@ from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Intervention, amplify
 from tests.conftest import VOCABULARY
 from tests.harness.conftest import answers, long_rope
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 6.0}
 TASK = "own_generation"

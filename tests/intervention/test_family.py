@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.errors import InputError
 from sna_eval.intervention import (
     Addition,
@@ -33,10 +32,6 @@ from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.intervention.shortcuts import find_shortcuts
 from tests.conftest import CONFIGS, build_model, token_ids
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 LAYER = 2
 CLOSE = {"atol": 1e-5, "rtol": 0}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.intervention import (
     Abilities,
     Assigned,
@@ -29,10 +28,6 @@ from sna_eval.intervention.kernels import onednn_products
 from sna_eval.intervention.prefix import Prefix, shared_prefix
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 TOLERANCE = 1e-5
 LAYER = 2

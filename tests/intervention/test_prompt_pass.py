@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.intervention import Intervention, Positions, amplify, find_sites
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 LAYER = 2
 NEW_TOKENS = 6

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.intervention import Batch, Engine, find_sites, kernels, probe
 from sna_eval.intervention.shortcuts import find_shortcuts
 from sna_eval.intervention.trial import trial_rows
 from tests.conftest import token_ids
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 NAMES = ("gpt2", "llama", "gemma3_text", "afmoe", "cohere2_moe", "olmo_hybrid", "qwen3_next")
 """Norms on keys, and states of a recurrence, make what is left out look small."""

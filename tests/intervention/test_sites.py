@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from architectures.tiny import build, entries
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention, amplify, find_sites
 from tests.conftest import build_model, token_ids
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from architectures.tiny import build, entries
 
 
 def test_without_a_head_the_shapes_tell() -> None:

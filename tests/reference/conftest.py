@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "sna_eval" / "reference"
-sys.path.insert(0, str(ROOT / "scripts"))
 
 
 @pytest.fixture(autouse=True, scope="package")

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from reference_model.checkpoint import Progress, load_checkpoint, save_checkpoint
 from reference_model.packing import Rows
 from reference_model.shipping import ship
 from reference_model.training import TrainingSpec, new_model, train
-from safetensors.torch import load_file
 from train_reference_model import main
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_reference_model.py"
 TINY = ["--layers", "2", "--width", "32", "--heads", "2", "--tokens", "20000", "--threads", "1"]
@@ -94,8 +95,9 @@ def test_shipping_halves_and_keeps_the_function(tmp_path):
 
 
 def test_too_large_a_model_is_refused(tmp_path):
-    from reference_model.errors import UserInputError
     from tokenizers import Tokenizer, models
+
+    from reference_model.errors import UserInputError
 
     spec = TrainingSpec(layers=8, width=512, heads=8)
     with pytest.raises(UserInputError, match="choose a smaller model"):

@@ -8,6 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
+
 from reference_model.documents import (
     Document,
     cropped,

@@ -7,16 +7,14 @@ the fast path answers in batches.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+from golden_scores import ITEMS, scores
 
-from golden_scores import ITEMS, scores  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 GOLDEN: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "golden.json").read_text(encoding="utf-8")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from paper.claims import as_markdown, claims
+from paper.evidence import Evidence, Labelled
+from paper.interfering import interference
+from paper.rules import Claim, ceiling, figure, judged, only_for, within
 from sna_eval.study.interference import Effect, Interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import (
@@ -24,13 +26,6 @@ from sna_eval.study.summary import (
     summarise,
 )
 from sna_eval.study.sweep import CONFIGURATIONS, NEURONS, SweepStore
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-from paper.claims import as_markdown, claims
-from paper.evidence import Evidence, Labelled
-from paper.interfering import interference
-from paper.rules import Claim, ceiling, figure, judged, only_for, within
 
 _EMPTY = ("not run", "no task", "no item", "too few")
 

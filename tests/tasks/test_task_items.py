@@ -19,8 +19,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
 from task_items import CANDIDATES, Item, transition_candidates
 from task_items.idioms import METHODS
 from task_items.item import distinct

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +10,12 @@ from typing import Any
 
 import pytest
 
+from architectures.tiny import build, entries
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, load_plan, save_plan
 from sna_eval.study.methods.diagnosis import diagnose
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
-
-from architectures.tiny import build, entries
 
 NEURONS = (3, 11, 40, 77)
 ENTRY = PlannedIntervention(1, 5.0, neurons={"": NEURONS}, scores={"": (4.0, 3.0, 2.0, 1.0)})
