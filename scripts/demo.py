@@ -1,6 +1,7 @@
-"""The main job: the bundled model on all bundled tasks, baseline and amplified in one run.
+"""The main job: a model on all bundled tasks, baseline and amplified in one run.
 
-    python scripts/demo.py --output out/demo
+    python scripts/demo.py --output out/demo                # the bundled model
+    python scripts/demo.py --model smollm2 --output out/real  # one that nobody here trained
 
 Prints the `lm_eval` command, what it prints, and baseline and amplified scores side by side. Where
 SST-2 is neither at hand nor to be had from the hub, that task is left out, and the demo says so.
@@ -16,16 +17,26 @@ import sys
 import time
 from pathlib import Path
 
-from sna_eval.errors import InputError
+from real_models import bring
+from sna_eval.errors import InputError, report
 from sna_eval.paths import tasks_path
 from sna_eval.study.results.zone_table import format_rows, zone_rows
 
+REFERENCE = "sna-reference"
+PLANS = {"smollm2": Path(__file__).resolve().parents[1] / "examples" / "smollm2.yaml"}
+"""What is done to a real model."""
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--model", default=REFERENCE, choices=[REFERENCE, *PLANS])
     parser.add_argument("--output", default="out/demo", help="folder for results and samples")
     args = parser.parse_args()
-    command = _command(args.output)
+    try:
+        command = _command(args.model, args.output)
+    except InputError as error:
+        report(error)
+        return 2
     print("$ " + shlex.join(command), flush=True)
     started = time.perf_counter()
     done = subprocess.run(command, env={**os.environ, "TOKENIZERS_PARALLELISM": "false"})
@@ -37,18 +48,24 @@ def main() -> int:
     return 0
 
 
-def _command(output: str) -> list[str]:
+def _command(model: str, output: str) -> list[str]:
     tasks = "sna_all" if _sst2_at_hand() else "sna_generation,sna_transition"
     return [
         str(Path(sys.executable).with_name("lm_eval")),
         "--model", "sna",
-        "--model_args", "pretrained=sna-reference,plan=sna-reference",
+        "--model_args", _model_args(model),
         "--tasks", tasks,
         "--include_path", str(tasks_path()),
         "--batch_size", "16",
         "--output_path", output,
         "--log_samples",
     ]  # fmt: skip
+
+
+def _model_args(model: str) -> str:
+    if model == REFERENCE:
+        return f"pretrained={REFERENCE},plan={REFERENCE}"
+    return f"pretrained={bring(model)},plan={PLANS[model]}"
 
 
 def _sst2_at_hand() -> bool:

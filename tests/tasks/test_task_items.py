@@ -18,13 +18,17 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
+from real_models import MODELS, at_hand
+from sna_eval.paths import reference_model_path
 from task_items import CANDIDATES, Item, transition_candidates
 from task_items.idioms import METHODS
 from task_items.item import distinct
 from task_items.one_token import load_tokenizer, not_one_token
 from task_items.selection import select, source_of
 from task_items.zone_two import Scored, score, select_inside
+from tests.conftest import BESIDE
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "task_configs" / "data"
@@ -32,6 +36,7 @@ TOKENIZER = Path(
     os.environ.get("SNA_GPT2_TOKENIZER", ROOT.parent / "shared" / "data" / "gpt2-tokenizer")
 )
 TASKS = sorted(CANDIDATES)
+SPLITS = ("development", "test")
 
 needs_tokenizer = pytest.mark.skipif(
     not (TOKENIZER / "vocab.json").is_file(),
@@ -83,6 +88,46 @@ def test_no_target_dominates(task: str, split: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_targets_are_one_token(task: str) -> None:
     assert not_one_token(load_tokenizer(TOKENIZER), CANDIDATES[task]()) == []
+
+
+@pytest.fixture(params=["gpt2", "gpt-neox", "smollm2", "gemma3", "bundled"])
+def any_tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    """The tokenizer of one of five models; skips where it is not at hand."""
+    if request.param == "gpt2":
+        folder = BESIDE / "gpt2-tokenizer"
+        return load_tokenizer(folder) if folder.is_dir() else pytest.skip(f"needs {folder}")
+    if request.param in MODELS:
+        folder = at_hand(request.param)
+    else:
+        places = {"gpt-neox": BESIDE / "pythia-tokenizer", "bundled": reference_model_path()}
+        folder = places[request.param]
+    if folder is None or not folder.is_dir():
+        pytest.skip(f"the tokenizer of {request.param} is not at hand")
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def cut_elsewhere(tokenizer: Tokenizer, item: Item) -> bool:
+    """Whether the target does not begin with a token, its prompt's own tokens before it."""
+    prompt, whole = (
+        tokenizer.encode(text, add_special_tokens=False).ids
+        for text in (item.prompt, item.prompt + item.target)
+    )
+    return len(whole) == len(prompt) or whole[: len(prompt)] != prompt
+
+
+def test_targets_begin_where_a_word_begins(any_tokenizer: Tokenizer) -> None:
+    names = [*TASKS, "transition"]
+    items = [item for name in names for split in SPLITS for item in read(name, split)]
+    assert len(items) == 2210
+    assert [item for item in items if cut_elsewhere(any_tokenizer, item)] == []
+    assert cut_elsewhere(any_tokenizer, Item("They said th", "at"))  # a word cut in two is found
+
+
+@pytest.mark.parametrize("task", [*TASKS, "transition"])
+def test_no_pool_cuts_a_word(task: str) -> None:
+    pool = transition_candidates() if task == "transition" else CANDIDATES[task]()
+    cut = [item for item in pool if item.prompt[-1].isalnum() and item.target[0].isalnum()]
+    assert cut == []
 
 
 def test_files_are_what_the_script_writes() -> None:
