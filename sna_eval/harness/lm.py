@@ -20,6 +20,7 @@ import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here 
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.harness.model.description import describe
 from sna_eval.harness.model.generation import Generator
+from sna_eval.harness.model.joined import JoinedTargets
 from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.model.peft_adapters import check_adapter
@@ -138,6 +139,7 @@ class SNALM(HFLM):
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
+        self._joined = JoinedTargets()
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
         if self.has_plan:
@@ -230,9 +232,17 @@ class SNALM(HFLM):
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         live = LiveTasks()
         grouped = group_items(instances, requests, live.unconditional)
+        self._joined.count(grouped.items, self.ledger)
         requests.clear()  # lm_eval is done with it, and it grows with the documents
         answers = self._score(grouped.items, live, quiet=disable_tqdm or not self.ranks.first)
         return [answers[item][request] for item, request in grouped.answers]
+
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        found = super()._encode_pair(context, continuation)
+        if found[1] or not continuation.strip():
+            return found
+        quiet = not self.ranks.first
+        return self._joined.encode(context, continuation, self.tok_encode, quiet=quiet)
 
     def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
         self.plans.prepare([item.instance for item in items])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -80,14 +81,50 @@ def test_targets_longer_than_the_model_are_refused(make_sna: Any, strict: bool) 
         make_sna(**PLAN, strict=strict).loglikelihood(own, disable_tqdm=True)
 
 
-def test_targets_that_become_part_of_the_context_are_refused(make_sna: Any) -> None:
-    """Where a tokenizer joins the target to the context's last token, nothing is left to score."""
-    lm = make_sna(**PLAN)
-    encode = lm.tok_encode
-    whole = encode("the cat sat")
-    lm.tok_encode = lambda text, **given: whole if text.startswith("the cat") else encode(text)
-    with pytest.raises(InputError, match=r"own: expected a target of at least one token.*' sat'"):
-        lm.loglikelihood(requests(("the cat", " sat")), disable_tqdm=True)
+@pytest.fixture
+def joining(make_sna: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A model whose tokenizer knows "the cat sat" and "the cat" by one and the same token."""
+
+    def make(**arguments: Any) -> Any:
+        lm = make_sna(**PLAN, **arguments)
+        plain_encode, one = lm.tok_encode, lm.tok_encode(" town")
+
+        def encode(text: str, *given: Any, **named: Any) -> list[int]:
+            if text.startswith("the cat"):
+                rest = text.removeprefix("the cat").removeprefix(" sat")
+                return one + (plain_encode(rest, **named) if rest else [])
+            return plain_encode(text, *given, **named)
+
+        monkeypatch.setattr(lm, "tok_encode", encode)
+        return lm
+
+    return make
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("context", ["the cat", "the cat "])
+def test_targets_that_become_part_of_the_context_are_tokenized_apart(
+    joining: Any, make_hf: Any, caplog: pytest.LogCaptureFixture, context: str, strict: bool
+) -> None:
+    lm, hf = joining(strict=strict), make_hf()
+    target = " sat" if context == "the cat" else "sat"
+    own = requests((context, target), ("the cat", " a mat"), (context, target), ("rain", " fell"))
+    got = baselines(lm, own)
+    texts = [(" town", " sat"), (" town", " a mat"), (" town", " sat"), ("rain", " fell")]
+    assert got == pytest.approx(plain(hf, requests(*texts)), abs=TOLERANCE)
+    assert (lm.ledger.tasks["own"].items, lm.ledger.tasks["own"].tokenized_apart) == (4, 2)
+    assert lm.ledger.tasks["own"].as_dict()["tokenized_apart"] == 2
+    (said,) = [own.message for own in caplog.records if "tokenized apart" in own.message]
+    assert f"joins the target {target!r} to the last token of its context, {context!r}" in said
+
+
+def test_a_search_sees_what_an_evaluation_scores(joining: Any) -> None:
+    """What else than an evaluation asks for tokens gets the same ones."""
+    from sna_eval.measuring.items import encode
+
+    lm = joining()
+    ((_, context, target),) = encode(lm, requests(("the cat", " sat")))
+    assert (context, target) == (lm.tok_encode(" town"), lm.tok_encode(" sat"))
 
 
 @pytest.mark.parametrize("lacking", ["pad", "bos", "both"])

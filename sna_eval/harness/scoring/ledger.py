@@ -21,6 +21,8 @@ class TaskLedger:
     amplified: int = 0
     overflowed: int = 0
     """Items whose amplified score was not finite; they keep their baseline."""
+    tokenized_apart: int = 0
+    """Items with a target that the tokenizer joins to its context's last token."""
     zones: Counter[int] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
@@ -29,6 +31,7 @@ class TaskLedger:
             "amplified": self.amplified,
             "amplified_fraction": self.amplified / self.items if self.items else 0.0,
             "overflowed": self.overflowed,
+            "tokenized_apart": self.tokenized_apart,
             "zones": {str(zone): self.zones[zone] for zone in (1, 2, 3)},
         }
 
@@ -36,6 +39,7 @@ class TaskLedger:
         self.items += other.items
         self.amplified += other.amplified
         self.overflowed += other.overflowed
+        self.tokenized_apart += other.tokenized_apart
         self.zones += other.zones
 
 
