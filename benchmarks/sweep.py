@@ -34,8 +34,8 @@ from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Grid
 from sna_eval.measuring.items import ItemRow
-from sna_eval.measuring.layout import group_rows
-from sna_eval.measuring.passes import LayerPlan, Passes, tokens_per_pass
+from sna_eval.measuring.layout import group_rows, tokens_per_pass
+from sna_eval.measuring.passes import LayerPlan, Passes
 from sna_eval.measuring.routes import find_routes
 
 SHAPES = {

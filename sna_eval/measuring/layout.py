@@ -14,6 +14,10 @@ import torch
 from sna_eval.intervention import Batch, Row
 from sna_eval.measuring.items import ItemRow
 
+TOKENS_PER_PASS = {"cpu": 1536}
+"""Tokens in one pass by kind of device: on a CPU few enough for its caches."""
+TOKENS_ON_ACCELERATOR = 32768
+
 
 @dataclass(eq=False)
 class RowGroup:
@@ -60,3 +64,8 @@ def group_rows(
         groups.append(RowGroup(tuple(entries[start : start + size]), device))
         start += size
     return groups
+
+
+def tokens_per_pass(device: torch.device) -> int:
+    """How many tokens one pass should hold on a kind of device."""
+    return TOKENS_PER_PASS.get(device.type, TOKENS_ON_ACCELERATOR)

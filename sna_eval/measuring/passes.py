@@ -29,10 +29,6 @@ from sna_eval.measuring.starts import (
     nested_updates,
 )
 
-TOKENS_PER_PASS = {"cpu": 1536}
-"""Tokens in one pass by kind of device: on a CPU few enough for its caches."""
-TOKENS_ON_ACCELERATOR = 32768
-
 
 @dataclass(frozen=True)
 class LayerPlan:
@@ -155,8 +151,3 @@ class Passes:
         size = math.ceil(len(configurations) / parts)
         for first in range(0, len(configurations), size):
             yield configurations[first : first + size]
-
-
-def tokens_per_pass(device: torch.device) -> int:
-    """How many tokens one pass should hold on a kind of device."""
-    return TOKENS_PER_PASS.get(device.type, TOKENS_ON_ACCELERATOR)

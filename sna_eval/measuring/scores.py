@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sna_eval.intervention import Affine, Assigned, Batch, Engine, RowScore
-from sna_eval.measuring.layout import RowGroup, group_rows
+from sna_eval.measuring.layout import RowGroup, group_rows, tokens_per_pass
 from sna_eval.measuring.subjects import Subject
 
 Floats = NDArray[np.float64]
@@ -22,16 +22,22 @@ Together = Sequence[Affine]
 
 
 def log_likelihoods(
-    engine: Engine, subject: Subject, sets: Sequence[Together], *, tokens: int, quiet: bool = True
+    engine: Engine,
+    subject: Subject,
+    sets: Sequence[Together],
+    *,
+    tokens: int | None = None,
+    quiet: bool = True,
 ) -> Floats:
     """Log-likelihoods of every request: `[1 + set, request]`, the unmodified model's first.
 
     **Arguments:**
 
     - `sets`: interventions on all rows, set by set.
-    - `tokens`: what one pass should hold.
+    - `tokens`: what one pass should hold; `None`: as much as suits the device.
     """
     active = [[own for own in together if not own.changes_nothing] for together in sets]
+    tokens = tokens or tokens_per_pass(engine.device)
     groups = group_rows(subject.rows, configurations=1, tokens=tokens, device=engine.device)
     filled = np.empty((1 + len(sets), subject.n_requests))
     for group in tqdm(groups, desc=subject.name, disable=quiet, leave=False):
@@ -45,21 +51,24 @@ def _group(engine: Engine, group: RowGroup, sets: Sequence[Together]) -> Floats:
     capture = sorted(lowest) if engine.abilities.resumes else []
     scores, captured = engine.run(batch, capture=capture)
     baseline = _values(scores)
-    every = torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
     amplified = [
-        _values(_amplified(engine, batch, together, every, captured)) if together else baseline
+        _values(amplified_rows(engine, batch, together, captured)) if together else baseline
         for together in sets
     ]
     return np.stack([baseline, *amplified])
 
 
-def _amplified(
-    engine: Engine,
-    batch: Batch,
-    together: Together,
-    every: torch.Tensor,
-    captured: Mapping[int, torch.Tensor],
+def amplified_rows(
+    engine: Engine, batch: Batch, together: Together, captured: Mapping[int, torch.Tensor]
 ) -> list[RowScore]:
+    """All rows of a batch with interventions on.
+
+    **Arguments:**
+
+    - `captured`: what enters layers, `[row, position, d_model]`; goes on from there where the
+        lowest layer is among them.
+    """
+    every = torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
     assigned = [Assigned(own, every) for own in together]
     hidden = captured.get(min(own.layer for own in together))
     return engine.amplified(batch, assigned, hidden=hidden)

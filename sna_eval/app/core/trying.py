@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from sna_eval.app.core.continuing import continuations
 from sna_eval.app.core.neurons import NeuronReport, chosen_neurons, describe
 from sna_eval.app.core.planning import ITEM_TASK, resolved_entry
@@ -25,14 +23,17 @@ from sna_eval.gating import (
 )
 from sna_eval.harness.scoring.decisions import (
     Baseline,
+    ScoredRow,
+    baseline_of,
     decide,
     interventions_for,
     with_usable_signal,
 )
 from sna_eval.harness.tasks.items import item_rows
-from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, RowScore
+from sna_eval.intervention import Batch, Engine, Row, RowScore
 from sna_eval.measuring.captures import captured_activations
 from sna_eval.measuring.items import TaskItems
+from sna_eval.measuring.scores import amplified_rows
 from sna_eval.plan import PlannedIntervention, TaskPlan
 
 TOP = 10
@@ -106,20 +107,22 @@ def try_it(workspace: Workspace, asked: Asked) -> Tried:
         batch = Batch([row for row, _ in rows], engine.device)
         wanted = {entry.layer: [neuron for _, neuron, _ in chosen_neurons(entry)]}
         with captured_activations(workspace.sites, wanted, rows=len(rows)) as activations:
-            scores, captured = engine.run(batch, capture=[entry.layer])
-        numbers = [own for _, own in rows]
-        baseline = Baseline(_in_order(numbers, scores), tuple(score.log_probs for score in scores))
+            scores, captured = engine.run(batch, capture=_capture(engine, entry))
+        baseline = baseline_of(item, _scored(rows, scores))
         decision = decide(setting.gate, item, baseline, items.right_answer)
         interventions = interventions_for(
             TaskPlan(setting.gate, (entry,)), item, baseline, items.right_answer
         )
-        changed = _amplified(engine, batch, interventions, captured) or scores
+        changed = scores
+        if interventions:
+            changed = amplified_rows(engine, batch, interventions, captured)
         context = rows[0][0].context
         texts = continuations(workspace, context, interventions, new_tokens=asked.new_tokens)
         here = activations[entry.layer][0, : len(context)].float().cpu()
         reports = describe(workspace, entry, here)
-    before = _side(workspace, numbers, scores, texts[0])
-    amplified = _side(workspace, numbers, changed, texts[1])
+        after = baseline_of(item, _scored(rows, changed))
+    before = _side(workspace, baseline, scores[0], texts[0])
+    amplified = _side(workspace, after, changed[0], texts[1])
     return Tried(
         asked=asked,
         entry=entry,
@@ -134,43 +137,22 @@ def try_it(workspace: Workspace, asked: Asked) -> Tried:
     )
 
 
-def _amplified(
-    engine: Engine,
-    batch: Batch,
-    interventions: Sequence[Affine],
-    captured: Mapping[int, torch.Tensor],
-) -> list[RowScore] | None:
-    """The rows with the interventions on; `None` where they change nothing."""
-    if not interventions:
-        return None
-    every = torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
-    layer = min(intervention.layer for intervention in interventions)
-    hidden = captured.get(layer) if engine.abilities.resumes else None
-    return engine.amplified(batch, [Assigned(i, every) for i in interventions], hidden=hidden)
+def _capture(engine: Engine, entry: PlannedIntervention) -> list[int]:
+    return [entry.layer] if engine.abilities.resumes else []
 
 
-def _in_order(
-    numbers: Sequence[tuple[int, ...]], scores: Sequence[RowScore]
-) -> tuple[BranchScore, ...]:
-    """One score a request, in the order of the choices."""
-    table = {
-        number: branch
-        for own, score in zip(numbers, scores, strict=True)
-        for number, branch in zip(own, score.branches, strict=True)
-    }
-    return tuple(table[number] for number in sorted(table))
+def _scored(
+    rows: Sequence[tuple[Row, tuple[int, ...]]], scores: Sequence[RowScore]
+) -> list[ScoredRow]:
+    return [(row, numbers, score) for (row, numbers), score in zip(rows, scores, strict=True)]
 
 
-def _side(
-    workspace: Workspace,
-    numbers: Sequence[tuple[int, ...]],
-    scores: Sequence[RowScore],
-    continuation: str,
-) -> Side:
-    best = scores[0].log_probs.float().topk(TOP)
+def _side(workspace: Workspace, own: Baseline, first: RowScore, continuation: str) -> Side:
+    """One model's side, from its scores and those of the first row."""
+    best = first.log_probs.float().topk(TOP)
     top = zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
     return Side(
-        tuple(branch.log_likelihood for branch in _in_order(numbers, scores)),
+        tuple(score.log_likelihood for score in own.scores),
         tuple((workspace.lm.tok_decode([token]), prob) for token, prob in top),
         continuation,
     )

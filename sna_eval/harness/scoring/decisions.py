@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,8 +20,8 @@ from sna_eval.gating import (
     usual_signal,
 )
 from sna_eval.harness.tasks.items import Item
-from sna_eval.intervention import Affine
-from sna_eval.intervention.forward import BranchScore
+from sna_eval.intervention import Affine, BranchScore, Row, RowScore
+from sna_eval.intervention.rows import Tokens
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan, entry_interventions
 from sna_eval.registry import either
 
@@ -35,6 +35,45 @@ class Baseline:
     next_token: tuple[torch.Tensor, ...] = ()
     """Log-probabilities after each distinct context, `[vocabulary]`, where the gate needs them."""
 
+    @classmethod
+    def of_values(cls, log_likelihoods: Sequence[float]) -> Baseline:
+        """Of scores alone: for gates that read nothing else, and nobody who asks for greediness."""
+        return cls(tuple(BranchScore(float(value), False) for value in log_likelihoods))
+
+
+ScoredRow = tuple[Row, Sequence[int], RowScore]
+"""A row of an item, the numbers of the requests that its branches answer, and their scores."""
+
+
+def baseline_of(item: Item, scored: Iterable[ScoredRow]) -> Baseline:
+    """An item's baseline from the scores of all its rows, in any order.
+
+    What follows a context counts once, and not at all where only unconditional requests have it:
+    it says nothing of the item's confidence.
+    """
+    branches: dict[int, BranchScore] = {}
+    next_token: dict[Tokens, torch.Tensor] = {}
+    for row, numbers, score in scored:
+        branches.update(zip(numbers, score.branches, strict=True))
+        if asks(item, numbers):
+            next_token[row.context] = score.log_probs
+    return Baseline(tuple(branches[n] for n in sorted(branches)), tuple(next_token.values()))
+
+
+def asks(item: Item, numbers: Sequence[int]) -> bool:
+    """Whether a row with these requests of an item has one of its answers."""
+    return any(number in item.choices for number in numbers)
+
+
+def kept(score: RowScore, gate: Gate | None) -> RowScore:
+    """What of a row's score is needed later: a distribution is a vocabulary long, for each row."""
+    if gate is not None and needs_next_token(gate):
+        return score
+    return replace(score, log_probs=NOTHING)
+
+
+NOTHING = torch.empty(0)
+"""In the place of a distribution that nobody reads."""
 
 RightAnswer = Callable[[Item], int]
 """Says which request of an item is the right answer; asked only where a plan wants to know."""

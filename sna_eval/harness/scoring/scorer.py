@@ -19,9 +19,12 @@ import torch
 from tqdm import tqdm
 
 from sna_eval.harness.scoring.decisions import (
+    NOTHING,
     RightAnswer,
+    asks,
     decide,
     interventions_for,
+    kept,
     needs_next_token,
 )
 from sna_eval.harness.scoring.ledger import Ledger
@@ -29,9 +32,10 @@ from sna_eval.harness.scoring.work import Answer, OpenRow, Work
 from sna_eval.harness.tasks.items import Item, item_rows, prompted
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score
-from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row
+from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row, RowScore
 from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
+from sna_eval.intervention.rows import Tokens
 
 
 @dataclass(eq=False)
@@ -136,16 +140,22 @@ class Scorer:
     def _strict_baseline(
         self, work: Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
     ) -> None:
-        own = work.begun
-        own.scores = dict(enumerate(baseline(work.item)))
+        own, given = work.begun, baseline(work.item)
         own.hidden = [None] * len(work.rows)
-        if work.plan is not None and needs_next_token(work.plan.gate):
-            given = [row.context for row, numbers in work.rows if _asks(work.item, numbers)]
-            rows = [Row(context, ((0,),)) for context in dict.fromkeys(given)]
-            scores, _ = self.engine.run(Batch(rows, self.engine.device))
-            own.next_token = {
-                row.context: score.log_probs for row, score in zip(rows, scores, strict=True)
-            }
+        following = self._following(work)
+        for row, numbers in work.rows:
+            branches = tuple(given[number] for number in numbers)
+            score = RowScore(branches, following.get(row.context, NOTHING))
+            own.scored.append((row, numbers, score))
+
+    def _following(self, work: Work) -> dict[Tokens, torch.Tensor]:
+        """What follows the item's contexts, `[vocabulary]` each, where the gate reads it."""
+        if work.plan is None or not needs_next_token(work.plan.gate):
+            return {}
+        given = [row.context for row, numbers in work.rows if asks(work.item, numbers)]
+        rows = [Row(context, ((0,),)) for context in dict.fromkeys(given)]
+        scores, _ = self.engine.run(Batch(rows, self.engine.device))
+        return {row.context: score.log_probs for row, score in zip(rows, scores, strict=True)}
 
     def _baseline_batch(self, chunk: Sequence[tuple[Work, int]]) -> None:
         rows = [work.rows[number][0] for work, number in chunk]
@@ -157,11 +167,8 @@ class Scorer:
         scores, captured = self.engine.run(batch, capture=sorted(capture), prefix=prefix)
         self.ledger.count_baseline(batch)
         for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
-            own, numbers = work.begun, work.rows[number][1]
-            own.scores.update(zip(numbers, score.branches, strict=True))
-            wanted = work.plan is not None and needs_next_token(work.plan.gate)
-            if wanted and _asks(work.item, numbers):
-                own.next_token[rows[place].context] = score.log_probs
+            own, gate = work.begun, work.plan.gate if work.plan is not None else None
+            own.scored.append((*work.rows[number], kept(score, gate)))
             hidden = None
             if work.layer is not None and work.layer in captured:
                 length = len(rows[place]) - batch.skip
@@ -174,9 +181,10 @@ class Scorer:
             return
         own = work.begun
         hidden, own.hidden = own.hidden, []
-        baseline, own.next_token = own.baseline, {}
-        own.decision = decide(work.plan.gate, work.item, baseline, right)
-        if not own.decision.amplified:
+        baseline = work.baseline
+        decision = decide(work.plan.gate, work.item, baseline, right)
+        work.decided(decision)
+        if not decision.amplified:
             return
         interventions = interventions_for(work.plan, work.item, baseline, right)
         if work.plan.prompt:
@@ -219,31 +227,25 @@ class Scorer:
                 self._finish(entry.owner)
 
     def _finish(self, work: Work) -> None:
-        own, numbers = work.begun, range(len(work.item.requests))
+        own, before = work.begun, work.baseline.scores
         if work.plan is None or own.decision is None:
-            scores = [own.scores[n] for n in numbers]
-            work.finish([(score.log_likelihood, score.is_greedy) for score in scores])
+            work.finish([(score.log_likelihood, score.is_greedy) for score in before])
             return
         changed = own.amplified
         overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
-        final = own.scores if overflowed or not changed else changed
+        final = dict(enumerate(before)) if overflowed or not changed else changed
         self.ledger.count_item(work.item.task, own.decision, overflowed=overflowed)
         answers: list[tuple[float, bool]] = []
-        for n in numbers:
+        for n, score in enumerate(before):
             evidence = Evidence.of(
                 own.decision,
-                baseline=own.scores[n].log_likelihood,
-                baseline_is_greedy=own.scores[n].is_greedy,
+                baseline=score.log_likelihood,
+                baseline_is_greedy=score.is_greedy,
                 oracle=work.plan.oracle,
                 overflowed=overflowed,
             )
             answers.append((Score(final[n].log_likelihood, evidence), final[n].is_greedy))
         work.finish(answers)
-
-
-def _asks(item: Item, numbers: Sequence[int]) -> bool:
-    """Whether a row with these requests of an item has one of its answers."""
-    return any(number in item.choices for number in numbers)
 
 
 def _longest_row(work: Work) -> int:

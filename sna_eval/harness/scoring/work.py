@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from sna_eval.gating import Decision
-from sna_eval.harness.scoring.decisions import Baseline
+from sna_eval.harness.scoring.decisions import Baseline, ScoredRow, baseline_of
 from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine, BranchScore, Row
 from sna_eval.intervention.prefix import Prefix
-from sna_eval.intervention.rows import Tokens
 from sna_eval.plan import TaskPlan
 
 Answer = tuple[float, bool]
@@ -23,18 +22,13 @@ Answer = tuple[float, bool]
 class Progress:
     """What is known so far of an item that is being scored."""
 
-    scores: dict[int, BranchScore] = field(default_factory=dict)
-    next_token: dict[Tokens, torch.Tensor] = field(default_factory=dict)
-    """By context; those that only unconditional requests have are left out."""
+    scored: list[ScoredRow] = field(default_factory=list)
+    """Rows of the baseline pass."""
     hidden: list[torch.Tensor | None] = field(default_factory=list)
+    baseline: Baseline | None = None
+    """From the last row's score on."""
     amplified: dict[int, BranchScore] = field(default_factory=dict)
     decision: Decision | None = None
-
-    @property
-    def baseline(self) -> Baseline:
-        return Baseline(
-            tuple(self.scores[n] for n in sorted(self.scores)), tuple(self.next_token.values())
-        )
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +51,19 @@ class Work:
         if self.progress is None:
             self.progress = Progress()
         return self.progress
+
+    @property
+    def baseline(self) -> Baseline:
+        """What the unmodified model says; all rows are scored."""
+        own = self.begun
+        if own.baseline is None:
+            own.baseline, own.scored = baseline_of(self.item, own.scored), []
+        return own.baseline
+
+    def decided(self, decision: Decision) -> None:
+        """Keeps the decision, and of the baseline what is asked for after it."""
+        self.begun.decision = decision
+        self.begun.baseline = replace(self.baseline, next_token=())
 
     def finish(self, answers: list[Answer]) -> None:
         """Keeps the answers and nothing else of the way to them."""

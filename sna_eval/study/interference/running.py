@@ -16,7 +16,7 @@ from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.items import Split, items_fingerprint
-from sna_eval.measuring.passes import tokens_per_pass
+from sna_eval.measuring.layout import tokens_per_pass
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject, text_subject
 from sna_eval.neurons import neutral_sentences

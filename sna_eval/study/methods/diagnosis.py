@@ -16,15 +16,14 @@ from tqdm import tqdm
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
+from sna_eval.measuring.baselines import opened
 from sna_eval.measuring.items import answered_rows
-from sna_eval.measuring.passes import tokens_per_pass
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject
 from sna_eval.measuring.values import item_values
 from sna_eval.neurons.activation_patching import NeuronEffect, Patching, patch_neurons
 from sna_eval.neurons.entropy_neurons import WritingStatistics, writing_statistics
 from sna_eval.plan import PlannedIntervention, TaskPlan, plain_interventions, task_fingerprint
-from sna_eval.study.methods.strength import opened
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +98,8 @@ def diagnose(lm: Any, name: str, task: Any, *, keep: float, quiet: bool = False)
     interventions = _neuron_factors(plan, name)
     subject = task_subject(name, task, lm, split="development")
     assert subject.items is not None
-    scores = _scores(lm, subject, [])
-    inside = opened(subject.items, plan, scores[0])
+    scores = log_likelihoods(lm.engine, subject, [])
+    inside = opened(subject.items, plan.gate, scores[0])
     if not inside.any():
         raise InputError(
             f"tasks.{name}.gate", expected="a gate that opens for a development item", got="none",
@@ -169,13 +168,9 @@ def _cut_entry(entry: PlannedIntervention, kept: set[tuple[int, int]]) -> Planne
     )
 
 
-def _scores(lm: Any, subject: Subject, sets: list[tuple[Affine, ...]]) -> Any:
-    tokens = tokens_per_pass(lm.engine.device)
-    return log_likelihoods(lm.engine, subject, sets, tokens=tokens)
-
-
 def _effect(lm: Any, subject: Subject, interventions: tuple[Affine, ...], inside: Any) -> float:
     """Change of mean P(target) among the items concerned."""
     assert subject.items is not None
-    before, after = item_values(subject.items, _scores(lm, subject, [interventions])).prob
+    scores = log_likelihoods(lm.engine, subject, [interventions])
+    before, after = item_values(subject.items, scores).prob
     return float(np.mean((after - before)[inside]))

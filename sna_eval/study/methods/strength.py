@@ -14,11 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
 from sna_eval.intervention import Affine
-from sna_eval.intervention.forward import BranchScore
-from sna_eval.measuring.items import TaskItems
-from sna_eval.measuring.passes import tokens_per_pass
+from sna_eval.measuring.baselines import opened
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject
 from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
@@ -47,8 +44,7 @@ def choose_strength(
     subject = task_subject(task.config.task, task, lm, split="development")
     plans = [_at(plan, round(norm * own, 6)) for own in strengths]
     sets = [_interventions(own) for own in plans]
-    tokens = tokens_per_pass(lm.engine.device)
-    scores = log_likelihoods(lm.engine, subject, sets, tokens=tokens)
+    scores = log_likelihoods(lm.engine, subject, sets)
     gains = _gains(subject, plan, scores)
     best = max(range(len(plans)), key=lambda n: (round(float(gains[n]), 12), -abs(strengths[n])))
     return Chosen(plans[best], plans[best].interventions[0].strength, float(gains[best]))
@@ -73,16 +69,4 @@ def _gains(subject: Subject, plan: TaskPlan, scores: NDArray[np.float64]) -> NDA
         gain = after.correct.astype(float) - before.correct.astype(float)
     else:
         gain = after.prob - before.prob
-    return np.asarray((gain * opened(items, plan, scores[0])).mean(axis=-1))
-
-
-def opened(items: TaskItems, plan: TaskPlan, baseline: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whose gate opens, `[item]`."""
-    if needs_next_token(plan.gate):
-        return np.ones(len(items.items), dtype=bool)
-    found = []
-    for number, item in enumerate(items.items):
-        own = baseline[items.starts[number] : items.starts[number + 1]]
-        known = Baseline(tuple(BranchScore(float(value), False) for value in own))
-        found.append(decide(plan.gate, item, known, items.right_answer).amplified)
-    return np.array(found)
+    return np.asarray((gain * opened(items, plan.gate, scores[0])).mean(axis=-1))

@@ -32,8 +32,8 @@ from sna_eval.measuring.grid import (
     label_layers,
 )
 from sna_eval.measuring.items import TaskItems, answered_rows, load_items, rows_of
-from sna_eval.measuring.layout import RowGroup, group_rows
-from sna_eval.measuring.passes import Passes, tokens_per_pass
+from sna_eval.measuring.layout import RowGroup, group_rows, tokens_per_pass
+from sna_eval.measuring.passes import Passes
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from sna_eval.gating import Decision, Gate
-from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token, predicted_of_one
-from sna_eval.intervention import BranchScore, RowScore
-from sna_eval.intervention.rows import Tokens
+from sna_eval.gating import Gate
+from sna_eval.harness.scoring.decisions import kept, predicted_of_one
+from sna_eval.measuring.baselines import ItemsBaseline, items_baseline
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.items import Split, TaskItems
 from sna_eval.measuring.layout import RowGroup
@@ -42,22 +40,12 @@ class Subject:
 
 
 @dataclass(frozen=True, eq=False)
-class BaselineResult:
-    """What the unmodified model says about a task's items."""
-
-    log_likelihoods: Floats
-    """`[request]`."""
-    decisions: tuple[Decision, ...]
-    """What the gate says about each item."""
-
-
-@dataclass(frozen=True, eq=False)
 class LayerResult:
     """What a layer's configurations do to a task's items."""
 
     layer: int
     ranking: Ranking
-    baseline: BaselineResult
+    baseline: ItemsBaseline
     log_likelihoods: Floats
     """`[configuration, request]`."""
 
@@ -107,46 +95,27 @@ class TaskSweep:
             with self.passes.shortcuts.everywhere(engine.model):
                 amplified = self._amplified(plan, [own[number] for own in captured], weights)
             amplified[self._idle(plan)] = baseline.log_likelihoods
-            kept = keep_baseline_where_not_finite(
+            final = keep_baseline_where_not_finite(
                 self.subject.items, amplified, baseline.log_likelihoods
             )
-            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, kept)
+            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final)
 
     def _idle(self, plan: LayerPlan) -> list[bool]:
         """Which configurations change nothing; rounding must not look like an effect there."""
         empty = not plan.all_neurons
         return [empty or own.multiplier == 1.0 for own in self.subject.grid.at(plan.layer)]
 
-    def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[BaselineResult, list[list[Captured]]]:
+    def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[ItemsBaseline, list[list[Captured]]]:
         """The unmodified model's scores, and per group of rows what each layer starts from."""
-        scores: list[RowScore] = []
-        captured = []
+        gate, scored, captured = self.subject.gate, [], []
         for group in self.groups:
-            own, kept = self.passes.baseline(group, plans)
-            keep_next = needs_next_token(self.subject.gate)
-            scores += own if keep_next else [RowScore(s.branches, s.log_probs[:0]) for s in own]
-            captured.append(kept)
-        return self._decided(scores), captured
-
-    def _decided(self, scores: Sequence[RowScore]) -> BaselineResult:
-        items = self.subject.items
-        branches: dict[int, BranchScore] = {}
-        next_token: dict[int, dict[Tokens, torch.Tensor]] = defaultdict(dict)
-        entries = [entry for group in self.groups for entry in group.entries]
-        for entry, score in zip(entries, scores, strict=True):
-            branches.update(zip(entry.requests, score.branches, strict=True))
-            answers = [own - items.starts[entry.item] for own in entry.requests]
-            if any(own in items.items[entry.item].choices for own in answers):  # as in scoring
-                next_token[entry.item][entry.row.context] = score.log_probs
-        decisions = []
-        for number, item in enumerate(items.items):
-            own = range(items.starts[number], items.starts[number + 1])
-            baseline = Baseline(
-                tuple(branches[request] for request in own), tuple(next_token[number].values())
-            )
-            decisions.append(decide(self.subject.gate, item, baseline, items.right_answer))
-        values = [branches[request].log_likelihood for request in range(items.starts[-1])]
-        return BaselineResult(np.array(values, dtype=np.float64), tuple(decisions))
+            scores, left = self.passes.baseline(group, plans)
+            scored += [
+                (entry, kept(score, gate))
+                for entry, score in zip(group.entries, scores, strict=True)
+            ]
+            captured.append(left)
+        return items_baseline(self.subject.items, gate, scored), captured
 
     def _amplified(
         self, plan: LayerPlan, captured: Sequence[Captured], weights: LabelWeights
@@ -163,7 +132,7 @@ class TaskSweep:
             filled[:, group.requests] = scores.cpu().double().numpy()
         return filled
 
-    def _weights(self, labels: Sequence[str], baseline: BaselineResult) -> dict[str, torch.Tensor]:
+    def _weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:
         """Whether each direction amplifies each label's neurons: `{direction: [item, label]}`."""
         items = self.subject.items
         if not labels:
@@ -183,7 +152,7 @@ class TaskSweep:
             if direction in self.subject.grid.directions
         }
 
-    def _predicted(self, baseline: BaselineResult) -> list[str]:
+    def _predicted(self, baseline: ItemsBaseline) -> list[str]:
         """The label each item gets from the unmodified model; the first of several."""
         names = []
         for start, item in zip(self.subject.items.starts, self.subject.items.items, strict=False):
