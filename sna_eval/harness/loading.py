@@ -9,6 +9,7 @@ from typing import Any
 
 from sna_eval.errors import InputError, reading
 from sna_eval.paths import REFERENCE_MODEL, tasks_path
+from sna_eval.plan.reading import quoted
 
 FEWSHOT_SEED = 1234
 """What lm_eval seeds the draw of few-shot examples with, unless it is told otherwise."""
@@ -132,7 +133,27 @@ def load_tasks(
             "tasks", expected="names that lm_eval knows", got=missing[0],
             hint="name a folder of task YAMLs with --include_path",
         )  # fmt: skip
-    return dict(manager.load(list(dict.fromkeys(known)))["tasks"])
+    try:
+        return dict(manager.load(list(dict.fromkeys(known)))["tasks"])
+    except TypeError:  # lm_eval takes every choice for a text
+        _check_choices(manager, known)
+        raise
+
+
+def _check_choices(manager: Any, names: Sequence[str]) -> None:
+    """Raises `InputError` for a task whose YAML lists a choice that is no text, as `no` is none."""
+    known = manager.task_index
+    for name in dict.fromkeys([*names, *known]):
+        config = getattr(known.get(name), "cfg", None) or {}
+        choices = config.get("doc_to_choice")
+        if isinstance(choices, dict):
+            choices = list(choices.values())
+        for number, own in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(own, str):
+                raise InputError(
+                    f"tasks.{name}.doc_to_choice[{number}]", expected="a text", got=own,
+                    hint=quoted(own) or "put it in quotes",
+                )  # fmt: skip
 
 
 def _task_manager(names: Sequence[str], paths: list[Path], only_bundled: bool) -> Any:

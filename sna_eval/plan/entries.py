@@ -7,7 +7,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import Method, find_method
-from sna_eval.plan.reading import Fields, integers, numbers, plain_mapping
+from sna_eval.plan.reading import Fields, integers, label, numbers, plain_mapping
 from sna_eval.plan.schema import (
     UNLABELLED,
     NeuronSets,
@@ -56,7 +56,7 @@ def _parse_choice(fields: Fields) -> dict[str, Any]:
     """What only methods that choose neurons have."""
     return {
         "multiplier": fields.required("multiplier", fields.number("multiplier")),
-        "direction": fields.text("direction", "both"),
+        "direction": fields.name("direction", "both"),
         "allow_oracle": fields.flag("allow_oracle"),
         "select": _parse_selection(fields.take("select"), fields.at("select")),
         "neurons": _parse_neurons(fields.take("neurons"), fields.at("neurons")),
@@ -85,7 +85,7 @@ def _parse_neurons(raw: Any, path: str) -> NeuronSets | None:
         return None
     if not isinstance(raw, Mapping):
         return {UNLABELLED: integers(raw, path)}
-    return {str(label): integers(entry, f"{path}.{label}") for label, entry in raw.items()}
+    return {label(key, path): integers(entry, f"{path}.{key}") for key, entry in raw.items()}
 
 
 def _parse_scores(raw: Any, path: str) -> ScoreSets | None:
@@ -93,7 +93,7 @@ def _parse_scores(raw: Any, path: str) -> ScoreSets | None:
         return None
     if not isinstance(raw, Mapping):
         return {UNLABELLED: numbers(raw, path)}
-    return {str(label): numbers(entry, f"{path}.{label}") for label, entry in raw.items()}
+    return {label(key, path): numbers(entry, f"{path}.{key}") for key, entry in raw.items()}
 
 
 def entry_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
@@ -124,6 +124,6 @@ def _choice_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
         written["select"] = entry.select.to_dict()
     for key, sets in (("neurons", entry.neurons), ("scores", entry.scores)):
         if sets is not None:
-            lists = {label: list(values) for label, values in sets.items()}
+            lists = {name: list(values) for name, values in sets.items()}
             written[key] = lists[UNLABELLED] if list(lists) == [UNLABELLED] else lists
     return written

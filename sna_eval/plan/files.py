@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.gating import Gate, find_signal
@@ -16,10 +14,10 @@ from sna_eval.given_paths import expanded, is_file
 from sna_eval.intervention import Vector
 from sna_eval.paths import plans_path
 from sna_eval.plan.entries import entry_to_dict, parse_entry
-from sna_eval.plan.reading import Fields, items
+from sna_eval.plan.reading import Fields, items, label
 from sna_eval.plan.schema import ModelSpec, Plan, TaskPlan
 from sna_eval.plan.vectors import SUFFIX, Vectors, long_vectors, read_vectors, write_vectors
-from sna_eval.plan.yaml_text import parse_yaml
+from sna_eval.plan.yaml_text import parse_yaml, yaml_text
 
 VERSION = 1
 _LARGEST_FILE = 4 * MIB  # a resolved plan of a thousand tasks has a third of that
@@ -75,7 +73,7 @@ def plan_text(plan: Plan, vectors: str | None = None) -> str:
     - `vectors`: name of the file beside it.
     """
     raw = plan_to_dict(plan) | ({"vectors": vectors} if vectors is not None else {})
-    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=100)
+    return yaml_text(raw)
 
 
 def parse_plan(raw: Any, vectors: Vectors | None = None) -> Plan:
@@ -100,7 +98,7 @@ def parse_plan(raw: Any, vectors: Vectors | None = None) -> Plan:
         raise InputError("tasks", expected="a mapping from task names or globs", got=tasks)
     return Plan(
         {
-            str(name): _parse_task(entry, f"tasks.{name}", default_gate, vectors or {})
+            label(name, "tasks"): _parse_task(entry, f"tasks.{name}", default_gate, vectors or {})
             for name, entry in tasks.items()
         },
         model,

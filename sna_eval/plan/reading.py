@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any, TypeVar
 
 from sna_eval.errors import InputError
@@ -35,6 +36,8 @@ class Fields:
         value = self.take(key)
         if value is None:
             return default
+        if isinstance(value, float) and value.is_integer():  # 2e3
+            return int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise InputError(self.at(key), expected="a whole number", got=value)
         return value
@@ -52,8 +55,19 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise InputError(self.at(key), expected="a text", got=value)
+            raise InputError(self.at(key), expected="a text", got=value, hint=quoted(value))
         return value
+
+    def name(self, key: str, default: str) -> str:
+        """A text that may be any word, `null` included: such a one has to stand in quotes."""
+        given = key in self._values
+        value = self.text(key, None)
+        if value is None and given:
+            raise InputError(
+                self.at(key), expected="a text", got=None,
+                hint='write "null" in quotes, or leave the key out',
+            )  # fmt: skip
+        return default if value is None else value
 
     def flag(self, key: str) -> bool:
         value = self.take(key)
@@ -77,6 +91,26 @@ class Fields:
                 got=key,
                 hint="remove or rename it",
             )
+
+
+def quoted(value: Any) -> str:
+    """What to write where YAML made something else of a word."""
+    if isinstance(value, bool):
+        words, one = ("yes, on or true", "yes") if value else ("no, off or false", "no")
+        return f'YAML reads {words} so: put the word in quotes, such as "{one}"'
+    if isinstance(value, (int, float, date)):
+        return f'put it in quotes: "{value}"'
+    return ""
+
+
+def label(value: Any, path: str) -> str:
+    """A key that names something: a text, or a number that reads as it was written.
+
+    **Raises:** `InputError` for truth values, null, dates and the like, which YAML makes of words.
+    """
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise InputError(path, expected="names as texts", got=value, hint=quoted(value))
 
 
 def finite(value: float, path: str) -> float:

@@ -3,22 +3,32 @@
 Beyond what the safe loader refuses:
 
 - a key that stands twice in a mapping, where YAML would silently take the last;
+- a key that PyYAML's YAML 1.1 takes for something that is written otherwise, as `no` for false:
+  labels are keys;
 - more values than any plan has, aliases spelt out: ten lines of them can stand for more values than
     any memory holds, and merged mappings (`<<`) do so while they are read;
 - numbers of thousands of digits, which Python can read in some notations and print in none.
+
+And what it takes for text: `1e-4` is a number, as in JSON and YAML 1.2.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
 
+from sna_eval.errors import InputError
+
 MOST_VALUES = 400_000
 """Keys, values, lists and mappings; a resolved plan of a thousand tasks has a tenth of that."""
 _LONGEST_NUMBER = 3_000  # characters
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = (f"{_TAG}int", f"{_TAG}float")
+_SCIENTIFIC = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
+_MISREAD = tuple(f"{_TAG}{kind}" for kind in ("bool", "null", "int", "float", "timestamp"))
 
 
 def parse_yaml(text: str) -> Any:
@@ -38,6 +48,18 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
+def yaml_text(value: Any) -> str:
+    """Plain values as YAML that `parse_yaml` reads back."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts texts in quotes that would be read as numbers."""
+
+
+_Dumper.add_implicit_resolver(f"{_TAG}float", _SCIENTIFIC, list("-+.0123456789"))
+
+
 class _Loader(yaml.SafeLoader):
     """Complains while nodes are composed, before anything is made of them."""
 
@@ -49,7 +71,11 @@ class _Loader(yaml.SafeLoader):
         self._nodes += 1
         if self._nodes > MOST_VALUES:
             raise _too_many()
-        return super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        if isinstance(node, yaml.ScalarNode) and not is_key and _is_number(node):
+            node.tag = f"{_TAG}float"
+        return node
 
     def compose_scalar_node(self, anchor: Any) -> Any:
         node = super().compose_scalar_node(anchor)
@@ -65,12 +91,26 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
+                self._check_key(key)
                 if (key.tag, key.value) in seen:
                     raise ConstructorError(
                         None, None, f"the key {key.value[:60]!r} twice", key.start_mark
                     )
                 seen.add((key.tag, key.value))
         return node
+
+    def _check_key(self, key: yaml.ScalarNode) -> None:
+        """A key is the text that stands there, or else it has to be put in quotes."""
+        if key.tag not in _MISREAD:
+            return
+        value = self.yaml_constructors[key.tag](self, key)
+        if str(value) != key.value:
+            line = key.start_mark.line + 1
+            raise InputError(
+                "plan", expected=f'"{key.value}" in quotes in line {line}', got=value,
+                hint="that is what YAML reads without them",
+            )  # fmt: skip
+        key.tag = f"{_TAG}str"
 
 
 def _spelt_out(node: yaml.Node, known: dict[int, int]) -> int:
@@ -95,6 +135,12 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _is_number(node: yaml.ScalarNode) -> bool:
+    """Whether a word without quotes is a number that YAML 1.1 takes for text."""
+    plain = node.style is None and node.tag == f"{_TAG}str"
+    return plain and _SCIENTIFIC.fullmatch(node.value) is not None
 
 
 def _too_many() -> yaml.YAMLError:

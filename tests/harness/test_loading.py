@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,3 +88,29 @@ def test_an_argument_that_nothing_knows_is_named() -> None:
 def test_a_model_that_is_not_there_is_named_as_typed() -> None:
     with pytest.raises(InputError, match="pretrained: expected a model folder or hub name"):
         SNALM("no/where", gate="never")
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ("[no, yes]", 'got False; YAML reads no, off or false so: .* such as "no"'),
+        ("[a, on]", 'got True; YAML reads yes, on or true so: .* such as "yes"'),
+        ("[a, null]", "got None; put it in quotes"),
+        ("[a, ~]", "got None; put it in quotes"),
+        ("[1, 2]", 'got 1; put it in quotes: "1"'),
+        ("[a, 1.5]", 'got 1.5; put it in quotes: "1.5"'),
+        ("[a, 2024-01-02]", 'got datetime.date.*; put it in quotes: "2024-01-02"'),
+        ("{first: a, second: off}", "got False; YAML reads no, off"),
+    ],
+)
+def test_choices_that_yaml_makes_something_else_of(choices: str, said: str, tmp_path: Path) -> None:
+    """lm_eval ends in a TypeError that names no task."""
+    (tmp_path / "test.jsonl").write_text('{"text": "a", "label": 0}\n')
+    (tmp_path / "own.yaml").write_text(
+        f"task: own_words\ndataset_path: json\ntest_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {tmp_path}/test.jsonl}}}}\n"
+        f"output_type: multiple_choice\ndoc_to_text: text\ndoc_to_target: label\n"
+        f"doc_to_choice: {choices}\nmetric_list: [{{metric: acc}}]\n"
+    )
+    with pytest.raises(InputError, match=rf"tasks.own_words.doc_to_choice\[\d\]: .*{said}"):
+        load_tasks(["own_words"], include_path=tmp_path)

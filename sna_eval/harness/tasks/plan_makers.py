@@ -42,8 +42,9 @@ class Budget:
         timed = _SECONDS.fullmatch(str(value).strip())
         if timed and float(timed[1]) > 0:
             return cls(seconds=float(timed[1]))
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return cls(value)
+        counted = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        if counted and float(value).is_integer():  # 2e2 is a number of configurations too
+            return cls(int(value))
         raise InputError(
             "auto_budget",
             expected="a number of configurations such as 200, or seconds such as 120s",
