@@ -135,7 +135,7 @@ class SNALM(HFLM):
         self.ledger = Ledger()
         self._counts: Ledger | None = None
         self._reported = False
-        self._warned = False
+        self._warned: set[str] = set()
         self._answers: ResponseCache | None = None
         self._instances: Sequence[Any] | None = None
         self._generator: Generator | None = None
@@ -231,7 +231,7 @@ class SNALM(HFLM):
         if instances is None or not self.has_plan:  # the first: rolling windows
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
         live = LiveTasks()
-        grouped = group_items(instances, requests, live.unconditional)
+        grouped = group_items(instances, requests, live.unconditional, live.offers_choices)
         self._joined.count(grouped.items, self.ledger)
         requests.clear()  # lm_eval is done with it, and it grows with the documents
         answers = self._score(grouped.items, live, quiet=disable_tqdm or not self.ranks.first)
@@ -326,13 +326,10 @@ class SNALM(HFLM):
     def _counted(self, answers: list[T]) -> list[T]:
         """Collects all processes' counts on the first: later it alone is asked for them."""
         self._counts = total(self.ranks.collected(self.ledger))
-        if self._counts.overflowed and self.ranks.first and not self._warned:
-            self._warned = True
-            _LOGGER.warning(
-                "%d items overflowed when amplified and keep their baseline: "
-                "try dtype=float32 or a smaller multiplier",
-                self._counts.overflowed,
-            )
+        for about, remark in self._counts.remarks().items() if self.ranks.first else ():
+            if about not in self._warned:
+                self._warned.add(about)
+                _LOGGER.warning(remark)
         return answers
 
     @property
@@ -354,6 +351,7 @@ class SNALM(HFLM):
                 _ANSWERS, self.model_hash, self.strict, right, item.unconditional,
                 task_fingerprint(plan) if plan is not None else None, settings,
                 [[request.context, request.continuation] for request in item.requests],
+                *(["alone"] if item.alone else []),
             ]  # fmt: skip
 
         return key

@@ -73,7 +73,8 @@ def classification_results(
     before = [own.baseline if own else value for own, value in zip(evidence, after, strict=True)]
     first = evidence[0]
     usual = usual_signal(ChoicesSignal)
-    confidence = first.confidence if first else usual.measure(before)
+    alone = 1.0 if len(before) == 1 else None  # a single choice is as sure as can be
+    confidence = first.confidence if first else alone or usual.measure(before)
     zone = first.zone if first else Gate.by(usual).zone(confidence)
     chosen, chosen_before = _argmax(after), _argmax(before)
     acc, baseline_acc = float(chosen == gold), float(chosen_before == gold)

@@ -22,6 +22,7 @@ from sna_eval.harness.tasks.items import EncodedRequest, Item, Request, group_it
 from sna_eval.harness.tasks.live_tasks import (
     TEXT_CHARACTERS,
     development_docs,
+    offers_choices,
     right_request,
     unconditional_requests,
 )
@@ -126,6 +127,7 @@ def load_items(
         instances,
         encode(lm, instances),
         lambda instance, count: unconditional_requests(task, instance.doc, count),
+        lambda instance: offers_choices(task),
     ).items
     gold = tuple(right_request(task, item) for item in items)
     return TaskItems(items, gold, task.OUTPUT_TYPE)

@@ -85,8 +85,13 @@ def needs_next_token(gate: Gate) -> bool:
 
 
 def decide(gate: Gate, item: Item, baseline: Baseline, right: RightAnswer) -> Decision:
-    """Zone, confidence and decision of an item."""
+    """Zone, confidence and decision of an item.
+
+    A single choice, where a task offers choices, is in zone 3: there is nothing to decide between.
+    """
     gate = with_usable_signal(gate, item)
+    if item.alone and isinstance(gate.measured_by, ChoicesSignal):
+        return Decision(3, 1.0, gate.mode == "always")  # one choice is as sure as can be
     return gate.decide(_confidence(gate.measured_by, item, baseline, right))
 
 
@@ -106,7 +111,8 @@ def with_usable_signal(gate: Gate, item: Item) -> Gate:
     """`always` and `never` report zones by whatever signal the item has."""
     if gate.mode == "confidence":
         return gate
-    signal = usual_signal(ChoicesSignal if len(item.choices) > 1 else AnswerSignal)
+    compared = item.alone or len(item.choices) > 1
+    signal = usual_signal(ChoicesSignal if compared else AnswerSignal)
     return gate if signal.name == gate.signal else gate.with_zones_by(signal)
 
 
@@ -148,7 +154,7 @@ def _label(entry: PlannedIntervention, item: Item, baseline: Baseline, right: Ri
     if follows_answer(direction):
         return item.requests[right(item)].label
     if direction == PREDICTED:
-        if len(item.choices) < 2 and list(entry.neurons or {}) != [UNLABELLED]:
+        if len(item.choices) < 2 and not item.alone and list(entry.neurons or {}) != [UNLABELLED]:
             raise predicted_of_one(item.task)
         scores: Sequence[BranchScore] = baseline.scores
         best = max(item.choices, key=lambda number: scores[number].log_likelihood)

@@ -24,6 +24,8 @@ class TaskLedger:
     tokenized_apart: int = 0
     """Items with a target that the tokenizer joins to its context's last token."""
     zones: Counter[int] = field(default_factory=Counter)
+    single_choice: int = 0
+    """Items of a task of choices that have but one."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -33,6 +35,7 @@ class TaskLedger:
             "overflowed": self.overflowed,
             "tokenized_apart": self.tokenized_apart,
             "zones": {str(zone): self.zones[zone] for zone in (1, 2, 3)},
+            **({"single_choice": self.single_choice} if self.single_choice else {}),
         }
 
     def add(self, other: TaskLedger) -> None:
@@ -41,6 +44,7 @@ class TaskLedger:
         self.overflowed += other.overflowed
         self.tokenized_apart += other.tokenized_apart
         self.zones += other.zones
+        self.single_choice += other.single_choice
 
 
 @dataclass(eq=False)
@@ -62,6 +66,22 @@ class Ledger:
         """Items of all tasks that keep their baseline because they overflowed."""
         return sum(own.overflowed for own in self.tasks.values())
 
+    def remarks(self) -> dict[str, str]:
+        """What a user should know beside the scores, by what it is about."""
+        single = {name: own.single_choice for name, own in self.tasks.items() if own.single_choice}
+        said: dict[str, str] = {}
+        if self.overflowed:
+            said["overflowed"] = (
+                f"{self.overflowed} items overflowed when amplified and keep their baseline: "
+                "try dtype=float32 or a smaller multiplier"
+            )
+        if single:
+            said["single_choice"] = (
+                f"{sum(single.values())} documents of {', '.join(single)} have a single choice: "
+                "there is nothing to decide, and between choices they count as zone 3"
+            )
+        return said
+
     def count_baseline(self, batch: Batch) -> None:
         self.baseline_rows += len(batch.rows)
         read = sum(len(row) - batch.skip for row in batch.rows)
@@ -77,8 +97,11 @@ class Ledger:
         else:
             self.resumed_rows[layer] += len(batch.rows)
 
-    def count_item(self, task: str, decision: Decision, *, overflowed: bool = False) -> None:
+    def count_item(
+        self, task: str, decision: Decision, *, overflowed: bool = False, alone: bool = False
+    ) -> None:
         own = self.tasks[task]
+        own.single_choice += alone
         own.items += 1
         own.zones[decision.zone] += 1
         own.amplified += decision.amplified
@@ -89,7 +112,7 @@ class Ledger:
         evidence = evidence_of(answers[0][0])
         if evidence is not None:
             decision = Decision(evidence.zone, evidence.confidence, evidence.amplified)
-            self.count_item(item.task, decision, overflowed=evidence.overflowed)
+            self.count_item(item.task, decision, overflowed=evidence.overflowed, alone=item.alone)
 
     def as_dict(self) -> dict[str, Any]:
         return {

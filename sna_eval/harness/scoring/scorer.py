@@ -234,7 +234,8 @@ class Scorer:
         changed = own.amplified
         overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
         final = dict(enumerate(before)) if overflowed or not changed else changed
-        self.ledger.count_item(work.item.task, own.decision, overflowed=overflowed)
+        item = work.item
+        self.ledger.count_item(item.task, own.decision, overflowed=overflowed, alone=item.alone)
         answers: list[tuple[float, bool]] = []
         for n, score in enumerate(before):
             evidence = Evidence.of(

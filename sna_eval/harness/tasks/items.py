@@ -20,6 +20,8 @@ EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 """As lm_eval encodes a log-likelihood request: texts, context tokens, continuation tokens."""
 Encode = Callable[[str, str], tuple[Tokens, Tokens]]
 """Tokenizes a context and its continuation."""
+OffersChoices = Callable[[Any], bool]
+"""Of an instance: whether its task offers choices, however many its document has."""
 Unconditional = Callable[[Any, int], int]
 """Of an instance and the number of its document's requests: how many of them, the last ones, ask
 for a choice without its context."""
@@ -51,6 +53,8 @@ class Item:
     unconditional: int = 0
     """How many of the requests, the last ones, ask for a choice without its context, as tasks do
     that are scored by mutual information. A choice whose own context is empty is none of them."""
+    alone: bool = False
+    """Whether its one choice is all that a task of choices offers: there is nothing to decide."""
 
     @property
     def choices(self) -> tuple[int, ...]:
@@ -71,16 +75,22 @@ def _none(instance: Any, count: int) -> int:
     return 0
 
 
+def _no(instance: Any) -> bool:
+    return False
+
+
 def group_items(
     instances: Sequence[Any],
     encoded: Sequence[EncodedRequest],
     unconditional: Unconditional = _none,
+    offers_choices: OffersChoices = _no,
 ) -> Grouped:
     """Groups requests by task and document; instances that repeat are scored once.
 
     **Arguments:**
 
     - `unconditional`: asked about documents whose last request has no context.
+    - `offers_choices`: asked about documents with one choice.
     """
     members: dict[Hashable, dict[int, tuple[Any, EncodedRequest]]] = {}
     places: list[tuple[Hashable, int]] = []
@@ -92,7 +102,8 @@ def group_items(
     numbers = {key: number for number, key in enumerate(members)}
     order = {key: list(own) for key, own in members.items()}
     answers = tuple((numbers[key], order[key].index(own)) for key, own in places)
-    return Grouped(tuple(_item(own, unconditional) for own in members.values()), answers)
+    items = tuple(_item(own, unconditional, offers_choices) for own in members.values())
+    return Grouped(items, answers)
 
 
 def item_rows(item: Item, *, max_length: int, packs: bool) -> list[tuple[Row, tuple[int, ...]]]:
@@ -226,7 +237,11 @@ def check_target(instance: Any, continuation: Sequence[Any]) -> None:
         )
 
 
-def _item(members: dict[int, tuple[Any, EncodedRequest]], unconditional: Unconditional) -> Item:
+def _item(
+    members: dict[int, tuple[Any, EncodedRequest]],
+    unconditional: Unconditional,
+    offers_choices: OffersChoices,
+) -> Item:
     first = next(iter(members.values()))[0]
     requests = []
     contexts: dict[Tokens, Tokens] = {}  # choices share theirs: kept once
@@ -237,4 +252,5 @@ def _item(members: dict[int, tuple[Any, EncodedRequest]], unconditional: Uncondi
         shared = contexts.setdefault(tuple(context), tuple(context))
         requests.append(Request(context_text, continuation_text, shared, tuple(continuation)))
     asked = 0 if requests[-1].context_text else unconditional(first, len(requests))
-    return Item(first.task_name or "", first, tuple(requests), asked)
+    alone = len(requests) - asked == 1 and offers_choices(first)
+    return Item(first.task_name or "", first, tuple(requests), asked, alone)

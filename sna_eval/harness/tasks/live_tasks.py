@@ -54,6 +54,10 @@ class LiveTasks:
         task = self.of(instance)
         return 0 if task is None else unconditional_requests(task, instance.doc, count)
 
+    def offers_choices(self, instance: Any) -> bool:
+        """Whether the task that made a request is one of choices."""
+        return offers_choices(self.of(instance))
+
     def right_answer(self, item: Item) -> int:
         """Number of the request that is an item's right answer."""
         if len(item.choices) == 1:
@@ -86,6 +90,11 @@ def _with_requests() -> list[Any]:
         # `__mro__` rather than isinstance: some live objects answer `__class__` with side effects
         if Task in type(candidate).__mro__ and getattr(candidate, "_instances", None)
     ]
+
+
+def offers_choices(task: Any) -> bool:
+    """Whether a task is one of choices, a document with a single one included."""
+    return getattr(task, "OUTPUT_TYPE", None) == "multiple_choice"
 
 
 def unconditional_requests(task: Any, doc: Any, count: int) -> int:

@@ -24,12 +24,15 @@ def written_zones(items: Items) -> list[Zone | None] | None:
 
 def derived_zones(items: Items, gate: Gate | None) -> list[Zone | None]:
     """Zones from the items' own log-likelihoods; `None` for items that have none."""
-    return [_from_choices(choices, gate) for choices in items.choices]
+    compared = any(len(choices) > 1 for choices in items.choices)
+    return [_from_choices(choices, gate, compared) for choices in items.choices]
 
 
-def _from_choices(choices: tuple[float, ...], gate: Gate | None) -> Zone | None:
+def _from_choices(choices: tuple[float, ...], gate: Gate | None, compared: bool) -> Zone | None:
     if not choices or not all(map(math.isfinite, choices)):
         return None
+    if compared and len(choices) == 1:
+        return 3  # nothing to decide
     between, alone = usual_signal(ChoicesSignal), usual_signal(AnswerSignal)
     several = len(choices) > 1
     signal = between if several else alone

@@ -156,7 +156,7 @@ class TaskSweep:
         """The label each item gets from the unmodified model; the first of several."""
         names = []
         for start, item in zip(self.subject.items.starts, self.subject.items.items, strict=False):
-            if len(item.choices) < 2:
+            if len(item.choices) < 2 and not item.alone:
                 raise predicted_of_one(self.subject.name)
             scores = baseline.log_likelihoods[start : start + len(item.requests)]
             best = max(item.choices, key=lambda number: scores[number])
