@@ -62,3 +62,10 @@ METRICS: dict[str, tuple[str, bool]] = {
     "flips_zone3": ("sna_total", False),
 }
 """Aggregation and whether higher is better, by the metric's name."""
+COMPARISONS = frozenset(
+    {
+        "delta_prob", "improvement_pct", "flips_zone3", "amplified_fraction",
+        *(f"n_zone{zone}" for zone in ZONES), "zone", "confidence", "decision", "oracle",
+    }
+)  # fmt: skip
+"""Metrics that hold one model against the other, or tell of the gate: they have no baseline."""

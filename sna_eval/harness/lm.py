@@ -25,6 +25,7 @@ from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.model.peft_adapters import check_adapter
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
+from sna_eval.harness.plugin.both_answers import report_both
 from sna_eval.harness.plugin.ranks import join_launched, on_its_own, ranks_of
 from sna_eval.harness.scoring.ledger import Ledger, total
 from sna_eval.harness.scoring.response_cache import ResponseCache, take_over
@@ -82,6 +83,8 @@ class SNALM(HFLM):
         seconds such as `120s`.
     - `decide_at`: in generation, `start` decides once per request, `every_step` at each new token.
     - `strict`: whether baseline scores come from HFLM's own code to the last bit; slower.
+    - `report_baseline`: whether every task reports its metrics of the unmodified model too, as
+        `baseline_METRIC`.
     """
 
     def __init__(
@@ -91,12 +94,15 @@ class SNALM(HFLM):
         strict: bool = False,
         decide_at: DecideAt = "start",
         auto_budget: Any = None,
+        report_baseline: bool = True,
         **kwargs: Any,
     ) -> None:
         if decide_at not in get_args(DecideAt):
             raise InputError("decide_at", expected="start or every_step", got=decide_at)
         if not isinstance(strict, bool):
             raise InputError("strict", expected="true or false", got=strict)
+        if not isinstance(report_baseline, bool):
+            raise InputError("report_baseline", expected="true or false", got=report_baseline)
         size = kwargs.get("batch_size", 1)
         if size is not None and not str(size).startswith("auto") and not _is_count(size):
             raise InputError("batch_size", expected="1 or more, or auto", got=size)
@@ -132,6 +138,7 @@ class SNALM(HFLM):
         self._rank, self._world_size = self.ranks.share  # HFLM knows neither CPUs nor nodes
         self.strict = strict
         self.decide_at = decide_at
+        self.report_baseline = report_baseline
         self.ledger = Ledger()
         self._counts: Ledger | None = None
         self._reported = False
@@ -317,11 +324,16 @@ class SNALM(HFLM):
     # Counting, caching, model info
 
     def _begin(self) -> None:
-        """Counts begin anew with the first requests after a run was reported on."""
+        """Counts begin anew with the first requests after a run was reported on.
+
+        Its tasks then report on both models.
+        """
         if self.ranks.agreed(lambda: self._reported):
             self._reported, self.ledger, self._counts = False, Ledger(), None
             if self.has_plan:
                 self.plans.met.clear()
+        if self.has_plan and self.report_baseline:
+            report_both()
 
     def _counted(self, answers: list[T]) -> list[T]:
         """Collects all processes' counts on the first: later it alone is asked for them."""

@@ -73,26 +73,56 @@ class Score(float):
 class GeneratedText(str):
     """A generated text with the decision behind it: a string to everyone else.
 
-    The text itself, copied or pickled, keeps its decision. Whatever is made of it, or cast to its
-    type as lm_eval casts right answers, is a plain string.
+    The text itself, copied or pickled, keeps both. Whatever is made of it, or cast to its type as
+    lm_eval casts right answers, is a plain string.
     """
 
-    __slots__ = ("decision",)
+    __slots__ = ("baseline", "decision")
     decision: Decision
+    baseline: str
+    """The unmodified model's text; this one where the two are not told apart."""
 
-    def __new__(cls, *text: Any, decision: Decision | None = None) -> GeneratedText:
+    def __new__(
+        cls, *text: Any, decision: Decision | None = None, baseline: str | None = None
+    ) -> GeneratedText:
         if decision is None:
             return str(*text)  # type: ignore[return-value]  # another text than was generated
         value = super().__new__(cls, *text)
         value.decision = decision
+        value.baseline = str(value) if baseline is None else baseline
         return value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_generated, (str(self), self.decision))
+        return (_generated, (str(self), self.decision, self.baseline))
 
 
-def _generated(text: str, decision: Decision) -> GeneratedText:
-    return GeneratedText(text, decision=decision)
+def _generated(text: str, decision: Decision, baseline: str) -> GeneratedText:
+    return GeneratedText(text, decision=decision, baseline=baseline)
+
+
+def baseline_of(answer: Any) -> Any:
+    """The unmodified model's answer behind one of ours, as `--model hf` would give it.
+
+    Another model's answer is its own.
+    """
+    if isinstance(answer, GeneratedText):
+        return answer.baseline
+    evidence = _evidence_behind(answer)
+    if evidence is None:
+        return answer
+    if isinstance(answer, tuple):
+        return (evidence.baseline, evidence.baseline_is_greedy)
+    return evidence.baseline
+
+
+def decision_of(answer: Any) -> Evidence | Decision | None:
+    """Zone, confidence and decision behind an answer; `None` where nothing was decided."""
+    return answer.decision if isinstance(answer, GeneratedText) else _evidence_behind(answer)
+
+
+def _evidence_behind(answer: Any) -> Evidence | None:
+    """Of a log-likelihood, or of one with whether it is greedy."""
+    return evidence_of(answer[0] if isinstance(answer, tuple) and answer else answer)
 
 
 def evidence_of(value: Any) -> Evidence | None:

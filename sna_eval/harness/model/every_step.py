@@ -9,6 +9,7 @@ closely, not for speed. Penalties and bans act on what comes out, for open and c
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +48,8 @@ class EveryStep(LogitsProcessor):
         self._prompt_mask = prompt_mask
         self.first: list[Decision] = []
         """The first step's decisions, which stand for the items in the counts."""
+        self.opened: list[bool] = []
+        """Rows that were amplified at any step."""
         self.watch = OverflowWatch()
         """Told of rows whose amplified scores overflow at a step; they keep the baseline's."""
 
@@ -57,6 +60,7 @@ class EveryStep(LogitsProcessor):
         self.first = self.first or decisions
         acts = bool(self._interventions)
         opened = torch.tensor([acts and decision.amplified for decision in decisions])
+        self.opened = list(map(operator.or_, self.opened, opened.tolist())) or opened.tolist()
         opened = opened.to(scores.device)
         rows = opened.nonzero().squeeze(1)
         changed = scores

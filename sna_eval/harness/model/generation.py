@@ -19,10 +19,11 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision, Gate, NextTokenSignal, signals_of, usual_signal
+from sna_eval.harness.model.baseline_texts import RandomState, with_baselines
 from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
-from sna_eval.harness.plugin.ranks import asked_for
+from sna_eval.harness.plugin.ranks import asked_for, on_its_own
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Affine, amplify
 from sna_eval.intervention.config import steady_width
@@ -68,39 +69,55 @@ class Generator:
         self._decisions: list[Decision] = []
         self._overflowed: list[bool] = []
         """For each decision whether the amplified text overflowed and was replaced."""
+        self._changed: list[bool] = []
+        """For each decision whether the text may be another than the unmodified model's."""
 
     def run(self, requests: Sequence[Any], disable_tqdm: bool) -> list[str]:
         """The texts of all requests, in order; a `GeneratedText` where a plan applies."""
         groups: dict[str, list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
             groups[request.task_name or ""].append(number)
+        begun = RandomState()
         texts: list[str] = [""] * len(requests)
+        changed: list[int] = []
         for task, numbers in groups.items():
             self._plan = self._lm.plans.for_instance(requests[numbers[0]])
             own = [requests[number] for number in numbers]
             answers = self._run_task(task, own, disable_tqdm)
-            for number, text in zip(numbers, answers, strict=True):
+            for number, (text, differs) in zip(numbers, answers, strict=True):
                 texts[number] = text
-        return texts
+                changed.extend([number] if differs else [])
+        if not self._lm.report_baseline:
+            return texts
 
-    def _run_task(self, task: str, requests: Sequence[Any], disable_tqdm: bool) -> list[str]:
+        def unmodified(some: list[Any]) -> list[str]:
+            self._plan = None
+            with on_its_own(self._lm):
+                return self._generate_until(some, disable_tqdm=disable_tqdm)
+
+        return with_baselines(requests, texts, changed, begun, unmodified)
+
+    def _run_task(
+        self, task: str, requests: Sequence[Any], disable_tqdm: bool
+    ) -> list[tuple[str, bool]]:
+        """Each request's text, and whether it may be another than the unmodified model's."""
         order, hook = _RowOrder(), self._lm.cache_hook
-        self._decisions, self._overflowed = [], []
+        self._decisions, self._overflowed, self._changed = [], [], []
         self._lm.cache_hook = order
         try:
             texts = self._generate_until(list(requests), disable_tqdm=disable_tqdm)
         finally:
             self._lm.cache_hook = hook
         if not self._decisions:
-            return texts
-        outcomes = zip(self._decisions, self._overflowed, strict=True)
+            return [(text, False) for text in texts]
+        outcomes = zip(self._decisions, self._overflowed, self._changed, strict=True)
         decided = dict(zip(order.contexts, outcomes, strict=True))
-        answers: list[str] = []
+        answers: list[tuple[str, bool]] = []
         for request, text, counts in zip(requests, texts, asked_for(requests), strict=True):
-            decision, overflowed = decided[request.args[0]]
+            decision, overflowed, changed = decided[request.args[0]]
             if counts:
                 self._lm.ledger.count_item(task, decision, overflowed=overflowed)
-            answers.append(GeneratedText(text, decision=decision))
+            answers.append((GeneratedText(text, decision=decision), changed))
         return answers
 
     def generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -126,24 +143,27 @@ class Generator:
                 return self._model_generate(*args, **kwargs)
 
         output = run(watched, context, plan.gate, interventions, *args, **kwargs)
-        return self._without_overflow(output, watch, context, *args, **kwargs)
+        acts = bool(interventions)
+        opened = [acts and decision.amplified for decision in self._decisions[-len(context) :]]
+        return self._without_overflow(output, opened, watch, context, *args, **kwargs)
 
     def _without_overflow(
         self,
         output: torch.Tensor,
+        opened: Sequence[bool],
         watch: OverflowWatch,
         context: torch.Tensor,
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
         """The batch's texts, those that overflowed when amplified by the unmodified model."""
-        opened = [decision.amplified for decision in self._decisions[-len(context) :]]
         settings = self._settings(kwargs)
         # the scores of a beam that overflowed are wrong, and with them the choice among beams
         ended = self._ended(output, context, kwargs) if settings.copies == 1 else None
         found = watch.items(settings.copies, ended)
         items = [bad and own for bad, own in zip(found, opened, strict=True)]
         self._overflowed.extend(items)
+        self._changed.extend(own and not bad for bad, own in zip(items, opened, strict=True))
         if not any(items):
             return output
 
@@ -232,6 +252,7 @@ class Generator:
             output = self._model_generate(context, *args, **kwargs)
         self._decisions.extend(steps.first)
         self._overflowed.extend(steps.watch.items(1, self._ended(output, context, kwargs)))
+        self._changed.extend(steps.opened)
         return output
 
     def _two_passes(

@@ -28,7 +28,7 @@ class Prompting:
 
 def output_folder() -> Path | None:
     """The folder that results will be written to; `None` where there will be none."""
-    tracker = _variables("simple_evaluate").get("evaluation_tracker")
+    tracker = evaluator_variables("simple_evaluate").get("evaluation_tracker")
     output = getattr(tracker, "output_path", None)
     if tracker is None or not output:
         return None
@@ -40,7 +40,7 @@ def output_folder() -> Path | None:
 
 def prompting() -> Prompting:
     """How the prompts of the evaluation were put together; plain ones where none is running."""
-    own = _variables("evaluate")
+    own = evaluator_variables("evaluate")
     return Prompting(
         own.get("system_instruction"),
         bool(own.get("apply_chat_template")),
@@ -50,10 +50,10 @@ def prompting() -> Prompting:
 
 def task_in_hand() -> Any | None:
     """The task whose documents the evaluation goes through; `None` where none is running."""
-    return _variables("evaluate").get("task")
+    return evaluator_variables("evaluate").get("task")
 
 
-def _variables(function: str) -> Mapping[str, Any]:
+def evaluator_variables(function: str) -> Mapping[str, Any]:
     """The variables of the nearest caller of that name in lm_eval's evaluator; empty for none."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
