@@ -211,8 +211,11 @@ class ModelSpec:
     """The model a plan was made for: `name` for messages, the others checked unless `None`."""
 
     name: str | None = None
+    """Name of the model."""
     n_layers: int | None = None
+    """Blocks."""
     d_mlp: int | None = None
+    """Neurons per block."""
 
 
 @dataclass(frozen=True)

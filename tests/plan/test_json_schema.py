@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from sna_eval.errors import InputError
+from sna_eval.gating import SIGNALS
 from sna_eval.methods.registry import METHODS
 from sna_eval.paths import plans_path
 from sna_eval.plan import parse_plan
+from sna_eval.plan.json_schema import PATH, schema_text
 
 SCHEMA = json.loads((files("sna_eval.plan") / "plan.schema.json").read_text(encoding="utf-8"))
 ENTRY = {"layer": 1, "multiplier": 2.0, "neurons": [1, 2]}
@@ -45,6 +47,8 @@ GOOD = [
 ]
 BAD = [
     {"tasks": {"t": {"interventions": [ENTRY]}}},
+    plan(gate={"mode": "often"}),
+    entry(select={}, neurons=[-1]),
     {"version": 2, "tasks": {"t": {"interventions": [ENTRY]}}},
     {"version": 1, "tasks": {}},
     plan(gate="sometimes"),
@@ -82,8 +86,20 @@ def test_refuses_what_the_parser_refuses(raw: Any) -> None:
         jsonschema.validate(raw, SCHEMA)
 
 
-def test_knows_every_method() -> None:
+def test_is_the_one_that_the_dataclasses_make() -> None:
+    """Made anew by `python -m sna_eval.plan.json_schema`."""
+    assert PATH.read_text(encoding="utf-8") == schema_text()
+
+
+def test_knows_every_method_and_signal() -> None:
     assert SCHEMA["$defs"]["intervention"]["properties"]["method"]["enum"] == list(METHODS)
+    assert SCHEMA["$defs"]["gate"]["properties"]["signal"]["enum"] == list(SIGNALS)
+
+
+def test_every_key_is_described() -> None:
+    for name in ("gate", "select", "intervention"):
+        for key, own in SCHEMA["$defs"][name]["properties"].items():
+            assert own.get("description") or "$ref" in own, f"{name}.{key}"
 
 
 @pytest.mark.parametrize(
