@@ -11,18 +11,6 @@ from sna_eval.errors import InputError, reading
 from sna_eval.paths import REFERENCE_MODEL, tasks_path
 from sna_eval.plan.reading import quoted
 
-FEWSHOT_SEED = 1234
-"""What lm_eval seeds the draw of few-shot examples with, unless it is told otherwise."""
-
-
-def seed_examples(task: Any) -> None:
-    """The task's few-shot examples are drawn from the first again, as in an evaluation.
-
-    lm_eval seeds tasks when it evaluates them, not when they are loaded: until then each process
-    draws examples of its own.
-    """
-    task.set_fewshot_seed(FEWSHOT_SEED)
-
 
 def model_arguments(model_args: str | Mapping[str, Any] | None) -> dict[str, Any]:
     """lm_eval's `--model_args` as a mapping: a string `a=1,b=2`, JSON, or a mapping already.

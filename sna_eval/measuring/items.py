@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from sna_eval.harness.loading import seed_examples
+from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
+from sna_eval.harness.plugin.seeding import seed_examples
 from sna_eval.harness.tasks.items import EncodedRequest, Item, Request, group_items, item_rows
+from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
 from sna_eval.harness.tasks.live_tasks import (
     TEXT_CHARACTERS,
     development_docs,
@@ -26,6 +28,7 @@ from sna_eval.harness.tasks.live_tasks import (
     right_request,
     unconditional_requests,
 )
+from sna_eval.harness.tasks.plan_makers import announce
 from sna_eval.intervention import Row
 from sna_eval.plan import prompt_fingerprint
 
@@ -45,6 +48,8 @@ class TaskItems:
     kind: str = "loglikelihood"
     """lm_eval's `OUTPUT_TYPE`. Where text is generated, the one request of an item is its right
     answer; of rolling texts it is the text."""
+    unanswered: int = 0
+    """Items that were left out because they have no right answer."""
 
     @property
     def has_choices(self) -> bool:
@@ -109,6 +114,7 @@ def load_items(
     - `prompting`: what is put around the prompts; `None`: nothing.
     """
     seed_examples(task)
+    kind = output_type(task)
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
     shown = _shown(prompting or Prompting(), lm)
@@ -119,8 +125,8 @@ def load_items(
             for number, doc in enumerate(docs)
             for instance in (
                 [_text(task, lm, doc, number)]
-                if task.OUTPUT_TYPE == _ROLLING
-                else _instances(task, doc, number, shown)
+                if kind == _ROLLING
+                else _instances(task, doc, number, kind, shown)
             )
         ]
     items = group_items(
@@ -129,8 +135,30 @@ def load_items(
         lambda instance, count: unconditional_requests(task, instance.doc, count),
         lambda instance: offers_choices(task),
     ).items
-    gold = tuple(right_request(task, item) for item in items)
-    return TaskItems(items, gold, task.OUTPUT_TYPE)
+    answered = [(item, gold) for item in items if (gold := right_request(task, item)) is not None]
+    if len(answered) < len(docs):
+        _say_left_out(task.config.task, split, len(docs) - len(answered), len(docs))
+    if not answered:
+        raise InputError(
+            task.config.task, expected=f"a right answer for some of the {split} items",
+            got=f"none for any of {len(docs)}",
+            hint="it is one of `doc_to_choice`, or what `doc_to_target` gives",
+        )  # fmt: skip
+    return TaskItems(
+        tuple(item for item, _ in answered),
+        tuple(gold for _, gold in answered),
+        kind,
+        len(docs) - len(answered),
+    )
+
+
+@cache
+def _say_left_out(task: str, split: Split, count: int, of: int) -> None:
+    """Once in a process, however often the items are loaded."""
+    announce(
+        f"{task}: {count} of {of} {split} items have no right answer and are left out of what "
+        "needs one"
+    )
 
 
 def items_fingerprint(task: Any, lm: Any, *, split: Split, limit: int | None = None) -> str:
@@ -194,8 +222,11 @@ def _shown(prompting: Prompting, lm: Any) -> dict[str, Any]:
     }
 
 
-def _instances(task: Any, doc: Any, number: int, shown: Mapping[str, Any]) -> list[Any]:
-    """The requests of one document, built as `Task.build_all_requests` builds them."""
+def _instances(task: Any, doc: Any, number: int, kind: str, shown: Mapping[str, Any]) -> list[Any]:
+    """The requests of one document, built as `Task.build_all_requests` builds them.
+
+    None of a document whose generated text has no right answer.
+    """
     context = task.fewshot_context(
         doc,
         num_fewshot=task.config.num_fewshot or 0,
@@ -203,16 +234,16 @@ def _instances(task: Any, doc: Any, number: int, shown: Mapping[str, Any]) -> li
         **shown,
     )
     metadata = (task.config.task, number, task.config.repeats)
-    if task.OUTPUT_TYPE == "generate_until":
-        return [_right_continuation(task, doc, context, metadata)]
-    built = task.construct_requests(
-        doc=doc,
-        ctx=context,
+    if kind == "generate_until":
+        return _right_continuation(task, doc, context, metadata)
+    return requests_of(
+        task,
+        doc,
+        context,
         metadata=metadata,
         apply_chat_template=shown["apply_chat_template"],
         chat_template=shown["chat_template"],
     )
-    return built if isinstance(built, list) else [built]
 
 
 def _text(task: Any, lm: Any, doc: Any, number: int) -> Any:
@@ -227,17 +258,14 @@ def _text(task: Any, lm: Any, doc: Any, number: int) -> Any:
     return Instance("loglikelihood", doc, ("", text), 0, metadata=metadata)
 
 
-def _right_continuation(task: Any, doc: Any, context: str, metadata: Any) -> Any:
+def _right_continuation(task: Any, doc: Any, context: str, metadata: Any) -> list[Any]:
     """The first right answer of a generated text, as a request for its log-likelihood."""
     from lm_eval.api.instance import Instance
 
-    target = task.doc_to_target(doc)
-    if isinstance(target, (list, tuple)):
-        target = target[0]
-    if task.config.doc_to_choice is not None and isinstance(target, int):
-        target = task.doc_to_choice(doc)[target]
-    answer = f"{task.config.target_delimiter}{target}"
-    return Instance("loglikelihood", doc, (context, answer), 0, metadata=metadata)
+    answer = right_text(task, doc)
+    if answer is None:
+        return []
+    return [Instance("loglikelihood", doc, (context, answer), 0, metadata=metadata)]
 
 
 @contextmanager

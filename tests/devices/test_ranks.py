@@ -34,10 +34,10 @@ def test_rank_counts_over_all_nodes() -> None:
     assert ranks_of(accelerator, sharded=False) == Ranks(5, 8)
 
 
-def test_padding_is_not_asked_for() -> None:
+def test_repeats_and_padding_are_no_items_of_their_own() -> None:
     once, thrice = SimpleNamespace(repeats=1), SimpleNamespace(repeats=3)
     assert asked_for([once, thrice, thrice, thrice, thrice, once]) == [
-        True, True, True, True, False, False,
+        True, True, False, False, False, False,
     ]  # fmt: skip
 
 
@@ -59,7 +59,8 @@ def test_counts_of_shares_add_up_to_those_of_the_whole() -> None:
     whole, shares = Ledger(), [Ledger(), Ledger()]
     for number, decision in enumerate(decisions * 4):
         for ledger in (whole, shares[number % 2]):
-            ledger.count_item("a" if number < 6 else "b", decision, overflowed=number == 3)
+            name = "a" if number < 6 else "b"
+            ledger.count_item(name, decision, "loglikelihood", overflowed=number == 3)
     summed = total(shares)
     assert {name: own.as_dict() for name, own in summed.tasks.items()} == {
         name: own.as_dict() for name, own in whole.tasks.items()

@@ -104,10 +104,11 @@ def test_a_gate_on_the_right_answer_names_the_document(load: Any, make_sna: Any,
 
 
 @names
-def test_a_sweep_names_the_document(load: Any, make_sna: Any, name: str) -> None:
+def test_a_sweep_leaves_the_document_out(load: Any, make_sna: Any, name: str) -> None:
     lm = make_sna(layer=1, neurons="3;4", multiplier=2.0, gate="always")
-    with pytest.raises(InputError, match=rf"{name}: expected a right answer .*; document 1: leave"):
-        load_items(load(name), lm, split="test")
+    items = load_items(load(name), lm, split="test")
+    assert [item.instance.doc_id for item in items.items] == [0, 2, 3]
+    assert (items.gold, items.unanswered) == ((0, 1, 0), 1)
 
 
 def test_a_class_that_does_not_name_its_choices(load: Any, make_sna: Any) -> None:
@@ -134,7 +135,7 @@ def test_a_class_that_does_not_name_its_choices(load: Any, make_sna: Any) -> Non
     )  # fmt: skip
     found = examples_of(task)
     assert len(found.prompts) == len(GOLD)
-    assert found.questions == ()
+    assert [own.answer for own in found.questions] == [" dull", " bright", " dull"]
     assert found.labels is None
     task.build_all_requests()
     lm = make_sna(layer=1, neurons="3;4", multiplier=2.0, gate="target_prob")

@@ -24,6 +24,7 @@ from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
 from sna_eval.harness.plugin.ranks import asked_for, on_its_own
+from sna_eval.harness.scoring.ledger import GENERATED
 from sna_eval.harness.values import GeneratedText
 from sna_eval.intervention import Affine, amplify
 from sna_eval.intervention.config import steady_width
@@ -116,7 +117,7 @@ class Generator:
         for request, text, counts in zip(requests, texts, asked_for(requests), strict=True):
             decision, overflowed, changed = decided[request.args[0]]
             if counts:
-                self._lm.ledger.count_item(task, decision, overflowed=overflowed)
+                self._lm.ledger.count_item(task, decision, GENERATED, overflowed=overflowed)
             answers.append((GeneratedText(text, decision=decision), changed))
         return answers
 

@@ -9,7 +9,6 @@ plans, which must be the same everywhere, and the counts of what was done.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,13 +125,14 @@ def on_its_own(lm: Any) -> Iterator[None]:
 
 
 def asked_for(requests: Sequence[Any]) -> list[bool]:
-    """For each request whether a task asked for it.
+    """For each request whether it is here for the first time, and so counts as an item.
 
-    lm_eval hands a process that has fewer requests than others its last one again and again.
+    A task may want several answers to one request, and lm_eval hands a process that has fewer
+    requests than others its last one again and again.
     """
-    seen: Counter[int] = Counter()
+    seen: set[int] = set()
     answers = []
     for request in requests:
-        seen[id(request)] += 1
-        answers.append(seen[id(request)] <= (request.repeats or 1))  # made by hand: once
+        answers.append(id(request) not in seen)
+        seen.add(id(request))
     return answers

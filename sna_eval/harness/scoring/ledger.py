@@ -12,6 +12,8 @@ from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.values import evidence_of
 from sna_eval.intervention import Batch
 
+SCORED, GENERATED, ROLLING = "loglikelihood", "generate_until", "loglikelihood_rolling"
+
 
 @dataclass(eq=False)
 class TaskLedger:
@@ -26,6 +28,9 @@ class TaskLedger:
     zones: Counter[int] = field(default_factory=Counter)
     single_choice: int = 0
     """Items of a task of choices that have but one."""
+    kind: str = ""
+    """Kind of requests that the counted items made. A document that is asked for a text and for a
+    score as well (SQuAD 2) is one item, and in the zone that the kind asked for first says."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -98,9 +103,25 @@ class Ledger:
             self.resumed_rows[layer] += len(batch.rows)
 
     def count_item(
-        self, task: str, decision: Decision, *, overflowed: bool = False, alone: bool = False
+        self,
+        task: str,
+        decision: Decision,
+        kind: str,
+        *,
+        overflowed: bool = False,
+        alone: bool = False,
     ) -> None:
+        """Counts an item once, whatever else its document is asked for.
+
+        **Arguments:**
+
+        - `kind`: of its requests, as lm_eval names them.
+        - `alone`: whether it is the one choice of a document.
+        """
         own = self.tasks[task]
+        own.kind = own.kind or kind
+        if kind != own.kind:
+            return
         own.single_choice += alone
         own.items += 1
         own.zones[decision.zone] += 1
@@ -112,7 +133,9 @@ class Ledger:
         evidence = evidence_of(answers[0][0])
         if evidence is not None:
             decision = Decision(evidence.zone, evidence.confidence, evidence.amplified)
-            self.count_item(item.task, decision, overflowed=evidence.overflowed, alone=item.alone)
+            self.count_item(
+                item.task, decision, SCORED, overflowed=evidence.overflowed, alone=item.alone
+            )
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sna_eval.errors import InputError
 from sna_eval.gating import AnswerSignal, Decision, signals_of, usual_signal
 from sna_eval.harness.plugin.ranks import asked_for, on_its_own
+from sna_eval.harness.scoring.ledger import ROLLING
 from sna_eval.harness.values import Evidence, Score
 from sna_eval.intervention import Affine, amplify
 from sna_eval.plan import TaskPlan, plain_interventions
@@ -45,7 +46,7 @@ def score_rolling(
             continue
         decision = _decide(lm, plan, requests[number], baseline[number])
         if counts[number]:
-            lm.ledger.count_item(requests[number].task_name or "", decision)
+            lm.ledger.count_item(requests[number].task_name or "", decision, ROLLING)
         evidence = Evidence.of(decision, baseline=baseline[number], oracle=plan.oracle)
         answers[number] = Score(baseline[number], evidence)
         if decision.amplified:

@@ -27,7 +27,7 @@ from sna_eval.harness.scoring.decisions import (
     kept,
     needs_next_token,
 )
-from sna_eval.harness.scoring.ledger import Ledger
+from sna_eval.harness.scoring.ledger import SCORED, Ledger
 from sna_eval.harness.scoring.work import Answer, OpenRow, Work
 from sna_eval.harness.tasks.items import Item, item_rows, prompted
 from sna_eval.harness.tasks.task_plans import TaskPlans
@@ -235,7 +235,9 @@ class Scorer:
         overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
         final = dict(enumerate(before)) if overflowed or not changed else changed
         item = work.item
-        self.ledger.count_item(item.task, own.decision, overflowed=overflowed, alone=item.alone)
+        self.ledger.count_item(
+            item.task, own.decision, SCORED, overflowed=overflowed, alone=item.alone
+        )
         answers: list[tuple[float, bool]] = []
         for n, score in enumerate(before):
             evidence = Evidence.of(

@@ -17,6 +17,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.gating import blind_signals
 from sna_eval.harness.tasks.items import Item
+from sna_eval.harness.tasks.kinds import named_by_target, output_type, requests_of, zero_shot
 from sna_eval.methods import Examples, Question
 from sna_eval.registry import either
 
@@ -70,7 +71,10 @@ class LiveTasks:
                 got=item.task,
                 hint=_OTHER_SIGNALS,
             )
-        return right_request(task, item, advice=_OTHER_SIGNALS)
+        number = right_request(task, item)
+        if number is None:
+            raise no_right_answer(task, item, advice=_OTHER_SIGNALS)
+        return number
 
     def question(self, item: Item) -> str | None:
         """An item's own text, which its contexts end with; `None` where that is not known."""
@@ -121,16 +125,31 @@ def development_docs(task: Any) -> list[Any]:
     **Raises:** `InputError` where the task has none.
     """
     config = task.config
-    evaluated = config.test_split if task.has_test_docs() else config.validation_split
+    tested = task.has_test_docs()
+    evaluated = config.test_split if tested else config.validation_split
     splits = (
-        (config.validation_split, task.validation_docs),
-        (config.training_split, task.training_docs),
+        (config.validation_split, tested and task.has_validation_docs(), task.validation_docs),
+        (config.training_split, task.has_training_docs(), task.training_docs),
     )
-    for split, documents in splits:
-        docs = None if split in (None, evaluated) else documents()
-        if docs is not None and len(docs):
-            return _sample(docs)
+    for split, there, documents in splits:
+        if not there or (split is not None and split == evaluated):
+            continue
+        docs = _sample(_counted(documents()))
+        docs = docs if split is not None else _not_evaluated(task, docs)
+        if docs:
+            return docs
     raise no_development_items(config.task)
+
+
+def _counted(docs: Any) -> Sequence[Any]:
+    """Documents that can be counted: those of a class may come one by one, or not at all."""
+    return docs if hasattr(docs, "__len__") else list(docs or ())
+
+
+def _not_evaluated(task: Any, docs: Sequence[Any]) -> list[Any]:
+    """Documents of a split that has no name, as classes have them, without evaluated ones."""
+    evaluated = set(map(repr, task.eval_docs))
+    return [doc for doc in docs if repr(doc) not in evaluated]
 
 
 def no_development_items(task: str) -> InputError:
@@ -150,10 +169,12 @@ def examples_of(task: Any) -> Examples:
     """
     docs = development_docs(task)
     prompts = tuple(prompt for doc in docs for prompt in _prompts(task, doc))
-    asked = (_question(task, doc) for doc in docs) if _is_scored(task) else ()
+    kind, several = output_type(task), getattr(task, "multiple_input", False)
+    scored = kind in ("loglikelihood", "multiple_choice") and not several
+    asked = (_question(task, doc) for doc in docs) if scored else ()
     questions = tuple(own for own in asked if own is not None)
     examples = Examples(prompts, questions=questions, delimiter=str(task.config.fewshot_delimiter))
-    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
+    if kind != "multiple_choice" or several:
         return examples
     names = _label_names(task, docs)
     if not names:
@@ -174,64 +195,59 @@ def _label_names(task: Any, docs: Sequence[Any]) -> tuple[str, ...]:
 
 def _prompts(task: Any, doc: Any) -> tuple[str, ...]:
     """A document's prompt; where the choices stand in front of the target, one for each choice."""
-    if task.OUTPUT_TYPE == "loglikelihood_rolling":  # the text itself; there is no prompt
+    if output_type(task) == "loglikelihood_rolling":  # the text itself; there is no prompt
         return (str(task.doc_to_target(doc))[:TEXT_CHARACTERS],)
-    context = _context(task, doc)
+    context = zero_shot(task, doc)
     several = context if isinstance(context, list) else [context]
-    if task.OUTPUT_TYPE == "generate_until":
+    if output_type(task) == "generate_until":
         return tuple(several)
     return tuple(own.rstrip() for own in several)  # spaces at its end are scored with the answer
 
 
-def _context(task: Any, doc: Any) -> Any:
-    """What lm_eval sends without examples; one for each choice where choices stand in front."""
-    return task.fewshot_context(doc, num_fewshot=0, gen_prefix=task.doc_to_prefix(doc))
-
-
-def _is_scored(task: Any) -> bool:
-    """Whether answers are continuations of one context, scored by log-likelihood."""
-    return task.OUTPUT_TYPE in ("loglikelihood", "multiple_choice") and not task.multiple_input
-
-
 def _question(task: Any, doc: Any) -> Question | None:
     """A document's requests without few-shot examples; `None` without context or right answer."""
-    context = _context(task, doc)
-    requests = task.construct_requests(doc=doc, ctx=context, metadata=(task.config.task, 0, 1))
-    requests = requests if isinstance(requests, list) else [requests]
-    pairs = [own.args[:2] for own in requests]
+    context = zero_shot(task, doc)
+    pairs = [own.args[:2] for own in requests_of(task, doc, context)]
     pairs = pairs[: len(pairs) - unconditional_requests(task, doc, len(pairs))]
     if not context:
         return None
-    right = gold_index(task, doc) if len(pairs) > 1 else 0
+    continuations = tuple(continuation for _, continuation in pairs)
+    right = right_of(task, doc, continuations)
     if right is None:
         return None
-    continuations = tuple(continuation for _, continuation in pairs)
     described = max(0, context.rfind(str(task.doc_to_text(doc))))
     return Question(pairs[0][0], continuations, right, described)
 
 
-def right_request(task: Any, item: Item, *, advice: str = "leave it out of the task") -> int:
-    """Number of the request that is an item's right answer.
+def right_request(task: Any, item: Item) -> int | None:
+    """Number of the request that is an item's right answer; `None` where none is."""
+    asked = [item.requests[number].continuation_text for number in item.choices]
+    number = right_of(task, item.instance.doc, asked)
+    return None if number is None else item.choices[number]
+
+
+def no_right_answer(task: Any, item: Item, *, advice: str) -> InputError:
+    """The complaint about an item whose right answer is none of its choices.
 
     **Arguments:**
 
     - `advice`: what to do about a document without one.
-
-    **Raises:** `InputError` where the right answer is none of the choices.
     """
-    choices = item.choices
-    if len(choices) == 1:
-        return choices[0]
-    doc = item.instance.doc
-    number = gold_index(task, doc)
-    if number is None:
-        raise InputError(
-            item.task or "request",
-            expected="a right answer that is one of `doc_to_choice`",
-            got=_gold(task, doc),
-            hint=f"document {item.instance.doc_id}: {advice}",
-        )
-    return choices[number]
+    return InputError(
+        item.task or "request",
+        expected="a right answer that is one of `doc_to_choice`",
+        got=_gold(task, item.instance.doc),
+        hint=f"document {item.instance.doc_id}: {advice}",
+    )
+
+
+def right_of(task: Any, doc: Any, continuations: Sequence[str]) -> int | None:
+    """Number of a document's right continuation, `None` where none is; the only one is right."""
+    if len(continuations) == 1:
+        return 0
+    if _choices(task, doc):
+        return gold_index(task, doc)
+    return named_by_target(_gold(task, doc), continuations)
 
 
 def gold_index(task: Any, doc: Any) -> int | None:
@@ -248,7 +264,8 @@ def gold_index(task: Any, doc: Any) -> int | None:
 
 def _gold(task: Any, doc: Any) -> Any:
     """A document's target: a number, a word, or several."""
-    return task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+    several = getattr(task, "multiple_input", False)
+    return task.doc_to_text(doc) if several else task.doc_to_target(doc)
 
 
 def _choice_number(gold: Any, choices: Sequence[str]) -> int | None:

@@ -22,6 +22,7 @@ from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
 from sna_eval.gating import ChoicesSignal, Gate, NextTokenSignal, usual_signal
 from sna_eval.harness.plugin.running import prompting
+from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.plan_makers import Making, announce
 from sna_eval.hashing import digest
 from sna_eval.plan import Plan
@@ -50,7 +51,7 @@ def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
         options, layers=grid.layers, n_neurons=grid.n_neurons, multipliers=grid.multipliers
     )
     store = _swept(Sweep(options, lm=lm, tasks={name: task}), quiet=not lm.ranks.first)
-    long = task.OUTPUT_TYPE in ("generate_until", _ROLLING)
+    long = output_type(task) in ("generate_until", _ROLLING)
     measure: Measure | None = "log_prob" if long else None
     selection = _selected(
         store, name, gate, measure, fixed=bool({"low", "high"} & making.gate.keys())
@@ -66,14 +67,14 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
             "gate", expected="a gate that may open beside plan=auto", got="never",
             hint="leave plan=auto out",
         )  # fmt: skip
-    if task.OUTPUT_TYPE == _ROLLING:
+    if output_type(task) == _ROLLING:
         if asked and dict(asked) != {"gate": "always"}:
             raise InputError(
                 "gate", expected="`always`, or none, for a rolling text beside plan=auto",
                 got=", ".join(f"{name}={value}" for name, value in asked.items()),
             )  # fmt: skip
         return Gate(mode="always")
-    choices = task.OUTPUT_TYPE == "multiple_choice"
+    choices = output_type(task) == "multiple_choice"
     gate = Gate.by(usual_signal(ChoicesSignal if choices else NextTokenSignal))
     key = "mode" if asked.get("gate") == "always" else "signal"
     renamed = {key if own == "gate" else own: value for own, value in asked.items()}

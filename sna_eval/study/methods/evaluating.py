@@ -9,8 +9,9 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
 
-from sna_eval.harness.loading import seed_examples
-from sna_eval.harness.tasks.live_tasks import gold_index
+from sna_eval.harness.plugin.seeding import seed_examples
+from sna_eval.harness.tasks.kinds import output_type
+from sna_eval.harness.tasks.live_tasks import right_of, unconditional_requests
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import Plan, TaskPlan
 
@@ -57,9 +58,10 @@ def _item(task: Any, sample: Mapping[str, Any]) -> tuple[str, float, float, Evid
     evidence = [own for own in map(evidence_of, values) if own is not None]
     assert len(evidence) == len(values), "every answer of a planned task has its baseline"
     before = [own.baseline for own in evidence]
-    if task.OUTPUT_TYPE != "multiple_choice":
+    if output_type(task) != "multiple_choice":
         return "prob", math.exp(before[0]), math.exp(values[0]), evidence[0]
-    gold, count = gold_index(task, sample["doc"]), len(task.doc_to_choice(sample["doc"]))
+    count = len(values) - unconditional_requests(task, sample["doc"], len(values))
+    gold = right_of(task, sample["doc"], [own[1] for own in sample["arguments"][:count]])
     chosen = (max(range(count), key=own.__getitem__) for own in (before, values))
     first, second = (float(number == gold) for number in chosen)
     return "acc", first, second, evidence[0]

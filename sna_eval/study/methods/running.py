@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from sna_eval.errors import InputError
 from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
 from sna_eval.measuring.items import items_fingerprint
@@ -118,10 +119,10 @@ def _base(lm: Any, name: str) -> TaskPlan:
 
 
 def _check_scored(name: str, task: Any) -> None:
-    if task.OUTPUT_TYPE not in ("loglikelihood", "multiple_choice"):
+    if output_type(task) not in ("loglikelihood", "multiple_choice"):
         raise InputError(
             "tasks", expected="tasks whose answers are scored by log-likelihood",
-            got=f"{name}: {task.OUTPUT_TYPE}",
+            got=f"{name}: {output_type(task)}",
             hint="generated and rolling texts are evaluated by `lm_eval --model sna`",
         )  # fmt: skip
 
