@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from sna_eval import errors
+from sna_eval.cli.pipes import ending_with_its_reader
 from sna_eval.errors import InputError
 
 COMMANDS = (
@@ -39,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; bad input ends with status 2 and one line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _print_anything()
+    with ending_with_its_reader():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] == ["run"]:  # its flags are lm_eval's own, and go there unparsed
             return int(importlib.import_module("sna_eval.cli.run").forward(arguments[1:]))

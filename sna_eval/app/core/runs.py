@@ -17,11 +17,13 @@ from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
 from sna_eval.study.choosing import select
 from sna_eval.study.interference import Interference
-from sna_eval.study.results.locating import result_file
+from sna_eval.study.results.lm_eval_facts import is_oracle
+from sna_eval.study.results.locating import result_file, sample_files
+from sna_eval.study.results.metrics import filtered
 from sna_eval.study.results.nested import mapping
-from sna_eval.study.results.oracles import is_oracle
 from sna_eval.study.results.reading import read_raw
-from sna_eval.study.results.zone_table import ZoneRow, newest_samples, read_samples, zone_rows
+from sna_eval.study.results.samples import Sample, read_samples
+from sna_eval.study.results.zone_table import ZoneRow, zone_rows
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import SweepStore
 from sna_eval.study.sweep.manifest import ASKED, asked_arguments
@@ -48,9 +50,10 @@ class InterferenceFolder:
 
 @dataclass(frozen=True)
 class ItemPoint:
-    """One item of a run, before and after."""
+    """One item of a run, a document under one filter, before and after."""
 
     task: str
+    """With the filter that its answers went through, if one did."""
     item: int
     zone: int
     amplified: bool
@@ -187,18 +190,24 @@ def _results(path: Path) -> ResultFolder:
     rows = zone_rows(path)
     with reading("samples", expected="samples of an `sna` run", got=str(path)):
         items = tuple(
-            ItemPoint(
-                task, int(sample["doc_id"]), int(sample["zone"]), bool(sample["decision"]),
-                float(sample["baseline_prob"]), float(sample["prob"]),
-            )
-            for task, file in newest_samples(path).items()
+            _point(task, sample)
+            for task, file in sample_files(path).items()
             for sample in read_samples(file)
-            if {"prob", "baseline_prob", "zone", "decision"} <= sample.keys()
-        )  # fmt: skip
+            if {"prob", "baseline_prob", "zone", "decision"} <= sample.raw.keys()
+            and sample.raw["zone"] is not None  # of a task that the plan leaves alone
+        )
     raw = read_raw(result_file(path))
     config = mapping(raw, "config")
     marked = tuple(_marked(row, mapping(config, "sna", "tasks", row.task)) for row in rows)
     return ResultFolder(marked, items, config, mapping(raw, "n-shot"), _prompting(mapping(raw)))
+
+
+def _point(task: str, sample: Sample) -> ItemPoint:
+    before, after = sample.both("prob")
+    return ItemPoint(
+        filtered(task, sample.filter), int(sample.raw["doc_id"]), int(sample.raw["zone"]),
+        sample.amplified, before, after,
+    )  # fmt: skip
 
 
 def _marked(row: ZoneRow, task: Mapping[str, Any]) -> ZoneRow:

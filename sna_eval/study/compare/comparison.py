@@ -28,7 +28,7 @@ from sna_eval.study.compare.effects import (
 from sna_eval.study.compare.groups import pair_group
 from sna_eval.study.compare.options import Options
 from sna_eval.study.compare.pairing import pair
-from sna_eval.study.results.metrics import is_outcome
+from sna_eval.study.results.metrics import PLACEHOLDER, is_outcome
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
@@ -154,7 +154,8 @@ def _common_tasks(a: Run, b: Run, options: Options) -> list[str]:
 def _metrics(a: Run, b: Run, task: str, options: Options) -> list[MetricName]:
     common = common_metrics(a.tasks[task], b.tasks[task])
     if options.metrics:
-        return [name for name in common if name.metric in options.metrics]
+        asked = [name for name in common if name.metric in options.metrics]
+        return [name for name in asked if name.metric != PLACEHOLDER]
     return [name for name in common if is_outcome(name.metric)]
 
 

@@ -1,8 +1,8 @@
 """One `sna` run as two: what the unmodified model scored, and what the amplified one did.
 
-The bundled metrics write both of every item into the samples: `acc` and `baseline_acc`, `prob` and
-`baseline_prob`. A task whose metrics know nothing of baselines has one half only; for it, run once
-more with `gate=never` and compare the two runs.
+Both of every item stand in the samples: `acc` and `baseline_acc`, `prob` and `baseline_prob`. Where
+they do not (`report_baseline=false`, or an older run of a task that is not bundled) there is one
+half only: run once more with `gate=never` and compare the two runs.
 """
 
 from __future__ import annotations
@@ -77,5 +77,6 @@ def _half_of_items(items: Items, metrics: tuple[str, ...], half: str) -> Items:
     values = {
         name: items.values[prefix + name] for name in metrics if prefix + name in items.values
     }
-    kept = {name: items.values[name] for name in ("zone",) if name in items.values}
-    return replace(items, values={**values, **kept})
+    if half == "baseline":  # the log-likelihoods in the file are the amplified model's
+        items = replace(items, choices=((),) * len(items.keys))
+    return replace(items, values=values)

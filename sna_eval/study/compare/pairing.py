@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sna_eval.study.compare.aggregates import Aggregate, as_numbers, find_aggregate
-from sna_eval.study.compare.zones import derived_zones, written_zones
+from sna_eval.study.compare.zones import derived_zones
 from sna_eval.study.results.records import Items, MetricName, Run, TaskRecord
 from sna_eval.study.statistics.sampling import Floats
 
@@ -107,11 +107,10 @@ def _zones(
     """
     gate = records[1].gate or records[0].gate
     for run, own, places in ((runs[1], items[1], other), (runs[0], items[0], one)):
-        written = written_zones(own)
-        if written is not None and run.amplified:
-            return [written[place] for place in places]
+        if own.zones is not None and run.amplified:
+            return [own.zones[place] for place in places]
     for run, own, places in ((runs[0], items[0], one), (runs[1], items[1], other)):
         if not run.amplified:
-            zones = written_zones(own) or derived_zones(own, gate)
+            zones = own.zones or derived_zones(own, gate)
             return [zones[place] for place in places]
     return [None] * len(one)

@@ -14,14 +14,6 @@ from sna_eval.gating import AnswerSignal, ChoicesSignal, Gate, Zone, usual_signa
 from sna_eval.study.results.records import Items
 
 
-def written_zones(items: Items) -> list[Zone | None] | None:
-    """The zones that the bundled metrics wrote; `None` where there are none."""
-    values = items.values.get("zone")
-    if values is None:
-        return None
-    return [_zone(value) for value in values]
-
-
 def derived_zones(items: Items, gate: Gate | None) -> list[Zone | None]:
     """Zones from the items' own log-likelihoods; `None` for items that have none."""
     compared = any(len(choices) > 1 for choices in items.choices)
@@ -39,9 +31,3 @@ def _from_choices(choices: tuple[float, ...], gate: Gate | None, compared: bool)
     if gate is None or gate.signal != signal.name:
         gate = Gate.by(signal)
     return gate.zone(between.measure(choices) if several else alone.measure(choices[0]))
-
-
-def _zone(value: object) -> Zone | None:
-    """As read from a file, where it is a float."""
-    known: dict[object, Zone] = {1: 1, 2: 2, 3: 3}
-    return known.get(value) if isinstance(value, (int, float)) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
@@ -45,16 +45,23 @@ def evaluate(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None
             lm=lm, task_dict={"tasks": {name: task}, "groups": {}}, limit=limit,
             bootstrap_iters=0, log_samples=True,
         )  # fmt: skip
-    samples = sorted(results["samples"][name], key=lambda sample: sample["doc_id"])
-    items = [_item(task, sample) for sample in samples]
+    items = [_item(task, sample) for sample in _one_a_document(results["samples"][name])]
     measures, before, after, evidence = zip(*items, strict=True)
     zones = tuple(own.zone for own in evidence)
     return Outcome(measures[0], before, after, zones, tuple(own.amplified for own in evidence))
 
 
+def _one_a_document(samples: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """In the order of the documents. Each filter has a sample of its own of every document, but
+    what is measured here are the answers before any filter, which are the same in all of them.
+    """
+    first = {sample["doc_id"]: sample for sample in reversed(list(samples))}
+    return [first[number] for number in sorted(first)]
+
+
 def _item(task: Any, sample: Mapping[str, Any]) -> tuple[str, float, float, Evidence]:
     """Measure, baseline, amplified and evidence of one item, from the answers themselves."""
-    values = [answer[0] for answer in sample["filtered_resps"]]
+    values = [answers[0][0] for answers in sample["resps"]]
     evidence = [own for own in map(evidence_of, values) if own is not None]
     assert len(evidence) == len(values), "every answer of a planned task has its baseline"
     before = [own.baseline for own in evidence]

@@ -1,4 +1,4 @@
-"""What today's result files say about how a task was asked, and on what machine."""
+"""What today's result files say about how a task was asked and amplified, and on what machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sna_eval.directions import follows_answer
 from sna_eval.study.results.nested import finite, mapping, text
 
 _PROMPT_FIELDS = (
@@ -73,6 +74,21 @@ def environment(raw: Mapping[str, Any]) -> dict[str, str | None]:
         "maximum length": text(raw.get("max_length")),
         "seeds": _joined(seeds),
     }
+
+
+def is_oracle(task: Mapping[str, Any]) -> bool:
+    """What the file says; files from before it was written are known by their directions.
+
+    **Arguments:**
+
+    - `task`: the task's entry under `config.sna.tasks`; empty for other models' runs.
+    """
+    if "oracle" in task:
+        return task["oracle"] is True
+    entries = task.get("interventions")
+    return isinstance(entries, list) and any(
+        isinstance(own, Mapping) and follows_answer(own.get("direction", "")) for own in entries
+    )
 
 
 def _version(raw: Mapping[str, Any], name: str) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sna_eval.gating import Gate
-from sna_eval.study.results.metrics import BASELINE
+from sna_eval.gating import Gate, Zone
+from sna_eval.study.results.metrics import BASELINE, filtered
 
 
 class MetricName(NamedTuple):
@@ -19,11 +19,11 @@ class MetricName(NamedTuple):
 
     @property
     def baseline(self) -> MetricName:
-        """The metric that holds the unmodified model's score, in the bundled tasks."""
+        """The metric that holds the unmodified model's score."""
         return MetricName(BASELINE + self.metric, self.filter)
 
     def __str__(self) -> str:
-        return self.metric if self.filter == "none" else f"{self.metric} ({self.filter})"
+        return filtered(self.metric, self.filter)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Items:
     """Per metric what each item scored, as it stands in the file; `None` for no score."""
     choices: tuple[tuple[float, ...], ...]
     """Log-likelihoods of each item's choices; empty where answers were generated."""
+    zones: tuple[Zone | None, ...] | None = None
+    """Each item's zone as the run wrote it; `None` where it wrote none."""
 
 
 ItemsByFilter = Mapping[str, Items]

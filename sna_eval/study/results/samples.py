@@ -1,4 +1,7 @@
-"""Per-item scores from the `samples_*.jsonl` that `--log_samples` writes."""
+"""Items from the `samples_*.jsonl` that `--log_samples` writes.
+
+An item is a document under one filter: a task with several filters writes a line for each.
+"""
 
 from __future__ import annotations
 
@@ -14,62 +17,173 @@ from lm_eval.utils import handle_non_serializable, hash_string
 
 from sna_eval.bounded import read_lines
 from sna_eval.errors import InputError, reading
+from sna_eval.gating import Zone
+from sna_eval.study.results.metrics import BASELINE, is_outcome
 from sna_eval.study.results.records import Items, ItemsByFilter
 
 _MOST_SCORES = 20_000_000
 """Samples times metrics, whether they have a value or not, and choices: what memory goes with."""
 _NO_NUMBER = "no number"
 _LARGEST_WHOLE = 2**1000
+_ANSWERS = ("resps", "filtered_resps")
+_ZONES: Mapping[Any, Zone] = {1: 1, 2: 2, 3: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """What is kept of one line."""
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One line of a sample file; its parts are read when they are asked for."""
 
-    filter: str
-    document: str
-    prompt: str
-    target: str
-    scores: Mapping[str, Any]
-    choices: tuple[float, ...]
+    raw: Mapping[str, Any]
+    """As lm_eval wrote it."""
+    place: str
+    """File and line, for messages."""
+
+    @property
+    def filter(self) -> str:
+        return str(self.raw.get("filter", "none"))
+
+    @property
+    def document(self) -> str:
+        """Hash of the document."""
+        return str(self.raw.get("doc_hash") or _document_hash(self.raw["doc"]))
+
+    @property
+    def prompt(self) -> str:
+        """Hash of the prompt."""
+        contexts = self.contexts
+        return str(self.raw.get("prompt_hash") or hash_string(contexts[0] if contexts else ""))
+
+    @property
+    def target(self) -> str:
+        """Hash of the target."""
+        return str(self.raw.get("target_hash") or hash_string(str(self.raw["target"])))
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What each metric says of it: a number, a pair of them, or that it is something else."""
+        names = self.raw.get("metrics", ())
+        return {str(name): _score(self.raw.get(name)) for name in names}
+
+    @property
+    def requests(self) -> list[Sequence[Any]]:
+        """The arguments of its requests: a list of lists in older files, a mapping in today's."""
+        given = self.raw.get("arguments", ())
+        if isinstance(given, Mapping):
+            return [[own.get(f"arg_{n}", "") for n in range(len(own))] for own in given.values()]
+        return list(given)
+
+    @property
+    def contexts(self) -> list[str]:
+        """The context of every request."""
+        return [str(request[0]) if len(request) else "" for request in self.requests]
+
+    @property
+    def choices(self) -> tuple[float, ...]:
+        """Log-likelihoods of its choices; empty where the answer was generated."""
+        return _choices(
+            self.raw.get("filtered_resps", ()), self.contexts, mutual="acc_mutual_info" in self.raw
+        )
+
+    @property
+    def zone(self) -> Zone | None:
+        """As it was written; `None` where there is none."""
+        written = self.raw.get("zone")
+        return _ZONES.get(written) if isinstance(written, (int, float)) else None
+
+    @property
+    def amplified(self) -> bool:
+        """Whether its gate opened."""
+        return self.raw.get("decision") in (True, 1.0)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether the direction followed the right answer; older files say no."""
+        return self.raw.get("oracle") in (True, 1.0)
+
+    def both(self, metric: str) -> tuple[float, float]:
+        """A metric's value for the unmodified and for the amplified model.
+
+        **Raises:** `InputError` where one of them is no number.
+        """
+        with reading(self.place, expected=f"scores and a zone for {metric}", got=self.raw):
+            return float(self.raw[BASELINE + metric]), float(self.raw[metric])
+
+    def paired_metrics(self) -> list[str]:
+        """Outcomes that it has of both models, in the order of the file."""
+        return [
+            name
+            for name in self.raw
+            if is_outcome(name) and name not in _ANSWERS and BASELINE + name in self.raw
+        ]
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    """The samples of one file, in its order.
+
+    **Raises:** `InputError` for a line that is no sample.
+    """
+    for number, line in read_lines(path):
+        place = f"{path}:{number}"
+        shown = line[:200].decode("utf-8", "replace").strip()
+        with reading(place, expected="a sample in JSON", got=shown):
+            raw = json.loads(line)
+            if not isinstance(raw, dict):
+                raise TypeError("no mapping")
+        yield Sample(raw, place)
 
 
 def read_items(path: Path) -> ItemsByFilter:
-    """All items of a sample file, by filter."""
-    groups: dict[str, list[_Sample]] = defaultdict(list)
+    """All items of a sample file, by filter, without their texts."""
+    groups: dict[str, list[_Kept]] = defaultdict(list)
     metrics: set[str] = set()
     choices = 0
-    for number, sample in enumerate(_samples(path), 1):
-        groups[sample.filter].append(sample)
-        metrics.update(sample.scores)
-        choices += len(sample.choices)
+    for number, sample in enumerate(read_samples(path), 1):
+        with reading(sample.place, expected="a sample of lm_eval's", got=sample.raw):
+            kept = _kept(sample)
+        groups[sample.filter].append(kept)
+        metrics.update(kept.scores)
+        choices += len(kept.choices)
         if len(metrics) * number + choices > _MOST_SCORES:
             raise InputError(
-                f"{path}:{number}", expected=f"at most {_MOST_SCORES:,} scores in a file",
+                sample.place, expected=f"at most {_MOST_SCORES:,} scores in a file",
                 got=f"{len(metrics):,} metrics and {choices:,} choices",
             )  # fmt: skip
     return {name: _items(samples) for name, samples in groups.items()}
 
 
-def _samples(path: Path) -> Iterator[_Sample]:
-    for number, line in read_lines(path):
-        shown = line[:200].decode("utf-8", "replace").strip()
-        with reading(f"{path}:{number}", expected="a sample in JSON", got=shown):
-            raw = json.loads(line)
-        with reading(f"{path}:{number}", expected="a sample of lm_eval's", got=raw):
-            sample = _sample(raw)
-        yield sample
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of one line: its texts would fill the memory."""
+
+    document: str
+    prompt: str
+    target: str
+    scores: Mapping[str, Any]
+    choices: tuple[float, ...]
+    zone: Zone | None
 
 
-def _sample(raw: Mapping[str, Any]) -> _Sample:
-    contexts = _contexts(raw.get("arguments", ()))
-    return _Sample(
-        filter=str(raw.get("filter", "none")),
-        document=str(raw.get("doc_hash") or _document_hash(raw["doc"])),
-        prompt=str(raw.get("prompt_hash") or hash_string(contexts[0] if contexts else "")),
-        target=str(raw.get("target_hash") or hash_string(str(raw["target"]))),
-        scores={str(name): _score(raw.get(name)) for name in raw.get("metrics", ())},
-        choices=_choices(raw.get("filtered_resps", ()), contexts, mutual="acc_mutual_info" in raw),
+def _kept(sample: Sample) -> _Kept:
+    return _Kept(
+        sample.document, sample.prompt, sample.target, sample.scores, sample.choices, sample.zone
+    )
+
+
+def _items(samples: Sequence[_Kept]) -> Items:
+    seen: Counter[str] = Counter()
+    keys = []
+    for sample in samples:
+        keys.append((sample.document, seen[sample.document]))
+        seen[sample.document] += 1
+    metrics = dict.fromkeys(name for sample in samples for name in sample.scores)
+    zones = tuple(sample.zone for sample in samples)
+    return Items(
+        keys=tuple(keys),
+        prompts=tuple(sample.prompt for sample in samples),
+        targets=tuple(sample.target for sample in samples),
+        values={name: tuple(sample.scores.get(name) for sample in samples) for name in metrics},
+        choices=tuple(sample.choices for sample in samples),
+        zones=zones if any(zones) else None,
     )
 
 
@@ -86,22 +200,6 @@ def _is_number(value: Any) -> bool:
     return value is None or isinstance(value, float)
 
 
-def _items(samples: Sequence[_Sample]) -> Items:
-    seen: Counter[str] = Counter()
-    keys = []
-    for sample in samples:
-        keys.append((sample.document, seen[sample.document]))
-        seen[sample.document] += 1
-    metrics = dict.fromkeys(name for sample in samples for name in sample.scores)
-    return Items(
-        keys=tuple(keys),
-        prompts=tuple(sample.prompt for sample in samples),
-        targets=tuple(sample.target for sample in samples),
-        values={name: tuple(sample.scores.get(name) for sample in samples) for name in metrics},
-        choices=tuple(sample.choices for sample in samples),
-    )
-
-
 def _document_hash(document: Any) -> str:
     """As lm_eval hashes documents; releases before 0.4.3 did not write the hash.
 
@@ -112,13 +210,6 @@ def _document_hash(document: Any) -> str:
     for piece in encoder.iterencode(document):
         found.update(piece.encode())
     return found.hexdigest()
-
-
-def _contexts(arguments: Any) -> list[str]:
-    """The context of every request: a list of lists in older files, a mapping in today's."""
-    if isinstance(arguments, Mapping):
-        return [str(request.get("arg_0", "")) for request in arguments.values()]
-    return [str(request[0]) for request in arguments]
 
 
 def _choices(answers: Any, contexts: Sequence[str], *, mutual: bool) -> tuple[float, ...]:

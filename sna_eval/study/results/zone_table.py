@@ -1,25 +1,27 @@
-"""Baseline and amplified scores of one run side by side, by task and zone, from its files."""
+"""Baseline and amplified scores of one run beside each other, by task and zone, from its files."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sna_eval.bounded import read_lines
 from sna_eval.errors import InputError, reading
+from sna_eval.study.results.locating import sample_files
+from sna_eval.study.results.metrics import filtered
+from sna_eval.study.results.samples import Sample, read_samples
 
-_MEASURES = (("prob", "baseline_prob"), ("acc", "baseline_acc"))
-"""Amplified and baseline value of a sample; the first pair that a task has counts."""
-_ZONES = {1: "1", 2: "2", 3: "3"}
+_FIRST = ("prob", "acc")
+"""The measure of a task, where it has them; else the first that the file has of both models."""
+
+_ZONES = {1: "1", 2: "2", 3: "3", None: "none"}
+"""Items of a task that the plan leaves alone have no zone."""
 
 
 @dataclass(frozen=True)
 class ZoneRow:
-    """Means over one task's items of one zone, or of all zones."""
+    """Means over one task's items of one filter and one zone, or of all zones."""
 
     task: str
     zone: str
@@ -29,11 +31,13 @@ class ZoneRow:
     amplified: float
     oracle: bool = False
     """Whether the direction followed the right answer; files before it was written say no."""
+    filter: str = "none"
 
     @property
     def label(self) -> str:
-        """The task with its mark."""
-        return f"{self.task} (oracle)" if self.oracle else self.task
+        """The task with its filter and its mark."""
+        named = filtered(self.task, self.filter)
+        return f"{named} (oracle)" if self.oracle else named
 
     @property
     def change(self) -> float:
@@ -45,7 +49,7 @@ def zone_rows(folder: str | Path) -> list[ZoneRow]:
 
     **Raises:** `InputError` where the folder has no samples of a task with baseline values.
     """
-    files = newest_samples(Path(folder))
+    files = sample_files(Path(folder))
     rows = [row for task, path in files.items() for row in _task_rows(task, read_samples(path))]
     if not rows:
         raise InputError(
@@ -56,62 +60,63 @@ def zone_rows(folder: str | Path) -> list[ZoneRow]:
     return rows
 
 
-def format_rows(rows: Iterable[ZoneRow]) -> str:
+def format_rows(rows: Sequence[ZoneRow]) -> str:
     """A table as text."""
+    name = max([20, *(len(row.label) for row in rows)])
+    measure = max([5, *(len(row.measure) + 1 for row in rows)])
     head = (
-        f"{'task':<20} {'zone':>4} {'n':>4}  {'':<5}{'baseline':>9} {'amplified':>9} {'change':>8}"
+        f"{'task':<{name}} {'zone':>4} {'n':>4}  {'':<{measure}}"
+        f"{'baseline':>9} {'amplified':>9} {'change':>8}"
     )
     lines = [head, "-" * len(head)]
     for row in rows:
+        label = row.label if row.zone == "all" else ""
         lines.append(
-            f"{row.label if row.zone == 'all' else '':<20} {row.zone:>4} {row.n_items:>4}  "
-            f"{row.measure:<5}{row.baseline:>9.4f} {row.amplified:>9.4f} {row.change:>+8.4f}"
+            f"{label:<{name}} {row.zone:>4} {row.n_items:>4}  {row.measure:<{measure}}"
+            f"{row.baseline:>9.4f} {row.amplified:>9.4f} {row.change:>+8.4f}"
         )
     return "\n".join(lines)
 
 
-def newest_samples(folder: Path) -> dict[str, Path]:
-    """The sample files of the newest run: lm_eval ends the names of a run's files with its time.
-
-    Without a result file, each task's newest.
-    """
-    runs = [path.stem.rpartition("_")[2] for path in folder.rglob("results_*.json")]
-    newest: dict[str, Path] = {}
-    for path in sorted(folder.rglob("samples_*.jsonl"), key=lambda path: path.name):
-        task, _, date = path.stem.removeprefix("samples_").rpartition("_")
-        if not runs or date == max(runs):
-            newest[task] = path
-    return newest
+def measure_of(sample: Sample) -> str | None:
+    """The measure that a task's items are shown by; `None` where it has none of both models."""
+    metrics = [name for name in sample.paired_metrics() if not isinstance(sample.raw[name], list)]
+    return next((name for name in (*_FIRST, *metrics) if name in metrics), None)
 
 
-def read_samples(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The samples of one file, in its order.
-
-    **Raises:** `InputError` for a line that is no sample.
-    """
-    for number, line in read_lines(path):
-        with reading(f"{path}:{number}", expected="a sample in JSON", got=path.name):
-            sample = json.loads(line)
-            if not isinstance(sample, dict):
-                raise TypeError("no mapping")
-        yield sample
-
-
-def _task_rows(task: str, samples: Iterable[Mapping[str, Any]]) -> Iterator[ZoneRow]:
-    values: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    measure, oracle = "", False
+def _task_rows(task: str, samples: Iterable[Sample]) -> Iterator[ZoneRow]:
+    filters: dict[str, _Means] = {}
     for sample in samples:
-        for after, before in _MEASURES:
-            if after in sample and before in sample:
-                measure = after
-                with reading(f"samples of {task}", expected="scores and a zone", got=sample):
-                    pair = (float(sample[before]), float(sample[after]))
-                    zone = _ZONES[sample["zone"]]
-                values["all"].append(pair)
-                values[zone].append(pair)
-                oracle = oracle or sample.get("oracle") in (True, 1.0)
-                break
-    for zone in ("all", *_ZONES.values()):
-        if pairs := values.get(zone):
-            before_mean, after_mean = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
-            yield ZoneRow(task, zone, len(pairs), measure, before_mean, after_mean, oracle)
+        measure = measure_of(sample)
+        if measure is None:
+            continue
+        means = filters.setdefault(sample.filter, _Means(task, sample.filter, measure))
+        means.add(sample)
+    for means in filters.values():
+        yield from means.rows()
+
+
+class _Means:
+    """The values of one task and filter, as they come."""
+
+    def __init__(self, task: str, filter_name: str, measure: str) -> None:
+        self.task, self.filter, self.measure = task, filter_name, measure
+        self.oracle = False
+        self._pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def add(self, sample: Sample) -> None:
+        pair = sample.both(self.measure)
+        with reading(sample.place, expected="scores and a zone", got=sample.raw):
+            zone = _ZONES[sample.raw["zone"]]
+        self._pairs["all"].append(pair)
+        self._pairs[zone].append(pair)
+        self.oracle = self.oracle or sample.oracle
+
+    def rows(self) -> Iterator[ZoneRow]:
+        for zone in ("all", "1", "2", "3"):
+            if pairs := self._pairs.get(zone):
+                before, after = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
+                yield ZoneRow(
+                    self.task, zone, len(pairs), self.measure, before, after,
+                    oracle=self.oracle, filter=self.filter,
+                )  # fmt: skip

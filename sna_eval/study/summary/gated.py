@@ -14,9 +14,9 @@ from typing import Any
 from sna_eval.errors import InputError, reading
 from sna_eval.plan import acting_fingerprint
 from sna_eval.study.compare.halves import split
-from sna_eval.study.compare.pairing import pair
+from sna_eval.study.compare.pairing import Pairs, pair
+from sna_eval.study.results.lm_eval_facts import is_oracle
 from sna_eval.study.results.nested import mapping
-from sna_eval.study.results.oracles import is_oracle
 from sna_eval.study.results.reading import read_raw, read_run
 from sna_eval.study.results.records import MetricName, Run
 from sna_eval.study.statistics import check_draws, paired_bootstrap
@@ -44,7 +44,7 @@ class GatedGain:
 
     task: str
     measure: str
-    """`prob` or `acc`."""
+    """`prob` or `acc`, with the filter that the answers went through, if one did."""
     development: float
     n_development: int
     among: int
@@ -122,16 +122,28 @@ def _gains(
 ) -> Iterator[GatedGain]:
     if chosen is None:
         return
-    metric = MetricName(chosen.measure)
-    known = all(task in half.tasks and metric in half.tasks[task].scores for half in halves)
-    pairs = pair(halves, task, metric) if known else None
-    if pairs is None:
-        return
+    for metric in _filtered(halves, task, chosen.measure):
+        pairs = pair(halves, task, metric)
+        if pairs is not None:
+            yield _gain(task, metric, pairs, chosen, draws=draws, seed=seed)
+
+
+def _filtered(halves: tuple[Run, Run], task: str, measure: str) -> list[MetricName]:
+    """The measure under every filter of the task."""
+    if any(task not in half.tasks for half in halves):
+        return []
+    first, second = (half.tasks[task].scores for half in halves)
+    return [name for name in first if name.metric == measure and name in second]
+
+
+def _gain(
+    task: str, metric: MetricName, pairs: Pairs, chosen: _Chosen, *, draws: int, seed: int
+) -> GatedGain:
     before, after = pairs.before[:, 0], pairs.after[:, 0]
     interval = paired_bootstrap(before, after, draws=draws, seed=seed)
-    yield GatedGain(
+    return GatedGain(
         task=task,
-        measure=metric.metric,
+        measure=str(metric),
         development=chosen.gain,
         n_development=chosen.n_items,
         among=chosen.among,

@@ -13,8 +13,8 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.study.compare import MetricName, read_run
+from sna_eval.study.results.formats.before_0_4 import todays_names
 from sna_eval.study.results.leaderboard import COLUMNS, normalized, with_normalized
-from sna_eval.study.results.old_names import todays_names
 from sna_eval.study.results.records import Reported, TaskRecord
 
 ACC = MetricName("acc")

@@ -1,1 +1,1 @@
-"""Formats of result files, one a file."""
+"""Formats of result files, one a file; `reading` says what each of them has."""

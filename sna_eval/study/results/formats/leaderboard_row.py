@@ -16,9 +16,11 @@ from sna_eval.study.results.leaderboard import AVERAGE, COLUMNS, NORMALIZED, Col
 from sna_eval.study.results.nested import finite
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 
+HOLDS = "one row of the Open LLM Leaderboard"
 
-def is_row(raw: Any) -> bool:
-    """Whether a mapping is such a row."""
+
+def handles(raw: Any) -> bool:
+    """Whether a file holds such a row."""
     titles = [title for column in COLUMNS for title in (column.title, f"{column.title} Raw")]
     return isinstance(raw, Mapping) and any(title in raw for title in titles)
 

@@ -13,15 +13,28 @@ from sna_eval.plan.files import parse_gate
 from sna_eval.study.results.leaderboard import with_normalized
 from sna_eval.study.results.lm_eval_facts import (
     environment,
+    is_oracle,
     metric_definitions,
     shown_version,
     task_facts,
 )
 from sna_eval.study.results.locating import sample_file
 from sna_eval.study.results.nested import finite, mapping
-from sna_eval.study.results.oracles import is_oracle
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.results.samples import read_items
+
+HOLDS = "`results` by task"
+
+
+def handles(raw: Any) -> bool:
+    """Whether a file holds `results` whose metrics are named with their filters, as `acc,none`, or
+    the tasks' `configs`, which older ones have not.
+    """
+    results = raw.get("results") if isinstance(raw, Mapping) else None
+    if not isinstance(results, Mapping) or not results:
+        return False
+    entries = [values for values in results.values() if isinstance(values, Mapping)]
+    return "configs" in raw or any("," in key for values in entries for key in values)
 
 
 def parse(raw: Mapping[str, Any], path: Path) -> Run:
