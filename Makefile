@@ -76,7 +76,7 @@ test-real: real-models
 
 # The app in a real browser; screenshots of every page go to out/app.
 test-app: install chromium
-	$(BIN)/python -m pytest -m app tests/app
+	$(BIN)/python -m pytest -m app tests/app tests/reporting
 
 chromium:
 	@command -v chromium >/dev/null \

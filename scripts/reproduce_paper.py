@@ -25,8 +25,8 @@ from paper.rules import Claim
 from sna_eval.cli import main as sna_eval
 from sna_eval.errors import InputError
 from sna_eval.harness.datasets import load_sst2
-from sna_eval.reporting import Further, write_report
 from sna_eval.reporting.page import Section
+from sna_eval.reporting.report import Further, write_report
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import gated_gains, read_measurements, summarise

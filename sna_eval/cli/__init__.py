@@ -27,6 +27,7 @@ COMMANDS = (
     "diagnose",
     "report",
     "compare",
+    "view",
     "export",
     "import_",
     "app",

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sna_eval.reporting import Further, write_report
+    from sna_eval.reporting.report import Further, write_report
     from sna_eval.study.interference import Interference
     from sna_eval.study.summary import gated_gains
     from sna_eval.study.sweep import SweepStore

@@ -1,5 +1,5 @@
-"""Figures and one HTML page from a sweep; nothing is computed here that `study` does not say."""
+"""Figures, tables and pages of what `study` found; nothing is computed here that it does not say.
 
-from sna_eval.reporting.report import Further, Report, write_report
-
-__all__ = ["Further", "Report", "write_report"]
+`report` writes a sweep's report and needs matplotlib, `view` a page of a run's items, which needs
+nothing more; hence nothing is imported here.
+"""

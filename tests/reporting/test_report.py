@@ -20,11 +20,12 @@ from sna_eval.cli import main, parser
 from sna_eval.errors import InputError
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import neurons_fingerprint
-from sna_eval.reporting import Further, Report, tables, write_report
+from sna_eval.reporting import tables
 from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
 from sna_eval.reporting.numbers import p_value, percent, probability
 from sna_eval.reporting.page import Section, page
 from sna_eval.reporting.provenance import made_table, sweep_commands
+from sna_eval.reporting.report import Further, Report, write_report
 from sna_eval.reporting.style import as_svg, short
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import (
