@@ -86,7 +86,7 @@ chromium:
 # The paper's protocol on the bundled model, small: `--grid full` takes minutes.
 reproduce: install
 	rm -rf out/reproduce
-	$(BIN)/python scripts/reproduce_paper.py --grid small --limit 8 --output out/reproduce
+	$(BIN)/sna-eval reproduce --grid small --limit 8 --output out/reproduce
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -64,6 +64,7 @@ def test_wheel_holds_tasks_plans_model_and_start_up(wheel: Path) -> None:
         "sna_eval/plans/sna-reference.yaml",
         "sna_eval/reference/model.safetensors",
         "sna_eval/data/neutral.txt",
+        "sna_eval/paper/rules.py",
     } <= names
     assert not [name for name in names if name.startswith("tests")]
 

@@ -26,6 +26,7 @@ COMMANDS = (
     "methods",
     "diagnose",
     "report",
+    "reproduce",
     "compare",
     "view",
     "export",

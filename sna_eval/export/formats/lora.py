@@ -1,4 +1,4 @@
-"""Amplification as a PEFT LoRA adapter, which vLLM, SGLang, TGI and TensorRT-LLM serve per request.
+"""Amplification as a PEFT LoRA adapter, which vLLM, SGLang and TensorRT-LLM serve per request.
 
 Scaling the inputs `S` of a linear layer `W` by `m` adds `W[:, S] diag(m - 1)` applied to `x[S]`:
 a LoRA (Hu et al. 2021, arXiv:2106.09685) of rank `|S|` whose `A` picks the neurons by one-hot rows

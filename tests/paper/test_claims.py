@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from paper.claims import as_markdown, claims
-from paper.evidence import Evidence, Labelled
-from paper.interfering import interference
-from paper.rules import Claim, ceiling, figure, judged, only_for, within
+from sna_eval.paper.claims import as_markdown, claims
+from sna_eval.paper.evidence import Evidence, Labelled
+from sna_eval.paper.interfering import interference
+from sna_eval.paper.rules import Claim, ceiling, figure, judged, only_for, within
 from sna_eval.study.interference import Effect, Interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import (

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from paper.evidence import Evidence
-from paper.rules import Claim, figure, judged, only_for, percent, within
+from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.rules import Claim, figure, judged, only_for, percent, within
 from sna_eval.study.summary import task_type
 
 LAYERS = {"sna_math": 8, "sna_logic": 10, "sna_poetry": 21, "sna_coding": 22}

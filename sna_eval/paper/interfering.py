@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from paper.evidence import Evidence
-from paper.rules import Claim, ceiling, figure, percent
+from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.rules import Claim, ceiling, figure, percent
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import task_type
 

@@ -1,18 +1,18 @@
-"""Published figures of Akhtar (2026), arXiv:2604.07098, beside measured ones.
+"""Published figures of Akhtar (2026), arXiv:2604.07098v2, beside measured ones.
 
-Each is confirmed, not confirmed or not tested by the rules of `paper.rules`.
+Each is confirmed, not confirmed or not tested by the rules of `sna_eval.paper.rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paper.across import correlations, shares, zones
-from paper.classification import classification
-from paper.evidence import Evidence
-from paper.interfering import interference
-from paper.layers import layers, pythia
-from paper.rules import Claim
+from sna_eval.paper.across import correlations, shares, zones
+from sna_eval.paper.classification import classification
+from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.interfering import interference
+from sna_eval.paper.layers import layers, pythia
+from sna_eval.paper.rules import Claim
 
 HEADINGS = ("statement", "published", "measured", "verdict")
 

@@ -1,1 +1,0 @@
-"""The paper's published figures, and whether a run confirms them."""

@@ -1,0 +1,1 @@
+"""The paper's protocol: its steps on a model, and whether they confirm its published figures."""
