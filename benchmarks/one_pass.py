@@ -6,7 +6,7 @@ Models are GPT-2 shapes built from a config with random weights (speed does not 
 know), with GPT-2's tokenizer; sentences are SST-2's. Every case alternates the two sides in one
 process, each through lm_eval's `simple_evaluate`, and prints the median ratio, the share of open
 gates, and the largest difference of the `sna` scores from plain passes of the same model with
-hooks. `--pytorch-products` makes `sna` take its matrix products where `hf` does, without oneDNN.
+hooks.
 `--memory` runs each side in a process of its own and compares peak memory. Results of a run stand
 in `benchmarks/RESULTS.md`.
 
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,6 @@ from lm_eval.tasks import TaskManager
 from tqdm import tqdm
 
 from sna_eval.harness.lm import SNALM
-from sna_eval.intervention.kernels import fused_activations
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA = Path(os.environ.get("SNA_SHARED_DATA", _BESIDE))
@@ -220,9 +219,6 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
     baseline = hf.loglikelihood(requests, disable_tqdm=True)
     low = opening(margins(baseline, len(documents[0][1])), case.share_open)
     sna = make_sna(model, tokenizer, layer, low)
-    if args.pytorch_products:
-        own = replace(sna.scoring_engine.shortcuts, kernels=(fused_activations,))
-        sna.scoring_engine = replace(sna.scoring_engine, shortcuts=own)
     answers = sna.loglikelihood(requests, disable_tqdm=True)
     ratio = alternate(
         lambda: evaluate(hf, documents), lambda: evaluate(sna, documents), args.repeats
@@ -306,7 +302,6 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", choices=SHAPES, help="another shape than the cases name")
-    parser.add_argument("--pytorch-products", action="store_true", help="no oneDNN")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", nargs=2, metavar=("SIDE", "DOCUMENTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.kernels import fused_activations, onednn_is_faster, onednn_products
+from sna_eval.intervention.kernels import fused_activations
 from sna_eval.intervention.resume import forward_replaced
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites
@@ -106,8 +106,7 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
             return False
         return bool(difference <= _TOLERANCE.get(dtype, _HALF_TOLERANCE))
 
-    faster = (fused_activations, *([onednn_products] if onednn_is_faster() else []))
-    kernels = tuple(own for own in faster if leaves_scores(own(engine.model)))
+    faster = [own for own in (fused_activations,) if leaves_scores(own(engine.model))]
     narrow: list[str] = []
     block = engine.sites.blocks[-1]
     for path in _candidates(engine.sites):
@@ -115,7 +114,7 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
         trial = at_scored_positions(block.get_submodule(path), batch, fill=_GARBAGE)
         if not inside and leaves_scores(trial):
             narrow.append(path)
-    return Shortcuts(kernels, tuple(narrow))
+    return Shortcuts(tuple(faster), tuple(narrow))
 
 
 def _candidates(sites: Sites) -> list[str]:

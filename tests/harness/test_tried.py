@@ -136,7 +136,7 @@ def test_a_folder_nobody_can_write(
         {"resumes": 1, "packs": False, "shares_prefix": False, "returns_tuple": False},
         {"kernels": ["another_kernel"], "narrow": []},
         {"kernels": [], "narrow": ["no.such.module"]},
-        {"kernels": "onednn_products", "narrow": []},
+        {"kernels": "fused_activations", "narrow": []},
     ],
 )
 def test_what_another_program_wrote_is_found_anew(

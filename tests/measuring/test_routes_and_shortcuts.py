@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
-from sna_eval.intervention.kernels import fused_activations, onednn_products
+from sna_eval.intervention.kernels import fused_activations
 from sna_eval.intervention.shortcuts import at_scored_positions, find_shortcuts
 from sna_eval.intervention.trial import trial_rows
 from sna_eval.measuring.routes import adds_unscaled, find_routes
@@ -113,29 +113,6 @@ def test_gelu_in_one_kernel_is_the_same_function() -> None:
         fused = act(values)
     assert not torch.equal(fused, spelled)  # the kernel really is another one
     torch.testing.assert_close(fused, spelled, rtol=1e-5, atol=2e-6)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("name", ["gpt2", "llama"])  # Conv1D with biases, Linear without
-def test_products_by_onednn_are_the_same_products(name: str) -> None:
-    block = engine_of(name).sites.blocks[0]
-    linear = block.mlp.c_fc if name == "gpt2" else block.mlp.up_proj
-    hidden = torch.randn(2, 5, 32)
-    plain = linear(hidden)
-    with onednn_products(block):
-        assert "forward" in linear.__dict__  # the way is taken
-        product = linear(hidden)
-    assert "forward" not in linear.__dict__
-    torch.testing.assert_close(product, plain, rtol=1e-5, atol=1e-6)
-
-
-def test_half_precision_and_modules_of_others_are_left_alone() -> None:
-    """accelerate moves weights between devices in a `forward` of its own."""
-    half, ours = torch.nn.Linear(4, 4).half(), torch.nn.Linear(4, 4)
-    ours.forward = own = lambda hidden: hidden  # type: ignore[method-assign]
-    with onednn_products(torch.nn.ModuleList([half, ours])):
-        assert "forward" not in half.__dict__
-        assert ours.forward is own
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -21,7 +21,7 @@ from sna_eval.cache import read_entry, write_entry
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Abilities, probe
-from sna_eval.intervention.kernels import fused_activations, onednn_is_faster, onednn_products
+from sna_eval.intervention.kernels import fused_activations
 from sna_eval.intervention.projections import submodule
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.intervention.sites import base_model
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
 
 T = TypeVar("T")
-_TRIALS = 1
+_TRIALS = 2
 """Raised where a trial comes to ask for something else."""
-_KERNELS = {own.__name__: own for own in (fused_activations, onednn_products)}
+_KERNELS = {own.__name__: own for own in (fused_activations,)}
 
 
 def abilities_of(lm: SNALM) -> Abilities:
@@ -102,7 +102,7 @@ def _kind(module: nn.Module) -> str:
 
 def _device(device: torch.device) -> list[Any]:
     """What computes; a home folder may be shared by machines of different kinds."""
-    processor = [platform.machine(), torch.backends.cpu.get_cpu_capability(), onednn_is_faster()]
+    processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
     if device.type == "cuda":
         return [*processor, torch.cuda.get_device_name(device), torch.version.cuda]
     return [*processor, device.type]
