@@ -1,0 +1,235 @@
+"""What may come between a task and its two sets of metrics, on a tiny model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lm_eval.api.metrics
+import pytest
+
+from sna_eval.errors import InputError
+from sna_eval.harness.plugin.both_answers import report_both
+from sna_eval.paths import tasks_path
+
+ALWAYS = {"layer": 1, "neurons": "1;5;31", "multiplier": 9.0, "gate": "always"}
+Tasks = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def load(own_tasks: Path) -> Tasks:
+    """Tasks by name, loaded anew."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=[tasks_path(), own_tasks], include_defaults=False)
+
+    def call(*names: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = manager.load(list(names))
+        for task in loaded["tasks"].values():
+            task.set_fewshot_seed(1234)
+        return loaded
+
+    return call
+
+
+def run(lm: Any, loaded: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    from lm_eval.evaluator import evaluate
+
+    results: dict[str, Any] = evaluate(lm, loaded, **{"bootstrap_iters": 0, **arguments})
+    return results
+
+
+def judged_by(task: Any, judge: Callable[[Any, Any], dict[str, Any]]) -> None:
+    """Another `process_results` for a task, as a YAML file names one."""
+    task.set_config("process_results", judge)
+
+
+@pytest.mark.parametrize("name", ["own_choices", "own_generation", "own_rolling"])
+def test_an_exception_in_a_tasks_code_leaves_nothing(
+    load: Tasks, make_sna: Any, make_hf: Any, name: str
+) -> None:
+    loaded = load(name)
+    task = loaded["tasks"][name]
+    before, asked = dict(vars(task)), []
+
+    def breaks(doc: Any, results: Any) -> dict[str, Any]:
+        asked.append(doc)
+        raise ZeroDivisionError("a task's own fault")
+
+    judged_by(task, breaks)
+    with pytest.raises(ZeroDivisionError, match="own fault") as kept:
+        run(make_sna(**ALWAYS), loaded)
+    assert asked, "its code was reached"
+    judged_by(task, None)  # type: ignore[arg-type]
+    assert {key: own for key, own in vars(task).items() if key != "_instances"} == {
+        key: own for key, own in before.items() if key != "_instances"
+    }
+    plain = run(make_hf(), loaded)  # while the traceback still holds the run that broke
+    assert kept.value
+    assert not [key for key in plain["results"][name] if "baseline" in key]
+
+
+def test_an_exception_while_groups_aggregate(load: Tasks, make_sna: Any, own_tasks: Path) -> None:
+    from lm_eval.api.group import Group
+    from lm_eval.config.group import AggMetricConfig
+
+    loaded = load("own_choices")
+    listed = [AggMetricConfig("acc")]
+    group = Group("around", aggregate_metric_list=listed)
+    group.add(loaded["tasks"]["own_choices"])
+    loaded["groups"] = {"around": group}
+
+    def breaks(values: Any) -> float:
+        names.append([own.metric for own in group.aggregate_metric_list or []])
+        raise ZeroDivisionError("an aggregation's fault")
+
+    names: list[list[str]] = []
+    aggregations = loaded["tasks"]["own_choices"]._aggregation_list
+    usual, aggregations["acc"] = aggregations["acc"], breaks
+    with pytest.raises(ZeroDivisionError):
+        run(make_sna(**ALWAYS), loaded)
+    assert names == [["acc"]]
+    assert group.aggregate_metric_list is listed
+    aggregations["acc"] = usual
+    results = run(make_sna(**ALWAYS), loaded)["groups"]["around"]
+    assert {"acc,none", "baseline_acc,none"} <= set(results)
+    assert group.aggregate_metric_list is listed
+
+
+def test_chosen_documents(load: Tasks, make_sna: Any, make_hf: Any) -> None:
+    """`--samples`: lm_eval numbers the chosen ones anew while it judges them."""
+    for name in ("own_choices", "own_generation"):
+        told = run(make_sna(**ALWAYS), load(name), samples={name: [1, 3]})["samples"][name]
+        plain = run(make_hf(), load(name), samples={name: [1, 3]})["samples"][name]
+        assert [own["doc_id"] for own in told] == [1, 3]
+        assert flat([own["baseline_resps"] for own in told]) == pytest.approx(
+            flat([own["resps"] for own in plain])
+        )
+
+
+def flat(value: Any) -> list[Any]:
+    if isinstance(value, (list, tuple)):
+        return [own for entry in value for own in flat(entry)]
+    return [value if isinstance(value, (int, float)) else hash(value)]
+
+
+def test_answers_alone(load: Tasks, make_sna: Any, make_hf: Any) -> None:
+    """`--predict_only` judges nothing; the samples have both texts."""
+    loaded = load("own_generation")
+    loaded["tasks"]["own_generation"].override_metric("bypass")
+    told = run(make_sna(**ALWAYS), loaded)
+    plain = run(make_hf(), loaded)
+    assert told["results"]["own_generation"]["baseline_bypass,none"] == 999
+    pairs = list(
+        zip(told["samples"]["own_generation"], plain["samples"]["own_generation"], strict=True)
+    )
+    assert all(own["baseline_resps"] == other["resps"] for own, other in pairs)
+    assert any(own["resps"] != own["baseline_resps"] for own, _ in pairs)
+
+
+def test_judges_that_draw_and_change_the_document(load: Tasks, make_sna: Any, make_hf: Any) -> None:
+    """Each model's answers are judged with the numbers that would be drawn for them alone."""
+
+    def judge(doc: dict[str, Any], results: Any) -> dict[str, Any]:
+        text = doc.pop("text")
+        return {"drawn": random.random() + (results[0][0] > -1e9), "letters": len(text)}
+
+    def judged(lm: Any) -> list[dict[str, Any]]:
+        loaded = load("own_choices", "own_described")
+        for task in loaded["tasks"].values():
+            judged_by(task, judge)
+        random.seed(3)
+        results = run(lm, loaded)
+        return [own for name in loaded["tasks"] for own in results["samples"][name]]
+
+    told, plain = judged(make_sna(**ALWAYS)), judged(make_hf())
+    off = judged(make_sna(**ALWAYS, report_baseline=False))
+    assert [own["baseline_drawn"] for own in told] == [own["drawn"] for own in plain]
+    assert [own["drawn"] for own in told] == [own["drawn"] for own in off]
+    assert [own["baseline_letters"] for own in told] == [own["letters"] for own in plain]
+    assert len({own["drawn"] for own in plain}) == len(plain)
+
+
+def test_few_bootstrap_samples_of_what_takes_long(
+    load: Tasks, make_sna: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lm_eval bounds them for `bleu` by its name; nobody waits for 100,000 of `baseline_bleu`."""
+    asked = []
+
+    def counted(function: Any, values: Any, iters: int) -> float:
+        asked.append((function.__name__, iters))
+        return 0.25
+
+    monkeypatch.setattr(lm_eval.api.metrics, "bootstrap_stderr", counted)
+    loaded = load("own_generation")
+    loaded["tasks"]["own_generation"].override_metric("bleu")
+    results = run(make_sna(**ALWAYS), loaded, bootstrap_iters=100_000)
+    assert asked == [("bleu", 100), ("bleu", 100)]
+    told = results["results"]["own_generation"]
+    assert told["bleu_stderr,none"] == told["baseline_bleu_stderr,none"] == 0.25
+    assert all("baseline_bleu" in own for own in results["samples"]["own_generation"])
+
+
+def test_metrics_that_compare_have_no_second(load: Tasks, make_sna: Any) -> None:
+    results = run(make_sna(**ALWAYS), load("own_metrics", "sna_math_easy"), limit=3)
+    for name in ("own_metrics", "sna_math_easy"):
+        doubled = [key for key in results["results"][name] if key.startswith("baseline_")]
+        names = {key.partition(",")[0].removesuffix("_stderr") for key in doubled}
+        assert names == {"baseline_prob", "baseline_acc"}
+
+
+def test_tasks_that_a_plan_leaves_alone(load: Tasks, make_sna: Any, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "version: 1\ntasks:\n  own_choices: {interventions: "
+        "[{layer: 1, multiplier: 9.0, neurons: [1, 5, 31]}], gate: {mode: always}}\n"
+    )
+    results = run(make_sna(plan=str(plan)), load("own_choices", "own_described", "own_generation"))
+    for name in ("own_described", "own_generation"):
+        for own in results["samples"][name]:
+            assert own["zone"] is None
+            assert own["confidence"] is None
+            assert own["decision"] == own["oracle"] == 0
+            assert own["resps"] == own["baseline_resps"]
+    assert all(own["decision"] for own in results["samples"]["own_choices"])
+
+
+@pytest.mark.parametrize(("decide_at", "beams"), [("start", 1), ("start", 2), ("every_step", 1)])
+def test_texts_however_they_are_generated(
+    load: Tasks, make_sna: Any, decide_at: str, beams: int
+) -> None:
+    """A text that opens at a later step only has a baseline of its own too."""
+
+    def samples(**arguments: Any) -> list[dict[str, Any]]:
+        loaded, name = load("own_generation"), "own_generation"
+        settings = {"until": ["zzz"], "max_gen_toks": 8, "num_beams": beams}
+        loaded["tasks"][name].set_config("generation_kwargs", settings)
+        found: list[dict[str, Any]] = run(make_sna(**arguments), loaded)["samples"][name]
+        return found
+
+    plain = samples(gate="never")
+    low = sorted(own["confidence"] for own in samples(**ALWAYS))[2]
+    told = samples(**{**ALWAYS, "gate": "max_prob", "low": low, "high": 1.0}, decide_at=decide_at)
+    assert [own["baseline_resps"] for own in told] == [own["resps"] for own in plain]
+    changed = [own for own in told if own["resps"] != own["baseline_resps"]]
+    assert changed
+    late = [own for own in changed if not own["decision"]]
+    assert bool(late) == (decide_at == "every_step")
+
+
+def test_a_switch_that_is_none(make_sna: Any) -> None:
+    with pytest.raises(InputError, match="report_baseline: expected true or false, got 'maybe'"):
+        make_sna(**ALWAYS, report_baseline="maybe")
+
+
+def test_another_release_of_lm_eval(caplog: pytest.LogCaptureFixture) -> None:
+    """Its `evaluate` has no such table: that is said, and nothing else happens."""
+    there: dict[str, Any] = {"__name__": "lm_eval.evaluator", "report_both": report_both}
+    exec("def evaluate(lm): report_both()", there)
+    there["evaluate"]("a model")
+    assert "no baseline_ metrics" in caplog.text
+    caplog.clear()
+    report_both()
+    assert not caplog.text
