@@ -29,6 +29,7 @@ COMMANDS = (
     "reproduce",
     "compare",
     "view",
+    "log",
     "export",
     "import_",
     "app",

@@ -9,22 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
-from sna_eval.errors import InputError, reading, writing
+from sna_eval.errors import writing
 from sna_eval.given_paths import expanded, is_folder
 from sna_eval.reporting.view.data import Blocks, TaskColumns, as_index, scripts
-from sna_eval.study.results.answers import answers_of
-from sna_eval.study.results.locating import sample_file
+from sna_eval.study.results.answered import AnsweredTask, answered_tasks
 from sna_eval.study.results.reading import read_run
-from sna_eval.study.results.records import Run, TaskRecord
-from sna_eval.study.results.samples import read_samples
+from sna_eval.study.results.records import Run
 
 _NAME = "view.html"
 
@@ -52,9 +49,8 @@ def write_view(
     **Raises:** `InputError` where there are no samples, and for a name that no task has.
     """
     run = read_run(folder, scored=False)
-    wanted = _wanted(run, tasks)
     blocks = Blocks()
-    columns = [own for name in wanted for own in _columns(run.tasks[name], wanted[name], blocks)]
+    columns = [_columns(own, blocks) for own in answered_tasks(run, tasks)]
     blocks.close()
     path = _output(run, output)
     with writing(path, field="--output"):
@@ -63,40 +59,16 @@ def write_view(
         with unfinished.open("w", encoding="utf-8") as file:
             _write(file, run, as_index(_facts(run), columns, blocks), blocks)
         unfinished.replace(path)
-    return View(path, sum(len(own.doc) for own in columns), len(wanted))
+    return View(path, sum(len(own.doc) for own in columns), len({own.task for own in columns}))
 
 
-def _wanted(run: Run, tasks: Sequence[str]) -> dict[str, Path]:
-    """Sample files of the tasks that are shown."""
-    found = {name: sample_file(run.path, name) for name in run.tasks}
-    known = {name: path for name, path in found.items() if path is not None}
-    if not known:
-        raise InputError(
-            str(run.path), expected="samples beside the result file", got="none",
-            hint="run lm_eval with --log_samples",
-        )  # fmt: skip
-    for wanted in tasks:
-        if not any(fnmatchcase(name, wanted) for name in known):
-            raise InputError("tasks", expected=f"one of {', '.join(known)}", got=wanted)
-    return {
-        name: path
-        for name, path in known.items()
-        if not tasks or any(fnmatchcase(name, own) for own in tasks)
-    }
-
-
-def _columns(record: TaskRecord, path: Path, blocks: Blocks) -> Iterator[TaskColumns]:
-    """One for each filter; their items come one after another in the blocks."""
-    filters = list(dict.fromkeys(sample.filter for sample in read_samples(path)))
-    for name in filters:
-        own = TaskColumns(record.name, name, dict(record.higher_is_better))
-        for sample in read_samples(path):
-            if sample.filter == name:
-                with reading(sample.place, expected="a sample of lm_eval's", got=sample.raw):
-                    item = answers_of(sample)
-                own.add(item)
-                blocks.add(item)
-        yield own
+def _columns(task: AnsweredTask, blocks: Blocks) -> TaskColumns:
+    """Its columns; its texts go into the blocks, behind those that are there."""
+    own = TaskColumns(task.record.name, task.filter, dict(task.record.higher_is_better))
+    for item in task.items():
+        own.add(item)
+        blocks.add(item)
+    return own
 
 
 def _facts(run: Run) -> dict[str, Any]:
