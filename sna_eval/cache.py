@@ -25,8 +25,11 @@ def cache_dir() -> Path:
     chosen = os.environ.get("SNA_EVAL_CACHE")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sna-eval"
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "sna-eval"
+    except RuntimeError:  # a user without a name or home, as containers have
+        return Path(tempfile.gettempdir()) / "sna-eval"
 
 
 def read_entry(name: str) -> dict[str, Any] | None:

@@ -19,16 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
     from sna_eval.argument_lists import parse_names
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import ModelSpec, plan_fingerprint, save_plan
 
     tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
     lm = load_lm(args.model_args, plan=args.plan)
-    for task in tqdm(tasks.values(), desc="Searching neurons", unit="task"):
-        lm.plans.for_task(task)
+    lm.plans.for_tasks(tasks)
     named = lm.plan.model.name or str(lm.pretrained)
     spec = ModelSpec(named, lm.sites.n_layers, lm.sites.d_mlp)
     plan = replace(lm.plan, tasks=lm.plans.resolved, model=spec)

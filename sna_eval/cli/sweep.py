@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--layers", help="such as 0-7 or 2,5,8-10; default: every layer, for labels five of them")
     add("--neurons", help="counts; default: the paper's 3,5,8,10,15,20,25, for labels 5,10,15")
     add("--multipliers", help="default: the paper's twelve from 1.1 to 2.4, for labels 2,4,8,12")
-    add("--select", help="differential, contrastive, attribution or random; default: by the task")
+    add("--select", help="a ranking, such as differential or attribution; default: by the task")
     add("--pooling", default="mean", help="prompt tokens that neurons are ranked on: mean or last")
+    add("--max_prompts", type=int, default=256, help="development prompts to rank on, at most")
+    add("--sinks", default="drop", help="drop or keep position 0 of the prompts in the ranking")
     add("--directions", help="both, predicted, gold or a label's name, comma-separated")
     add("--allow_oracle", action="store_true", help="allow `gold`, which knows the right answer")
     add("--split", default="development", help="development or test items")
@@ -77,6 +79,8 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         allow_oracle=args.allow_oracle,
         select=args.select,
         pooling=args.pooling,
+        max_prompts=args.max_prompts,
+        sinks=args.sinks,
         split=args.split,
         limit=args.limit,
         spread=args.spread,

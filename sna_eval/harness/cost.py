@@ -80,7 +80,7 @@ def amplified_flops(size: ModelSize, work: Work) -> float:
 def search_flops(size: ModelSize, *, prompts: int, tokens: int) -> float:
     """Operations of finding neurons: one pass over prompts of so many tokens, without the head.
 
-    `differential` reads development prompts and the neutral text, `contrastive` the prompts twice.
+    Development prompts are read once, up to the last wanted layer; neutral text once per model.
     Found neurons are kept, so this is spent once per model, task and method.
     """
     return prompts * size.layers * _block(size, tokens)

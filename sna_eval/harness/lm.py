@@ -188,7 +188,10 @@ class SNALM(HFLM):
     @cached_property
     def bench(self) -> Workbench:
         """Where neurons are searched."""
-        bench = Workbench(self.model, self.sites, self.tok_encode, max_length=self.max_length)
+        bench = Workbench(
+            self.model, self.sites, self.tok_encode, max_length=self.max_length,
+            prefix=self.prefix_token_id,
+        )  # fmt: skip
         return replace(bench, same=self.ranks.agreed) if self.ranks.sharded else bench
 
     @cached_property

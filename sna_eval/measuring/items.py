@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,15 +24,17 @@ from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
 from sna_eval.harness.tasks.live_tasks import (
     TEXT_CHARACTERS,
     development_docs,
+    examples_of,
     offers_choices,
     right_request,
     unconditional_requests,
 )
 from sna_eval.harness.tasks.plan_makers import announce
+from sna_eval.hashing import digest
 from sna_eval.intervention import Row
+from sna_eval.neurons import MAX_PROMPTS, spread_over
 from sna_eval.plan import prompt_fingerprint
 
-T = TypeVar("T")
 Split = Literal["development", "test"]
 """`development`: items that are not evaluated. `test`: the items that lm_eval evaluates."""
 _ROLLING = "loglikelihood_rolling"
@@ -166,10 +168,15 @@ def items_fingerprint(task: Any, lm: Any, *, split: Split, limit: int | None = N
     return prompt_fingerprint(load_items(task, lm, split=split, limit=limit).described())
 
 
-def spread_over(values: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the values, in order: the middles of as many equal parts."""
-    count = min(count, len(values))
-    return [values[(2 * place + 1) * len(values) // (2 * count)] for place in range(count)]
+def development_fingerprint(task: Any) -> str:
+    """Hash of all that may be searched on in a task, by the rules of searches as they are; empty
+    where it has no development items."""
+    try:
+        learned, searched = examples_of(task), examples_of(task, MAX_PROMPTS)
+    except InputError:
+        return ""
+    asked = [[own.context, own.described, *own.choices, own.right] for own in learned.questions]
+    return digest([learned.fingerprint, asked, searched.fingerprint, MAX_PROMPTS, "sinks: drop"])
 
 
 def rows_of(items: TaskItems, *, max_length: int, packs: bool) -> list[ItemRow]:

@@ -1,6 +1,5 @@
 """Ways to turn prompts into interventions, one file each, all resolved the same way."""
 
-from sna_eval.methods.attribution import find_attribution
 from sna_eval.methods.method import Fitted, Method
 from sna_eval.methods.registry import CONTROLS, METHODS, RIVALS, find_method
 from sna_eval.methods.resolution import (
@@ -11,7 +10,6 @@ from sna_eval.methods.resolution import (
     Wanted,
     Workbench,
 )
-from sna_eval.methods.sna import find_contrastive, find_differential, find_random
 
 __all__ = [
     "CONTROLS",
@@ -25,9 +23,5 @@ __all__ = [
     "Resolution",
     "Wanted",
     "Workbench",
-    "find_attribution",
-    "find_contrastive",
-    "find_differential",
     "find_method",
-    "find_random",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -62,16 +61,3 @@ def descend(
             optimizer.step()
             seen.append(float(value.detach()))
     return {"first_loss": round(seen[0], 6), "last_loss": round(seen[-1], 6)} if seen else {}
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """No weight of the model asks for gradients in the body."""
-    asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in asked:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in asked:
-            parameter.requires_grad_(True)

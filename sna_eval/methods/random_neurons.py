@@ -7,20 +7,16 @@ several seeds make a null distribution.
 from __future__ import annotations
 
 from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
-from sna_eval.methods.sna import find as find_sna
-from sna_eval.methods.stand_ins import stand_ins
+from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench, searched
+from sna_eval.neurons import stand_ins
 
 
 def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
     """One draw; the sets of several labels share no neuron, and none with any chosen one."""
-    chosen = find_sna(bench, examples, wanted).selected
-    return Resolution(
-        stand_ins(
-            bench, examples, chosen,
-            layer=wanted.layer, pooling=wanted.pooling, seed=wanted.options["seed"],
-        )
-    )  # fmt: skip
+    search = searched(bench, examples, wanted)
+    chosen = search.best(wanted.layer, wanted.top_k).selected
+    means = search.observed.task[wanted.layer]
+    return Resolution(stand_ins(means, chosen, seed=wanted.options["seed"]))
 
 
 METHOD = Method("random_neurons", find, options={"seed": 0}, needs_ranking=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sna_eval.intervention import Vector
-from sna_eval.neurons import Examples, Pooling, Question, Selected, Workbench
+from sna_eval.neurons import Examples, Question, Search, SearchConfig, Selected, Workbench
 
-__all__ = ["Examples", "Parameter", "Question", "Resolution", "Wanted", "Workbench"]
+__all__ = ["Examples", "Parameter", "Question", "Resolution", "Wanted", "Workbench", "searched"]
 
 Parameter = Vector | str
 """What a method learned: numbers, or a text."""
@@ -22,13 +22,20 @@ class Wanted:
     layer: int
     options: Mapping[str, Any] = field(default_factory=dict)
     """The method's own options, none missing."""
-    selection: str = "differential"
-    """How neurons are ranked, for methods that choose some."""
+    config: SearchConfig = field(default_factory=SearchConfig)
+    """How neurons are searched, for methods that choose some."""
     top_k: int = 10
     """Neurons per set."""
-    pooling: Pooling = "mean"
-    seed: int = 0
-    """Which draw of random neurons, where the ranking is `random`."""
+    search: Search | None = None
+    """The search that the entries of a task have in common; `None`: one for this entry alone."""
+
+
+def searched(bench: Workbench, examples: Examples, wanted: Wanted) -> Search:
+    """The search in the wanted layer, by the wanted ranking."""
+    shared = wanted.search
+    if shared is not None and wanted.layer in shared.layers:
+        return shared
+    return Search(bench, examples, wanted.config, [wanted.layer])
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Attribution: neurons whose activations carry the right answer's log-probability.
 
-The score of neuron `i` is `a[t, i] * d log P(target) / d a[t, i]`, summed over tokens and averaged
-over labelled prompts: to first order, how much the log-probability falls when the neuron is taken
-away, or rises when it is doubled. This is the Taylor criterion of Molchanov et al. (2017),
-arXiv:1611.06440, with its sign kept: they ask which units matter, we ask which ones help.
+The score of neuron `i` is `a[t, i] * d log P(target) / d a[t, i]`, summed over the tokens that
+count and averaged over labelled prompts: to first order, how much the log-probability falls when
+the neuron is taken away, or rises when it is doubled. This is the Taylor criterion of Molchanov et
+al. (2017), arXiv:1611.06440, with its sign kept: they ask which units matter, we ask which ones
+help. Which tokens count is as in `neurons.statistics`.
 
 It looks at the right answers of the prompts it is given, so these must be development items.
 """
@@ -22,7 +23,8 @@ from sna_eval.intervention import Batch, Row, Sites
 from sna_eval.intervention.devices import in_float64, input_device
 from sna_eval.intervention.forward import scored_positions_only
 from sna_eval.intervention.shards import whole_layer
-from sna_eval.neurons.selection import Selected, largest
+from sna_eval.neurons.progress import SILENT, Progress
+from sna_eval.neurons.statistics import Sinks, settled_sinks
 
 
 def attribution_scores(
@@ -31,14 +33,19 @@ def attribution_scores(
     rows: Sequence[Row],
     *,
     layers: Sequence[int],
+    sinks: Sinks = "drop",
     batch_size: int = 16,
+    progress: Progress = SILENT,
 ) -> dict[int, torch.Tensor]:
     """Mean attribution of every neuron of the given layers.
 
     **Arguments:**
 
-    - `rows`: prompts, each with its right continuation as the only branch.
+    - `rows`: prompts, each with its right continuation as the only branch. One that the model reads
+        a single token of has nothing but position 0: it is left out beside longer ones, and where
+        all are so, position 0 counts.
     - `layers`: block indices.
+    - `sinks`: whether position 0 counts.
     - `batch_size`: prompts in one forward pass; the result does not depend on it.
 
     **Returns:** `{layer: [d_mlp]}` in float64, on the CPU. No gradient stays on the model.
@@ -49,13 +56,15 @@ def attribution_scores(
         raise ValueError("attribution needs at least one prompt")
     assert all(len(row.branches) == 1 for row in rows), "one right continuation a row"
     sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
-    ordered = sorted(rows, key=len, reverse=True)
+    first = 1 if settled_sinks(sinks, [[row.tokens for row in rows]]) == "drop" else 0
+    ordered = sorted((row for row in rows if len(row) > first), key=len, reverse=True)
     device = input_device(model)
     for start in range(0, len(ordered), batch_size):
         batch = Batch(ordered[start : start + batch_size], device)
-        for layer, scores in _summed(model, sites, batch, layers).items():
+        for layer, scores in _summed(model, sites, batch, layers, first).items():
             sums[layer] += scores
-    found = {layer: total / len(rows) for layer, total in sums.items()}
+        progress.read(len(batch.rows))
+    found = {layer: total / len(ordered) for layer, total in sums.items()}
     for layer, scores in found.items():
         lost = int((~scores.isfinite()).sum())
         if lost:
@@ -67,15 +76,10 @@ def attribution_scores(
     return found
 
 
-def attribution(scores: torch.Tensor, *, top_k: int) -> Selected:
-    """The `top_k` largest scores, `[d_mlp]`."""
-    return largest(scores, top_k, positive_only=False)
-
-
 def _summed(
-    model: nn.Module, sites: Sites, batch: Batch, layers: Sequence[int]
+    model: nn.Module, sites: Sites, batch: Batch, layers: Sequence[int], first: int
 ) -> dict[int, torch.Tensor]:
-    """Attribution of one batch, summed over tokens and prompts: `{layer: [d_mlp]}`."""
+    """Attribution of one batch, summed over prompts and their tokens from `first` on, by layer."""
     with torch.enable_grad(), _differentiable(sites, layers) as activations:
         with scored_positions_only(model, batch) as pick:
             logits = pick(model(batch.input_ids, use_cache=False).logits).float()
@@ -85,7 +89,8 @@ def _summed(
     sums: dict[int, torch.Tensor] = {}
     for layer, gradient in zip(layers, gradients, strict=True):
         product = in_float64(activations[layer].detach()) * in_float64(gradient)
-        summed = product.reshape(-1, product.shape[-1]).sum(dim=0)
+        by_row = product.reshape(len(batch.rows), -1, product.shape[-1])
+        summed = by_row[:, first:].sum(dim=(0, 1))
         sums[layer] = whole_layer(sites.projections[layer], summed).cpu()
     return sums
 

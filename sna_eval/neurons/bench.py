@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch import nn
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row, Sites
 from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.fingerprint import model_fingerprint
 from sna_eval.intervention.rows import Tokens
-from sna_eval.neurons.examples import Question
+from sna_eval.neurons.examples import Examples, Question
 from sna_eval.neurons.statistics import TokenRow
 
 
@@ -34,6 +36,14 @@ class Workbench:
     """Tokens the model reads at most; longer texts lose their beginning, as in the evaluation."""
     same: Callable[[Callable[[], Any]], Any] = _own
     """Looks something up so that all processes that hold the model together see the same."""
+    prefix: int | None = None
+    """Token that stands for an empty context, as in the evaluation; `None`: there is none."""
+    neutral: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
+    """Statistics of neutral text found so far, by what they depend on: `neurons.reference`."""
+
+    @cached_property
+    def model_hash(self) -> str:
+        return model_fingerprint(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -44,14 +54,33 @@ class Workbench:
 
         **Raises:** `InputError` where none is left.
         """
-        encoded = (self.encode(prompt) for prompt in prompts)
-        kept = [self.clipped(row) for row in encoded if len(row)]
+        kept = [row for row in map(self._read, prompts) if len(row)]
         if not kept:
-            raise InputError(
-                "select.prompts", expected="development prompts, not all of them empty",
-                got=f"{len(prompts)} without a token", hint="name the neurons in the plan",
-            )  # fmt: skip
+            raise no_prompts(prompts)
         return kept
+
+    def task_rows(self, examples: Examples) -> tuple[list[TokenRow], list[int]]:
+        """Tokenized prompts of a task and the label of each, 0 where there are no labels.
+
+        **Raises:** `InputError` where none is left.
+        """
+        labels = examples.labels or (0,) * len(examples.prompts)
+        rows = [
+            self._unconditional(text) if number in examples.unconditional else self._read(text)
+            for number, text in enumerate(examples.prompts)
+        ]
+        kept = [(row, label) for row, label in zip(rows, labels, strict=True) if len(row)]
+        if not kept:
+            raise no_prompts(examples.prompts)
+        return [row for row, _ in kept], [label for _, label in kept]
+
+    def _read(self, text: str) -> TokenRow:
+        return self.clipped(self.encode(text))
+
+    def _unconditional(self, text: str) -> TokenRow:
+        """A text behind no context: behind the token that stands for one."""
+        before, behind = self.pair("", text)
+        return self.clipped(before + behind) if behind else ()
 
     def clipped(self, tokens: TokenRow) -> TokenRow:
         """The end of a text, as much of it as the model reads."""
@@ -60,12 +89,13 @@ class Workbench:
     def pair(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
         """Tokens of a context and of what follows it, divided where lm_eval divides them.
 
-        Spaces that end a context belong to the continuation.
+        Spaces that end a context belong to the continuation. `prefix` stands for an empty one.
         """
         stripped = context.rstrip()
         continuation = context[len(stripped) :] + continuation
         before = tuple(self.encode(stripped))
-        return before, tuple(self.encode(stripped + continuation))[len(before) :]
+        behind = tuple(self.encode(stripped + continuation))[len(before) :]
+        return before if before or self.prefix is None else (self.prefix,), behind
 
     def answered_row(self, question: Question) -> Row:
         """A question with its right answer as the only branch.
@@ -90,3 +120,11 @@ class Workbench:
                 )
             context = context[-room:]
         return Row(context, (continuation,))
+
+
+def no_prompts(prompts: Sequence[str]) -> InputError:
+    """The complaint about prompts of which none has a token."""
+    return InputError(
+        "select.prompts", expected="development prompts, not all of them empty",
+        got=f"{len(prompts)} without a token", hint="name the neurons in the plan",
+    )  # fmt: skip

@@ -8,6 +8,7 @@ closest to that of the chosen neuron it stands in for, by absolute value.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import torch
 
@@ -54,3 +55,33 @@ def matched_random(
         drawn.append(generator.choice(nearest))
         taken[drawn[-1]] = True
     return Selected(tuple(drawn), tuple(float(means[neuron]) for neuron in drawn))
+
+
+def stand_ins(
+    means: torch.Tensor, chosen: Mapping[str, Selected], *, seed: int
+) -> dict[str, Selected]:
+    """One draw: a neuron for each chosen one, matched in mean activation on the task's prompts.
+
+    The sets of several labels share no neuron, and none with any chosen one.
+
+    **Arguments:**
+
+    - `means`: mean activation on the task's prompts, `[d_mlp]`.
+    - `chosen`: the neurons to stand in for, by label.
+
+    **Raises:** `InputError` where the layer has not as many neurons again.
+    """
+    every = [neuron for own in chosen.values() for neuron in own.neurons]
+    if 2 * len(every) > means.numel():
+        raise InputError(
+            "select.top_k",
+            expected=f"at most {means.numel() // 2} neurons in all, to draw as many again",
+            got=len(every),
+        )
+    drawn = matched_random(means, Selected(tuple(every), (0.0,) * len(every)), seed=seed)
+    parts, start = {}, 0
+    for label, own in chosen.items():
+        place = slice(start, start + len(own.neurons))
+        parts[label] = Selected(drawn.neurons[place], drawn.scores[place])
+        start += len(own.neurons)
+    return parts

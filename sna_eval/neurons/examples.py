@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sna_eval.errors import InputError
+from sna_eval.hashing import digest, prompt_fingerprint
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Examples:
     """A task's development items, as prompts."""
 
     prompts: tuple[str, ...]
-    """Zero-shot prompts without the answer."""
+    """Zero-shot prompts without the answer; whole texts where there is nothing before it."""
     labels: tuple[int, ...] | None = None
     """Each prompt's right label, an index into `label_names`, -1 for a prompt without one; `None`
     for open answers."""
@@ -46,11 +51,43 @@ class Examples:
     """The items with their answers; empty for tasks that are not scored by log-likelihood."""
     delimiter: str = "\n\n"
     """What stands between examples in a prompt."""
+    unconditional: frozenset[int] = frozenset()
+    """Numbers of the prompts that stand behind no context: all of them is scored."""
+    whole: bool = False
+    """Whether right answers are part of the prompts, as where all of an item is scored."""
 
     def of_label(self, label: int) -> tuple[str, ...]:
         """Prompts whose right answer is `label`."""
         labels = self.labels or ()
         return tuple(p for p, own in zip(self.prompts, labels, strict=True) if own == label)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of prompts and labels."""
+        texts = [*self.prompts, *self.label_names, *map(str, self.labels or ())]
+        if self.unconditional:
+            return digest([texts, sorted(self.unconditional)])
+        return prompt_fingerprint(texts)
+
+    @property
+    def answer_hash(self) -> str:
+        """Hash of the questions with their right answers, in order."""
+        return prompt_fingerprint(
+            [text for own in self.questions for text in (own.context, own.answer)]
+        )
+
+    def at_most(self, count: int) -> Examples:
+        """So many prompts and so many questions, each spread evenly over all of them."""
+        places = spread_over(range(len(self.prompts)), count)
+        return replace(
+            self,
+            prompts=tuple(self.prompts[place] for place in places),
+            labels=None if self.labels is None else tuple(self.labels[place] for place in places),
+            questions=tuple(spread_over(self.questions, count)),
+            unconditional=frozenset(
+                number for number, place in enumerate(places) if place in self.unconditional
+            ),
+        )
 
     def answered(self) -> tuple[Question, ...]:
         """The items with their answers.
@@ -65,3 +102,9 @@ class Examples:
                 hint="use sna or its controls",
             )
         return self.questions
+
+
+def spread_over(values: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the values, in order: the middles of as many equal parts."""
+    count = min(count, len(values))
+    return [values[(2 * place + 1) * len(values) // (2 * count)] for place in range(count)]

@@ -1,4 +1,4 @@
-"""Choosing neurons from activation statistics.
+"""Choosing neurons from statistics.
 
 Differential selection follows Akhtar (2026), arXiv:2604.07098, section 3.1; contrastive selection
 follows its section 6.1.
@@ -17,6 +17,10 @@ class Selected:
 
     neurons: tuple[int, ...]
     scores: tuple[float, ...]
+
+    def first(self, count: int) -> Selected:
+        """The `count` best of them."""
+        return Selected(self.neurons[:count], self.scores[:count])
 
 
 def differential(task: torch.Tensor, reference: torch.Tensor, *, top_k: int) -> Selected:
@@ -64,3 +68,9 @@ def largest(scores: torch.Tensor, top_k: int, *, positive_only: bool) -> Selecte
     order = torch.argsort(scores, descending=True, stable=True)[:top_k].tolist()
     kept = [index for index in order if not positive_only or scores[index] > 0]
     return Selected(tuple(kept), tuple(float(scores[index]) for index in kept))
+
+
+def smallest(scores: torch.Tensor, top_k: int) -> Selected:
+    """The smallest scores, lowest first."""
+    last = largest(-scores, top_k, positive_only=False)
+    return Selected(last.neurons, tuple(-score for score in last.scores))

@@ -1,32 +1,59 @@
 """Mean activations over prompts, streamed: memory does not grow with the number of prompts.
 
-The mean runs over every real token of every prompt, the first one included. GPT-2 and others carry
-very large activations at position 0 whatever the text says; they enter both sides of a difference
-alike, and mostly cancel. Padding never counts.
+All wanted layers are summed in one pass, which ends at the last of them. Padding never counts. Nor,
+unless it is asked for, does position 0, where many models carry activations far larger than at any
+other token, whatever the text says: attention sinks (Xiao et al. 2023, arXiv:2309.17453) and the
+massive activations they rest on (Sun et al. 2024, arXiv:2402.17762). A difference of means does not
+cancel them: a prompt has one first token however long it is, so in shorter prompts it weighs more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
 
 from sna_eval.intervention import Sites
-from sna_eval.intervention.capturing import captured_neurons
 from sna_eval.intervention.devices import in_float64, input_device
+from sna_eval.intervention.ending import run_to
 from sna_eval.intervention.rows import right_padded
 from sna_eval.intervention.shards import whole_layer
+from sna_eval.neurons.progress import SILENT, Progress
 
 Pooling = Literal["mean", "last"]
 """`mean` over all tokens of the prompts (default), or the `last` token of each."""
+Sinks = Literal["drop", "keep"]
+"""Whether position 0 of a prompt is left out (`drop`, the default) or counts (`keep`)."""
 
 TokenRow = Sequence[int]
 """Token ids of one prompt."""
 
+TOKENS_PER_PASS = {"cpu": 1024}
+"""Tokens in one pass by kind of device: on a CPU few enough for its caches."""
+_TOKENS_ON_ACCELERATOR = 16384
 
-@torch.no_grad()
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Activations of some prompts, summed over the tokens that count."""
+
+    layers: dict[int, torch.Tensor]
+    """`{layer: [d_mlp]}`, float64, on the CPU."""
+    tokens: int
+    """How many were summed."""
+
+    def __add__(self, other: Sums) -> Sums:
+        layers = {layer: own + other.layers[layer] for layer, own in self.layers.items()}
+        return Sums(layers, self.tokens + other.tokens)
+
+    def means(self) -> dict[int, torch.Tensor]:
+        """`{layer: [d_mlp]}`."""
+        return {layer: own / self.tokens for layer, own in self.layers.items()}
+
+
 def mean_activations(
     model: nn.Module,
     sites: Sites,
@@ -34,45 +61,138 @@ def mean_activations(
     *,
     layers: Sequence[int],
     pooling: Pooling = "mean",
-    batch_size: int = 16,
+    sinks: Sinks = "drop",
+    tokens_per_pass: int | None = None,
 ) -> dict[int, torch.Tensor]:
     """Mean activation of every neuron of the given layers.
 
     **Arguments:**
 
-    - `rows`: tokenized prompts, none empty.
+    - `rows`: tokenized prompts, none empty. A prompt of one token has nothing but position 0: it is
+        left out beside longer ones, and where all are so, position 0 counts (`settled_sinks`).
     - `layers`: block indices.
     - `pooling`: which tokens of a prompt count.
-    - `batch_size`: prompts in one forward pass; the result does not depend on it.
+    - `sinks`: whether position 0 is among them.
+    - `tokens_per_pass`: `None` goes by the kind of device; the result does not depend on it.
 
     **Returns:** `{layer: [d_mlp]}` in float64, on the CPU.
     """
     if not rows:
         raise ValueError("mean activations need at least one prompt")
-    sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
-    tokens = 0
-    for batch in _batches(rows, batch_size):
-        counted = _counted(batch, pooling)
-        tokens += int(counted.sum())
-        with captured_neurons(sites, layers) as captured:
-            model(right_padded(batch).to(input_device(model)), use_cache=False)
-        for layer, activations in captured.items():
+    (sums,) = summed_activations(
+        model, sites, rows, [0] * len(rows), layers=layers, pooling=pooling,
+        sinks=settled_sinks(sinks, [rows]), tokens_per_pass=tokens_per_pass,
+    ).values()  # fmt: skip
+    return sums.means()
+
+
+def settled_sinks(asked: Sinks, groups: Sequence[Sequence[TokenRow]]) -> Sinks:
+    """`keep` where a group of prompts has nothing but position 0: what is compared with it then
+    counts it as well."""
+    only_first = (all(len(row) == 1 for row in rows) for rows in groups)
+    return "keep" if any(only_first) else asked
+
+
+def summed_activations(
+    model: nn.Module,
+    sites: Sites,
+    rows: Sequence[TokenRow],
+    groups: Sequence[int],
+    *,
+    layers: Sequence[int],
+    pooling: Pooling,
+    sinks: Sinks,
+    tokens_per_pass: int | None = None,
+    progress: Progress = SILENT,
+) -> dict[int, Sums]:
+    """Activations summed by group, from one pass over all prompts.
+
+    **Arguments:**
+
+    - `groups`: the group of each row.
+
+    **Returns:** the sums of every group, by its number, lowest first.
+    """
+    device = input_device(model)
+    room = tokens_per_pass or TOKENS_PER_PASS.get(device.type, _TOKENS_ON_ACCELERATOR)
+    summed = {group: _Running(sites) for group in sorted(set(groups))}
+    for places in _batches(rows, room):
+        batch = [rows[place] for place in places]
+        counted = {
+            group: _counted(batch, [groups[place] == group for place in places], pooling, sinks)
+            for group in summed
+        }
+
+        def see(
+            layer: int, activations: torch.Tensor, counted: dict[int, torch.Tensor] = counted
+        ) -> None:
             flat = activations.reshape(-1, activations.shape[-1])
-            own = in_float64(flat[counted.reshape(-1).to(flat.device)]).sum(dim=0)
-            sums[layer] += whole_layer(sites.projections[layer], own).cpu()
-    return {layer: total / tokens for layer, total in sums.items()}
+            for group, chosen in counted.items():
+                summed[group].add(layer, flat, chosen)
+
+        run_to(model, sites, layers, right_padded(batch).to(device), see)
+        for group, chosen in counted.items():
+            summed[group].tokens += len(chosen)
+        progress.read(len(places))
+    return {group: own.sums(layers) for group, own in summed.items()}
 
 
-def _batches(rows: Sequence[TokenRow], size: int) -> Iterator[list[TokenRow]]:
-    """Rows of like length together, longest first."""
-    ordered = sorted(rows, key=len, reverse=True)
-    for start in range(0, len(ordered), size):
+class _Running:
+    """One group's sums as they grow, each on the device of its layer."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._layers: dict[int, torch.Tensor] = {}
+        self.tokens = 0
+
+    def add(self, layer: int, activations: torch.Tensor, chosen: torch.Tensor) -> None:
+        """
+        **Arguments:**
+
+        - `activations`: of one batch, `[token, neurons]`; padding included.
+        - `chosen`: the tokens that count, `[chosen]`.
+        """
+        if len(chosen):
+            own = in_float64(activations[chosen.to(activations.device)]).sum(dim=0)
+            before = self._layers.get(layer)
+            self._layers[layer] = own if before is None else before + own
+
+    def sums(self, layers: Sequence[int]) -> Sums:
+        nothing = torch.zeros(self._sites.d_mlp, dtype=torch.float64)
+        whole = {
+            layer: whole_layer(self._sites.projections[layer], self._layers[layer]).cpu()
+            if layer in self._layers
+            else nothing
+            for layer in layers
+        }
+        return Sums(whole, self.tokens)
+
+
+def _batches(rows: Sequence[TokenRow], room: int) -> Iterator[list[int]]:
+    """Places of rows of like length, longest first: at most `room` tokens together, or one row."""
+    ordered = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+    start = 0
+    while start < len(ordered):
+        size = max(1, room // len(rows[ordered[start]]))
         yield ordered[start : start + size]
+        start += size
 
 
-def _counted(rows: Sequence[TokenRow], pooling: Pooling) -> torch.Tensor:
-    """Which tokens of right-padded rows count: bool, `[batch, position]`."""
-    counted = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.bool)
-    for number, row in enumerate(rows):
-        counted[number, 0 if pooling == "mean" else len(row) - 1 : len(row)] = True
-    return counted
+def _counted(
+    rows: Sequence[TokenRow], own: Sequence[bool], pooling: Pooling, sinks: Sinks
+) -> torch.Tensor:
+    """Which tokens of right-padded rows count: places in `[batch * position]`, flattened.
+
+    **Arguments:**
+
+    - `own`: whether a row belongs to the group in question.
+    """
+    width = max(map(len, rows))
+    first = 1 if sinks == "drop" else 0
+    places = [
+        number * width + position
+        for number, row in enumerate(rows)
+        if own[number]
+        for position in range(first if pooling == "mean" else max(first, len(row) - 1), len(row))
+    ]
+    return torch.tensor(places, dtype=torch.long)

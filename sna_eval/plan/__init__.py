@@ -6,7 +6,6 @@ from sna_eval.plan.applying import entry_interventions, plain_interventions
 from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
 from sna_eval.plan.fingerprint import (
     acting_fingerprint,
-    answers_fingerprint,
     neurons_fingerprint,
     plan_fingerprint,
     task_fingerprint,
@@ -32,7 +31,6 @@ __all__ = [
     "Selection",
     "TaskPlan",
     "acting_fingerprint",
-    "answers_fingerprint",
     "bundled_plans",
     "check_model",
     "check_task",

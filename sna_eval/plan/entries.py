@@ -7,6 +7,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import Method, find_method
+from sna_eval.neurons import MAX_PROMPTS
 from sna_eval.plan.reading import Fields, integers, label, numbers, plain_mapping
 from sna_eval.plan.schema import (
     UNLABELLED,
@@ -69,12 +70,14 @@ def _parse_selection(raw: Any, path: str) -> Selection | None:
         return None
     fields = Fields(raw, path)
     selection = Selection(
-        method=fields.text("method", "differential"),  # type: ignore[arg-type]
+        method=fields.text("method", "differential"),
         top_k=fields.integer("top_k", 10),  # type: ignore[arg-type]
         prompts=fields.text("prompts", "development"),  # type: ignore[arg-type]
         reference=fields.text("reference", "neutral"),  # type: ignore[arg-type]
         pooling=fields.text("pooling", "mean"),  # type: ignore[arg-type]
         seed=fields.integer("seed"),
+        max_prompts=fields.integer("max_prompts", MAX_PROMPTS),  # type: ignore[arg-type]
+        sinks=fields.text("sinks", "drop"),  # type: ignore[arg-type]
     )
     fields.done()
     return selection

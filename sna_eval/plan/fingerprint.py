@@ -1,12 +1,11 @@
-"""Short hashes that say what made a result: of plans, and of the answers they were made with."""
+"""Short hashes that say what made a result: of plans."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sna_eval.hashing import digest, prompt_fingerprint
-from sna_eval.methods import Examples
+from sna_eval.hashing import digest
 from sna_eval.plan.files import plan_to_dict, task_to_dict
 from sna_eval.plan.schema import Plan, TaskPlan
 
@@ -43,9 +42,3 @@ def _acting(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in entry.items() if name not in _REMARKS} for entry in entries
     ]
-
-
-def answers_fingerprint(examples: Examples) -> str:
-    """Hash of development items with their right answers, in order."""
-    asked = examples.questions
-    return prompt_fingerprint([text for own in asked for text in (own.context, own.answer)])

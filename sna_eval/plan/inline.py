@@ -31,6 +31,10 @@ class PlanArguments:
     pooling: Any = None
     seed: Any = None
     """Which draw, for `select=random`."""
+    max_prompts: Any = None
+    """Prompts that neurons are searched on at most."""
+    sinks: Any = None
+    """Whether position 0 counts in the search: `drop` or `keep`."""
     positions: Any = None
     direction: Any = None
     allow_oracle: Any = None
@@ -122,7 +126,14 @@ class PlanArguments:
         )
 
 
-_SELECTION = {"select": "method", "top_k": "top_k", "pooling": "pooling", "seed": "seed"}
+_SELECTION = {
+    "select": "method",
+    "top_k": "top_k",
+    "pooling": "pooling",
+    "seed": "seed",
+    "max_prompts": "max_prompts",
+    "sinks": "sinks",
+}
 """The arguments that ask for neurons, and their keys under `select`."""
 _INTERVENTION_ARGUMENTS = (
     "layer",

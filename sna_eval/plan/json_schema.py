@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.methods.registry import METHODS
+from sna_eval.neurons import RANKINGS
 from sna_eval.plan.files import VERSION
 from sna_eval.plan.schema import ModelSpec, NeuronSets, PlannedIntervention, ScoreSets
 from sna_eval.plan.selection import Selection
@@ -30,21 +31,25 @@ _INDEX: Schema = {"type": "integer", "minimum": 0}
 _CHOICES: dict[tuple[type, str], Callable[[], list[str]]] = {
     (Gate, "signal"): lambda: list(SIGNALS),
     (PlannedIntervention, "method"): lambda: list(METHODS),
+    (Selection, "method"): lambda: list(RANKINGS),
 }
 """Names that a registry knows, where the type is a text."""
 _BOUNDS: dict[tuple[type, str], Schema] = {
     (PlannedIntervention, "layer"): {"minimum": 0},
     (Selection, "top_k"): {"minimum": 1},
+    (Selection, "max_prompts"): {"minimum": 1},
     (Selection, "seed"): {"minimum": 0},
 }
+_DRAWING = [name for name, own in RANKINGS.items() if "seed" in own.settings]
+_POOLED = [name for name, own in RANKINGS.items() if "pooling" not in own.settings]
 _RULES: dict[type, list[Schema]] = {
     Selection: [
         {
             "if": {"required": ["seed"]},
-            "then": {"properties": {"method": {"const": "random"}}, "required": ["method"]},
+            "then": {"properties": {"method": {"enum": _DRAWING}}, "required": ["method"]},
         },
         {
-            "if": {"properties": {"method": {"const": "attribution"}}, "required": ["method"]},
+            "if": {"properties": {"method": {"enum": _POOLED}}, "required": ["method"]},
             "then": {"properties": {"pooling": {"const": "mean"}}},
         },
     ]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
 from sna_eval.cache import read_entry, write_entry
 from sna_eval.errors import InputError
 from sna_eval.hashing import digest, prompt_fingerprint
 from sna_eval.intervention import Sites
-from sna_eval.intervention.fingerprint import config_fingerprint, model_fingerprint
+from sna_eval.intervention.fingerprint import config_fingerprint
 from sna_eval.methods import Examples, Resolution, Wanted, Workbench
-from sna_eval.neurons import Selected, neutral_sentences
-from sna_eval.plan.fingerprint import answers_fingerprint
+from sna_eval.neurons import Search, SearchConfig, Selected, neutral_sentences
+from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
 
@@ -57,72 +58,151 @@ def _check_parameters(entry: PlannedIntervention, sites: Sites, where: str) -> N
         ) from error
 
 
-def resolve_task(task: TaskPlan, bench: Workbench, examples: Examples) -> TaskPlan:
+Development = Callable[[int | None], Examples]
+"""Gives a task's development items: so many at most, spread evenly over the split; for `None` those
+that methods other than choices of neurons learn from."""
+
+
+def resolve_task(
+    task: TaskPlan, bench: Workbench, development: Development, *, progress: Progress = SILENT
+) -> TaskPlan:
     """The same plan with what every entry's method finds: neurons or parameters."""
-    interventions = tuple(
-        entry if entry.resolved else _resolve(entry, bench, examples)
-        for entry in task.interventions
-    )
-    return replace(task, interventions=interventions)
+    return Resolving(task, bench, development, progress).resolved()
 
 
-def _resolve(
-    entry: PlannedIntervention, bench: Workbench, examples: Examples
-) -> PlannedIntervention:
-    found = _record(entry, bench, examples)
-    tokens = [list(bench.encode(prompt)) for prompt in examples.prompts]
-    read = {
-        "layer": entry.layer,
-        "tokens": tokens,
-        "window": bench.max_length,
-        "dtype": str(next(bench.model.parameters()).dtype),
-        "config": config_fingerprint(bench.model),
-        "shown": [(own.context, own.described) for own in examples.questions],
-    }
-    name = digest({**read, "delimiter": examples.delimiter, **found})
-    resolution = _from_cache(bench.same(lambda: read_entry(name)))
-    if resolution is None:
-        resolution = entry.how.find(bench, examples, _wanted(entry))
-        write_entry(name, _to_cache(resolution))
-    found = {**found, **resolution.remarks}
-    layer = entry.layer if resolution.layer is None else resolution.layer
-    if not entry.how.chooses_neurons:
-        return replace(entry, layer=layer, parameters=dict(resolution.parameters), found=found)
-    return replace(
-        entry,
-        layer=layer,
-        select=None,
-        neurons={label: chosen.neurons for label, chosen in resolution.selected.items()},
-        scores={label: chosen.scores for label, chosen in resolution.selected.items()},
-        found=found,
-    )
+class Resolving:
+    """A task's plan on its way: what lies in the cache is there, the rest is to be searched for.
+
+    Entries that search alike share one search, whichever layers they ask for.
+    """
+
+    def __init__(
+        self, task: TaskPlan, bench: Workbench, development: Development, progress: Progress
+    ) -> None:
+        self._task, self._bench, self._progress = task, bench, progress
+        items = cache(development)
+        self._entries = {
+            number: _Entry(entry, bench, items)
+            for number, entry in enumerate(task.interventions)
+            if not entry.resolved
+        }
+        self._searches = self._shared()
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts will be read, neutral text left out."""
+        searched = sum(len(own.examples.prompts) for own in self._searches.values())
+        learned = (own for own in self._entries.values() if own.known is None)
+        return searched + sum(own.learned for own in learned)
+
+    def resolved(self) -> TaskPlan:
+        interventions = tuple(
+            self._entries[number].resolved(self._searches, self._progress)
+            if number in self._entries
+            else entry
+            for number, entry in enumerate(self._task.interventions)
+        )
+        return replace(self._task, interventions=interventions)
+
+    def _shared(self) -> dict[SearchConfig, Search]:
+        layers: dict[SearchConfig, set[int]] = {}
+        lacking = [own for own in self._entries.values() if own.known is None]
+        for own in lacking:
+            if own.search is not None:
+                layers.setdefault(own.search.config, set()).update(own.search.layers)
+        examples = {own.search.config: own.examples for own in lacking if own.search is not None}
+        return {
+            config: Search(
+                self._bench, examples[config], config, sorted(own), progress=self._progress
+            )
+            for config, own in layers.items()
+        }
 
 
-def _wanted(entry: PlannedIntervention) -> Wanted:
-    options = entry.how.settle(entry.options)
-    if entry.select is None:
-        return Wanted(entry.layer, options)
-    own = entry.select
-    return Wanted(entry.layer, options, own.method, own.top_k, own.pooling, own.seed or 0)
+class _Entry:
+    """One entry that is not resolved yet."""
 
+    def __init__(
+        self, entry: PlannedIntervention, bench: Workbench, development: Development
+    ) -> None:
+        self._entry, self._bench = entry, bench
+        select = entry.select
+        self.examples = development(None if select is None else select.max_prompts)
+        self.search: Search | None = None
+        if select is not None:
+            self.search = Search(bench, self.examples, select.config, [entry.layer])
+            self.search.check(select.top_k)
+        self._found = self._record()
+        self._name = digest({**self._read(), **self._found})
+        self.known = _from_cache(bench.same(lambda: read_entry(self._name)))
 
-def _record(entry: PlannedIntervention, bench: Workbench, examples: Examples) -> dict[str, Any]:
-    """All that the result depends on beside the layer."""
-    prompts = [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
-    asked = {} if entry.select is None else entry.select.to_dict()
-    if entry.method != "sna":
-        asked |= {"by": entry.method, "options": entry.how.settle(entry.options)}
-    if not entry.how.chooses_neurons:
-        prompts += [text for own in examples.questions for text in (*own.choices, str(own.right))]
-    if entry.select is not None and entry.select.method == "attribution":
-        asked["answer_hash"] = answers_fingerprint(examples)
-    return {
-        **asked,
-        "model_hash": model_fingerprint(bench.model),
-        "prompt_hash": prompt_fingerprint(prompts),
-        "reference_hash": prompt_fingerprint(neutral_sentences()),
-        "n_prompts": len(examples.prompts),
-    }
+    @property
+    def learned(self) -> int:
+        """Items that a method learns from which chooses no neurons."""
+        return 0 if self.search is not None else len(self.examples.prompts)
+
+    def resolved(
+        self, searches: Mapping[SearchConfig, Search], progress: Progress
+    ) -> PlannedIntervention:
+        """The entry with what its method finds, or found before."""
+        entry = self._entry
+        resolution = self.known
+        if resolution is None:
+            resolution = entry.how.find(self._bench, self.examples, self._wanted(searches))
+            write_entry(self._name, _to_cache(resolution))
+            progress.read(self.learned)
+        found = {**self._found, **resolution.remarks}
+        layer = entry.layer if resolution.layer is None else resolution.layer
+        if not entry.how.chooses_neurons:
+            return replace(entry, layer=layer, parameters=dict(resolution.parameters), found=found)
+        return replace(
+            entry,
+            layer=layer,
+            select=None,
+            neurons={label: chosen.neurons for label, chosen in resolution.selected.items()},
+            scores={label: chosen.scores for label, chosen in resolution.selected.items()},
+            found=found,
+        )
+
+    def _wanted(self, searches: Mapping[SearchConfig, Search]) -> Wanted:
+        entry = self._entry
+        options = entry.how.settle(entry.options)
+        if entry.select is None:
+            return Wanted(entry.layer, options)
+        config = entry.select.config
+        return Wanted(entry.layer, options, config, entry.select.top_k, searches.get(config))
+
+    def _record(self) -> dict[str, Any]:
+        """All that the result depends on beside the layer and how texts are read."""
+        entry = self._entry
+        by = {"by": entry.method, "options": entry.how.settle(entry.options)}
+        if self.search is not None and entry.select is not None:
+            return self.search.record(entry.select.top_k) | (by if entry.method != "sna" else {})
+        examples = self.examples
+        prompts = [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
+        for own in examples.questions:
+            prompts += [*own.choices, str(own.right)]
+        return {
+            **by,
+            "model_hash": self._bench.model_hash,
+            "prompt_hash": prompt_fingerprint(prompts),
+            "reference_hash": prompt_fingerprint(neutral_sentences()),
+            "n_prompts": len(examples.prompts),
+        }
+
+    def _read(self) -> dict[str, Any]:
+        """How the model reads the prompts, and what else of them a method may take up."""
+        bench, examples = self._bench, self.examples
+        return {
+            "layer": self._entry.layer,
+            "tokens": [list(bench.encode(prompt)) for prompt in examples.prompts],
+            "window": bench.max_length,
+            "dtype": str(next(bench.model.parameters()).dtype),
+            "config": config_fingerprint(bench.model),
+            "shown": [(own.context, own.described) for own in examples.questions],
+            "delimiter": examples.delimiter,
+            **({"prefix": bench.prefix} if examples.unconditional else {}),
+        }
 
 
 def _to_cache(resolution: Resolution) -> dict[str, Any]:

@@ -88,11 +88,12 @@ class PlannedIntervention:
                 hint="`select` says how to find neurons, `neurons` lists them",
             )
         self._check_distinct()
-        if self.select is not None and self.select.method == "random" and self.how.needs_ranking:
+        drawn = self.select is not None and not self.select.config.orders
+        if self.select is not None and drawn and self.how.needs_ranking:
             raise InputError(
                 "select.method",
                 expected=f"a ranking of neurons, for method {self.method}",
-                got="random",
+                got=self.select.method,
                 hint="use `differential`; method sna amplifies random neurons themselves",
             )
         if self.parameters is not None:

@@ -87,7 +87,7 @@ def test_a_first_look(workspace: Workspace) -> None:
             {"source": "own prompts", "own_prompts": "x" * 300_000},
             "task prompts: expected at most 1,000 lines and 200,000 characters",
         ),
-        ({"method": "contrastive"}, "select: expected a task with exactly two labels"),
+        ({"method": "contrastive"}, "select.method: expected a task with exactly two labels"),
         ({"gate": "margin", "low": 0.3, "high": 0.6}, "a margin needs two choices"),
     ],
 )

@@ -186,7 +186,7 @@ def test_positions_narrow_the_effect(workspace: Workspace, tried: Tried, positio
         ({"layer": 99}, "layer: expected a layer from 0 to 7"),
         ({"layer": -1}, "layer: expected a layer from 0 to 7"),
         ({"direction": "gold"}, "directions: expected among both"),
-        ({"method": "contrastive"}, "select: expected a task with exactly two labels"),
+        ({"method": "contrastive"}, "select.method: expected a task with exactly two labels"),
         (
             {"method": "attribution", "source": SST2},
             "selection: expected a task, for `attribution`, got 'own prompts'",

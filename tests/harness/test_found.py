@@ -132,7 +132,7 @@ def test_neurons_kept_for_other_tokens_are_not_taken(make_sna: Any) -> None:
     examples = Examples(tuple(f"the cat sat on {n} mats while rain fell" for n in range(4)))
     whole = lm.plans._bench
     halves = replace(whole, encode=lambda text: whole.encode(text)[::2])
-    found = [resolve_task(task, bench, examples) for bench in (whole, halves, whole)]
+    found = [resolve_task(task, bench, lambda most: examples) for bench in (whole, halves, whole)]
     neurons = [own.interventions[0].neurons for own in found]
     assert neurons[0] == neurons[2] != neurons[1]
 
@@ -239,10 +239,9 @@ def test_neurons_kept_for_another_dtype_are_not_taken(make_sna: Any, tiny_gpt2: 
     examples = Examples(tuple(f"the cat sat on {n} mats while rain fell" for n in range(4)))
     entry = PlannedIntervention(2, 2.0, select=Selection(top_k=8))
     task = TaskPlan(Gate(mode="always"), (entry,))
-    scores = [
-        resolve_task(task, make_sna(model, **PLAN).plans._bench, examples).interventions[0].scores
-        for model in (narrow, wide)
-    ]
+    benches = [make_sna(model, **PLAN).bench for model in (narrow, wide)]
+    found = [resolve_task(task, bench, lambda most: examples) for bench in benches]
+    scores = [own.interventions[0].scores for own in found]
     assert scores[0] != scores[1]
 
 

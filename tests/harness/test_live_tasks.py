@@ -56,8 +56,9 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
     for name, target in (("number", "number"), ("word", '"{{word}}"'), ("several", "several")):
         text = TASK.format(name=name, folder=folder, target=target, text="{{text}} sounds")
         (folder / f"{name}.yaml").write_text(text)
-    bare = TASK.format(name="bare", folder=folder, target="number", text="")
-    (folder / "bare.yaml").write_text(bare)
+    for name, target, words in (("bare", "number", ""), ("front", '"sounds"', "{{number}}")):
+        text = TASK.format(name=name, folder=folder, target=target, text=words)
+        (folder / f"{name}.yaml").write_text(text)
     described = TASK.format(
         name="described", folder=folder, target="number", text="{{text}} sounds "
     )
@@ -109,10 +110,29 @@ def test_examples_say_their_label(load: Any) -> None:
     )  # fmt: skip
 
 
-def test_items_without_a_context_ask_no_question(load: Any) -> None:
+def test_items_without_a_context_are_what_is_scored(load: Any) -> None:
     found = examples_of(load("bare"))
-    assert found.questions == ()
+    assert len(found.prompts) == len(found.questions) == MAX_EXAMPLES
+    assert found.prompts == tuple(own.answer for own in found.questions)
+    assert set(found.prompts) == {" dull", " bright", " odd"}
+    assert {own.context for own in found.questions} == {""}
+    assert found.unconditional == frozenset(range(MAX_EXAMPLES))
+    assert found.whole
+
+
+def test_choices_in_front_are_read_with_what_follows_them(load: Any) -> None:
+    """One text a document: its right choice, and the continuation that is scored."""
+    found = examples_of(load("front"))
     assert len(found.prompts) == MAX_EXAMPLES
+    assert set(found.prompts) == {"dull sounds", "bright sounds", "odd sounds"}
+    assert (found.unconditional, found.whole, found.questions) == (frozenset(), True, ())
+
+
+def test_so_many_at_most_spread_over_the_split(load: Any) -> None:
+    found = examples_of(load("word"), 3)
+    assert [int(prompt.split()[1]) for prompt in found.prompts] == [75, 225, 375]
+    assert len(examples_of(load("word"), 10_000).prompts) == COUNT
+    assert not found.whole
 
 
 def test_a_right_answer_that_no_task_tells(make_sna: Any) -> None:

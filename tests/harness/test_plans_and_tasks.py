@@ -12,6 +12,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_tasks
 from sna_eval.harness.tasks.live_tasks import development_docs
+from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
 from sna_eval.study.results.zone_table import format_rows, zone_rows
 
@@ -48,6 +49,34 @@ def test_each_task_gets_its_own_entry(evaluate: Any, make_sna: Any, tmp_path: Pa
     assert described["amplified_fraction"] == pytest.approx(12 / 18)
     assert described["plan_fingerprint"]
     json.dumps(described)  # stands in every result file
+
+
+def test_all_tasks_of_a_run_are_searched_for_together(
+    make_sna: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neutral text is read once, and a bar over all prompts names the tasks."""
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    lm = make_sna(plan=str(tmp_path / "plan.yaml"))
+    lm.plans.for_tasks(load_tasks(["sna_math_easy", "sna_math_hard"]))
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("Searching neurons", "sna_math_easy", "sna_math_hard"))
+    prompts = 50 + 50 + len(neutral_sentences())
+    assert f"{prompts}/{prompts}" in said
+    together = lm.plans.resolved
+    alone = make_sna(plan=str(tmp_path / "plan.yaml"))
+    (task,) = load_tasks(["sna_math_hard"]).values()
+    assert alone.plans.for_task(task) == together["sna_math_hard"]
+    (entry,) = together["sna_math_easy"].interventions
+    assert (entry.found["n_prompts"], entry.found["max_prompts"]) == (50, 256)
+    assert entry.found["sinks"] == "drop"
+
+
+def test_a_plan_is_silent_where_nothing_is_searched_for(
+    make_sna: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm = make_sna(layer=1, neurons="3;4", multiplier=2.0)
+    lm.plans.for_tasks(load_tasks(["sna_math_easy"]))
+    assert "Searching" not in capsys.readouterr().err
 
 
 def test_results_say_whether_anything_saw_the_answer(evaluate: Any, make_sna: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS, Workbench, find_method
-from sna_eval.neurons import mean_activations, neutral_sentences
+from sna_eval.neurons import SearchConfig, mean_activations, neutral_sentences
 from tests.methods.conftest import LAYER, examples, wanted
 
 
@@ -40,7 +40,7 @@ def test_random_neurons_are_like_the_chosen_ones(bench: Workbench) -> None:
 
 def test_random_neurons_of_two_labels_are_disjoint(bench: Workbench) -> None:
     own = examples(labels=True)
-    asked = replace(wanted("random_neurons", seed=1), selection="contrastive")
+    asked = replace(wanted("random_neurons", seed=1), config=SearchConfig("contrastive"))
     chosen = METHODS["sna"].find(bench, own, asked).selected
     drawn = METHODS["random_neurons"].find(bench, own, asked).selected
     assert list(drawn) == ["yes", "no"]
@@ -50,7 +50,9 @@ def test_random_neurons_of_two_labels_are_disjoint(bench: Workbench) -> None:
 
 def test_too_narrow_a_layer_is_refused(bench: Workbench) -> None:
     count = bench.sites.d_mlp // 2 + 1
-    asked = replace(wanted("random_neurons"), top_k=bench.sites.d_mlp, selection="contrastive")
+    asked = replace(
+        wanted("random_neurons"), top_k=bench.sites.d_mlp, config=SearchConfig("contrastive")
+    )
     with pytest.raises(InputError, match=r"select\.top_k: expected at most"):
         METHODS["random_neurons"].find(bench, examples(labels=True), asked)
     asked = replace(asked, top_k=count // 2 + 1)
@@ -69,7 +71,7 @@ def test_bottom_neurons_are_the_other_end(bench: Workbench) -> None:
 def test_bottom_neurons_of_two_labels_tell_them_apart_least(bench: Workbench) -> None:
     own = examples(labels=True)
     first, second = (means(bench, own.of_label(label)) for label in (0, 1))
-    asked = replace(wanted("bottom_neurons"), selection="contrastive")
+    asked = replace(wanted("bottom_neurons"), config=SearchConfig("contrastive"))
     found = METHODS["bottom_neurons"].find(bench, own, asked).selected
     every = sorted(n for one in found.values() for n in one.neurons)
     assert every == sorted(np.argsort(np.abs(first - second))[:8].tolist())

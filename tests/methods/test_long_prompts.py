@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.intervention import Row
 from sna_eval.methods import Examples, Question, Workbench
 from sna_eval.methods.registry import METHODS
 from tests.methods.conftest import examples, wanted
@@ -66,3 +67,12 @@ def test_prompts_that_are_all_empty_are_refused(bench: Workbench) -> None:
     assert len(bench.rows(["", "a b"])) == 1
     with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):
         METHODS["sna"].find(bench, Examples(("", "")), wanted("sna"))
+
+
+def test_an_empty_context_is_the_token_that_stands_for_it(bench: Workbench) -> None:
+    """As lm_eval scores it: the text behind that token, all of it, the first word too."""
+    prefixed = replace(bench, prefix=7)
+    words = tuple(bench.encode(" yes and no"))
+    assert prefixed.answered_row(Question("", (" yes and no",), 0)) == Row((7,), (words,))
+    examples = Examples((" yes and no", "a b"), unconditional=frozenset({0}))
+    assert prefixed.task_rows(examples)[0] == [(7, *words), list(bench.encode("a b"))]

@@ -9,6 +9,7 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.intervention import find_sites
 from sna_eval.methods import METHODS, Workbench
+from sna_eval.neurons import SearchConfig
 from tests.methods.conftest import examples, shaped_model, wanted
 
 
@@ -20,7 +21,7 @@ def plain(word_tokenizer: object) -> Workbench:
 
 
 def test_items_of_one_label_tell_no_classes_apart(plain: Workbench) -> None:
-    asked = replace(wanted("sna"), selection="contrastive")
+    asked = replace(wanted("sna"), config=SearchConfig("contrastive"))
     one = replace(examples(labels=True), labels=(1,) * 6)
     with pytest.raises(InputError, match=r"items of both labels, 'yes' and 'no', got \"none with"):
         METHODS["sna"].find(plain, one, asked)

@@ -19,8 +19,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
 from sna_eval.methods import METHODS, Examples, Question, Workbench
-from sna_eval.methods.stand_ins import stand_ins
-from sna_eval.neurons import Selected
+from sna_eval.neurons import SearchConfig, Selected, stand_ins
 from sna_eval.plan import (
     Plan,
     PlannedIntervention,
@@ -47,7 +46,7 @@ def resolved(
     """What a plan file's entry finds."""
     raw = {"layer": LAYER, "multiplier": 2.0, "select": {"top_k": COUNT, **select}, **entry}
     plan = parse_plan({"version": 1, "tasks": {"t": {"interventions": [raw]}}})
-    (found,) = resolve_task(plan.tasks["t"], bench, own).interventions
+    (found,) = resolve_task(plan.tasks["t"], bench, lambda most: own).interventions
     return found
 
 
@@ -63,7 +62,7 @@ def pass_by_hand(model: Any, ids: Sequence[int]) -> tuple[torch.Tensor, torch.Te
 
 
 def attribution_by_hand(bench: Workbench, question: Question, window: int) -> np.ndarray:
-    """Sum over tokens of activation times gradient of the answer's log-probability."""
+    """Activation times gradient of the answer's log-probability, over all tokens but the first."""
     ids = list(bench.encode(question.context + question.answer))
     n_answer = len(ids) - len(bench.encode(question.context))
     ids = ids[-(window + 1) :]  # the last is predicted, never read
@@ -71,7 +70,7 @@ def attribution_by_hand(bench: Workbench, question: Question, window: int) -> np
     places = range(len(ids) - n_answer, len(ids))
     target = sum(logits.log_softmax(dim=-1)[place - 1, ids[place]] for place in places)
     (gradient,) = torch.autograd.grad(target, [activations])
-    values: np.ndarray = (activations * gradient)[0].sum(dim=0).detach().double().numpy()
+    values: np.ndarray = (activations * gradient)[0][1:].sum(dim=0).detach().double().numpy()
     return values
 
 
@@ -145,7 +144,7 @@ def test_random_is_the_controls_own_draw(bench: Workbench, seed: int) -> None:
 def test_random_scores_are_mean_activations(bench: Workbench) -> None:
     own = examples()
     with torch.no_grad():
-        passes = [pass_by_hand(bench.model, bench.encode(text))[1][0] for text in own.prompts]
+        passes = [pass_by_hand(bench.model, bench.encode(text))[1][0][1:] for text in own.prompts]
     means = torch.cat(passes).double().mean(dim=0).detach()
     drawn = resolved(bench, own, {"method": "random"})
     assert drawn.neurons is not None
@@ -167,7 +166,7 @@ def test_nothing_is_left_behind(bench: Workbench) -> None:
     with torch.no_grad():
         before = bench.model(ids).logits
         for selection in ("attribution", "random"):
-            asked = replace(wanted("sna"), selection=selection)
+            asked = replace(wanted("sna"), config=SearchConfig(selection))
             METHODS["sna"].find(bench, examples(), asked)
         assert torch.equal(bench.model(ids).logits, before)
     assert all(p.requires_grad and p.grad is None for p in bench.model.parameters())
@@ -203,7 +202,7 @@ def test_refuses(plain: Workbench, select: dict[str, Any], own: Examples, messag
 def test_too_many_stand_ins_are_refused(plain: Workbench) -> None:
     chosen = {"": Selected(tuple(range(65)), (0.0,) * 65)}
     with pytest.raises(InputError, match=r"select\.top_k: expected at most 64 neurons .*, got 65"):
-        stand_ins(plain, examples(), chosen, layer=LAYER, pooling="mean", seed=0)
+        stand_ins(torch.zeros(plain.sites.d_mlp), chosen, seed=0)
 
 
 def test_gradients_that_overflow_are_refused(word_tokenizer: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sna_eval.neurons import Selected, contrastive, differential, neutral_sentences, overlap
+from sna_eval.neurons.selection import largest, smallest
 
 TASK = torch.tensor([1.0, 5.0, 2.0, 2.0, 0.0, 9.0])
 NEUTRAL = torch.tensor([1.0, 1.0, 1.0, 1.0, 3.0, 9.5])
@@ -39,3 +40,9 @@ def test_overlap() -> None:
 
 def test_neutral_sentences() -> None:
     assert len(neutral_sentences()) >= 100
+
+
+def test_both_ends_of_an_order() -> None:
+    scores = torch.tensor([0.5, -2.0, 3.0, -0.25])
+    assert largest(scores, 3, positive_only=False) == Selected((2, 0, 3), (3.0, 0.5, -0.25))
+    assert smallest(scores, 2) == Selected((1, 3), (-2.0, -0.25))

@@ -175,6 +175,8 @@ ENTRY = "tasks/sna_math_*/interventions/0"
         (f"{ENTRY}/neurons", [1], "interventions: expected either `select` or `neurons`"),
         (f"{ENTRY}/select", None, "interventions: expected either `select` or `neurons`"),
         (f"{ENTRY}/select", {"top_k": 0}, "select.top_k: expected at least 1"),
+        (f"{ENTRY}/select", {"max_prompts": 0}, "select.max_prompts: expected at least 1"),
+        (f"{ENTRY}/select", {"sinks": "half"}, "select.sinks: expected one of drop, keep"),
         (f"{ENTRY}/select", {"method": "magic"}, "select.method: expected one of"),
         (f"{ENTRY}/select", {"prompts": "test"}, "select.prompts: expected one of development"),
         (f"{ENTRY}/direction", "gold", "set `allow_oracle: true`"),
@@ -306,12 +308,13 @@ def test_controls_of_random_neurons_are_refused(method: str) -> None:
 
 
 def test_only_what_counts_for_a_selection_is_written() -> None:
-    """The keys of the first two stand in fingerprints of plans that exist."""
-    common = {"top_k": 10, "prompts": "development"}
-    compared = {"reference": "neutral", "pooling": "mean"}
+    """These keys stand in fingerprints of plans that exist."""
+    common = {"top_k": 10, "prompts": "development", "max_prompts": 256, "sinks": "drop"}
+    pooled = {"pooling": "mean"}
+    compared = {"reference": "neutral", **pooled}
     for select, expected in (
         ({}, {"method": "differential", **common, **compared}),
-        ({"method": "contrastive"}, {"method": "contrastive", **common, **compared}),
+        ({"method": "contrastive"}, {"method": "contrastive", **common, **pooled}),
         ({"method": "attribution"}, {"method": "attribution", **common}),
         ({"method": "random"}, {"method": "random", **common, **compared, "seed": 0}),
     ):

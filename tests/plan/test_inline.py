@@ -19,7 +19,7 @@ NAMED: dict[str, Any] = {
 }  # fmt: skip
 FOUND: dict[str, Any] = {
     "layer": 8, "multiplier": 2, "top_k": 15, "select": "random", "pooling": "last", "seed": 3,
-    "gate": "never",
+    "max_prompts": 40, "sinks": "keep", "gate": "never",
 }  # fmt: skip
 LEARNED: dict[str, Any] = {"layer": 8, "method": "caa", "strength": 0.5}
 BUNDLED: dict[str, Any] = {"plan": "sna-reference", "gate": "always"}
@@ -56,6 +56,7 @@ def test_what_the_arguments_stand_for() -> None:
     (own,) = build(json.dumps(FOUND)).tasks["*"].interventions
     assert own.select is not None
     assert (own.select.method, own.select.seed, own.select.pooling) == ("random", 3, "last")
+    assert (own.select.max_prompts, own.select.sinks) == (40, "keep")
     (own,) = build("layer=8,top_k=15,multiplier=2,select=random").tasks["*"].interventions
     assert own.select is not None
     assert own.select.seed == 0

@@ -44,6 +44,7 @@ GOOD = [
     selecting(method="attribution", top_k=5),
     selecting(method="attribution", pooling="mean"),
     selecting(method="random", seed=0, pooling="last"),
+    selecting(max_prompts=1, sinks="keep"),
 ]
 BAD = [
     {"tasks": {"t": {"interventions": [ENTRY]}}},
@@ -69,6 +70,8 @@ BAD = [
     selecting(method="contrastive", seed=1),
     selecting(method="random", seed=-1),
     selecting(method="gradient"),
+    selecting(max_prompts=0),
+    selecting(sinks="half"),
 ]
 
 

@@ -79,7 +79,7 @@ def by_hand(planned: Any, task: Any) -> tuple[int, ...]:
     assert all(len(encode(prompt)) > POSITIONS for prompt in examples.prompts)
     cut = replace(planned.plans._bench, encode=lambda text: encode(text)[-POSITIONS:])
     found = METHODS["sna"].find(
-        replace(cut, max_length=None), examples, Wanted(LAYER, {}, "differential", COUNT)
+        replace(cut, max_length=None), examples, Wanted(LAYER, {}, top_k=COUNT)
     )
     return found.selected[""].neurons
 

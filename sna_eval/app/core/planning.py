@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sna_eval.app.core.setting import Setting
-from sna_eval.app.core.workspace import Ranked, Workspace
+from sna_eval.app.core.workspace import Searched, Workspace
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import check_directions
 from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan
@@ -26,10 +26,10 @@ def resolved_entry(workspace: Workspace, setting: Setting) -> PlannedInterventio
     return replace(entry, positions=setting.positions)
 
 
-def found_by(ranked: Ranked, setting: Setting) -> dict[str, object]:
+def found_by(ranked: Searched, setting: Setting) -> dict[str, object]:
     """How the neurons were found, as a plan file records it."""
     ranking = ranked.layers[setting.layer]
-    found = ranked.ranker.found(setting.method, ranked.examples, ranking, setting.count)
+    found = ranked.search.record(setting.count, ranking)
     if setting.source.task is None:
         return {**found, "prompts": "own"}
     return {**found, "task": setting.source.task}

@@ -9,7 +9,6 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.intervention import Positions
 from sna_eval.neurons import Pooling
-from sna_eval.study.sweep.ranking import Method
 
 MOST_NEURONS = 200
 """Neurons per set at most: as far as rankings are kept."""
@@ -56,7 +55,8 @@ class Setting:
     count: int
     """Neurons, best first; per label where they belong to labels."""
     multiplier: float
-    method: Method = "differential"
+    method: str = "differential"
+    """The ranking that neurons are found by."""
     pooling: Pooling = "mean"
     positions: Positions = "all"
     direction: str = "both"

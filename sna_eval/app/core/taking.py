@@ -9,7 +9,6 @@ from sna_eval.app.core.tasks import development_examples, task_names
 from sna_eval.errors import InputError
 from sna_eval.study.summary import TaskSummary
 from sna_eval.study.sweep import SweepStore, task_gate
-from sna_eval.study.sweep.ranking import examples_fingerprint
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,11 @@ def take_best(store: SweepStore, best: TaskSummary) -> Taken:
             "select", expected="neurons that are found again", got="random",
             hint="the app draws random neurons of its own",
         )  # fmt: skip
+    if manifest.get("sinks", "keep") != "drop":  # stores of before have no such key
+        raise InputError(
+            "sinks", expected="neurons ranked without position 0", got="keep",
+            hint="the app leaves position 0 out; sna-eval select writes the plan of any sweep",
+        )  # fmt: skip
     if own.oracle:
         raise InputError(
             "direction", expected="one that does not know the right answer", got=own.direction,
@@ -56,7 +60,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> Taken:
 
 def _check_prompts(task: str, swept: str) -> None:
     """The app searches on the bundled tasks' prompts alone."""
-    if task not in task_names() or examples_fingerprint(development_examples(task)) != swept:
+    if task not in task_names() or development_examples(task).fingerprint != swept:
         raise InputError(
             "task", expected="a bundled task with the prompts that were swept", got=task,
             hint="the app finds neurons on these; sna-eval select writes the plan of any task",

@@ -10,6 +10,7 @@ from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, gol
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.methods import Examples
+from sna_eval.neurons import MAX_PROMPTS
 from sna_eval.paths import tasks_path
 
 Split = Literal["development", "test"]
@@ -26,12 +27,12 @@ def task_names() -> tuple[str, ...]:
 @cache
 def development_examples(name: str) -> Examples:
     """A task's development items as prompts."""
-    return examples_of(_task(name))
+    return examples_of(_task(name), MAX_PROMPTS)
 
 
 def development_rows(name: str, lm: Any) -> list[Row]:
     """A task's development prompts, each with its right answer."""
-    items = load_items(_task(name), lm, split="development")
+    items = load_items(_task(name), lm, split="development", limit=MAX_PROMPTS, spread=True)
     return answered_rows(items, max_length=lm.max_length)
 
 

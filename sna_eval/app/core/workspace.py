@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from sna_eval.app.core.setting import MOST_NEURONS, PromptSource
+from sna_eval.app.core.setting import MOST_NEURONS, MOST_PROMPTS, PromptSource
 from sna_eval.app.core.tasks import development_examples, development_rows
 from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites
@@ -26,19 +26,21 @@ from sna_eval.measuring.passes import Passes
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples
-from sna_eval.neurons import Pooling
-from sna_eval.study.sweep.ranking import Method, Ranker, Ranking
+from sna_eval.neurons import MAX_PROMPTS, Pooling, Ranked, Search, SearchConfig
 
 _KEPT = 32  # rankings; a few KiB to a few MiB each
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
-    """Every layer's neurons in order, and what they were found with."""
+class Searched:
+    """Every layer's neurons in order, and the search that found them."""
 
-    ranker: Ranker
-    examples: Examples
-    layers: Mapping[int, Ranking]
+    search: Search
+    layers: Mapping[int, Ranked]
+
+    @property
+    def examples(self) -> Examples:
+        return self.search.examples
 
 
 @dataclass(eq=False)
@@ -50,7 +52,7 @@ class Workspace:
     lm: Any
     """The `SNALM`."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _ranked: OrderedDict[Any, Ranked] = field(default_factory=OrderedDict)
+    _ranked: OrderedDict[Any, Searched] = field(default_factory=OrderedDict)
 
     @contextmanager
     def passes(self) -> Iterator[Engine]:
@@ -77,7 +79,7 @@ class Workspace:
     def sweep_passes(self) -> Passes:
         return Passes(self.lm.engine, tokens_per_pass(self.lm.engine.device))
 
-    def ranked(self, source: PromptSource, method: Method, pooling: Pooling) -> Ranked:
+    def ranked(self, source: PromptSource, method: str, pooling: Pooling) -> Searched:
         """The neurons of all layers, searched once."""
         key = (source, method, pooling)
         with self.passes():
@@ -88,7 +90,7 @@ class Workspace:
                 self._ranked.popitem(last=False)
             return self._ranked[key]
 
-    def _rank(self, source: PromptSource, method: Method, pooling: Pooling) -> Ranked:
+    def _rank(self, source: PromptSource, method: str, pooling: Pooling) -> Searched:
         name = source.task
         examples = Examples(source.prompts) if name is None else development_examples(name)
 
@@ -100,12 +102,9 @@ class Workspace:
                 )  # fmt: skip
             return development_rows(name, self.lm)
 
-        ranker = Ranker(
-            self.lm.bench,
-            self.sites.layers,
-            pooling,
+        config = SearchConfig(
+            method, pooling, max_prompts=MAX_PROMPTS if name else MOST_PROMPTS,
             reference=source.reference or None,
-        )
-        deepest = min(MOST_NEURONS, self.sites.d_mlp // 2)
-        layers = ranker.rank(method, examples, answered, top_k=deepest)
-        return Ranked(ranker, examples, layers)
+        )  # fmt: skip
+        search = Search(self.lm.bench, examples, config, self.sites.layers, answered=answered)
+        return Searched(search, search.every(min(MOST_NEURONS, self.sites.d_mlp // 2)))

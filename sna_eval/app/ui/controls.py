@@ -11,8 +11,7 @@ from sna_eval.app.core.tasks import task_names
 from sna_eval.app.ui import state
 from sna_eval.gating import SIGNALS, ConfidenceSignal
 from sna_eval.intervention import Positions
-from sna_eval.neurons import Pooling
-from sna_eval.study.sweep.ranking import Method
+from sna_eval.neurons import RANKINGS, Pooling
 
 _GATES = (*SIGNALS, "always", "never")
 
@@ -57,9 +56,8 @@ def _neurons() -> None:
             help="Empty: the bundled neutral sentences.",
         )  # fmt: skip
     st.selectbox(
-        "Selected by", get_args(Method), key="method",
-        help="differential: task against neutral text. contrastive: one label against the other. "
-        "attribution: gradient of the right answer. random: a control.",
+        "Selected by", tuple(RANKINGS), key="method",
+        help="; ".join(f"{name}: {own.words}" for name, own in RANKINGS.items()),
     )  # fmt: skip
     left, right = st.columns(2)
     left.number_input("Layer", step=1, key="layer")

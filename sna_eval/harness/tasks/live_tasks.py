@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sna_eval.errors import InputError
@@ -19,6 +19,7 @@ from sna_eval.gating import blind_signals
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.kinds import named_by_target, output_type, requests_of, zero_shot
 from sna_eval.methods import Examples, Question
+from sna_eval.neurons import spread_over
 from sna_eval.registry import either
 
 MAX_EXAMPLES = 400
@@ -116,11 +117,15 @@ def unconditional_requests(task: Any, doc: Any, count: int) -> int:
     return choices if count == 2 * choices else 0
 
 
-def development_docs(task: Any) -> list[Any]:
+def development_docs(task: Any, most: int | None = None) -> list[Any]:
     """Documents of a task that are not evaluated: validation or training items.
 
     Tasks without a test split are evaluated on their validation split, which then does not count,
     not even where it is the training split as well.
+
+    **Arguments:**
+
+    - `most`: so many at most, spread evenly over the split; `None`: `MAX_EXAMPLES` drawn from it.
 
     **Raises:** `InputError` where the task has none.
     """
@@ -134,7 +139,8 @@ def development_docs(task: Any) -> list[Any]:
     for split, there, documents in splits:
         if not there or (split is not None and split == evaluated):
             continue
-        docs = _sample(_counted(documents()))
+        every = _counted(documents())
+        docs = _sample(every) if most is None else spread_over(every, most)
         docs = docs if split is not None else _not_evaluated(task, docs)
         if docs:
             return docs
@@ -162,18 +168,29 @@ def no_development_items(task: str) -> InputError:
     )
 
 
-def examples_of(task: Any) -> Examples:
+def examples_of(task: Any, most: int | None = None) -> Examples:
     """Development items as zero-shot prompts, with their answers and labels where there are any.
 
-    Prompts are what lm_eval sends without examples: a task's description is part of them.
+    Prompts are what lm_eval sends without examples: a task's description is part of them. Where it
+    sends nothing, or the choices themselves, a prompt is what it scores: with the right answer.
+
+    **Arguments:**
+
+    - `most`: so many items at most, as for `development_docs`.
     """
-    docs = development_docs(task)
-    prompts = tuple(prompt for doc in docs for prompt in _prompts(task, doc))
+    docs = development_docs(task, most)
+    shown = [_prompt(task, doc) for doc in docs]
     kind, several = output_type(task), getattr(task, "multiple_input", False)
     scored = kind in ("loglikelihood", "multiple_choice") and not several
     asked = (_question(task, doc) for doc in docs) if scored else ()
     questions = tuple(own for own in asked if own is not None)
-    examples = Examples(prompts, questions=questions, delimiter=str(task.config.fewshot_delimiter))
+    examples = Examples(
+        tuple(own.text for own in shown),
+        questions=questions,
+        delimiter=str(task.config.fewshot_delimiter),
+        unconditional=frozenset(n for n, own in enumerate(shown) if own.unconditional),
+        whole=any(own.whole for own in shown),
+    )
     if kind != "multiple_choice" or several:
         return examples
     names = _label_names(task, docs)
@@ -193,24 +210,47 @@ def _label_names(task: Any, docs: Sequence[Any]) -> tuple[str, ...]:
     return named.pop() if len(named) == 1 else ()
 
 
-def _prompts(task: Any, doc: Any) -> tuple[str, ...]:
-    """A document's prompt; where the choices stand in front of the target, one for each choice."""
+@dataclass(frozen=True)
+class _Prompt:
+    """What of a document is read to search on."""
+
+    text: str
+    unconditional: bool = False
+    """Whether it stands behind no context."""
+    whole: bool = False
+    """Whether the right answer is part of it."""
+
+
+def _prompt(task: Any, doc: Any) -> _Prompt:
+    """A document's prompt; where that is empty, or the choices stand in it, all that is scored.
+
+    A document without a right answer has no text then.
+    """
     if output_type(task) == "loglikelihood_rolling":  # the text itself; there is no prompt
-        return (str(task.doc_to_target(doc))[:TEXT_CHARACTERS],)
+        return _Prompt(str(task.doc_to_target(doc))[:TEXT_CHARACTERS], unconditional=True)
     context = zero_shot(task, doc)
-    several = context if isinstance(context, list) else [context]
     if output_type(task) == "generate_until":
-        return tuple(several)
-    return tuple(own.rstrip() for own in several)  # spaces at its end are scored with the answer
+        return _Prompt(context)
+    if isinstance(context, str) and context.strip():
+        return _Prompt(context.rstrip())  # spaces at its end are scored with the answer
+    pairs = _scored(task, doc, context)
+    right = right_of(task, doc, [behind for _, behind in pairs])
+    if right is None:
+        return _Prompt("")
+    before, behind = pairs[right]
+    return _Prompt(before + behind, unconditional=not before.strip(), whole=True)
+
+
+def _scored(task: Any, doc: Any, context: Any) -> list[tuple[str, str]]:
+    """Context and continuation of a document's requests, those without their context left out."""
+    pairs = [own.args[:2] for own in requests_of(task, doc, context)]
+    return pairs[: len(pairs) - unconditional_requests(task, doc, len(pairs))]
 
 
 def _question(task: Any, doc: Any) -> Question | None:
-    """A document's requests without few-shot examples; `None` without context or right answer."""
+    """A document's requests without few-shot examples; `None` where none of them is right."""
     context = zero_shot(task, doc)
-    pairs = [own.args[:2] for own in requests_of(task, doc, context)]
-    pairs = pairs[: len(pairs) - unconditional_requests(task, doc, len(pairs))]
-    if not context:
-        return None
+    pairs = _scored(task, doc, context)
     continuations = tuple(continuation for _, continuation in pairs)
     right = right_of(task, doc, continuations)
     if right is None:

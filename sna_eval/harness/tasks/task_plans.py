@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ from sna_eval.harness.plugin.ranks import Ranks
 from sna_eval.harness.tasks.live_tasks import LiveTasks, examples_of, no_development_items
 from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Workbench
-from sna_eval.plan import Plan, TaskPlan, check_task, match_task, resolve_task
+from sna_eval.neurons.progress import Progress, SearchBar
+from sna_eval.plan import Plan, TaskPlan, check_task, match_task
+from sna_eval.plan.resolving import Resolving
 
 _LOGGER = logging.getLogger(__name__)
+Owner = Callable[[], Any]
+"""Gives the lm_eval task that requests belong to, or `None`."""
 
 
 class TaskPlans:
@@ -40,7 +46,15 @@ class TaskPlans:
         }
 
     def prepare(self, instances: Sequence[Any]) -> None:
-        """Told of requests before they are answered; searches wait until a task is met."""
+        """Told of requests before they are answered: all their tasks are searched for together."""
+        live = LiveTasks()
+        self._search_all({own.task_name or "": partial(live.of, own) for own in instances})
+
+    def for_tasks(self, tasks: Mapping[str, Any]) -> None:
+        """Searches for lm_eval tasks, all of them together."""
+        self._search_all({name: partial(_same, task) for name, task in tasks.items()})
+        for task in tasks.values():
+            self.for_task(task)
 
     def encode(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:
         """Tokens of a context and its continuation, as the evaluation divides them."""
@@ -70,12 +84,44 @@ class TaskPlans:
         if plan.gate.mode == "never":
             return plan
         if not plan.resolved:
-            unresolved, owner = plan, task or LiveTasks().of(instance)
-            plan = self._ranks.agreed(lambda: self._search(name, unresolved, owner))
+            owner = partial(_same, task) if task is not None else partial(LiveTasks().of, instance)
+            unresolved = plan
+            plan = self._ranks.agreed(lambda: self._search({name: unresolved}, {name: owner}))[name]
         check_task(plan, self._bench.sites, field=f"tasks.{name}")
         return plan
 
-    def _search(self, name: str, plan: TaskPlan, task: Any) -> TaskPlan:
+    def _search_all(self, owners: Mapping[str, Owner]) -> None:
+        """Resolves all of these tasks that the plan does not yet name neurons for."""
+        if all(plan.resolved for plan in self.plan.tasks.values()):
+            return
+        planned = {name: match_task(self.plan, name) for name in owners.keys() - self._resolved}
+        waiting = {
+            name: plan
+            for name, plan in sorted(planned.items(), key=lambda own: list(owners).index(own[0]))
+            if plan is not None and plan.gate.mode != "never" and not plan.resolved
+        }
+        # asked of all processes, whichever tasks they have met: they must ask equally often
+        found = self._ranks.agreed(lambda: self._search(waiting, owners))
+        for name, plan in found.items():
+            check_task(plan, self._bench.sites, field=f"tasks.{name}")
+            self._resolved[name] = plan
+
+    def _search(
+        self, waiting: Mapping[str, TaskPlan], owners: Mapping[str, Owner]
+    ) -> dict[str, TaskPlan]:
+        with closing(SearchBar(quiet=not self._ranks.first)) as bar:
+            begun = {
+                name: self._begun(name, own, owners[name](), bar) for name, own in waiting.items()
+            }
+            bar.expect(sum(own.prompts for own in begun.values()))
+            found = {}
+            for name, own in begun.items():
+                _LOGGER.info("searching neurons for task %r", name)
+                bar.name(name)
+                found[name] = own.resolved()
+        return found
+
+    def _begun(self, name: str, plan: TaskPlan, task: Any, progress: Progress) -> Resolving:
         if task is None:
             raise no_development_items(name)
         learned = [own.method for own in plan.interventions if not own.how.chooses_neurons]
@@ -84,5 +130,8 @@ class TaskPlans:
                 f"tasks.{name}.method", expected="one that chooses neurons, under tp_plan",
                 got=learned[0], hint="resolve the plan with sna-eval identify and parallelize=True",
             )  # fmt: skip
-        _LOGGER.info("searching neurons for task %r", name)
-        return resolve_task(plan, self._bench, examples_of(task))
+        return Resolving(plan, self._bench, partial(examples_of, task), progress)
+
+
+def _same(task: Any) -> Any:
+    return task

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES, examples_of
+from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES
 from sna_eval.harness.tasks.plan_makers import Budget
 from sna_eval.neurons import neutral_sentences
 from sna_eval.study.sweep import CostModel, Sweep, SweepOptions
@@ -73,7 +73,7 @@ def _seconds(trial: Sweep, name: str) -> tuple[float, float]:
     items = len(subject.items.items)
     swept = sum(costs.flops(group, layer) for group in groups for layer in subject.grid.layers)
     once = sum(costs.baseline_flops(group) for group in groups)
-    texts = len(examples_of(trial.tasks[name]).prompts) + len(neutral_sentences())
+    texts = len(subject.examples.prompts) + len(neutral_sentences())
     rate = costs.measured_rate()
     each = swept / len(subject.grid.layers) / items / rate
     return each, once * (1 + texts / items) / rate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sna_eval.measuring.grid import Grid
-from sna_eval.measuring.items import spread_over
+from sna_eval.neurons import spread_over
 
 _SHAPES = ((1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (3, 4), (4, 5), (5, 8), (7, 12))
 """Counts and multipliers of a layer, from coarse to the paper's own."""

@@ -20,7 +20,7 @@ from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.scores import Together
-from sna_eval.neurons import Selected, matched_random, mean_activations
+from sna_eval.neurons import Search, SearchConfig, Selected, matched_random
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
 
@@ -68,8 +68,9 @@ def random_sets(
                 hint="no matched random neurons are left to draw",
             )
     layers = sorted({own.layer for own in chosen})
-    prompts = lm.bench.rows(examples_of(task).prompts)
-    means = mean_activations(lm.model, lm.sites, prompts, layers=layers)
+    config = SearchConfig()
+    search = Search(lm.bench, examples_of(task, config.max_prompts), config, layers)
+    means = search.observed.task
 
     def stand_in(own: Intervention, number: int, draw: int) -> Intervention:
         chosen = Selected(own.neurons, (0.0,) * len(own.neurons))

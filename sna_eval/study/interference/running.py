@@ -15,7 +15,7 @@ from sna_eval.harness.model.numerics import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
 from sna_eval.measuring.configuration import Configuration
-from sna_eval.measuring.items import Split, items_fingerprint
+from sna_eval.measuring.items import Split, development_fingerprint, items_fingerprint
 from sna_eval.measuring.layout import tokens_per_pass
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject, text_subject
@@ -32,7 +32,6 @@ from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
 from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
 from sna_eval.study.keeping import Kept
-from sna_eval.study.sweep.ranking import development_fingerprint
 from sna_eval.study.versions import versions
 from sna_eval.typed import build
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
-from sna_eval.measuring.items import items_fingerprint
+from sna_eval.measuring.items import development_fingerprint, items_fingerprint
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint, resolve_task, task_fingerprint
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
@@ -23,7 +24,6 @@ from sna_eval.study.methods.strength import choose_strength
 from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.units import Unit, Units, model_settings
 from sna_eval.study.methods.variants import Variant
-from sna_eval.study.sweep.ranking import development_fingerprint
 from sna_eval.study.versions import versions
 
 
@@ -84,7 +84,7 @@ class _Measure:
         started = time.monotonic()
         plan = variant.plan(base)
         if not plan.resolved:
-            plan = resolve_task(plan, self._bench, examples_of(task))
+            plan = resolve_task(plan, self._bench, partial(examples_of, task))
         strength = None
         if variant.steers:
             plan, strength = self._at_best(task, plan)

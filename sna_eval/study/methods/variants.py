@@ -8,6 +8,8 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS, find_method
+from sna_eval.neurons import MAX_PROMPTS, RANKINGS, find_ranking
+from sna_eval.neurons.rankings import USUAL
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan
 
 SHOTS = (1, 3, 5)
@@ -87,12 +89,15 @@ def _selection(entry: PlannedIntervention) -> Selection:
     """How an entry's neurons were searched for; of random ones, what they stand in for."""
     if entry.select is not None:
         own = entry.select
-        return own if own.method in _RANKINGS else Selection(top_k=own.top_k, pooling=own.pooling)
+        return own if find_ranking(own.method).orders else replace(own, method=USUAL, seed=None)
     sets, found = entry.neurons or {}, entry.found or {}
-    default = "differential" if len(sets) == 1 else "contrastive"
-    method = found.get("method") if found.get("method") in _RANKINGS else default
-    pooling = "mean" if method == "attribution" else found.get("pooling", "mean")
-    return Selection(method, max(map(len, sets.values()), default=1), pooling=pooling)  # type: ignore[arg-type]
-
-
-_RANKINGS = ("differential", "contrastive", "attribution")
+    default = USUAL if len(sets) == 1 else "contrastive"
+    ranking = RANKINGS.get(str(found.get("method", default)), RANKINGS[default])
+    ranking = ranking if ranking.orders else RANKINGS[default]
+    return Selection(
+        ranking.name,
+        max(map(len, sets.values()), default=1),
+        pooling=found.get("pooling", "mean") if "pooling" in ranking.settings else "mean",
+        max_prompts=found.get("max_prompts", MAX_PROMPTS),
+        sinks=found.get("sinks", "keep" if found else "drop"),
+    )

@@ -9,8 +9,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.measuring.items import Split
-from sna_eval.neurons import Pooling
-from sna_eval.study.sweep.ranking import Method
+from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,14 @@ class SweepOptions:
     """Whose neurons, for `contrastive`; default: `both` labels'."""
     allow_oracle: bool = False
     """Must be true for the direction `gold`, which knows the right answer."""
-    select: Method | None = None
+    select: str | None = None
     """How neurons are ranked; default: `contrastive` for two labels, `differential` otherwise."""
     pooling: Pooling = "mean"
     """Tokens of a prompt that count in the ranking."""
+    max_prompts: int = MAX_PROMPTS
+    """Development prompts that neurons are ranked on at most, spread evenly over the split."""
+    sinks: Sinks = "drop"
+    """Whether position 0 of a prompt counts in the ranking."""
     split: Split = "development"
     """Items that are amplified; neurons are ranked on development items in any case."""
     limit: int | None = None
@@ -60,11 +63,13 @@ class SweepOptions:
         for name, value, allowed in (
             ("split", self.split, get_args(Split)),
             ("pooling", self.pooling, get_args(Pooling)),
-            ("select", self.select, (*get_args(Method), None)),
+            ("sinks", self.sinks, get_args(Sinks)),
+            ("select", self.select, (*RANKINGS, None)),
         ):
             if value not in allowed:
                 named = ", ".join(entry for entry in allowed if entry)
                 raise InputError(name, expected=f"one of {named}", got=value)
-        for name, number in (("limit", self.limit), ("tokens_per_pass", self.tokens_per_pass)):
+        for name in ("limit", "tokens_per_pass", "max_prompts"):
+            number = getattr(self, name)
             if number is not None and number < 1:
                 raise InputError(name, expected="at least 1", got=number)

@@ -43,7 +43,7 @@ def run_sweep(
 
 
 def _complete(store: SweepStore, sweep: Sweep, executor: Executor, *, quiet: bool) -> SweepStore:
-    pending = store.pending()
+    pending, sweep.quiet = store.pending(), quiet
     sizes = {unit: sweep.subjects[unit.task].grid.per_layer for unit in store.units}
     done = sum(sizes.values()) - sum(sizes[unit] for unit in pending)
     bar = tqdm(total=sum(sizes.values()), initial=done, unit="config", desc="Sweep", disable=quiet)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sna_eval.directions import BOTH
+from sna_eval.errors import InputError
 from sna_eval.gating import (
     AnswerSignal,
     ChoicesSignal,
@@ -21,7 +23,7 @@ from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.scoring.decisions import with_usable_signal
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
-from sna_eval.intervention import Sites
+from sna_eval.intervention import Row, Sites
 from sna_eval.measuring.grid import (
     LABEL_COUNTS,
     LABEL_MULTIPLIERS,
@@ -37,6 +39,8 @@ from sna_eval.measuring.passes import Passes
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples
+from sna_eval.neurons import Search, SearchConfig, find_ranking
+from sna_eval.neurons.progress import SearchBar
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
     PlanArguments,
@@ -47,13 +51,6 @@ from sna_eval.plan import (
 )
 from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
-from sna_eval.study.sweep.ranking import (
-    Method,
-    Ranker,
-    Ranking,
-    answers_hash,
-    examples_fingerprint,
-)
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.tables import unit_tables
 from sna_eval.study.sweep.task_sweep import Subject, TaskSweep
@@ -81,6 +78,9 @@ class Sweep:
         self.from_options = lm is None and tasks is None
         self._lm, self._tasks = lm, tasks
         self._swept: dict[str, TaskSweep] = {}
+        self._searches: dict[str, Search] = {}
+        self.quiet = True
+        """Whether to show no progress of the search for neurons."""
 
     @cached_property
     def lm(self) -> Any:
@@ -119,18 +119,13 @@ class Sweep:
     def routes(self) -> dict[int, Route]:
         return find_routes(self.passes.engine, self._layers)
 
-    @cached_property
-    def ranker(self) -> Ranker:
-        return Ranker(self.lm.bench, self._layers, self.options.pooling, self.options.seed)
-
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
         """Computes units of one task."""
-        swept = self.task_sweep(task)
+        swept, search = self.task_sweep(task), self.search(task)
         subject = swept.subject
         for result in swept.run(layers):
             found = {
-                count: self.ranker.found(subject.method, subject.examples, result.ranking, count)
-                for count in subject.grid.n_neurons
+                count: search.record(count, result.ranking) for count in subject.grid.n_neurons
             }
             yield unit_tables(subject, result, model=self.model_name, found=found)
 
@@ -138,10 +133,37 @@ class Sweep:
         """The sweep of one task, its neurons ranked."""
         if task not in self._swept:
             subject = self.subjects[task]
+            search = self.search(task)
+            bar = SearchBar(quiet=self.quiet, task=task, leave=False)
+            with _named_as_asked(), closing(bar):
+                search.observed.progress = bar
+                bar.expect(len(search.examples.prompts))
+                rankings = search.every(subject.grid.largest_count)
             self._swept[task] = TaskSweep(
-                subject, self.groups(task), self.passes, self.routes, self._rankings(subject)
+                subject, self.groups(task), self.passes, self.routes, rankings
             )
         return self._swept[task]
+
+    def search(self, task: str) -> Search:
+        """The search for one task's neurons, in all layers of its grid."""
+        if task not in self._searches:
+            subject, asked = self.subjects[task], self.options
+            config = SearchConfig(
+                subject.method, asked.pooling, asked.seed, asked.max_prompts, asked.sinks
+            )
+            self._searches[task] = Search(
+                self.lm.bench, subject.examples, config, subject.grid.layers,
+                answered=None if subject.examples.questions else partial(self._answered, task),
+            )  # fmt: skip
+        return self._searches[task]
+
+    def _answered(self, task: str) -> list[Row]:
+        """Development items with their right answers, of tasks that are not scored by them."""
+        items = load_items(
+            self.tasks[task], self.lm, split="development", limit=self.options.max_prompts,
+            spread=True, prompting=self.options.prompting,
+        )  # fmt: skip
+        return answered_rows(items, max_length=self.lm.max_length)
 
     def groups(self, task: str) -> list[RowGroup]:
         """How a task's rows travel."""
@@ -177,6 +199,8 @@ class Sweep:
             **({"spread": True} if self.options.spread else {}),
             "pooling": self.options.pooling,
             "seed": self.options.seed,
+            "max_prompts": self.options.max_prompts,
+            "sinks": self.options.sinks,
             "tokens_per_pass": self.passes.tokens,
             "tasks": {name: _described(subject) for name, subject in self.subjects.items()},
         }
@@ -207,7 +231,7 @@ class Sweep:
             task, self.lm, split=self.options.split, limit=self.options.limit,
             spread=self.options.spread, prompting=self.options.prompting,
         )  # fmt: skip
-        examples = examples_of(task)
+        examples = examples_of(task, self.options.max_prompts)
         method = self.options.select or _default_method(examples)
         labels = examples.label_names if method == "contrastive" else ()
         grid = self._grid(method)
@@ -216,7 +240,7 @@ class Sweep:
         gate = self._gate(name, items)
         return Subject(name, self.options.split, items, examples, grid, method, gate)
 
-    def _grid(self, method: Method) -> Grid:
+    def _grid(self, method: str) -> Grid:
         asked, labelled = self.options, method == "contrastive"
         every = self.sites.layers
         return Grid(
@@ -233,24 +257,6 @@ class Sweep:
         if planned is not None:
             return with_usable_signal(planned.gate, items.items[0])
         return default_gate(items)
-
-    def _rankings(self, subject: Subject) -> dict[int, Ranking]:
-        def answered() -> Any:
-            if subject.examples.questions:  # as a plan's `select` asks them
-                bench = self.ranker.bench
-                return [bench.answered_row(own) for own in subject.examples.questions]
-            items = load_items(
-                self.tasks[subject.name], self.lm, split="development",
-                prompting=self.options.prompting,
-            )  # fmt: skip
-            return answered_rows(items, max_length=self.lm.max_length)
-
-        return self.ranker.rank(
-            subject.method,
-            subject.examples,
-            answered,
-            top_k=subject.grid.largest_count,
-        )
 
 
 def default_gate(items: TaskItems) -> Gate:
@@ -271,8 +277,22 @@ def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
     return tuple(layers[place] for place in places)
 
 
-def _default_method(examples: Examples) -> Method:
+def _default_method(examples: Examples) -> str:
     return "contrastive" if len(set(examples.label_names)) == 2 else "differential"
+
+
+_ASKED_BY = {"select.method": "select", "select.prompts": "tasks", "select.top_k": "n_neurons"}
+"""A plan's keys, as a sweep's options name the same."""
+
+
+@contextmanager
+def _named_as_asked() -> Iterator[None]:
+    """Complaints of the search name what a sweep was asked."""
+    try:
+        yield
+    except InputError as error:
+        field = _ASKED_BY.get(error.field, error.field)
+        raise InputError(field, expected=error.expected, got=error.got, hint=error.hint) from error
 
 
 def _described(subject: Subject) -> dict[str, Any]:
@@ -280,8 +300,8 @@ def _described(subject: Subject) -> dict[str, Any]:
         "select": subject.method,
         "n_items": len(subject.items.items),
         "items_hash": prompt_fingerprint(subject.items.described()),
-        "prompts_hash": examples_fingerprint(subject.examples),
-        **answers_hash(subject.method, subject.examples),
+        "prompts_hash": subject.examples.fingerprint,
+        **find_ranking(subject.method).record(subject.examples),
         "gate": asdict(subject.gate),
         "grid": asdict(subject.grid),
     }

@@ -18,7 +18,7 @@ from sna_eval.measuring.passes import Captured, LayerPlan, Passes
 from sna_eval.measuring.starts import LabelWeights, Route
 from sna_eval.measuring.values import Floats, keep_baseline_where_not_finite
 from sna_eval.methods import Examples
-from sna_eval.study.sweep.ranking import Method, Ranking
+from sna_eval.neurons import Ranked
 
 CAPTURED_BYTES = 2**30
 """Memory that captured activations may take; layers beyond it need a further baseline pass."""
@@ -34,7 +34,8 @@ class Subject:
     examples: Examples
     """Development prompts that neurons are ranked on."""
     grid: Grid
-    method: Method
+    method: str
+    """How neurons are ranked."""
     gate: Gate
     """Says which zone an item is in; every item is amplified all the same."""
 
@@ -44,7 +45,7 @@ class LayerResult:
     """What a layer's configurations do to a task's items."""
 
     layer: int
-    ranking: Ranking
+    ranking: Ranked
     baseline: ItemsBaseline
     log_likelihoods: Floats
     """`[configuration, request]`."""
@@ -59,7 +60,7 @@ class TaskSweep:
     """All rows of the items."""
     passes: Passes
     routes: Mapping[int, Route]
-    rankings: Mapping[int, Ranking]
+    rankings: Mapping[int, Ranked]
 
     def run(self, layers: Sequence[int]) -> Iterator[LayerResult]:
         """Results of the given layers, in order; blocks below them run once for all.

@@ -243,7 +243,9 @@ def test_the_strength_with_the_largest_gain_is_taken(
     (task,) = load("own_open").values()
     bench = Workbench(planned_lm.model, planned_lm.sites, planned_lm.tok_encode)
     base = PLAN.tasks["own_open"]
-    plan = resolve_task(Variant("caa", "caa").plan(base), bench, examples_of(task))
+    plan = resolve_task(
+        Variant("caa", "caa").plan(base), bench, lambda most: examples_of(task, most)
+    )
     strengths = (-2.0, 0.25, 1.0, 8.0)
     chosen = choose_strength(planned_lm, task, plan, strengths)
     task.set_config("test_split", "validation")
@@ -272,13 +274,13 @@ def test_variants_take_over_what_the_plan_says() -> None:
     assert (first.select, first.multiplier, first.direction) == (
         Selection("contrastive", top_k=2), 2.0, "predicted",
     )  # fmt: skip
-    assert second.select == Selection("differential", top_k=3, pooling="last")
+    assert second.select == Selection("differential", top_k=3, pooling="last", sinks="keep")
     swept = {"method": "attribution", "pooling": "last"}
     ranked = PlannedIntervention(1, 4.0, neurons={"": (7, 8)}, found=swept)
     drawn_at_random = PlannedIntervention(1, 4.0, select=Selection("random", top_k=4, seed=1))
     controls = Variant("b", "bottom_neurons").plan(TaskPlan(gate, (ranked, drawn_at_random)))
     assert [own.select for own in controls.interventions] == [
-        Selection("attribution", top_k=2), Selection("differential", top_k=4),
+        Selection("attribution", top_k=2, sinks="keep"), Selection("differential", top_k=4),
     ]  # fmt: skip
     assert dict(second.options) == {"seed": 4}
     (vector,) = Variant("caa", "caa").plan(base).interventions

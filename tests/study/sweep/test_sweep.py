@@ -209,12 +209,23 @@ def test_where_no_neuron_responds_nothing_changes(sweep_of: MakeSweep, tmp_path:
     """Neutral text that every neuron responds to more than to the task leaves none to amplify."""
     sweep = sweep_of("own_open", layers=(0, 1))
     loud = {layer: torch.full((128,), 1e6, dtype=torch.float64) for layer in (0, 1)}
-    sweep.ranker.__dict__["_neutral"] = loud
+    sweep.search("own_open").observed.__dict__["neutral"] = loud
     swept = run_sweep(sweep, tmp_path, quiet=True)
     assert swept.neurons().num_rows == 0
     rows = swept.configurations().to_pylist()
     assert [row["delta_prob"] for row in rows] == [0.0] * 12
     assert plan_fingerprint(row_plan(swept, rows[3])) == rows[3]["plan_fingerprint"]
+
+
+def test_the_search_for_neurons_has_a_bar(
+    sweep_of: MakeSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_sweep(sweep_of("own_open", layers=(1,)), tmp_path / "loud")
+    said = capsys.readouterr().err
+    assert "Searching neurons" in said
+    assert "own_open" in said
+    run_sweep(sweep_of("own_open", layers=(1,)), tmp_path / "quiet", quiet=True)
+    assert "Searching" not in capsys.readouterr().err
 
 
 def test_items_driven_to_infinity_keep_their_baseline(sweep_of: MakeSweep, tmp_path: Path) -> None:
@@ -307,9 +318,11 @@ def test_a_gate_that_is_always_open_has_the_zones_of_what_it_measures(
     ("values", "message"),
     [
         ({"split": "train"}, "split: expected one of development, test, got 'train'"),
-        ({"select": "best"}, "select: expected one of differential, contrastive, attribution"),
+        ({"select": "best"}, "select: expected one of differential, attribution, contrastive"),
         ({"pooling": "max"}, "pooling: expected one of mean, last, got 'max'"),
         ({"limit": 0}, "limit: expected at least 1, got 0"),
+        ({"max_prompts": 0}, "max_prompts: expected at least 1, got 0"),
+        ({"sinks": "half"}, "sinks: expected one of drop, keep, got 'half'"),
         ({"tokens_per_pass": 0}, "tokens_per_pass: expected at least 1, got 0"),
     ],
 )

@@ -1,0 +1,116 @@
+"""What a search looks at: statistics of all wanted layers, one pass each, once needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import Row
+from sna_eval.intervention.freezing import frozen
+from sna_eval.neurons.attribution import attribution_scores
+from sna_eval.neurons.bench import Workbench, no_prompts
+from sna_eval.neurons.examples import Examples, spread_over
+from sna_eval.neurons.progress import SILENT, Progress
+from sna_eval.neurons.reference import reference_means
+from sna_eval.neurons.statistics import (
+    Pooling,
+    Sinks,
+    Sums,
+    TokenRow,
+    settled_sinks,
+    summed_activations,
+)
+
+ByLayer = Mapping[int, torch.Tensor]
+"""One value per neuron, `{layer: [d_mlp]}`, float64."""
+
+
+@dataclass(eq=False)
+class Observed:
+    """Activations and gradients of one model on one task's development items."""
+
+    bench: Workbench
+    examples: Examples
+    layers: tuple[int, ...]
+    reference: tuple[str, ...]
+    """Texts that the task is compared with."""
+    pooling: Pooling
+    sinks: Sinks
+    by_class: bool
+    """Whether classes are told apart: then each must have a token that counts."""
+    answered: Callable[[], Sequence[Row]] | None = None
+    """Gives the prompts with their right answers as only branch; `None`: those of the questions."""
+    most: int | None = None
+    """Rows of `answered` at most."""
+    progress: Progress = SILENT
+
+    @cached_property
+    def settled_sinks(self) -> Sinks:
+        """Whether position 0 counts: where prompts that are set beside others have nothing else, it
+        does for all of them."""
+        rows, labels = self._rows
+        beside = [[row for row, own in zip(rows, labels, strict=True) if own == n] for n in (0, 1)]
+        groups = [own for own in beside if own] if self.by_class else [rows]
+        return settled_sinks(self.sinks, [*groups, self.bench.rows(self.reference)])
+
+    @cached_property
+    def task(self) -> ByLayer:
+        """Mean activations on all prompts."""
+        first, *others = self._sums.values()
+        return sum(others, first).means()
+
+    def of_class(self, label: int) -> ByLayer:
+        """Mean activations on the prompts whose right answer is `label`."""
+        if label not in self._class_means:
+            raise no_prompts(self.examples.of_label(label))
+        return self._class_means[label]
+
+    @cached_property
+    def neutral(self) -> ByLayer:
+        """Mean activations on the texts that the task is compared with."""
+        return reference_means(
+            self.bench, self.reference, self.layers,
+            pooling=self.pooling, sinks=self.settled_sinks, progress=self.progress,
+        )  # fmt: skip
+
+    @cached_property
+    def attribution(self) -> ByLayer:
+        """Mean attribution over items with their right answers."""
+        with frozen(self.bench.model):  # the graph then begins at the lowest layer: less memory
+            return attribution_scores(
+                self.bench.model, self.bench.sites, self._answered(), layers=self.layers,
+                sinks=self.sinks, batch_size=self.bench.batch_size, progress=self.progress,
+            )  # fmt: skip
+
+    def _answered(self) -> Sequence[Row]:
+        if self.answered is None and not self.examples.questions:
+            raise InputError(
+                "select.method", expected="a task scored by log-likelihood for `attribution`",
+                got="development items without right answers", hint="use `differential`",
+            )  # fmt: skip
+        if self.answered is None:
+            return [self.bench.answered_row(own) for own in self.examples.questions]
+        rows = self.answered()
+        return rows if self.most is None else spread_over(rows, self.most)
+
+    @cached_property
+    def _rows(self) -> tuple[list[TokenRow], list[int]]:
+        return self.bench.task_rows(self.examples)
+
+    @cached_property
+    def _sums(self) -> dict[int, Sums]:
+        """By label, from one pass over all prompts."""
+        rows, labels = self._rows
+        return summed_activations(
+            self.bench.model, self.bench.sites, rows, labels if self.by_class else [0] * len(rows),
+            layers=self.layers, pooling=self.pooling, sinks=self.settled_sinks,
+            progress=self.progress,
+        )  # fmt: skip
+
+    @cached_property
+    def _class_means(self) -> dict[int, ByLayer]:
+        return {label: own.means() for label, own in self._sums.items() if own.tokens}

@@ -1,0 +1,46 @@
+"""Neurons that carry the right answers of development items; see `sna_eval.neurons.attribution`.
+
+The search reads these items' right answers, as learned methods do; the answers that are evaluated
+it never sees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.neurons.examples import Examples
+from sna_eval.neurons.observed import Observed
+from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
+from sna_eval.neurons.selection import largest, smallest
+
+
+def _check(examples: Examples, top_k: int, d_mlp: int) -> None:
+    if top_k > d_mlp:
+        raise InputError(
+            "select.top_k", expected=f"at most {d_mlp}, the layer's neurons", got=top_k
+        )
+
+
+def _best(observed: Observed, layer: int, top_k: int, seed: int) -> Ranked:
+    chosen = largest(observed.attribution[layer], top_k, positive_only=False)
+    return Ranked({UNLABELLED: chosen})
+
+
+def _last(observed: Observed, layer: int, top_k: int) -> Ranked:
+    return Ranked({UNLABELLED: smallest(observed.attribution[layer], top_k)})
+
+
+def _record(examples: Examples) -> dict[str, Any]:
+    return {"answer_hash": examples.answer_hash, "n_answers": len(examples.questions)}
+
+
+RANKING = Ranking(
+    "attribution",
+    "by the gradient of development items' right answers",
+    _best,
+    _last,
+    check=_check,
+    record=_record,
+    settings=(),
+)
