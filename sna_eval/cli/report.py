@@ -20,13 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sna_eval.reporting.report import Further, write_report
+    from sna_eval.reporting.report import ReportOptions, write_report
     from sna_eval.study.interference import Interference
     from sna_eval.study.summary import gated_gains
     from sna_eval.study.sweep import SweepStore
 
     store = SweepStore.load(args.store)
-    further = Further(
+    further = ReportOptions(
         measured=Interference.load(args.interference) if args.interference else None,
         gated=gated_gains(args.results, draws=args.draws) if args.results else (),
         labelled=(SweepStore.load(args.labelled),) if args.labelled else (),

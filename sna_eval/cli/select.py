@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sna_eval.plan import plan_fingerprint, save_plan
-    from sna_eval.study.choosing import Selecting, select
+    from sna_eval.study.choosing import SelectOptions, select
     from sna_eval.study.sweep import SweepStore
 
     store = SweepStore.load(args.store)
-    selecting = Selecting(
+    selecting = SelectOptions(
         args.by, args.confidence, args.gate, args.measure, args.allow_oracle, args.force
     )
     selection = select(store, selecting)

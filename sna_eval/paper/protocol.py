@@ -17,7 +17,7 @@ from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
 from sna_eval.paper.evidence import Evidence, Labelled
 from sna_eval.paper.rules import Claim, Verdict
 from sna_eval.reporting.page import Section
-from sna_eval.reporting.report import Further, write_report
+from sna_eval.reporting.report import ReportOptions, write_report
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import gated_gains, read_measurements, summarise
@@ -126,7 +126,7 @@ def _write(config: ProtocolConfig, found: Sequence[Claim]) -> None:
     """The page and the verdicts alone."""
     (config.output / "claims.md").write_text(as_markdown(found), encoding="utf-8")
     draws = _DRAWS[config.grid]
-    further = Further(
+    further = ReportOptions(
         measured=Interference.load(config.output / "interference"),
         gated=gated_gains(config.output / "results", draws=draws),
         labelled=(SweepStore.load(config.output / "sst2"),) if config.with_sst2 else (),

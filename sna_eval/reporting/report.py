@@ -31,7 +31,7 @@ from sna_eval.study.sweep import SweepStore
 
 
 @dataclass(frozen=True, eq=False)
-class Further:
+class ReportOptions:
     """What a report shows beside its sweep."""
 
     measured: Interference | None = None
@@ -56,7 +56,7 @@ def write_report(
     store: SweepStore,
     output: str | Path | None = None,
     *,
-    further: Further | None = None,
+    further: ReportOptions | None = None,
     command: str = "sna-eval report",
     draws: int = 10_000,
 ) -> Report:
@@ -72,7 +72,7 @@ def write_report(
     **Raises:** `InputError` for an unfinished sweep, and for a file that cannot be written.
     """
     path = Path(output) if output else store.path / "report" / "index.html"
-    further = further or Further()
+    further = further or ReportOptions()
     summary = summarise(store, draws=draws)
     gallery = _Gallery(path.parent / "figures")
     with writing(path):
@@ -100,7 +100,7 @@ class _Gallery:
 
 
 def _sections(
-    store: SweepStore, summary: Summary, further: Further, command: str, gallery: _Gallery
+    store: SweepStore, summary: Summary, further: ReportOptions, command: str, gallery: _Gallery
 ) -> Iterator[Section]:
     yield from further.sections
     yield from sweep_sections(summary, gallery.show)

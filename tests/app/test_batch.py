@@ -19,7 +19,7 @@ from sna_eval.app.core.batch_file import (
 )
 from sna_eval.app.core.question import Question
 from sna_eval.app.core.tasks import task_questions
-from sna_eval.app.core.trying import Asked, try_it
+from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
@@ -102,7 +102,7 @@ def test_rows_score_as_single_questions_do(workspace: Workspace) -> None:
     assert [row.line for row in found] == [row.line for row in rows]
     assert {row.amplified for row in found} == {True, False}
     for row, question in zip(found, questions, strict=True):
-        single = try_it(workspace, Asked(question, a_setting()))
+        single = try_it(workspace, TryConfig(question, a_setting()))
         assert row.baseline_prob == pytest.approx(single.before.prob, abs=1e-5)
         assert row.prob == pytest.approx(single.after.prob, abs=1e-5)
         assert (row.zone, row.amplified) == (single.decision.zone, single.decision.amplified)

@@ -12,7 +12,7 @@ import torch
 
 from sna_eval.app.core.mapping import LayerMultiplierMap, MapAsked, map_layers
 from sna_eval.app.core.setting import PromptSource
-from sna_eval.app.core.trying import Asked, try_it
+from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from tests.app.conftest import SENTIMENT, TEN, a_setting
@@ -32,7 +32,7 @@ def test_cells_equal_single_questions(workspace: Workspace, question: object) ->
     for layer in (0, 4, 7):
         for multiplier in (0.5, 3.0):
             setting = a_setting(layer=layer, multiplier=multiplier)
-            single = try_it(workspace, Asked(question, setting))  # type: ignore[arg-type]
+            single = try_it(workspace, TryConfig(question, setting))  # type: ignore[arg-type]
             cell = found.at(layer, multiplier)
             assert cell is not None
             assert cell.prob == pytest.approx(single.amplified.prob, abs=1e-5)
@@ -52,13 +52,13 @@ def test_other_positions_have_no_map(workspace: Workspace) -> None:
 
 def test_sessions_at_once_get_what_each_gets_alone(workspace: Workspace) -> None:
     settings = [a_setting(layer=layer, multiplier=m) for layer in (1, 4, 6) for m in (0.0, 5.0)]
-    alone = [try_it(workspace, Asked(TEN, setting)) for setting in settings]
+    alone = [try_it(workspace, TryConfig(TEN, setting)) for setting in settings]
     expected_map = drawn(workspace, MapAsked(TEN, a_setting(), (0.0, 5.0)))
     start = threading.Barrier(len(settings) + 1)
 
     def one(number: int) -> bool:
         start.wait()
-        found = [try_it(workspace, Asked(TEN, settings[number])) for _ in range(3)]
+        found = [try_it(workspace, TryConfig(TEN, settings[number])) for _ in range(3)]
         return all(
             (own.before, own.amplified) == (alone[number].before, alone[number].amplified)
             for own in found
@@ -75,7 +75,7 @@ def test_sessions_at_once_get_what_each_gets_alone(workspace: Workspace) -> None
 
 
 def test_an_abandoned_map_leaves_nothing_behind(workspace: Workspace) -> None:
-    before = try_it(workspace, Asked(TEN, a_setting()))
+    before = try_it(workspace, TryConfig(TEN, a_setting()))
     rows = map_layers(workspace, MapAsked(TEN, a_setting(multiplier=9.0)))
     next(rows)
     ids = torch.tensor([workspace.lm.tok_encode(TEN.prompt)])
@@ -84,9 +84,9 @@ def test_an_abandoned_map_leaves_nothing_behind(workspace: Workspace) -> None:
     (ten,) = workspace.lm.tok_encode(TEN.target)
     assert float(prob[ten]) == pytest.approx(before.before.prob, abs=1e-5)
     rows.close()
-    after = try_it(workspace, Asked(TEN, a_setting()))
+    after = try_it(workspace, TryConfig(TEN, a_setting()))
     assert (after.before, after.amplified) == (before.before, before.amplified)
-    other = try_it(workspace, Asked(replace(TEN, target=" two"), a_setting()))
+    other = try_it(workspace, TryConfig(replace(TEN, target=" two"), a_setting()))
     assert other.before.top == before.before.top
 
 
@@ -99,5 +99,5 @@ def test_a_prediction_needs_a_choice(workspace: Workspace, shared_data: Path) ->
     with pytest.raises(InputError, match=r"direction: .* got 'predicted'; the only continuation"):
         list(map_layers(workspace, MapAsked(alone, setting)))
     with pytest.raises(InputError, match=r"direction: .* got 'predicted'; the only continuation"):
-        try_it(workspace, Asked(alone, setting))
-    assert try_it(workspace, Asked(SENTIMENT, setting)).amplified
+        try_it(workspace, TryConfig(alone, setting))
+    assert try_it(workspace, TryConfig(SENTIMENT, setting)).amplified

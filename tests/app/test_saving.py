@@ -14,7 +14,7 @@ from sna_eval.app.core.planning import plan_of
 from sna_eval.app.core.question import Question
 from sna_eval.app.core.saving import Saved, save_state
 from sna_eval.app.core.setting import PromptSource, Setting
-from sna_eval.app.core.trying import Asked, try_it
+from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.gating import Gate
 from sna_eval.plan import parse_plan
@@ -108,7 +108,7 @@ def compare_with_lm_eval(
     lm = SNALM("sna-reference", plan="plan.yaml", batch_size=1)
     results = evaluate(lm=lm, task_dict=tasks, bootstrap_iters=0)
     samples = results["samples"]
-    tried = [try_it(workspace, Asked(question, setting)) for question in QUESTIONS]
+    tried = [try_it(workspace, TryConfig(question, setting)) for question in QUESTIONS]
     for sample, own in zip(samples["own_prompts"], (tried[0], tried[2]), strict=True):
         assert sample["baseline_prob"] == pytest.approx(own.before.prob, abs=1e-5)
         assert sample["prob"] == pytest.approx(own.after.prob, abs=1e-5)

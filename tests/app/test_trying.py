@@ -13,7 +13,7 @@ import torch
 from sna_eval.app.core.mapping import MapAsked, map_layers
 from sna_eval.app.core.models import Shelf
 from sna_eval.app.core.setting import PromptSource
-from sna_eval.app.core.trying import Asked, Tried, try_it
+from sna_eval.app.core.trying import TryConfig, TryResult, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
@@ -25,8 +25,8 @@ SST2 = PromptSource(None, ("a fine film", "a bad film"), ("The sea is wide.", "R
 
 
 @pytest.fixture(scope="module")
-def tried(workspace: Workspace) -> Tried:
-    return try_it(workspace, Asked(TEN, a_setting()))
+def tried(workspace: Workspace) -> TryResult:
+    return try_it(workspace, TryConfig(TEN, a_setting()))
 
 
 def logits(workspace: Workspace, text: str, hook: Any = None) -> torch.Tensor:
@@ -53,7 +53,7 @@ def times(neurons: tuple[int, ...], factor: float) -> Any:
     return hook
 
 
-def test_both_sides_are_what_plain_passes_say(workspace: Workspace, tried: Tried) -> None:
+def test_both_sides_are_what_plain_passes_say(workspace: Workspace, tried: TryResult) -> None:
     (target,) = workspace.lm.tok_encode(" ten")
     neurons = tried.entry.neurons[""]  # type: ignore[index]
     before = logits(workspace, TEN.prompt).softmax(-1)
@@ -69,7 +69,7 @@ def test_both_sides_are_what_plain_passes_say(workspace: Workspace, tried: Tried
         assert [prob for _, prob in side.top] == pytest.approx(best.values.tolist(), abs=1e-5)
 
 
-def test_continuations_are_greedy(workspace: Workspace, tried: Tried) -> None:
+def test_continuations_are_greedy(workspace: Workspace, tried: TryResult) -> None:
     neurons = tried.entry.neurons[""]  # type: ignore[index]
     for side, hook in ((tried.before, None), (tried.amplified, times(neurons, 2.4))):
         tokens = list(workspace.lm.tok_encode(TEN.prompt))
@@ -83,7 +83,7 @@ def test_continuations_are_greedy(workspace: Workspace, tried: Tried) -> None:
         assert side.continuation == workspace.lm.tok_decode(tokens[start:])
 
 
-def test_signals_zone_and_verdict(tried: Tried) -> None:
+def test_signals_zone_and_verdict(tried: TryResult) -> None:
     prob = tried.before.prob
     assert tried.signals["target_prob"] == pytest.approx(prob)
     assert tried.signals["max_prob"] == pytest.approx(tried.before.top[0][1], abs=1e-5)
@@ -92,8 +92,8 @@ def test_signals_zone_and_verdict(tried: Tried) -> None:
     assert (tried.decision.zone, tried.decision.amplified) == (1, True)
 
 
-def test_a_closed_gate_leaves_the_answer(workspace: Workspace, tried: Tried) -> None:
-    closed = try_it(workspace, Asked(TEN, a_setting(gate=Gate(low=0.001, high=0.01))))
+def test_a_closed_gate_leaves_the_answer(workspace: Workspace, tried: TryResult) -> None:
+    closed = try_it(workspace, TryConfig(TEN, a_setting(gate=Gate(low=0.001, high=0.01))))
     assert (closed.decision.zone, closed.decision.amplified) == (3, False)
     assert closed.after is closed.before
     assert closed.before == tried.before
@@ -102,14 +102,14 @@ def test_a_closed_gate_leaves_the_answer(workspace: Workspace, tried: Tried) -> 
 
 @pytest.mark.parametrize("changes", [{"multiplier": 1.0}, {"gate": Gate(mode="never")}])
 def test_what_changes_nothing(workspace: Workspace, changes: dict[str, Any]) -> None:
-    found = try_it(workspace, Asked(TEN, a_setting(**changes)))
+    found = try_it(workspace, TryConfig(TEN, a_setting(**changes)))
     assert found.after == found.before
     if "multiplier" in changes:
         assert found.amplified == found.before
 
 
 def test_choices_have_a_margin_and_one_decision(workspace: Workspace) -> None:
-    asked = Asked(SENTIMENT, a_setting(gate=Gate("margin", 0.3, 0.6)))
+    asked = TryConfig(SENTIMENT, a_setting(gate=Gate("margin", 0.3, 0.6)))
     found = try_it(workspace, asked)
     plain = logits(workspace, SENTIMENT.prompt).log_softmax(-1)
     singles = [plain[workspace.lm.tok_encode(choice)[0]].item() for choice in SENTIMENT.choices]
@@ -120,7 +120,7 @@ def test_choices_have_a_margin_and_one_decision(workspace: Workspace) -> None:
 
 
 def test_neurons_are_described_by_weights_and_activations(
-    workspace: Workspace, tried: Tried
+    workspace: Workspace, tried: TryResult
 ) -> None:
     seen: list[torch.Tensor] = []
 
@@ -141,7 +141,7 @@ def test_own_prompts_and_reference(workspace: Workspace) -> None:
     from sna_eval.neurons import differential, mean_activations
 
     setting = a_setting(source=SST2, count=4)
-    found = try_it(workspace, Asked(TEN, setting))
+    found = try_it(workspace, TryConfig(TEN, setting))
     means = [
         mean_activations(
             workspace.lm.model, workspace.sites, workspace.lm.bench.rows(texts), layers=[4]
@@ -156,7 +156,7 @@ def test_own_prompts_and_reference(workspace: Workspace) -> None:
 
 def test_several_tokens_are_all_counted(workspace: Workspace) -> None:
     question = replace(TEN, target=" ten apples")
-    found = try_it(workspace, Asked(question, a_setting()))
+    found = try_it(workspace, TryConfig(question, a_setting()))
     assert "".join(found.target_tokens) == " ten apples"
     total, text = 0.0, TEN.prompt
     for token in found.target_tokens:
@@ -167,14 +167,16 @@ def test_several_tokens_are_all_counted(workspace: Workspace) -> None:
 
 
 def test_an_overflow_keeps_the_baseline(workspace: Workspace) -> None:
-    found = try_it(workspace, Asked(TEN, a_setting(multiplier=1e38, gate=always())))
+    found = try_it(workspace, TryConfig(TEN, a_setting(multiplier=1e38, gate=always())))
     assert found.overflowed
     assert found.after is found.before
 
 
 @pytest.mark.parametrize("positions", ["last", "continuation"])
-def test_positions_narrow_the_effect(workspace: Workspace, tried: Tried, positions: Any) -> None:
-    found = try_it(workspace, Asked(TEN, a_setting(positions=positions)))
+def test_positions_narrow_the_effect(
+    workspace: Workspace, tried: TryResult, positions: Any
+) -> None:
+    found = try_it(workspace, TryConfig(TEN, a_setting(positions=positions)))
     assert found.entry.positions == positions
     assert found.amplified.prob != tried.amplified.prob
     assert found.amplified.prob != tried.before.prob
@@ -201,10 +203,10 @@ def test_settings_that_do_not_fit(
     workspace: Workspace, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        try_it(workspace, Asked(TEN, a_setting(**changes)))
+        try_it(workspace, TryConfig(TEN, a_setting(**changes)))
 
 
-def test_a_model_whose_passes_cannot_be_resumed(tried: Tried) -> None:
+def test_a_model_whose_passes_cannot_be_resumed(tried: TryResult) -> None:
     plain = Workspace("sna-reference", load_lm({"strict": True}, gate="never"))
     assert not plain.lm.engine.abilities.resumes
     found = try_it(plain, tried.asked)
@@ -220,7 +222,7 @@ def test_other_architectures(name: str, word_tokenizer: Any, tmp_path: Path) -> 
     word_tokenizer.save_pretrained(tmp_path)
     other = Shelf().get(str(tmp_path))
     setting = a_setting(layer=2, count=5, gate=always(), source=SST2)
-    found = try_it(other, Asked(TEN, setting))
+    found = try_it(other, TryConfig(TEN, setting))
     (row,) = [
         cells
         for cells in map_layers(other, MapAsked(TEN, setting, (2.4,)))

@@ -25,7 +25,7 @@ from sna_eval.reporting.figures import baseline, controls, grids, heat, interfer
 from sna_eval.reporting.numbers import p_value, percent, probability
 from sna_eval.reporting.page import Section, page
 from sna_eval.reporting.provenance import made_table, sweep_commands
-from sna_eval.reporting.report import Further, Report, write_report
+from sna_eval.reporting.report import Report, ReportOptions, write_report
 from sna_eval.reporting.style import as_svg, short
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import (
@@ -66,7 +66,7 @@ def _measured(store: SweepStore) -> Interference:
 @pytest.fixture(scope="module")
 def written(store: SweepStore, tmp_path_factory: pytest.TempPathFactory) -> Report:
     path = tmp_path_factory.mktemp("report") / "page.html"
-    further = Further(measured=_measured(store))
+    further = ReportOptions(measured=_measured(store))
     return write_report(store, path, further=further, command="typed <so>", draws=200)
 
 
@@ -185,7 +185,7 @@ def test_it_says_which_items_were_taken(
 def test_the_same_numbers_give_the_same_bytes(
     written: Report, store: SweepStore, tmp_path: Path
 ) -> None:
-    further = Further(measured=_measured(store))
+    further = ReportOptions(measured=_measured(store))
     page = tmp_path / "page.html"
     again = write_report(store, page, further=further, command="typed <so>", draws=200)
     assert again.page.read_bytes() == written.page.read_bytes()
@@ -301,7 +301,7 @@ def test_curves_of_another_sweep_and_the_caller_s_sections(
 ) -> None:
     store = run_sweep(sweep_of("own_open", layers=(0,)), tmp_path / "open", quiet=True)
     labels = run_sweep(sweep_of("own_labels", layers=(1,)), tmp_path / "labels", quiet=True)
-    further = Further(labelled=(labels,), sections=(Section("First of all", ("So it is.",)),))
+    further = ReportOptions(labelled=(labels,), sections=(Section("First of all", ("So it is.",)),))
     written = write_report(store, further=further, draws=50)
     headings = _read(written.page).headings
     assert headings[0] == "First of all"
@@ -320,7 +320,7 @@ def test_an_unfinished_sweep_gives_no_curves(sweep_of: Callable[..., Any], tmp_p
     next((labels.path / "configurations").rglob("layer-001.parquet")).unlink()
     again = SweepStore.load(labels.path)
     with pytest.raises(InputError, match="store: expected a complete sweep, got '1 of 2 units"):
-        write_report(store, further=Further(labelled=(again,)), draws=50)
+        write_report(store, further=ReportOptions(labelled=(again,)), draws=50)
 
 
 @pytest.mark.parametrize("draws", [0, -1])
@@ -348,7 +348,7 @@ def test_a_task_of_two_sweeps_has_a_figure_for_each(
     """They were drawn as one panel, under the layer and count of the first."""
     again = run_sweep(sweep_of("own_labels", layers=(2,)), tmp_path / "again", quiet=True)
     page = tmp_path / "page.html"
-    found = write_report(store, page, further=Further(labelled=(again,)), draws=100)
+    found = write_report(store, page, further=ReportOptions(labelled=(again,)), draws=100)
     stems = {path.stem for path in found.figures}
     assert {"response-own_labels", "response-own_labels-2"} <= stems
     drawn = (page.parent / "figures" / "response-own_labels-2.svg").read_text()
@@ -357,6 +357,8 @@ def test_a_task_of_two_sweeps_has_a_figure_for_each(
 
 def test_a_single_random_draw_has_a_table_and_no_figure(store: SweepStore, tmp_path: Path) -> None:
     measured = replace(_measured(store), controls=random_null([(TASKS[0], 0.1, [0.05])]))
-    found = write_report(store, tmp_path / "p.html", further=Further(measured=measured), draws=100)
+    found = write_report(
+        store, tmp_path / "p.html", further=ReportOptions(measured=measured), draws=100
+    )
     assert "random" not in {path.stem for path in found.figures}
     assert "Random neurons" in _read(found.page).headings

@@ -21,7 +21,7 @@ from sna_eval.study.calibration import (
     task_outcomes,
     youden,
 )
-from sna_eval.study.choosing import Selecting, select
+from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.sweep import SweepStore, run_sweep
 
 
@@ -90,7 +90,7 @@ def test_nothing_to_separate(gained: list[int]) -> None:
 
 
 def test_outcomes_are_the_store_s(store: SweepStore) -> None:
-    plan = select(store, Selecting(by="mean", gate="always")).plan
+    plan = select(store, SelectOptions(by="mean", gate="always")).plan
     frame = store.items().to_pandas()
     for task in ("own_open", "own_labels"):
         (entry,) = plan.tasks[task].interventions
@@ -111,7 +111,7 @@ def test_outcomes_are_the_store_s(store: SweepStore) -> None:
 
 
 def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = select(store, Selecting(by="mean", measure="prob", gate="confidence")).plan
+    plan = select(store, SelectOptions(by="mean", measure="prob", gate="confidence")).plan
     only = replace(plan, tasks={"own_open": plan.tasks["own_open"]})
     save_plan(only, tmp_path / "plan.yaml")
     typed = ["calibrate", str(store.path), "--plan", str(tmp_path / "plan.yaml")]
@@ -145,7 +145,7 @@ def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_wrong_plans_and_stores(
     store: SweepStore, sweep_of: Callable[..., Any], tmp_path: Path
 ) -> None:
-    plan = select(store, Selecting(by="mean")).plan
+    plan = select(store, SelectOptions(by="mean")).plan
     own = plan.tasks["own_open"]
     elsewhere = replace(own, interventions=(replace(own.interventions[0], multiplier=9.0),))
     with pytest.raises(InputError, match="expected one configuration of the store, got 'layer"):

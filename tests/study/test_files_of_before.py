@@ -15,7 +15,7 @@ import pytest
 
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
-from sna_eval.study.choosing import Selecting, select
+from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.interference import PLAIN_TEXT, Interference
 from sna_eval.study.methods.units import Units
 from sna_eval.study.summary import held_out, read_measurements, summarise
@@ -47,7 +47,7 @@ def test_every_row_is_the_plan_it_was(old: SweepStore) -> None:
 
 def test_the_plan_that_follows_is_the_one_that_followed(old: SweepStore, tmp_path: Path) -> None:
     plan, again = BEFORE / "plan.yaml", tmp_path / "plan.yaml"
-    save_plan(select(old, Selecting(gate="always")).plan, again)
+    save_plan(select(old, SelectOptions(gate="always")).plan, again)
     assert again.read_text() == plan.read_text()
     save_plan(load_plan(str(plan)), again)
     assert again.read_text() == plan.read_text()

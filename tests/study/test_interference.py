@@ -18,7 +18,7 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
-from sna_eval.study.choosing import Selecting, select
+from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.interference import (
     ALL,
     PLAIN_TEXT,
@@ -121,7 +121,7 @@ def measured(
     from sna_eval.harness.loading import load_lm
 
     folder = tmp_path_factory.mktemp("plan")
-    plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
+    plan = select(store, SelectOptions(by="mean", measure="prob", gate="always")).plan
     tasks = {name: plan.tasks[name] for name in TASKS}
     save_plan(replace(plan, tasks=tasks), folder / "plan.yaml")
     (folder / "text.txt").write_text("\n\n".join(TEXTS))
@@ -158,7 +158,7 @@ def test_a_task_s_own_effect_is_the_sweep_s(measured: Interference, store: Sweep
 def test_all_at_once_is_both_by_plain_hooks(
     measured: Interference, lm: Any, store: SweepStore
 ) -> None:
-    plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
+    plan = select(store, SelectOptions(by="mean", measure="prob", gate="always")).plan
     together = [
         Intervention(
             entry.layer,
@@ -245,7 +245,7 @@ def test_it_goes_on_where_it_was(
     text = tmp_path / "text.txt"
     text.write_text("\n".join(TEXTS))
     asked = Interfering(random_draws=1, draws=20, text=str(text))
-    plan = select(store, Selecting(by="mean", measure="prob", gate="always")).plan
+    plan = select(store, SelectOptions(by="mean", measure="prob", gate="always")).plan
     with lm.under(replace(plan, tasks={name: plan.tasks[name] for name in TASKS})):
         first = measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
         assert scored == [*TASKS, PLAIN_TEXT]

@@ -20,9 +20,9 @@ from sna_eval.gating import Gate
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import Plan, load_plan, save_plan
 from sna_eval.reporting import tables
-from sna_eval.reporting.report import Further, write_report
+from sna_eval.reporting.report import ReportOptions, write_report
 from sna_eval.study.calibration import find_boundaries, task_outcomes
-from sna_eval.study.choosing import Selecting, select
+from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.compare import as_text, compare, read_run, split
 from sna_eval.study.interference import (
     ALL,
@@ -83,7 +83,7 @@ def gold(
     )
     swept = run_sweep(Sweep(options, lm=lm, tasks=tasks), folder / "sweep", quiet=True)
     plan = folder / "plan.yaml"
-    save_plan(select(swept, Selecting(allow_oracle=True, gate="always")).plan, plan)
+    save_plan(select(swept, SelectOptions(allow_oracle=True, gate="always")).plan, plan)
     _evaluate(checkpoint, manager, plan, folder / "out")
     return Gold(tasks[NAME], swept, plan, folder / "out")
 
@@ -129,7 +129,7 @@ def test_the_choice_and_its_plan(
     gold: Gold, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert set(gold.sweep.configurations().column("oracle").to_pylist()) == {True}
-    (choice,) = select(gold.sweep, Selecting(allow_oracle=True)).choices
+    (choice,) = select(gold.sweep, SelectOptions(allow_oracle=True)).choices
     assert choice.oracle
     (entry,) = load_plan(gold.plan).tasks[NAME].interventions
     assert entry.oracle
@@ -200,7 +200,9 @@ def test_the_report_says_it(
     assert table.headings[-2:] == ("sees the answer", "oracle")
     assert [row[-2:] for row in table.rows] == [("yes", "yes"), ("yes", "no")]
     if which == "new":
-        report = write_report(store, tmp_path / "p.html", further=Further(gated=gated), draws=50)
+        report = write_report(
+            store, tmp_path / "p.html", further=ReportOptions(gated=gated), draws=50
+        )
         page = report.page.read_text(encoding="utf-8")
         row = next(line for line in page.splitlines() if f"<td>{NAME}</td>" in line)
         assert row.endswith("<td>yes</td><td>yes</td></tr>")

@@ -12,7 +12,7 @@ from sna_eval.study.sweep import SweepStore, task_gate
 
 
 @dataclass(frozen=True)
-class Taken:
+class BestSetting:
     """The setting, and the model that it belongs to."""
 
     setting: Setting
@@ -22,7 +22,7 @@ class Taken:
     """Of the weights that were swept; a model of that name may have others here."""
 
 
-def take_best(store: SweepStore, best: TaskSummary) -> Taken:
+def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
     """The setting that finds the same neurons again and does the same with them.
 
     **Raises:** `InputError` where the app has no such setting.
@@ -55,7 +55,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> Taken:
         direction=own.direction,
         gate=task_gate(store, best.task),
     )
-    return Taken(setting, manifest["model"], manifest["model_hash"])
+    return BestSetting(setting, manifest["model"], manifest["model_hash"])
 
 
 def _check_prompts(task: str, swept: str) -> None:

@@ -40,7 +40,7 @@ TOP = 10
 
 
 @dataclass(frozen=True)
-class Asked:
+class TryConfig:
     """A question and what is to be done about it."""
 
     question: Question
@@ -67,10 +67,10 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class TryResult:
     """The answer."""
 
-    asked: Asked
+    asked: TryConfig
     entry: PlannedIntervention
     gate: Gate
     """The one whose zones are shown: the setting's, with a signal that this question has."""
@@ -92,7 +92,7 @@ class Tried:
         return self.before if kept else self.amplified
 
 
-def try_it(workspace: Workspace, asked: Asked) -> Tried:
+def try_it(workspace: Workspace, asked: TryConfig) -> TryResult:
     """Scores a question with the unmodified and the amplified model.
 
     **Raises:** `InputError` for a layer or a direction that does not exist, and for a gate whose
@@ -123,7 +123,7 @@ def try_it(workspace: Workspace, asked: Asked) -> Tried:
         after = baseline_of(item, _scored(rows, changed))
     before = _side(workspace, baseline, scores[0], texts[0])
     amplified = _side(workspace, after, changed[0], texts[1])
-    return Tried(
+    return TryResult(
         asked=asked,
         entry=entry,
         gate=with_usable_signal(setting.gate, item),

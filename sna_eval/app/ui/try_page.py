@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from sna_eval.app.core.trying import Asked, Side, Tried, try_it
+from sna_eval.app.core.trying import Side, TryConfig, TryResult, try_it
 from sna_eval.app.ui import controls, pieces, question_form, save_panel, state
 from sna_eval.app.ui.boundary import messages, plain, workspace
 
@@ -24,7 +24,7 @@ def show() -> None:
         model = workspace()
         if pressed:
             st.session_state.pop(_RESULT, None)
-            tried = try_it(model, Asked(state.question(), state.setting()))
+            tried = try_it(model, TryConfig(state.question(), state.setting()))
             st.session_state[_RESULT] = (model.name, tried)
         name, result = st.session_state.get(_RESULT, (None, None))
         if result is None:
@@ -36,9 +36,9 @@ def show() -> None:
         save_panel.show(model, result.asked.setting, [result.asked.question], key="try")
 
 
-def _result(tried: Tried) -> None:
+def _result(tried: TryResult) -> None:
     with messages():
-        if tried.asked != Asked(state.question(), state.setting()):
+        if tried.asked != TryConfig(state.question(), state.setting()):
             st.caption("The settings have changed since: press Amplify for a new answer.")
     st.html(_cards(tried))
     st.html(pieces.scale(tried.gate, tried.decision.confidence))
@@ -56,7 +56,7 @@ def _result(tried: Tried) -> None:
         st.html(pieces.exact(_exact(tried)))
 
 
-def _cards(tried: Tried) -> str:
+def _cards(tried: TryResult) -> str:
     before, after, forced = tried.before.prob, tried.after.prob, tried.amplified.prob
     verdict = "amplify" if tried.decision.amplified else "leave"
     note = (
@@ -71,7 +71,7 @@ def _cards(tried: Tried) -> str:
     )
 
 
-def _remarks(tried: Tried) -> None:
+def _remarks(tried: TryResult) -> None:
     """What a reader should know before believing the numbers."""
     if len(tried.target_tokens) > 1:
         tokens = " ".join(repr(token) for token in tried.target_tokens)
@@ -110,7 +110,7 @@ def _moved(known: dict[str, float], text: str, prob: float) -> str:
     return pieces.change(prob - known[text]) if text in known else "new"
 
 
-def _neurons(tried: Tried) -> str:
+def _neurons(tried: TryResult) -> str:
     labelled = any(own.label for own in tried.neurons)
     rows = [
         (
@@ -131,7 +131,7 @@ def _neurons(tried: Tried) -> str:
     return pieces.table(headings, rows, wide=4)
 
 
-def _exact(tried: Tried) -> list[tuple[str, object]]:
+def _exact(tried: TryResult) -> list[tuple[str, object]]:
     """What the saved command writes into its samples file, under the same names."""
     values: list[tuple[str, object]] = [
         ("baseline_prob", repr(tried.before.prob)),

@@ -30,7 +30,7 @@ from sna_eval.plan.files import parse_gate
 from sna_eval.study.auto.affordable import affordable
 from sna_eval.study.auto.small_grid import small_grid
 from sna_eval.study.calibration import Boundaries, calibrate
-from sna_eval.study.choosing import Choice, Measure, Selecting, Selection, select
+from sna_eval.study.choosing import Choice, Measure, SelectedPlan, SelectOptions, select
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
 
 _ROLLING = "loglikelihood_rolling"
@@ -89,14 +89,14 @@ def _swept(sweep: Sweep, *, quiet: bool) -> SweepStore:
 
 def _selected(
     store: SweepStore, name: str, gate: Gate, measure: Measure | None, *, fixed: bool
-) -> Selection:
+) -> SelectedPlan:
     """The best configuration behind the gate, its boundaries calibrated unless they are `fixed`."""
-    ungated = select(store, Selecting(gate="always", measure=measure))
+    ungated = select(store, SelectOptions(gate="always", measure=measure))
     if gate.mode == "always":
         return ungated
     if not fixed:
         gate = _calibrated(store, ungated.plan, name, gate)
-    return select(store, Selecting(measure=measure), gates={name: gate})
+    return select(store, SelectOptions(measure=measure), gates={name: gate})
 
 
 def _calibrated(store: SweepStore, plan: Plan, name: str, gate: Gate) -> Gate:

@@ -3,14 +3,14 @@
 from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, TaskEffects, task_effects
-from sna_eval.study.choosing.selected_plan import Selecting, Selection, select, with_gain
+from sna_eval.study.choosing.selected_plan import SelectedPlan, SelectOptions, select, with_gain
 
 __all__ = [
     "Choice",
     "Criterion",
     "Measure",
-    "Selecting",
-    "Selection",
+    "SelectOptions",
+    "SelectedPlan",
     "TaskEffects",
     "choose",
     "lower_bounds",

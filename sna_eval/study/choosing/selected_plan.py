@@ -18,7 +18,7 @@ from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_
 
 
 @dataclass(frozen=True)
-class Selecting:
+class SelectOptions:
     """How the best configuration is picked."""
 
     by: Criterion = "lower_bound"
@@ -47,7 +47,7 @@ class Selecting:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SelectedPlan:
     """The outcome of selecting."""
 
     plan: Plan
@@ -57,10 +57,10 @@ class Selection:
 
 def select(
     store: SweepStore,
-    selecting: Selecting | None = None,
+    selecting: SelectOptions | None = None,
     *,
     gates: Mapping[str, Gate] | None = None,
-) -> Selection:
+) -> SelectedPlan:
     """Picks every task's best configuration and puts them into one plan.
 
     **Arguments:**
@@ -69,7 +69,7 @@ def select(
 
     **Raises:** `InputError` for an incomplete store, and for one of test items unless allowed.
     """
-    selecting = selecting or Selecting()
+    selecting = selecting or SelectOptions()
     store.check_complete()
     _check_split(store, allow_test=selecting.allow_test)
     names = store.manifest["tasks"]
@@ -79,10 +79,10 @@ def select(
     tasks = {
         choice.task: _task_plan(store, choice, known[choice.task], selecting) for choice in choices
     }
-    return Selection(Plan(tasks, model_spec(store)), choices)
+    return SelectedPlan(Plan(tasks, model_spec(store)), choices)
 
 
-def _choice(store: SweepStore, task: str, gate: Gate, selecting: Selecting) -> Choice:
+def _choice(store: SweepStore, task: str, gate: Gate, selecting: SelectOptions) -> Choice:
     with reading(
         "store", expected="a value in every column and row", got=str(store.path),
         hint="its tables are damaged: delete the task's files, and the same sweep computes them "
@@ -96,7 +96,7 @@ def _choice(store: SweepStore, task: str, gate: Gate, selecting: Selecting) -> C
         )
 
 
-def _gate(gate: Gate, selecting: Selecting) -> Gate:
+def _gate(gate: Gate, selecting: SelectOptions) -> Gate:
     if selecting.gate == "always":
         return ungated(gate)
     return gate if gate.mode == "always" else replace(gate, mode="confidence")
@@ -128,7 +128,7 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     return _recorded(plan, {**chosen, **measured})
 
 
-def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: Selecting) -> TaskPlan:
+def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: SelectOptions) -> TaskPlan:
     plan = TaskPlan(gate, (row_intervention(store, choice.row),))
     return _recorded(plan, _record(store, choice, selecting))
 
@@ -143,7 +143,7 @@ def _recorded(plan: TaskPlan, chosen: Mapping[str, Any]) -> TaskPlan:
     return replace(plan, interventions=(replace(entry, found=found),))
 
 
-def _record(store: SweepStore, choice: Choice, selecting: Selecting) -> dict[str, Any]:
+def _record(store: SweepStore, choice: Choice, selecting: SelectOptions) -> dict[str, Any]:
     """How a configuration was chosen, for the plan file."""
     return {
         "split": store.manifest["split"],

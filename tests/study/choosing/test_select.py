@@ -14,7 +14,7 @@ from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
-from sna_eval.study.choosing import Selecting, select, task_effects
+from sna_eval.study.choosing import SelectOptions, select, task_effects
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
 
 MakeSweep = Callable[..., Sweep]
@@ -53,12 +53,12 @@ def test_what_is_swept_without_a_gate_is_chosen_without_one(
     task.OUTPUT_TYPE = "loglikelihood_rolling"
     options = SweepOptions(tasks=("own_open",), layers=(0,), n_neurons=(2,), multipliers=(2.0,))
     store = run_sweep(Sweep(options, lm=lm, tasks={"own_open": task}), tmp_path, quiet=True)
-    plan = select(store, Selecting(measure="log_prob")).plan
+    plan = select(store, SelectOptions(measure="log_prob")).plan
     assert plan.tasks["own_open"].gate.mode == "always"
 
 
 def test_the_best_by_mean_is_the_best_of_the_store(store: SweepStore) -> None:
-    selection = select(store, Selecting(by="mean", gate="always", measure="prob"))
+    selection = select(store, SelectOptions(by="mean", gate="always", measure="prob"))
     rows = store.configurations().to_pandas()
     for choice in selection.choices:
         own = rows[rows["task"] == choice.task]
@@ -84,7 +84,7 @@ def test_the_plan_runs_and_gives_what_the_store_said(
     )
     sweep = sweep_of("own_open", split="test", layers=(0, 2), plan=str(gates))
     swept = run_sweep(sweep, tmp_path / "store", quiet=True)
-    selection = select(swept, Selecting(allow_test=True))
+    selection = select(swept, SelectOptions(allow_test=True))
     save_plan(selection.plan, tmp_path / "plan.yaml")
     assert plan_fingerprint(load_plan(tmp_path / "plan.yaml")) == plan_fingerprint(selection.plan)
     sna = load_lm(f"pretrained={checkpoint},plan={tmp_path / 'plan.yaml'}")
@@ -112,7 +112,7 @@ def test_the_plan_says_how_it_was_chosen(store: SweepStore) -> None:
     assert (chosen["split"], chosen["by"], chosen["among"]) == ("development", "lower_bound", 12)
     assert chosen["sweep"] == store.manifest["plan_fingerprint"]
     assert plan.tasks["own_labels"].gate == Gate("margin", 0.30, 0.60)
-    always = select(store, Selecting(gate="always")).plan
+    always = select(store, SelectOptions(gate="always")).plan
     assert always.tasks["own_labels"].gate.mode == "always"
 
 
@@ -158,4 +158,4 @@ def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixtu
 )
 def test_impossible_settings(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Selecting(**values)
+        SelectOptions(**values)
