@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.bounded import MIB, read_json
+from sna_eval.whole_files import write_whole_json
 
 _LARGEST_ENTRY = 64 * MIB  # vectors of a method, as decimal numbers
 
@@ -49,12 +50,9 @@ def write_entry(name: str, entry: Mapping[str, Any]) -> None:
     """Writes an entry; where the folder cannot be written, it is simply not kept."""
     if _switched_off():
         return
-    folder = cache_dir()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
-            json.dump({"sha256": _hash(json.loads(json.dumps(entry))), "entry": entry}, file)
-        Path(file.name).replace(folder / f"{name}.json")
+        content = {"sha256": _hash(json.loads(json.dumps(entry))), "entry": entry}
+        write_whole_json(cache_dir() / f"{name}.json", content)
     except OSError:
         return
 

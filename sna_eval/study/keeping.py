@@ -7,7 +7,6 @@ measuring; its settings lie beside them.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +15,8 @@ from urllib.parse import quote
 
 from sna_eval.bounded import read_json
 from sna_eval.errors import InputError, reading, writing
+from sna_eval.study.same_settings import check_same
+from sna_eval.whole_files import write_whole_json
 
 Settings = Mapping[str, Any]
 
@@ -90,12 +91,8 @@ class Kept:
             return
         with self._reading(path):
             there = as_today(read_json(path))
-        for key, value in own.items():
-            if there.get(key) != value:
-                raise InputError(
-                    "output", expected=f"a folder measured with {key} = {value!r}",
-                    got=there.get(key), hint="name another folder, or measure as before",
-                )  # fmt: skip
+            known = {key: there.get(key) for key in own}  # others are an older version's
+        check_same(known, own, where=path.parent)
 
     def _reading(self, path: Path) -> AbstractContextManager[None]:
         return reading(
@@ -106,14 +103,4 @@ class Kept:
 
 def _write(path: Path, value: Any) -> None:
     with writing(path):
-        _replace(path, value)
-
-
-def _replace(path: Path, value: Any) -> None:
-    """Writes the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        json.dump(value, file)
-    written = Path(file.name)
-    written.chmod(0o644)  # a temporary file is its owner's alone
-    written.replace(path)
+        write_whole_json(path, value)

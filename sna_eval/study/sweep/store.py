@@ -14,7 +14,6 @@ lock on `DIR/.lock`, which goes with its process.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sna_eval.errors import InputError, reading, writing
+from sna_eval.study.same_settings import check_same
 from sna_eval.study.sweep.manifest import ASKED, VERSION, read_manifest
 from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.table_files import read_table
+from sna_eval.whole_files import PART, write_whole, write_whole_json
 
 _ORDER = ("neurons", "items", "configurations")
 """Tables in the order of writing: the last one says that a unit is complete."""
@@ -49,12 +50,15 @@ class SweepStore:
         path = Path(path)
         own: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **manifest}))
         if (path / "manifest.json").exists():
-            _check_same(path, read_manifest(path), own)
+            before, after = (
+                {key: value for key, value in one.items() if key != ASKED}
+                for one in (read_manifest(path), own)
+            )
+            check_same(before, after, where=path)
         else:
             with writing(path):
-                path.mkdir(parents=True, exist_ok=True)
-            _replace(path / "manifest.json", (json.dumps(own, indent=2) + "\n").encode())
-        for left in path.rglob(".*.part"):
+                write_whole_json(path / "manifest.json", own, indent=2)
+        for left in path.rglob(PART):
             left.unlink(missing_ok=True)
         return cls(path, own)
 
@@ -91,11 +95,10 @@ class SweepStore:
         """Writes a unit; a killed process leaves all of it or nothing that counts."""
         for name in _ORDER:
             file = self._file(name, result.unit)
-            with writing(file):
-                file.parent.mkdir(parents=True, exist_ok=True)
             sink = pa.BufferOutputStream()
             pq.write_table(result.tables[name], sink, compression="zstd", write_page_checksum=True)
-            _replace(file, sink.getvalue().to_pybytes())
+            with writing(file):
+                write_whole(file, sink.getvalue().to_pybytes())
 
     def table(self, name: str, *, tasks: Sequence[str] | None = None) -> pa.Table:
         """One of the tables `configurations`, `items` and `neurons`, in the order of the units.
@@ -132,43 +135,3 @@ class SweepStore:
 
     def _file(self, name: str, unit: Unit) -> Path:
         return self.path / name / quote(unit.task, safe="") / f"layer-{unit.layer:03d}.parquet"
-
-
-def _check_same(path: Path, there: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Raises `InputError` with the first setting that differs."""
-    before, after = (
-        _flat({key: value for key, value in one.items() if key != ASKED}) for one in (there, own)
-    )
-    for key in {**before, **after}:
-        if before.get(key) != after.get(key):
-            raise InputError(
-                f"output.{key}",
-                expected=f"{before.get(key)!r}, as the sweep in {path} was begun with",
-                got=after.get(key),
-                hint="resume with the same settings, or name another folder",
-            )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """A nested mapping's leaves by dotted key."""
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, entry in value.items():
-        found |= _flat(entry, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Writes a file in one step: under another name first, then renamed."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    with writing(file):
-        try:
-            with part.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(file)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
