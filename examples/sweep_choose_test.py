@@ -24,7 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sweep, plan, out = f"{folder}/sweep", f"{folder}/plan.yaml", Path(folder, "out")
         run("sna_eval.cli", "sweep", "--model_args", MODEL, "--tasks", TASK,
-            "--layers", "2,4,6", "--neurons", "5,15", "--multipliers", "1.5,2.0,2.4",
+            "--layers", "2,4,6", "--top_k", "5,15", "--multipliers", "1.5,2.0,2.4",
             "--output", sweep)  # fmt: skip
         run("sna_eval.cli", "select", sweep, "--output", plan)
         run("sna_eval.cli", "run", "--model_args", f"{MODEL},plan={plan}", "--tasks", TASK,

@@ -43,7 +43,7 @@ def parse_counts(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise InputError("neurons", expected="counts such as 3,5,8", got=text) from error
+        raise InputError("top_k", expected="counts such as 3,5,8", got=text) from error
 
 
 @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,27 @@ class _Joined(argparse.Action):
     ) -> None:
         words = [values] if isinstance(values, str) else values or ()
         setattr(namespace, self.dest, ",".join(map(str, words)))
+
+
+class _OldName(argparse.Action):
+    """A flag that is called otherwise now: it is taken as ever, and its new name said."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        print(f"sna-eval: note: {option_string} is called --{self.dest} now", file=sys.stderr)
+
+
+def add_old_name(parser: argparse.ArgumentParser, old: str, *, now: str) -> None:
+    """Keeps a flag's name of before working, unlisted."""
+    parser.add_argument(
+        f"--{old}", dest=now, action=_OldName, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

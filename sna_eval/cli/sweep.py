@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_model, add_tasks
+from sna_eval.cli.common import add_model, add_old_name, add_tasks
 
 if TYPE_CHECKING:
     from sna_eval.study.sweep import Executor, SweepOptions
@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tasks(parser, default="sna_generation")
     add("--output", help="folder of the store; a sweep that was stopped goes on there")
     add("--layers", help="such as 0-7 or 2,5,8-10; default: every layer, for labels five of them")
-    add("--neurons", help="counts; default: the paper's 3,5,8,10,15,20,25, for labels 5,10,15")
+    add("--top_k", help="counts of neurons; default: the paper's 3,5,8,10,15,20,25, labels 5,10,15")
+    add_old_name(parser, "neurons", now="top_k")  # elsewhere the word holds indices
     add("--multipliers", help="default: the paper's twelve from 1.1 to 2.4, for labels 2,4,8,12")
     add("--select", help="a ranking, such as differential or attribution; default: by the task")
     add("--pooling", default="mean", help="prompt tokens that neurons are ranked on: mean or last")
@@ -73,7 +74,7 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         model_args=args.model_args,
         include_path=args.include_path,
         layers=parse_layers(args.layers),
-        n_neurons=parse_counts(args.neurons),
+        n_neurons=parse_counts(args.top_k),
         multipliers=parse_numbers("multipliers", args.multipliers),
         directions=parse_names(args.directions),
         allow_oracle=args.allow_oracle,

@@ -26,11 +26,11 @@ from sna_eval.study.sweep import SweepStore
 Grid = Literal["full", "small"]
 _SWEEP: dict[Grid, list[str]] = {
     "full": [],
-    "small": ["--neurons", "5,15", "--multipliers", "1.2,1.6,2.0"],
+    "small": ["--top_k", "5,15", "--multipliers", "1.2,1.6,2.0"],
 }
 _SST2: dict[Grid, list[str]] = {
     "full": [],
-    "small": ["--neurons", "5,10", "--multipliers", "2,8", "--layers", "3,7"],
+    "small": ["--top_k", "5,10", "--multipliers", "2,8", "--layers", "3,7"],
 }
 _INTERFERENCE: dict[Grid, list[str]] = {
     "full": [],

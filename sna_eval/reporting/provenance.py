@@ -54,7 +54,7 @@ def _command(
         "model_args": typed_arguments(asked_arguments(manifest)),
         "tasks": ",".join(tasks),
         "layers": _joined(grid["layers"]),
-        "neurons": _joined(grid["n_neurons"]),
+        "top_k": _joined(grid["n_neurons"]),
         "multipliers": _joined(grid["multipliers"]),
         "select": select,
         "split": manifest["split"],

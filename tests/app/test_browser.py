@@ -151,7 +151,7 @@ def test_runs_are_opened(visitor: Visitor, tmp_path: Path) -> None:
     folders = {"sweep": tmp_path / "sweep", "results": tmp_path / "results"}
     tasks = "sna_math_easy,sna_math_medium,sna_logic_easy,sna_coding_easy"
     for command in (
-        f"sweep --tasks {tasks} --limit 8 --layers 0-7 --neurons 3,10 --multipliers 1.5,2,4 "
+        f"sweep --tasks {tasks} --limit 8 --layers 0-7 --top_k 3,10 --multipliers 1.5,2,4 "
         f"--output {folders['sweep']}",
         f"run --model_args pretrained=sna-reference,plan=sna-reference --tasks {tasks} --limit 20 "
         f"--output_path {folders['results']} --log_samples --batch_size 8",

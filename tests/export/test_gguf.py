@@ -106,7 +106,7 @@ def test_identify_finds_what_it_finds_in_safetensors(
 
 def test_sweep_then_select(base: Path, tmp_path: Path) -> None:
     store, plan = tmp_path / "store", tmp_path / "chosen.yaml"
-    grid = ["--layers", "1,2", "--neurons", "3", "--multipliers", "1.5,3"]
+    grid = ["--layers", "1,2", "--top_k", "3", "--multipliers", "1.5,3"]
     words = ["sweep", "--model_args", model_args(base), "--tasks", TASK, "--limit", "4", *grid]
     assert main([*words, "--output", str(store)]) == 0
     assert main(["select", str(store), "--output", str(plan)]) == 0

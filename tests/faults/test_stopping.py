@@ -19,7 +19,7 @@ TASKS = ("sna_math_easy", "sna_math_medium")
 def sweep(output: Path) -> list[str]:
     return [
         sys.executable, "-m", "sna_eval.cli", "sweep", "--tasks", ",".join(TASKS),
-        "--layers", "0-7", "--neurons", "3,5,8,10,15", "--multipliers", "1.5,2,2.5,3",
+        "--layers", "0-7", "--top_k", "3,5,8,10,15", "--multipliers", "1.5,2,2.5,3",
         "--limit", "40",
         "--output", str(output),
     ]  # fmt: skip

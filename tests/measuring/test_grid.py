@@ -96,7 +96,7 @@ def test_lists_that_are_none() -> None:
         parse_layers("0-x")
     with pytest.raises(InputError, match="layers: expected layers such as 0-7 or 2,5,8-10"):
         parse_layers("2,7-3")
-    with pytest.raises(InputError, match="neurons: expected counts such as 3,5,8"):
+    with pytest.raises(InputError, match="top_k: expected counts such as 3,5,8"):
         parse_counts("3,five")
     with pytest.raises(InputError, match=r"multipliers: expected numbers such as 1\.5,2,4"):
         parse_numbers("multipliers", "big")

@@ -157,7 +157,7 @@ def test_the_command_is_escaped_and_the_sweep_s_can_be_typed(
     commands = sweep_commands(store.manifest)
     assert len(commands) == 2  # differential tasks and the contrastive one
     assert "--tasks own_open,own_choices" in commands[0]
-    assert "--neurons 2,5 --multipliers 1.5,3" in commands[0]
+    assert "--top_k 2,5 --multipliers 1.5,3" in commands[0]
     assert "--select contrastive" in commands[1]
     assert "--directions both" in commands[1]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sna_eval.cli import main
+from sna_eval.cli import main, parser
 from sna_eval.study.sweep import SweepStore
 
 
@@ -16,7 +16,7 @@ def arguments(checkpoint: Path, own_tasks: Path, *further: str) -> list[str]:
         "sweep",
         *("--model_args", f"pretrained={checkpoint}"),
         *("--include_path", str(own_tasks), "--tasks", "own_open,own_labels"),
-        *("--layers", "0-1", "--neurons", "2,4", "--multipliers", "2,4"),
+        *("--layers", "0-1", "--top_k", "2,4", "--multipliers", "2,4"),
         *further,
     ]
 
@@ -50,7 +50,7 @@ def test_spread_takes_items_from_the_whole_split(
     """Of six items the middles of three pairs. Words may stand apart, as for lm_eval."""
     typed = ["sweep", "--model_args", f"pretrained={checkpoint}", "dtype=float32"]
     typed += ["--include_path", str(own_tasks), "--tasks", "own_open", "own_labels"]
-    typed += ["--layers", "1", "--neurons", "2", "--multipliers", "2", "--output"]
+    typed += ["--layers", "1", "--top_k", "2", "--multipliers", "2", "--output"]
     assert main([*typed, str(tmp_path / "all")]) == 0
     assert main([*typed, str(tmp_path / "some"), "--limit", "3", "--spread"]) == 0
     every, some = (SweepStore.load(tmp_path / name) for name in ("all", "some"))
@@ -71,6 +71,19 @@ def test_a_folder_with_another_sweep_is_refused(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("sna-eval")]
     (line,) = lines
     assert "output.limit: expected 1, as " in line
+
+
+def test_the_flag_s_name_of_before_is_taken_and_the_new_one_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`neurons` holds indices wherever else it is typed."""
+    read, _ = parser()
+    old = read.parse_args(["sweep", "--neurons", "2,4"])
+    assert capsys.readouterr().err == "sna-eval: note: --neurons is called --top_k now\n"
+    new = read.parse_args(["sweep", "--top_k", "2,4"])
+    assert vars(old) == vars(new)
+    assert read.parse_args(["sweep"]).top_k is None
+    assert capsys.readouterr().err == ""
 
 
 def test_dry_run(
