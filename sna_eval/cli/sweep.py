@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sna_eval.cli.common import add_model, add_old_name, add_tasks
 
 if TYPE_CHECKING:
-    from sna_eval.study.sweep import Executor, SweepOptions
+    from sna_eval.study.sweep import Executor, ScreenOptions, SweepOptions
 
 NAME = "sweep"
 HELP = "measure every layer, count and multiplier of a grid"
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--plan", help="plan whose gates give the zones' boundaries; default: the paper's")
     add("--seed", type=int, default=0, help="of --select random")
     add("--tokens_per_pass", type=int, help="smaller needs less memory")
+    add(
+        "--screen",
+        choices=("gradient",),
+        help="predict the grid by one backward pass, measure part",
+    )
+    add("--verify", type=float, help="share of a screened grid that is measured; default 0.05")
     add("--executor", default="local", choices=("local", "ray"), help="where to compute")
     add("--ray_address", help="of a running cluster, or `auto`; default: one on this machine")
     add("--ray_cpus", type=float, default=1, help="CPUs that a worker takes")
@@ -45,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sna_eval.cli.stopping import resumable
     from sna_eval.errors import InputError
-    from sna_eval.study.sweep import CostModel, Sweep, run_sweep
+    from sna_eval.study.sweep import CostModel, Sweep, run_sweep, screen_text
 
     if not args.output and not args.dry_run:
         raise InputError("output", expected="a folder", got=None, hint="or add --dry_run")
@@ -57,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         store = run_sweep(sweep, args.output, executor=_executor(args))
     table = store.configurations()
     print(f"{args.output}: {table.num_rows:,} configurations of {len(sweep.subjects)} tasks")
+    if sweep.options.screen is not None:
+        print(screen_text(store))
     return 0
 
 
@@ -88,7 +96,22 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         plan=args.plan,
         seed=args.seed,
         tokens_per_pass=args.tokens_per_pass,
+        screen=_screen(args),
     )
+
+
+def _screen(args: argparse.Namespace) -> ScreenOptions | None:
+    from sna_eval.errors import InputError
+    from sna_eval.study.sweep import ScreenOptions
+
+    if args.screen is None:
+        if args.verify is not None:
+            raise InputError(
+                "verify", expected="--screen gradient beside it", got=args.verify,
+                hint="without it the whole grid is measured",
+            )  # fmt: skip
+        return None
+    return ScreenOptions() if args.verify is None else ScreenOptions(verify=args.verify)
 
 
 def _executor(args: argparse.Namespace) -> Executor:

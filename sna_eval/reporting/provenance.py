@@ -70,6 +70,8 @@ def _command(
         options["include_path"] = manifest[ASKED]["include_path"]
     spread = ["--spread"] if _spread(manifest) else []
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    if manifest.get("screen"):
+        options |= {"screen": "gradient", "verify": manifest["screen"]["verify"]}
     oracle = ["--allow_oracle"] if any(map(follows_answer, grid["directions"])) else []
     return shlex.join(["sna-eval", "sweep", *words, *spread, *oracle, "--output", "DIR"])
 

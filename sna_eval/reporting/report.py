@@ -15,6 +15,7 @@ from sna_eval.reporting.sections import (
     interference_sections,
     made_section,
     response_section,
+    screen_section,
     sweep_sections,
 )
 from sna_eval.reporting.style import as_png, as_svg, styled
@@ -104,6 +105,8 @@ def _sections(
 ) -> Iterator[Section]:
     yield from further.sections
     yield from sweep_sections(summary, gallery.show)
+    if summary.agreements:
+        yield screen_section(summary)
     curves = [summary.curves, *(tuple(_curves(own)) for own in further.labelled)]
     if any(curves):
         yield response_section(curves, gallery.show)

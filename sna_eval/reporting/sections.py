@@ -21,6 +21,7 @@ from sna_eval.reporting.page import Picture, Section
 from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import GatedGain, HeldOut, ResponseCurve, Summary
+from sna_eval.study.sweep.screening.agreement import HELD
 
 Show = Callable[[str, str, Figure], Picture]
 """Keeps a figure, with its name and its caption, and hands it to the page."""
@@ -69,6 +70,28 @@ def sweep_sections(summary: Summary, show: Show) -> Iterator[Section]:
         ),
     )
     yield _factors(summary)
+
+
+def screen_section(summary: Summary) -> Section:
+    """How well a screened sweep's predictions held."""
+    failed = [
+        f"{task} at x{own.multiplier:g}"
+        for task, found in summary.agreements.items()
+        for own in found
+        if not own.held
+    ]
+    said = f"They do not hold for {', '.join(failed)}." if failed else "They hold throughout."
+    return Section(
+        "Predicted and measured",
+        (
+            "One backward pass predicted every configuration. Those that chance chose were "
+            "measured whatever was predicted of them: means, success rates and the layer map rest "
+            "on them. Below: Spearman's correlation of predicted with measured mean effects, and "
+            "the share whose sign is right. Predictions are said to hold from a correlation of "
+            f"{HELD:g}. {said}",
+            tables.agreement_table(summary.agreements),
+        ),
+    )
 
 
 def response_section(sweeps: Sequence[Sequence[ResponseCurve]], show: Show) -> Section:
@@ -181,7 +204,10 @@ _FEW_TASKS = "Correlations need three tasks or more, with baselines and changes 
 
 def _factors(summary: Summary) -> Section:
     if summary.factors is None:
-        text = "Too few tasks for three factors, or a baseline of 0: their shares are not known."
+        text = (
+            "Too few tasks for three factors, a baseline of 0, or a grid of which a part was "
+            "measured: their shares are not known."
+        )
         return Section("Three factors", (text,))
     own = summary.factors
     return Section(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sna_eval.reporting.numbers import between, coefficient, p_value, percent, probability, share
@@ -15,6 +15,7 @@ from sna_eval.study.summary import (
     TaskSummary,
     ZoneMean,
 )
+from sna_eval.study.sweep import Agreement
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def task_table(tasks: Sequence[TaskSummary]) -> Table:
                 own.best.label,
                 percent(own.mean_improvement),
                 share(own.success_rate),
-                f"{own.golden_zone} of {own.configurations}",
+                f"{own.golden_zone} of {own.counted}",
                 f"{own.best_layer} ({percent(own.best_layer_improvement)} %)",
                 str(own.best_single_layer),
             )
@@ -94,6 +95,25 @@ def across_table(across: Sequence[AcrossTasks]) -> Table:
             for own in across
         ),
     )  # fmt: skip
+
+
+def agreement_table(agreements: Mapping[str, Sequence[Agreement]]) -> Table:
+    """How well predictions held, a task and multiplier a row."""
+    return Table(
+        ("task", "multiplier", "drawn", "rank correlation", "same sign", "holds"),
+        tuple(
+            (
+                task,
+                f"x{own.multiplier:g}",
+                str(own.n),
+                "unknown" if own.rank_correlation is None else coefficient(own.rank_correlation),
+                "unknown" if own.same_sign is None else share(own.same_sign),
+                "yes" if own.held else "no",
+            )
+            for task, found in agreements.items()
+            for own in found
+        ),
+    )
 
 
 def factor_table(factors: Decomposition) -> Table:

@@ -1,6 +1,8 @@
 """Makes the plan of a task: sweep, choice, gate.
 
-1. A grid as large as the budget pays for is swept over development items, every item amplified.
+1. The whole grid is predicted on development items from one backward pass, and as much of it is
+   measured, every item amplified, as the budget pays for; see `sna_eval.study.sweep.screening`.
+   A model without gradients gets a smaller grid, measured whole.
 2. The best configuration by lower confidence bound is chosen without a gate, and the gate's
    boundaries are calibrated on what it did to each item. They are kept if they tell gain from none
    on items left out; else the paper's stay.
@@ -25,13 +27,14 @@ from sna_eval.harness.plugin.running import prompting
 from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.plan_makers import Making, announce
 from sna_eval.hashing import digest
+from sna_eval.neurons.first_order import NoGradients
 from sna_eval.plan import Plan
 from sna_eval.plan.files import parse_gate
 from sna_eval.study.auto.affordable import affordable
 from sna_eval.study.auto.small_grid import small_grid
 from sna_eval.study.calibration import Boundaries, calibrate
 from sna_eval.study.choosing import Choice, Measure, SelectedPlan, SelectOptions, select
-from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
+from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, run_sweep
 
 _ROLLING = "loglikelihood_rolling"
 
@@ -45,12 +48,7 @@ def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
     options = SweepOptions(tasks=(name,), gate=gate, spread=True, prompting=prompting())
     size = affordable(making.budget, options, lm, name, task)
     options = replace(options, limit=size.items)
-    full = Sweep(options, lm=lm, tasks={name: task}).subjects[name].grid
-    grid = small_grid(full, size.configurations)
-    options = replace(
-        options, layers=grid.layers, n_neurons=grid.n_neurons, multipliers=grid.multipliers
-    )
-    store = _swept(Sweep(options, lm=lm, tasks={name: task}), quiet=not lm.ranks.first)
+    store = _searched(options, size.configurations, lm, name, task)
     long = output_type(task) in ("generate_until", _ROLLING)
     measure: Measure | None = "log_prob" if long else None
     selection = _selected(
@@ -79,6 +77,27 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
     key = "mode" if asked.get("gate") == "always" else "signal"
     renamed = {key if own == "gate" else own: value for own, value in asked.items()}
     return parse_gate(renamed or None, "gate", gate)
+
+
+def _searched(
+    options: SweepOptions, configurations: int, lm: Any, name: str, task: Any
+) -> SweepStore:
+    """A sweep of the whole grid in which no more than so many configurations are measured."""
+    quiet = not lm.ranks.first
+    full = Sweep(options, lm=lm, tasks={name: task})
+    grid = full.subjects[name].grid
+    if configurations >= len(grid):
+        return _swept(full, quiet=quiet)
+    try:
+        screened = replace(options, screen=ScreenOptions.within(configurations))
+        return _swept(Sweep(screened, lm=lm, tasks={name: task}), quiet=quiet)
+    except NoGradients as error:
+        announce(f"{name}: a smaller grid is measured whole, as there is {error.got}")
+    grid = small_grid(grid, configurations)
+    smaller = replace(
+        options, layers=grid.layers, n_neurons=grid.n_neurons, multipliers=grid.multipliers
+    )
+    return _swept(Sweep(smaller, lm=lm, tasks={name: task}), quiet=quiet)
 
 
 def _swept(sweep: Sweep, *, quiet: bool) -> SweepStore:

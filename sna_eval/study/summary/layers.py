@@ -1,7 +1,8 @@
 """Layer map: what amplifying in a layer does to a task, averaged over the rest of the grid.
 
 Averages over directions, neuron counts and multipliers, as section 5.1 of Akhtar (2026) has its
-peaks. Layers that a task was not swept at are NaN.
+peaks. Layers that a task was not swept at are NaN, and
+those of a screened sweep at which chance measured nothing.
 """
 
 from __future__ import annotations
@@ -30,5 +31,5 @@ def layer_map(measurements: Sequence[TaskMeasurements]) -> LayerMap:
     table = np.full((len(measurements), len(layers)), np.nan)
     for number, own in enumerate(measurements):
         places = [layers.index(layer) for layer in own.layers]
-        table[number, places] = own.improvement.mean(axis=(0, 2, 3))
+        table[number, places] = own.in_percent(own.by_layer)
     return LayerMap(tuple(own.task for own in measurements), layers, table)

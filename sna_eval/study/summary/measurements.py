@@ -16,6 +16,8 @@ from sna_eval.study.sweep import SweepStore
 
 Floats = NDArray[np.float64]
 AXES = ("direction", "layer", "n_neurons", "multiplier")
+MOST_CELLS = 50_000_000
+"""Of a grid: damaged rows could span one that exceeds any memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +35,36 @@ class TaskMeasurements:
     n_neurons: tuple[int, ...]
     multipliers: tuple[float, ...]
     change: Floats
-    """P(target) after minus before, means over items: `[direction, layer, count, multiplier]`."""
+    """P(target) after minus before, means over items: `[direction, layer, count, multiplier]`; NaN
+    where a screened sweep measured nothing."""
+    drawn: NDArray[np.bool_] | None = None
+    """Cells of a screened sweep that chance chose, in the shape of `change`; `None` where all of
+    the grid was measured."""
+
+    @property
+    def typical(self) -> Floats:
+        """The changes that stand for the grid, in the shape of `change`, NaN elsewhere.
+
+        Of a screened sweep those that chance chose: the others were measured because they promised
+        much.
+        """
+        return self.change if self.drawn is None else np.where(self.drawn, self.change, np.nan)
+
+    @property
+    def by_layer(self) -> Floats:
+        """Mean change over the rest of the grid, `[layer]`; NaN for layers without any."""
+        return np.array([mean_of(self.typical[:, place]) for place in range(len(self.layers))])
 
     @property
     def improvement(self) -> Floats:
         """Change in percent of the baseline, in the shape of `change`; NaN where that is 0."""
+        return self.in_percent(self.change)
+
+    def in_percent(self, change: Floats) -> Floats:
+        """Changes in percent of the baseline; NaN where that is 0."""
         if self.baseline == 0:
-            return np.full_like(self.change, np.nan)
-        percent: Floats = self.change / self.baseline * 100
+            return np.full_like(change, np.nan)
+        percent: Floats = change / self.baseline * 100
         return percent
 
     def improvement_of(self, cell: Configuration) -> float | None:
@@ -49,7 +73,8 @@ class TaskMeasurements:
         pairs = list(zip((getattr(cell, axis) for axis in AXES), axes, strict=True))
         if not self.baseline or any(value not in own for value, own in pairs):
             return None
-        return float(self.improvement[tuple(own.index(value) for value, own in pairs)])
+        found = float(self.improvement[tuple(own.index(value) for value, own in pairs)])
+        return None if math.isnan(found) else found
 
     def at(self, place: int) -> Configuration:
         """The configuration at a place of the flattened array."""
@@ -100,18 +125,27 @@ def task_measurements(
         )
     values = {axis: _distinct(rows, axis) for axis in AXES}
     shape = [len(values[axis]) for axis in AXES]
-    if math.prod(shape) != len(rows):  # of damaged rows, the grid may exceed any memory
+    screened = any(row["drawn"] for row in rows)
+    size = math.prod(shape)
+    if size > MOST_CELLS or (size != len(rows) and not screened):
         raise _lacking(task)
-    change = np.full(shape, np.nan)
+    change, drawn = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     for row in rows:
         place = tuple(values[axis].index(row[axis]) for axis in AXES)
-        change[place] = row["delta_prob"]
-    if np.isnan(change).any():
+        change[place], drawn[place] = row["delta_prob"], bool(row["drawn"])
+    if np.isnan(change).sum() != size - len(rows):
         raise _lacking(task)
     return TaskMeasurements(
         task, rows[0]["zone"], rows[0]["n_items"], rows[0]["baseline_prob"],
         values["direction"], values["layer"], values["n_neurons"], values["multiplier"], change,
+        drawn if screened else None,
     )  # fmt: skip
+
+
+def mean_of(values: Floats) -> float:
+    """Mean of the values that are numbers; NaN without any."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
 
 
 def _lacking(task: str) -> InputError:

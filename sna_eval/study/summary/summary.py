@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sna_eval.errors import reading
 from sna_eval.study.statistics import check_draws
@@ -14,7 +14,7 @@ from sna_eval.study.summary.response import ResponseCurve, response_curves
 from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
 from sna_eval.study.summary.variance import Decomposition, decompose_ranks, paper_factors
 from sna_eval.study.summary.zones import ZoneMean, zone_means
-from sna_eval.study.sweep import SweepStore
+from sna_eval.study.sweep import Agreement, SweepStore, store_agreements
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,12 @@ class Summary:
     across: tuple[AcrossTasks, ...]
     """Empty where there are fewer than three tasks."""
     factors: Decomposition | None
-    """`None` where there are too few tasks for as many factors, or one has a baseline of 0."""
+    """`None` where there are too few tasks for as many factors, one has a baseline of 0, or the
+    sweep was screened."""
     curves: tuple[ResponseCurve, ...]
     """Of tasks with choices."""
+    agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
+    """How well a screened sweep's predictions held, by task and multiplier; empty of a full one."""
 
 
 def summarise(
@@ -59,6 +62,7 @@ def summarise(
             across=across_tasks(tasks, draws=draws, seed=seed),
             factors=_factors(measurements, tasks, draws=max(1, draws // 5), seed=seed),
             curves=_curves(store),
+            agreements=store_agreements(store),
         )
 
 
@@ -66,7 +70,8 @@ def _factors(
     measurements: Sequence[TaskMeasurements], tasks: Sequence[TaskSummary], *, draws: int, seed: int
 ) -> Decomposition | None:
     """Of the mean improvement, which no single lucky configuration decides."""
-    if any(own.baseline == 0 for own in tasks):
+    screened = any(own.drawn is not None for own in measurements)
+    if screened or any(own.baseline == 0 for own in tasks):
         return None
     means = [own.mean_improvement for own in tasks]
     return decompose_ranks(means, paper_factors(measurements), draws=draws, seed=seed)

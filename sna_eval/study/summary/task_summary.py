@@ -23,6 +23,10 @@ class TaskSummary:
     zone: int
     n_items: int
     configurations: int
+    """Measured."""
+    counted: int
+    """Configurations that means and rates rest on: all of them, of a screened sweep those that
+    chance chose."""
     baseline: float
     """P(target) before."""
     best: Configuration
@@ -31,7 +35,7 @@ class TaskSummary:
     best_improvement: float
     mean_change: float
     mean_improvement: float
-    """Over all configurations."""
+    """Over the counted configurations."""
     success_rate: float
     golden_zone: int
     """Configurations that improve by more than 10 %."""
@@ -48,24 +52,25 @@ class TaskSummary:
 
 def summarise_task(own: TaskMeasurements) -> TaskSummary:
     """Reduces a task's measurements."""
-    improvement = own.improvement
-    place = int(own.change.argmax())
-    by_layer = own.change.mean(axis=(0, 2, 3))
-    layer = int(by_layer.argmax())
+    place = int(np.nanargmax(own.change))
+    typical = own.typical[~np.isnan(own.typical)]
+    improvement = own.in_percent(typical)
+    layer = int(np.nanargmax(own.by_layer))
     defined = not np.isnan(improvement).any()
     return TaskSummary(
         task=own.task,
         zone=own.zone,
         n_items=own.n_items,
-        configurations=own.change.size,
+        configurations=int((~np.isnan(own.change)).sum()),
+        counted=int(typical.size),
         baseline=own.baseline,
         best=own.at(place),
         best_change=float(own.change.flat[place]),
-        best_improvement=float(improvement.flat[place]),
-        mean_change=float(own.change.mean()),
+        best_improvement=float(own.improvement.flat[place]),
+        mean_change=float(typical.mean()),
         mean_improvement=float(improvement.mean()),
-        success_rate=success_rate(own.change),
+        success_rate=success_rate(typical),
         golden_zone=golden_zone_count(improvement) if defined else 0,
         best_layer=own.layers[layer],
-        best_layer_improvement=float(improvement.mean(axis=(0, 2, 3))[layer]),
+        best_layer_improvement=float(own.in_percent(own.by_layer)[layer]),
     )

@@ -16,6 +16,9 @@ from sna_eval.study.sweep.reproducing import (
 )
 from sna_eval.study.sweep.running import run_sweep
 from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, Unit, UnitTables
+from sna_eval.study.sweep.screening.agreement import Agreement
+from sna_eval.study.sweep.screening.options import ScreenOptions
+from sna_eval.study.sweep.screening.report import screen_text, store_agreements
 from sna_eval.study.sweep.store import SweepStore
 from sna_eval.study.sweep.sweep import Sweep
 
@@ -23,10 +26,12 @@ __all__ = [
     "CONFIGURATIONS",
     "ITEMS",
     "NEURONS",
+    "Agreement",
     "Cost",
     "CostModel",
     "Executor",
     "RayExecutor",
+    "ScreenOptions",
     "Sweep",
     "SweepOptions",
     "SweepStore",
@@ -38,5 +43,7 @@ __all__ = [
     "row_intervention",
     "row_plan",
     "run_sweep",
+    "screen_text",
+    "store_agreements",
     "task_gate",
 ]

@@ -10,6 +10,7 @@ from sna_eval.gating import Gate
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.measuring.items import Split
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks
+from sna_eval.study.sweep.screening.options import ScreenOptions
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class SweepOptions:
     """What is put around the items' prompts, as lm_eval's flags of these names do; `None`:
     nothing."""
     seed: int = 0
-    """Of random neurons."""
+    """Of random neurons, and of the sample that a screened sweep measures."""
+    screen: ScreenOptions | None = None
+    """What is measured of a grid that one backward pass predicts; `None` measures all of it."""
     tokens_per_pass: int | None = None
     """Tokens in one forward pass; default: by kind of device."""
 

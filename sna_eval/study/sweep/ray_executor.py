@@ -13,6 +13,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -56,17 +57,27 @@ class RayExecutor:
     def _collected(self, ray: Any, sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
         remote = ray.remote(
             num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RUN_AGAIN, retry_exceptions=False
-        )(compute_unit)
+        )(compute_units)
         threads, expected = torch.get_num_threads(), sweep.manifest()["plan_fingerprint"]
         options = replace(sweep.options, tokens_per_pass=sweep.passes.tokens)
-        waiting = [remote.remote(options, unit, threads, expected) for unit in units]
+        portions = _portions(units, whole_tasks=options.screen is not None)
+        waiting = [remote.remote(options, own, threads, expected) for own in portions]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=1)
-            yield ray.get(ready[0])
+            yield from ray.get(ready[0])
 
 
-def compute_unit(options: SweepOptions, unit: Unit, threads: int, expected: str) -> UnitTables:
-    """Computes one unit in a worker process.
+def _portions(units: Sequence[Unit], *, whole_tasks: bool) -> list[list[Unit]]:
+    """What is sent out at once: a unit, or all of a task's where it is computed as a whole."""
+    if not whole_tasks:
+        return [[unit] for unit in units]
+    return [list(own) for _, own in groupby(units, key=lambda unit: unit.task)]
+
+
+def compute_units(
+    options: SweepOptions, units: Sequence[Unit], threads: int, expected: str
+) -> list[UnitTables]:
+    """Computes units of one task in a worker process.
 
     **Arguments:**
 
@@ -83,8 +94,9 @@ def compute_unit(options: SweepOptions, unit: Unit, threads: int, expected: str)
             got=f"others on {platform.node()}",
             hint="name the model by its hub name and revision, or by one path to equal files",
         )  # fmt: skip
-    (result,) = _sweep(options).compute(unit.task, [unit.layer])
-    return result
+    sweep = _sweep(options)
+    sweep.quiet = True
+    return list(sweep.compute(units[0].task, [unit.layer for unit in units]))
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 ZONES = (1, 2, 3)
+MEASURED = "measured"
+"""Source of a row that was measured."""
+PREDICTED = "predicted"
+"""Source of a row that one backward pass predicted."""
+SOURCES = {MEASURED, PREDICTED}
 _KEY = [
     ("task", pa.string()),
     ("layer", pa.int32()),
@@ -41,6 +46,9 @@ CONFIGURATIONS = pa.schema(
             for zone in ZONES
         ),
         *((f"n_zone{zone}", pa.int32()) for zone in ZONES),
+        ("source", pa.string()),
+        ("predicted_prob", pa.float64()),
+        ("drawn", pa.bool_()),
     ]
 )
 """One row per configuration. Every item is amplified: what a gate would leave alone is a choice to
@@ -52,6 +60,11 @@ make later, from the second table.
 - `zone`: of the task, by its items' mean confidence.
 - `found`: how the neurons were found, as a plan file records it; JSON.
 - `oracle`: whether the direction depends on the right answer.
+- `source`: `measured`, or `predicted` from one backward pass. What was predicted has no rows in
+    the other table, and `amplified_prob` and what follows from it are predictions.
+- `predicted_prob`: what was predicted in the place of `amplified_prob`; null in a sweep that
+    predicts nothing.
+- `drawn`: whether chance chose this configuration to be measured.
 - `acc` and the others: share of items whose right answer is the likeliest choice, by the items'
     zones; null for tasks without choices, and for zones without items.
 """

@@ -5,9 +5,10 @@
     DIR/items/TASK/layer-008.parquet                    one row per configuration and item
     DIR/neurons/TASK/layer-008.parquet                  each layer's neurons, best first
 
-`pandas.read_parquet("DIR/configurations")` reads a whole table. Files are written under another
-name and renamed, the configurations' last: a unit is there when that file is, whenever the sweep
-was killed. One sweep writes a store at a time: it holds a
+`pandas.read_parquet("DIR/configurations")` reads a whole table; of a screened sweep it holds
+predicted rows too, told by their `source`, which `SweepStore` leaves out unless asked. Files are
+written under another name and renamed, the configurations' last: a unit is there when that file is,
+whenever the sweep was killed. One sweep writes a store at a time: it holds a
 lock on `DIR/.lock`, which goes with its process.
 """
 
@@ -21,12 +22,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.study.same_settings import check_same
 from sna_eval.study.sweep.manifest import ASKED, VERSION, read_manifest
-from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
+from sna_eval.study.sweep.schemas import MEASURED, SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.table_files import read_table
 from sna_eval.whole_files import PART, write_whole, write_whole_json
 
@@ -100,32 +102,38 @@ class SweepStore:
             with writing(file):
                 write_whole(file, sink.getvalue().to_pybytes())
 
-    def table(self, name: str, *, tasks: Sequence[str] | None = None) -> pa.Table:
+    def table(
+        self, name: str, *, tasks: Sequence[str] | None = None, predicted: bool = False
+    ) -> pa.Table:
         """One of the tables `configurations`, `items` and `neurons`, in the order of the units.
 
         **Arguments:**
 
         - `tasks`: the tasks wanted; `None` means all.
+        - `predicted`: whether configurations count that were predicted and never measured.
         """
         missing = set(self.pending())
         tables = [
-            self.unit_table(name, unit)
+            self.unit_table(name, unit, predicted=predicted)
             for unit in self.units
             if (tasks is None or unit.task in tasks) and unit not in missing
         ]
         return pa.concat_tables(tables) if tables else SCHEMAS[name].empty_table()
 
-    def unit_table(self, name: str, unit: Unit) -> pa.Table:
-        """One unit's rows of a table."""
+    def unit_table(self, name: str, unit: Unit, *, predicted: bool = False) -> pa.Table:
+        """One unit's rows of a table; see `table`."""
         file = self._file(name, unit)
         with reading(
             "store", expected="a table that `sna-eval sweep` wrote", got=str(file),
             hint="delete the unit's files, and the same sweep computes it anew",
         ):  # fmt: skip
-            return read_table(file, name, unit)
+            table = read_table(file, name, unit)
+        if predicted or "source" not in table.column_names:
+            return table
+        return table.filter(pc.equal(table.column("source"), MEASURED))
 
-    def configurations(self) -> pa.Table:
-        return self.table("configurations")
+    def configurations(self, *, predicted: bool = False) -> pa.Table:
+        return self.table("configurations", predicted=predicted)
 
     def items(self) -> pa.Table:
         return self.table("items")

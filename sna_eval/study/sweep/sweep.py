@@ -52,8 +52,9 @@ from sna_eval.plan import (
 from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.schemas import Unit, UnitTables
+from sna_eval.study.sweep.screening.screened_task import ScreenedTask
 from sna_eval.study.sweep.tables import unit_tables
-from sna_eval.study.sweep.task_sweep import Subject, TaskSweep
+from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
 from sna_eval.study.versions import versions
 
 
@@ -80,7 +81,7 @@ class Sweep:
         self._swept: dict[str, TaskSweep] = {}
         self._searches: dict[str, Search] = {}
         self.quiet = True
-        """Whether to show no progress of the search for neurons."""
+        """Whether to show no progress of the search for neurons, and of a task that is screened."""
 
     @cached_property
     def lm(self) -> Any:
@@ -123,11 +124,22 @@ class Sweep:
         """Computes units of one task."""
         swept, search = self.task_sweep(task), self.search(task)
         subject = swept.subject
-        for result in swept.run(layers):
+        results = (
+            swept.run(layers) if self.options.screen is None else self._screened(swept, layers)
+        )
+        for result in results:
             found = {
                 count: search.record(count, result.ranking) for count in subject.grid.n_neurons
             }
             yield unit_tables(subject, result, model=self.model_name, found=found)
+
+    def _screened(self, swept: TaskSweep, layers: Sequence[int]) -> Iterator[LayerResult]:
+        """The wanted layers of a screened task, which is computed as a whole."""
+        assert self.options.screen is not None
+        task = ScreenedTask(
+            swept, self.options.screen, self.lm.max_length, self.options.seed, quiet=self.quiet
+        )
+        return (result for result in task.run() if result.layer in layers)
 
     def task_sweep(self, task: str) -> TaskSweep:
         """The sweep of one task, its neurons ranked."""
@@ -202,6 +214,7 @@ class Sweep:
             "max_prompts": self.options.max_prompts,
             "sinks": self.options.sinks,
             "tokens_per_pass": self.passes.tokens,
+            **({"screen": asdict(self.options.screen)} if self.options.screen else {}),
             "tasks": {name: _described(subject) for name, subject in self.subjects.items()},
         }
         return {

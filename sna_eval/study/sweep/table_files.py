@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sna_eval.study.sweep.schemas import SCHEMAS, Unit
+from sna_eval.study.sweep.schemas import MEASURED, SCHEMAS, SOURCES, Unit
 
 MOST_ROWS = {"configurations": 200_000, "items": 5_000_000, "neurons": 500_000}
 """Of one unit, that is a task at a layer; each far above any grid, benchmark and layer."""
@@ -48,15 +48,28 @@ def read_table(file: Path, name: str, unit: Unit) -> pa.Table:
     _check_size(file, name)
     table = pq.read_table(file, schema=SCHEMAS[name], page_checksum_verification=True)
     table.validate(full=True)
+    table = _completed(table)
     for column in _COMPLETE[name]:
         values = table.column(column)
         if values.null_count:
             raise ValueError(f"a row without {column}")
         if column in _LIMITS and not _within(values, *_LIMITS[column]):
             raise ValueError(f"a row whose {column} is out of bounds")
+    if "source" in table.column_names and set(table["source"].unique().to_pylist()) - SOURCES:
+        raise ValueError("a row of an unknown source")
     for column, own in zip(_KEY, (unit.task, unit.layer), strict=True):
         if not pc.all(pc.equal(table.column(column), own), min_count=0).as_py():
             raise ValueError("rows of another unit")
+    return table
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """Stores of before say nothing of sources: they hold what was measured."""
+    for name, value in (("source", MEASURED), ("drawn", False)):
+        if name in table.column_names:
+            place = table.column_names.index(name)
+            filled = pc.fill_null(table.column(name), value)
+            table = table.set_column(place, table.schema.field(place), filled)
     return table
 
 
@@ -68,16 +81,16 @@ def _within(values: pa.ChunkedArray, low: float, high: float) -> bool:
 def _check_size(file: Path, name: str) -> None:
     """Raises `ValueError` where the table would fill the memory."""
     schema = SCHEMAS[name]
-    texts = [column.name for column in schema if column.type == pa.string()]
+    there = pq.read_schema(file).names
+    texts = [own.name for own in schema if own.type == pa.string() and own.name in there]
     with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
-        rows, there = parquet.metadata.num_rows, parquet.schema_arrow
+        rows, columns = parquet.metadata.num_rows, parquet.schema_arrow
         if rows > MOST_ROWS[name]:
             raise ValueError(f"{rows:,} rows; {MOST_ROWS[name]:,} at most")
-        for column in there:
+        for column in columns:
             if pa.types.is_nested(column.type):
                 raise ValueError(f"{column.name} is no column of plain values")
-        known = [column for column in texts if column in there.names]
-        size = sum(_text_bytes(column) for column in parquet.read(known).columns)
+        size = sum(_text_bytes(column) for column in parquet.read(texts).columns)
     if size > MOST_TEXT:
         raise ValueError(f"{size:,} bytes of text; {MOST_TEXT:,} at most")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,16 @@ from sna_eval.gating import ungated
 from sna_eval.measuring.values import Floats, ItemValues, item_values
 from sna_eval.plan import Plan, TaskPlan, plan_fingerprint
 from sna_eval.study.sweep.reproducing import planned
-from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, ZONES, Unit, UnitTables
+from sna_eval.study.sweep.schemas import (
+    CONFIGURATIONS,
+    ITEMS,
+    MEASURED,
+    NEURONS,
+    PREDICTED,
+    ZONES,
+    Unit,
+    UnitTables,
+)
 from sna_eval.study.sweep.task_sweep import LayerResult, Subject
 
 
@@ -26,32 +36,70 @@ def unit_tables(
 
     - `found`: for each count how the neurons were found, as plans record it.
     """
-    before = item_values(subject.items, result.baseline.log_likelihoods)
-    after = item_values(subject.items, result.log_likelihoods)
+    values = _Values.of(subject, result)
     rows = [
-        _configuration_row(subject, result, number, before, after, found) | {"model": model}
-        for number in range(subject.grid.per_layer)
+        _configuration_row(subject, result, number, values, found) | {"model": model}
+        for number in values.rows
     ]
     tables = {
         "configurations": pa.Table.from_pylist(rows, schema=CONFIGURATIONS),
-        "items": _items_table(subject, result, before, after),
+        "items": _items_table(subject, result, values),
         "neurons": pa.Table.from_pylist(_neuron_rows(subject, result), schema=NEURONS),
     }
     return UnitTables(Unit(subject.name, result.layer), tables)
+
+
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """What configurations of a layer do to every item, measured or predicted."""
+
+    before: ItemValues
+    measured: ItemValues
+    """`[measured, item]`."""
+    place: Mapping[int, int]
+    """Where a measured configuration stands among them, by its number in the grid."""
+    predicted: ItemValues | None
+    """`[configuration, item]`."""
+
+    @classmethod
+    def of(cls, subject: Subject, result: LayerResult) -> _Values:
+        def values(log_likelihoods: Floats) -> ItemValues:
+            return item_values(subject.items, log_likelihoods)
+
+        return cls(
+            values(result.baseline.log_likelihoods),
+            values(result.log_likelihoods),
+            {number: place for place, number in enumerate(result.numbers)},
+            None if result.predicted is None else values(result.predicted),
+        )
+
+    @property
+    def rows(self) -> list[int]:
+        """Numbers of the configurations that anything is known of, in the grid's order."""
+        return (
+            sorted(self.place) if self.predicted is None else list(range(len(self.predicted.prob)))
+        )
+
+    def after(self, number: int) -> ItemValues:
+        """What a configuration does to every item, `[item]`: measured, or else predicted."""
+        table = self.measured if number in self.place else self.predicted
+        assert table is not None
+        row = self.place.get(number, number)
+        return ItemValues(table.prob[row], None if table.correct is None else table.correct[row])
 
 
 def _configuration_row(
     subject: Subject,
     result: LayerResult,
     number: int,
-    before: ItemValues,
-    after: ItemValues,
+    values: _Values,
     found: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
     own = subject.grid.at(result.layer)[number]
     entry = planned(own, result.ranking.first(own.n_neurons), found[own.n_neurons])
     plan = Plan({subject.name: TaskPlan(ungated(subject.gate), (entry,))})
-    base, amplified = float(before.prob.mean()), float(after.prob[number].mean())
+    after, forecast = values.after(number), values.predicted
+    base, amplified = float(values.before.prob.mean()), float(after.prob.mean())
     confidence = float(np.mean([d.confidence for d in result.baseline.decisions]))
     return {
         "task": subject.name,
@@ -70,20 +118,21 @@ def _configuration_row(
         "found": json.dumps(found[own.n_neurons]),
         "direction": own.direction,
         "oracle": own.oracle,
-        **_accuracies(result, number, before, after),
+        "source": MEASURED if number in values.place else PREDICTED,
+        "predicted_prob": None if forecast is None else float(forecast.prob[number].mean()),
+        "drawn": number in result.drawn,
+        **_accuracies(result, values.before, after),
     }
 
 
-def _accuracies(
-    result: LayerResult, number: int, before: ItemValues, after: ItemValues
-) -> dict[str, Any]:
+def _accuracies(result: LayerResult, before: ItemValues, after: ItemValues) -> dict[str, Any]:
     """Accuracy in all and by zone; nothing for tasks without choices."""
     zones = np.array([decision.zone for decision in result.baseline.decisions])
     counts = {f"n_zone{zone}": int((zones == zone).sum()) for zone in ZONES}
     if before.correct is None or after.correct is None:
         return counts
     values: dict[str, Any] = dict(counts)
-    for name, correct in (("baseline_acc", before.correct), ("acc", after.correct[number])):
+    for name, correct in (("baseline_acc", before.correct), ("acc", after.correct)):
         values[name] = float(correct.mean())
         for zone in ZONES:
             inside = correct[zones == zone]
@@ -91,17 +140,20 @@ def _accuracies(
     return values
 
 
-def _items_table(
-    subject: Subject, result: LayerResult, before: ItemValues, after: ItemValues
-) -> pa.Table:
-    configurations = subject.grid.at(result.layer)
+def _items_table(subject: Subject, result: LayerResult, values: _Values) -> pa.Table:
+    """What was measured of every item."""
+    every = subject.grid.at(result.layer)
+    configurations = [every[number] for number in result.numbers]
+    before, after = values.before, values.measured
     n_items, times = len(subject.items.items), len(configurations)
+    if not times:
+        return ITEMS.empty_table()
 
-    def per_configuration(values: list[Any]) -> Any:
-        return np.repeat(np.array(values), n_items)
+    def per_configuration(own: list[Any]) -> Any:
+        return np.repeat(np.array(own), n_items)
 
-    def per_item(values: Floats | list[Any]) -> Any:
-        return np.tile(np.asarray(values), times)
+    def per_item(own: Floats | list[Any]) -> Any:
+        return np.tile(np.asarray(own), times)
 
     decisions = result.baseline.decisions
     columns: dict[str, Any] = {

@@ -11,6 +11,7 @@ import torch
 from sna_eval.gating import Gate
 from sna_eval.harness.scoring.decisions import kept, predicted_of_one
 from sna_eval.measuring.baselines import ItemsBaseline, items_baseline
+from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.items import Split, TaskItems
 from sna_eval.measuring.layout import RowGroup
@@ -48,7 +49,14 @@ class LayerResult:
     ranking: Ranked
     baseline: ItemsBaseline
     log_likelihoods: Floats
-    """`[configuration, request]`."""
+    """Of the measured configurations, `[measured, request]`."""
+    numbers: tuple[int, ...]
+    """Which configurations of the grid were measured."""
+    predicted: Floats | None = None
+    """What was predicted of every configuration, `[configuration, request]`; `None` where nothing
+    was."""
+    drawn: tuple[int, ...] = ()
+    """Measured configurations that chance chose."""
 
 
 @dataclass(eq=False)
@@ -62,16 +70,28 @@ class TaskSweep:
     routes: Mapping[int, Route]
     rankings: Mapping[int, Ranked]
 
-    def run(self, layers: Sequence[int]) -> Iterator[LayerResult]:
+    def run(
+        self, layers: Sequence[int], numbers: Mapping[int, Sequence[int]] | None = None
+    ) -> Iterator[LayerResult]:
         """Results of the given layers, in order; blocks below them run once for all.
 
         A result depends on its own layer alone, not on which others are asked for.
+
+        **Arguments:**
+
+        - `numbers`: configurations wanted by layer, numbers in the grid's order; `None`: all.
         """
+        every = range(self.subject.grid.per_layer)
         for portion in self._portions(layers):
-            plans = [
-                LayerPlan(layer, self.routes[layer], self._neurons(layer)) for layer in portion
-            ]
-            yield from self._portion(plans)
+            plans = [LayerPlan(layer, self.routes[layer], self.neurons(layer)) for layer in portion]
+            yield from self._portion(
+                plans, {own: (numbers or {}).get(own, every) for own in portion}
+            )
+
+    def baseline(self) -> ItemsBaseline:
+        """What the unmodified model says."""
+        with self.passes.shortcuts.everywhere(self.passes.engine.model):
+            return self._baseline([])[0]
 
     def _portions(self, layers: Sequence[int]) -> Iterator[Sequence[int]]:
         """As many layers at once as captured activations have room for."""
@@ -83,28 +103,29 @@ class TaskSweep:
         for start in range(0, len(layers), at_once):
             yield layers[start : start + at_once]
 
-    def _neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
+    def neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
         first = self.rankings[layer].first(self.subject.grid.largest_count)
         return {label: own.neurons for label, own in first.items()}
 
-    def _portion(self, plans: Sequence[LayerPlan]) -> Iterator[LayerResult]:
+    def _portion(
+        self, plans: Sequence[LayerPlan], numbers: Mapping[int, Sequence[int]]
+    ) -> Iterator[LayerResult]:
         engine = self.passes.engine
         with self.passes.shortcuts.everywhere(engine.model):
             baseline, captured = self._baseline(plans)
         for number, plan in enumerate(plans):
-            weights = self._weights(self.rankings[plan.layer].labels, baseline)
+            own_numbers = tuple(numbers[plan.layer])
+            every = self.subject.grid.at(plan.layer)
+            wanted = [every[own] for own in own_numbers]
+            weights = self.weights(self.rankings[plan.layer].labels, baseline)
             with self.passes.shortcuts.everywhere(engine.model):
-                amplified = self._amplified(plan, [own[number] for own in captured], weights)
-            amplified[self._idle(plan)] = baseline.log_likelihoods
+                left = [own[number] for own in captured]
+                amplified = self._amplified(plan, left, weights, wanted)
+            amplified[_idle(plan, wanted)] = baseline.log_likelihoods
             final = keep_baseline_where_not_finite(
                 self.subject.items, amplified, baseline.log_likelihoods
             )
-            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final)
-
-    def _idle(self, plan: LayerPlan) -> list[bool]:
-        """Which configurations change nothing; rounding must not look like an effect there."""
-        empty = not plan.all_neurons
-        return [empty or own.multiplier == 1.0 for own in self.subject.grid.at(plan.layer)]
+            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final, own_numbers)
 
     def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[ItemsBaseline, list[list[Captured]]]:
         """The unmodified model's scores, and per group of rows what each layer starts from."""
@@ -119,10 +140,13 @@ class TaskSweep:
         return items_baseline(self.subject.items, gate, scored), captured
 
     def _amplified(
-        self, plan: LayerPlan, captured: Sequence[Captured], weights: LabelWeights
+        self,
+        plan: LayerPlan,
+        captured: Sequence[Captured],
+        weights: LabelWeights,
+        configurations: Sequence[Configuration],
     ) -> Floats:
-        """Log-likelihoods of every configuration of a layer, `[configuration, request]`."""
-        configurations = self.subject.grid.at(plan.layer)
+        """Log-likelihoods of a layer's configurations, `[configuration, request]`."""
         filled = np.empty((len(configurations), self.subject.items.starts[-1]))
         for group, own in zip(self.groups, captured, strict=True):
             places = torch.tensor([entry.item for entry in group.entries])
@@ -133,7 +157,7 @@ class TaskSweep:
             filled[:, group.requests] = scores.cpu().double().numpy()
         return filled
 
-    def _weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:
+    def weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:
         """Whether each direction amplifies each label's neurons: `{direction: [item, label]}`."""
         items = self.subject.items
         if not labels:
@@ -163,3 +187,9 @@ class TaskSweep:
             best = max(item.choices, key=lambda number: scores[number])
             names.append(item.requests[best].label)
         return names
+
+
+def _idle(plan: LayerPlan, configurations: Sequence[Configuration]) -> list[bool]:
+    """Which configurations change nothing; rounding must not look like an effect there."""
+    empty = not plan.all_neurons
+    return [empty or own.multiplier == 1.0 for own in configurations]

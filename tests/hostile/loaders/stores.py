@@ -41,6 +41,7 @@ def tables() -> dict[str, pa.Table]:
         "model": "tiny", "plan_fingerprint": "00", "split": "development", "n_items": 4,
         "baseline_prob": 0.1, "amplified_prob": 0.125, "delta_prob": 0.025,
         "improvement_pct": 25.0, "zone": 1, "found": "{}", "oracle": False,
+        "source": "measured", "drawn": False,
     }  # fmt: skip
     items = [
         {**key, "item": number, "zone": 1, "confidence": 0.05 + number / 100,

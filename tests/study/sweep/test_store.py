@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.study.sweep.schemas import SCHEMAS, Unit, UnitTables
+from sna_eval.study.sweep.schemas import MEASURED, SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.store import SweepStore
 from sna_eval.whole_files import PART
 
@@ -35,7 +35,7 @@ def filled(unit: Unit) -> UnitTables:
     tables = {}
     for name, schema in SCHEMAS.items():
         values = {column.name: _SOME[column.type] for column in schema}
-        row = {**values, "task": unit.task, "layer": unit.layer}
+        row = {**values, "task": unit.task, "layer": unit.layer, "source": MEASURED}
         tables[name] = pa.Table.from_pylist([row], schema=schema)
     return UnitTables(unit, tables)
 

@@ -1,0 +1,1 @@
+"""A grid predicted from one backward pass, and measured where it matters and where chance says."""

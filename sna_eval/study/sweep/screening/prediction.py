@@ -1,0 +1,98 @@
+"""What a grid's configurations would do to every request, to first order.
+
+The first `k` of a layer's ranked neurons amplified by `m` change the log-likelihood of a request by
+`(m - 1) * sum of G` over them; see `sna_eval.neurons.first_order`. A likelihood never exceeds 1.
+
+Requests whose likelihood an item's value cannot depend on are not predicted, and keep the
+baseline's: those that are no choices, and of many choices all but the likeliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sna_eval.intervention import Row
+from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.items import TaskItems
+from sna_eval.measuring.starts import LabelNeurons, LabelWeights
+from sna_eval.measuring.values import Floats
+
+RIVALS = 3
+"""Wrong choices of an item that are predicted beside the right one: the likeliest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """First-order effects on the requests of one task's items."""
+
+    requests: tuple[int, ...]
+    """Numbers of the requests, counted through all items."""
+    items: tuple[int, ...]
+    """The item of each."""
+    by_layer: Mapping[int, torch.Tensor]
+    """`{layer: [request, d_mlp]}`, float32."""
+
+
+def predicted_requests(items: TaskItems, baseline: Floats) -> tuple[tuple[int, int], ...]:
+    """`(item, request)` of every request to be predicted, in order.
+
+    **Arguments:**
+
+    - `baseline`: log-likelihoods, `[request]`.
+    """
+    chosen = []
+    for number, (item, gold) in enumerate(zip(items.items, items.gold, strict=True)):
+        start = items.starts[number]
+        rivals = [own for own in item.choices if own != gold]
+        rivals.sort(key=lambda own: -baseline[start + own])
+        chosen += [(number, start + own) for own in sorted([gold, *rivals[:RIVALS]])]
+    return tuple(chosen)
+
+
+def request_row(items: TaskItems, item: int, request: int, *, max_length: int) -> Row:
+    """A request as a row of its own."""
+    own = items.items[item].requests[request - items.starts[item]]
+    room = max(1, max_length + 1 - len(own.continuation))
+    return Row(own.context[-room:], (own.continuation,))
+
+
+def predicted(
+    effects: Effects,
+    layer: int,
+    neurons: LabelNeurons,
+    weights: LabelWeights,
+    configurations: Sequence[Configuration],
+    baseline: Floats,
+) -> Floats:
+    """Predicted log-likelihoods of a layer's configurations, `[configuration, request]`.
+
+    **Arguments:**
+
+    - `neurons`: the layer's ranked neurons by label.
+    - `weights`: which labels' neurons a direction amplifies in which items,
+        `{direction: [item, label]}`.
+    - `baseline`: log-likelihoods, `[request]`.
+    """
+    table = effects.by_layer[layer].double()
+    sums = [_cumulative(table, own) for own in neurons.values()]
+    found = np.tile(baseline, (len(configurations), 1))
+    requests, places = list(effects.requests), torch.tensor(effects.items)
+    for number, configuration in enumerate(configurations):
+        own = weights[configuration.direction][places].double()  # [request, label]
+        slope = sum(
+            (part[:, min(configuration.n_neurons, part.shape[1] - 1)] * own[:, label]
+             for label, part in enumerate(sums)),
+            start=torch.zeros(len(requests), dtype=torch.float64),
+        )  # fmt: skip
+        found[number, requests] += (configuration.multiplier - 1.0) * slope.numpy()
+    return np.asarray(np.minimum(found, 0.0))
+
+
+def _cumulative(table: torch.Tensor, neurons: Sequence[int]) -> torch.Tensor:
+    """Sums over the first 0, 1, 2, ... neurons, `[request, count]`."""
+    chosen = table[:, list(neurons)]
+    return torch.cat([chosen.new_zeros(len(chosen), 1), chosen.cumsum(dim=1)], dim=1)
