@@ -68,10 +68,10 @@ def _command(
         options["limit"] = manifest["limit"]
     if "include_path" in manifest.get(ASKED, {}):
         options["include_path"] = manifest[ASKED]["include_path"]
-    spread = ["--spread"] if _spread(manifest) else []
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     if manifest.get("screen"):
         options |= {"screen": "gradient", "verify": manifest["screen"]["verify"]}
+    spread = ["--spread"] if _spread(manifest) else []
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     oracle = ["--allow_oracle"] if any(map(follows_answer, grid["directions"])) else []
     return shlex.join(["sna-eval", "sweep", *words, *spread, *oracle, "--output", "DIR"])
 

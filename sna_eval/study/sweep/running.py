@@ -38,7 +38,6 @@ def run_sweep(
         ```
     """
     manifest = sweep.manifest()
-    sweep.quiet = quiet
     with only_writer(Path(output)):
         return _complete(SweepStore.begin(output, manifest), sweep, executor, quiet=quiet)
 

@@ -15,8 +15,8 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.measuring.grid import Grid
-from sna_eval.reporting import write_report
-from sna_eval.study.choosing import Selecting, select
+from sna_eval.reporting.report import write_report
+from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.summary import summarise
 from sna_eval.study.sweep import (
     ScreenOptions,
@@ -81,7 +81,7 @@ def test_items_are_those_of_measured_configurations(screened: SweepStore) -> Non
 
 def test_choices_are_made_among_measured_configurations(screened: SweepStore) -> None:
     """Though a predicted one may promise more."""
-    for choice in select(screened, Selecting(gate="always")).choices:
+    for choice in select(screened, SelectOptions(gate="always")).choices:
         row = choice.row
         assert tuple(row[name] for name in KEY) in set(rows_of(screened).index)
         assert choice.among == int(
