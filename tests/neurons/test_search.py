@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -286,6 +287,11 @@ def test_progress_reckons_with_neutral_text(word_tokenizer: Any) -> None:
     assert first.expected == len(neutral_sentences())
     assert first.done == len(EXAMPLES.prompts) + first.expected
     assert (second.expected, second.done) == (0, len(EXAMPLES.prompts))
+
+
+def test_every_ranking_stands_in_the_plan_files_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plan-file.md").read_text(encoding="utf-8")
+    assert [name for name in RANKINGS if f"| `{name}` | " not in page] == []
 
 
 def test_rankings_have_names_and_words(bench: Workbench) -> None:
