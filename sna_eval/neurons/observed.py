@@ -83,7 +83,7 @@ class Observed:
         with frozen(self.bench.model):  # the graph then begins at the lowest layer: less memory
             return attribution_scores(
                 self.bench.model, self.bench.sites, self._answered(), layers=self.layers,
-                sinks=self.sinks, batch_size=self.bench.batch_size, progress=self.progress,
+                sinks=self.settled_sinks, batch_size=self.bench.batch_size, progress=self.progress,
             )  # fmt: skip
 
     def _answered(self) -> Sequence[Row]:
