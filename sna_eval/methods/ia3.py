@@ -18,7 +18,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Batch, NeuronScaling, Sites, Vector
-from sna_eval.intervention.freezing import frozen
+from sna_eval.intervention.gradients import frozen
 from sna_eval.methods.fitting import descend, drawn, negative_log_likelihood
 from sna_eval.methods.method import Fitted, Method
 from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench

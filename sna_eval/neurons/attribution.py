@@ -11,9 +11,7 @@ It looks at the right answers of the prompts it is given, so these must be devel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -22,6 +20,7 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Batch, Row, Sites
 from sna_eval.intervention.devices import in_float64, input_device
 from sna_eval.intervention.forward import scored_positions_only
+from sna_eval.intervention.gradients import differentiable_neurons
 from sna_eval.intervention.shards import whole_layer
 from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.neurons.statistics import Sinks, settled_sinks
@@ -80,7 +79,7 @@ def _summed(
     model: nn.Module, sites: Sites, batch: Batch, layers: Sequence[int], first: int
 ) -> dict[int, torch.Tensor]:
     """Attribution of one batch, summed over prompts and their tokens from `first` on, by layer."""
-    with torch.enable_grad(), _differentiable(sites, layers) as activations:
+    with torch.enable_grad(), differentiable_neurons(sites, layers) as activations:
         with scored_positions_only(model, batch) as pick:
             logits = pick(model(batch.input_ids, use_cache=False).logits).float()
         log_probs = torch.log_softmax(logits, dim=-1)
@@ -93,28 +92,3 @@ def _summed(
         summed = by_row[:, first:].sum(dim=(0, 1))
         sums[layer] = whole_layer(sites.projections[layer], summed).cpu()
     return sums
-
-
-@contextmanager
-def _differentiable(sites: Sites, layers: Sequence[int]) -> Iterator[Mapping[int, torch.Tensor]]:
-    """Collects the activations of the given layers as parts of the graph.
-
-    Where no parameter asks for gradients, the lowest layer's activations become its leaves.
-    """
-    seen: dict[int, torch.Tensor] = {}
-
-    def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
-        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            own: torch.Tensor = args[0]
-            if not own.requires_grad:
-                own = own.detach().requires_grad_()
-            seen[layer] = own
-            return (own, *args[1:])
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in layers:
-            handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
-            stack.callback(handle.remove)
-        yield seen

@@ -15,7 +15,7 @@ It looks at right answers, so the rows must be development items.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from sna_eval.intervention import Abilities, Batch, Row, Sites
 from sna_eval.intervention.capturing import captured_inputs
 from sna_eval.intervention.devices import in_float64, input_device
 from sna_eval.intervention.forward import scored_positions_only
+from sna_eval.intervention.gradients import differentiable_neurons, frozen
 from sna_eval.intervention.resume import resumed
 from sna_eval.intervention.shards import whole_layer
 
@@ -93,7 +94,7 @@ def first_order(
     likelihoods = torch.empty(len(rows), dtype=torch.float64)
     effects = {layer: torch.empty(len(rows), sites.d_mlp) for layer in setting.layers}
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number]))
-    with _frozen(model):
+    with frozen(model):
         for places in _batches(order, rows, setting, memory):
             batch = Batch([rows[place] for place in places], input_device(model))
             found, products = _differentiated(setting, batch, memory)
@@ -146,7 +147,7 @@ def _differentiated(
     ends = [*starts[1:], setting.sites.n_layers]
     for start, end in reversed(list(zip(starts, ends, strict=True))):
         own = [layer for layer in setting.layers if start <= layer < end]
-        with torch.enable_grad(), _differentiable(setting.sites, own) as activations:
+        with torch.enable_grad(), differentiable_neurons(setting.sites, own) as activations:
             leaf = entered[start].detach().requires_grad_() if start in entered else None
             target, found = _target(setting, batch, leaf, start, end, above)
             likelihoods = found if found is not None else likelihoods
@@ -282,39 +283,3 @@ def _size(model: nn.Module) -> int:
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
-
-
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """No weight asks for gradients in the body: the graph begins at the lowest layer wanted."""
-    asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in asked:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in asked:
-            parameter.requires_grad_(True)
-
-
-@contextmanager
-def _differentiable(sites: Sites, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
-    """Collects the activations of the given layers as parts of the graph.
-
-    Where nothing below asks for gradients, the lowest layer's activations become its leaves.
-    """
-    seen: dict[int, torch.Tensor] = {}
-
-    def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
-        def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            own: torch.Tensor = args[0]
-            seen[layer] = own if own.requires_grad else own.detach().requires_grad_()
-            return (seen[layer], *args[1:])
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer in layers:
-            handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
-            stack.callback(handle.remove)
-        yield seen

@@ -10,7 +10,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
-from sna_eval.intervention.freezing import frozen
+from sna_eval.intervention.gradients import frozen
 from sna_eval.neurons.attribution import attribution_scores
 from sna_eval.neurons.bench import Workbench, no_prompts
 from sna_eval.neurons.examples import Examples, spread_over
