@@ -92,6 +92,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/import_circles.py sna_eval
 	$(BIN)/mypy
 
 clean:

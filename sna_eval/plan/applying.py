@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sna_eval.directions import BOTH, follows_choices
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
-from sna_eval.plan.schema import UNLABELLED, NeuronSets, PlannedIntervention, TaskPlan
+from sna_eval.neurons import UNLABELLED
+
+if TYPE_CHECKING:
+    from sna_eval.plan.schema import NeuronSets, PlannedIntervention, TaskPlan
 
 
 def plain_interventions(plan: TaskPlan) -> tuple[Affine, ...]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import Method, find_method
-from sna_eval.neurons import MAX_PROMPTS
+from sna_eval.neurons import MAX_PROMPTS, UNLABELLED
 from sna_eval.plan.reading import Fields, integers, label, numbers, plain_mapping
 from sna_eval.plan.schema import (
-    UNLABELLED,
     NeuronSets,
     PlannedIntervention,
     ScoreSets,

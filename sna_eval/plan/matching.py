@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
-from sna_eval.plan.schema import Plan, TaskPlan
+if TYPE_CHECKING:
+    from sna_eval.plan.schema import Plan, TaskPlan
 
 _WILDCARDS = "*?[]"
 

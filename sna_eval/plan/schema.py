@@ -19,13 +19,13 @@ from sna_eval.gating import Gate, ungated
 from sna_eval.intervention import Affine, Positions
 from sna_eval.intervention.spec import check_positions
 from sna_eval.methods import Fitted, Method, Parameter, find_method
+from sna_eval.plan.applying import plain_interventions
+from sna_eval.plan.matching import match_task
 from sna_eval.plan.selection import Selection
 
 NeuronSets = Mapping[str, tuple[int, ...]]
 """Neurons by label; the one label `""` holds those that belong to no class."""
 ScoreSets = Mapping[str, tuple[float, ...]]
-
-UNLABELLED = ""
 
 
 @dataclass(frozen=True)
@@ -235,9 +235,6 @@ class Plan:
         **Raises:** `InputError` where the plan has nothing for the task, is not resolved, or has a
         direction that follows from an item's choices.
         """
-        from sna_eval.plan.applying import plain_interventions
-        from sna_eval.plan.matching import match_task
-
         own = match_task(self, task)
         if own is None:
             raise InputError("task", expected=f"one of {', '.join(self.tasks)}", got=task)
