@@ -35,7 +35,7 @@ from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Grid
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import group_rows, tokens_per_pass
-from sna_eval.measuring.passes import LayerPlan, Passes
+from sna_eval.measuring.passes import GridPasses, LayerPlan
 from sna_eval.measuring.routes import find_routes
 
 SHAPES = {
@@ -146,11 +146,11 @@ def _sweep(
     }, seconds
 
 
-def _passes(model: Any, tokens: int | None) -> Passes:
+def _passes(model: Any, tokens: int | None) -> GridPasses:
     """The model tried out."""
     sites = find_sites(model)
     engine = Engine(model, sites, probe(model, sites))
-    passes = Passes(engine, tokens or tokens_per_pass(engine.device))
+    passes = GridPasses(engine, tokens or tokens_per_pass(engine.device))
     assert passes.shortcuts is not None  # found now, to be counted
     return passes
 

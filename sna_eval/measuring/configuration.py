@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.directions import BOTH, follows_answer
+from sna_eval.neurons import Selected
 from sna_eval.plan import PlannedIntervention
 
 
@@ -30,6 +31,26 @@ class Configuration:
     def of_entry(cls, entry: PlannedIntervention) -> Configuration:
         """The one that a plan's intervention is."""
         return cls(entry.layer, entry.n_neurons, entry.multiplier, entry.direction)
+
+    def planned(
+        self, chosen: Mapping[str, Selected], found: Mapping[str, Any]
+    ) -> PlannedIntervention:
+        """It as a resolved plan's intervention.
+
+        **Arguments:**
+
+        - `chosen`: its neurons by label.
+        - `found`: how they were found.
+        """
+        return PlannedIntervention(
+            layer=self.layer,
+            multiplier=self.multiplier,
+            direction=self.direction,
+            allow_oracle=self.oracle,
+            neurons={label: own.neurons for label, own in chosen.items()},
+            scores={label: own.scores for label, own in chosen.items()},
+            found=dict(found),
+        )
 
     @property
     def oracle(self) -> bool:

@@ -18,7 +18,8 @@ from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.measuring.captures import captured_activations, output_columns
 from sna_eval.measuring.configuration import Configuration
-from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.items import TaskItems, rows_of
+from sna_eval.measuring.layout import RowGroup, group_rows
 from sna_eval.measuring.starts import (
     AtBlock,
     BehindBlock,
@@ -56,8 +57,8 @@ class Captured:
 
 
 @dataclass(eq=False)
-class Passes:
-    """Forward passes of one model for sweeps."""
+class GridPasses:
+    """Forward passes of one model for grids."""
 
     engine: Engine
     tokens: int
@@ -73,6 +74,13 @@ class Passes:
     @cached_property
     def shortcuts(self) -> Shortcuts:
         return find_shortcuts(self.engine)
+
+    def groups(self, items: TaskItems, *, max_length: int, configurations: int) -> list[RowGroup]:
+        """How a task's rows travel, each as often as there are configurations."""
+        rows = rows_of(items, max_length=max_length, packs=self.engine.abilities.packs)
+        return group_rows(
+            rows, configurations=configurations, tokens=self.tokens, device=self.engine.device
+        )
 
     def baseline(
         self, group: RowGroup, plans: Sequence[LayerPlan]

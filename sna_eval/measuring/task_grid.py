@@ -1,4 +1,4 @@
-"""One task's sweep: baseline, neurons, and every configuration of a layer, layer by layer."""
+"""A grid over one task's items: their baseline, and every configuration, layer by layer."""
 
 from __future__ import annotations
 
@@ -8,37 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sna_eval.directions import BOTH, GOLD, PREDICTED
 from sna_eval.gating import Gate
 from sna_eval.harness.scoring.decisions import kept, predicted_of_one
 from sna_eval.measuring.baselines import ItemsBaseline, items_baseline
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import Grid
-from sna_eval.measuring.items import Split, TaskItems
+from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.layout import RowGroup
-from sna_eval.measuring.passes import Captured, LayerPlan, Passes
+from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.starts import LabelWeights, Route
 from sna_eval.measuring.values import Floats, keep_baseline_where_not_finite
-from sna_eval.methods import Examples
 from sna_eval.neurons import Ranked
 
 CAPTURED_BYTES = 2**30
 """Memory that captured activations may take; layers beyond it need a further baseline pass."""
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """What is swept over one task."""
-
-    name: str
-    split: Split
-    items: TaskItems
-    examples: Examples
-    """Development prompts that neurons are ranked on."""
-    grid: Grid
-    method: str
-    """How neurons are ranked."""
-    gate: Gate
-    """Says which zone an item is in; every item is amplified all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +44,16 @@ class LayerResult:
 
 
 @dataclass(eq=False)
-class TaskSweep:
-    """Runs one subject."""
+class TaskGrid:
+    """The grid of one task."""
 
-    subject: Subject
+    items: TaskItems
+    grid: Grid
+    gate: Gate
+    """Says which zone an item is in; every item is amplified all the same."""
     groups: Sequence[RowGroup]
     """All rows of the items."""
-    passes: Passes
+    passes: GridPasses
     routes: Mapping[int, Route]
     rankings: Mapping[int, Ranked]
 
@@ -81,7 +68,7 @@ class TaskSweep:
 
         - `numbers`: configurations wanted by layer, numbers in the grid's order; `None`: all.
         """
-        every = range(self.subject.grid.per_layer)
+        every = range(self.grid.per_layer)
         for portion in self._portions(layers):
             plans = [LayerPlan(layer, self.routes[layer], self.neurons(layer)) for layer in portion]
             yield from self._portion(
@@ -96,7 +83,7 @@ class TaskSweep:
     def _portions(self, layers: Sequence[int]) -> Iterator[Sequence[int]]:
         """As many layers at once as captured activations have room for."""
         engine = self.passes.engine
-        width = engine.sites.d_model + self.subject.grid.largest_count
+        width = engine.sites.d_model + self.grid.largest_count
         tokens = sum(group.width * len(group.rows) for group in self.groups)
         size = next(engine.model.parameters()).element_size()
         at_once = max(1, CAPTURED_BYTES // (tokens * width * size))
@@ -104,7 +91,8 @@ class TaskSweep:
             yield layers[start : start + at_once]
 
     def neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
-        first = self.rankings[layer].first(self.subject.grid.largest_count)
+        """A layer's neurons by label, as many as the largest count takes."""
+        first = self.rankings[layer].first(self.grid.largest_count)
         return {label: own.neurons for label, own in first.items()}
 
     def _portion(
@@ -115,21 +103,19 @@ class TaskSweep:
             baseline, captured = self._baseline(plans)
         for number, plan in enumerate(plans):
             own_numbers = tuple(numbers[plan.layer])
-            every = self.subject.grid.at(plan.layer)
+            every = self.grid.at(plan.layer)
             wanted = [every[own] for own in own_numbers]
             weights = self.weights(self.rankings[plan.layer].labels, baseline)
             with self.passes.shortcuts.everywhere(engine.model):
                 left = [own[number] for own in captured]
                 amplified = self._amplified(plan, left, weights, wanted)
             amplified[_idle(plan, wanted)] = baseline.log_likelihoods
-            final = keep_baseline_where_not_finite(
-                self.subject.items, amplified, baseline.log_likelihoods
-            )
+            final = keep_baseline_where_not_finite(self.items, amplified, baseline.log_likelihoods)
             yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final, own_numbers)
 
     def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[ItemsBaseline, list[list[Captured]]]:
         """The unmodified model's scores, and per group of rows what each layer starts from."""
-        gate, scored, captured = self.subject.gate, [], []
+        gate, scored, captured = self.gate, [], []
         for group in self.groups:
             scores, left = self.passes.baseline(group, plans)
             scored += [
@@ -137,7 +123,7 @@ class TaskSweep:
                 for entry, score in zip(group.entries, scores, strict=True)
             ]
             captured.append(left)
-        return items_baseline(self.subject.items, gate, scored), captured
+        return items_baseline(self.items, gate, scored), captured
 
     def _amplified(
         self,
@@ -147,7 +133,7 @@ class TaskSweep:
         configurations: Sequence[Configuration],
     ) -> Floats:
         """Log-likelihoods of a layer's configurations, `[configuration, request]`."""
-        filled = np.empty((len(configurations), self.subject.items.starts[-1]))
+        filled = np.empty((len(configurations), self.items.starts[-1]))
         for group, own in zip(self.groups, captured, strict=True):
             places = torch.tensor([entry.item for entry in group.entries])
             here = {
@@ -159,14 +145,14 @@ class TaskSweep:
 
     def weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:
         """Whether each direction amplifies each label's neurons: `{direction: [item, label]}`."""
-        items = self.subject.items
+        items = self.items
         if not labels:
-            return {"both": torch.ones(len(items.items), 1)}
+            return {BOTH: torch.ones(len(items.items), 1)}
         meant = {
-            "both": [set(labels)] * len(items.items),
+            BOTH: [set(labels)] * len(items.items),
             **{label: [{label}] * len(items.items) for label in labels},
-            "predicted": [{name} for name in self._predicted(baseline)],
-            "gold": [
+            PREDICTED: [{name} for name in self._predicted(baseline)],
+            GOLD: [
                 {item.requests[gold].label}
                 for item, gold in zip(items.items, items.gold, strict=True)
             ],
@@ -174,15 +160,15 @@ class TaskSweep:
         return {
             direction: torch.tensor([[float(label in own) for label in labels] for own in rows])
             for direction, rows in meant.items()
-            if direction in self.subject.grid.directions
+            if direction in self.grid.directions
         }
 
     def _predicted(self, baseline: ItemsBaseline) -> list[str]:
         """The label each item gets from the unmodified model; the first of several."""
         names = []
-        for start, item in zip(self.subject.items.starts, self.subject.items.items, strict=False):
+        for start, item in zip(self.items.starts, self.items.items, strict=False):
             if len(item.choices) < 2 and not item.alone:
-                raise predicted_of_one(self.subject.name)
+                raise predicted_of_one(item.task)
             scores = baseline.log_likelihoods[start : start + len(item.requests)]
             best = max(item.choices, key=lambda number: scores[number])
             names.append(item.requests[best].label)

@@ -36,7 +36,7 @@ def test_the_first_click_finds_everything_ready(workspace: Workspace) -> None:
         del SHELF._ready["fresh"]
     key = (PromptSource(server.FIRST_TASK), "differential", "mean")
     assert list(fresh._ranked) == [key]
-    assert {"routes", "sweep_passes"} <= set(vars(fresh))
+    assert {"routes", "grid_passes"} <= set(vars(fresh))
 
 
 def test_a_model_that_cannot_be_loaded_is_left_to_whoever_asks(

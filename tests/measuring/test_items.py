@@ -15,7 +15,7 @@ from sna_eval.measuring.items import (
     load_items,
     rows_of,
 )
-from sna_eval.study.sweep.sweep import default_gate
+from sna_eval.study.sweep.swept_task import default_gate
 
 Load = Callable[..., dict[str, Any]]
 

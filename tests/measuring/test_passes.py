@@ -14,7 +14,7 @@ from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import group_rows
-from sna_eval.measuring.passes import LayerPlan, Passes
+from sna_eval.measuring.passes import GridPasses, LayerPlan
 from sna_eval.measuring.starts import Route
 from tests.conftest import build_model
 
@@ -53,7 +53,7 @@ def sweep(engine: Engine, plan: LayerPlan, tokens: int) -> torch.Tensor:
     """Log-likelihoods of every configuration, `[configuration, branch]`, rows in order."""
     entries = [ItemRow(row, number, ()) for number, row in enumerate(ROWS)]
     entries.sort(key=lambda entry: -len(entry.row.tokens))
-    passes = Passes(engine, tokens)
+    passes = GridPasses(engine, tokens)
     found: dict[int, torch.Tensor] = {}
     groups = group_rows(entries, configurations=GRID.per_layer, tokens=tokens, device=engine.device)
     for group in groups:
@@ -140,7 +140,7 @@ def test_blocks_below_are_not_run_again(route: Route, first: int) -> None:
         tokens=10_000,
         device=engine.device,
     )
-    passes, plan = Passes(engine, 10_000), LayerPlan(2, route, NEURONS)
+    passes, plan = GridPasses(engine, 10_000), LayerPlan(2, route, NEURONS)
     weights = dict.fromkeys(GRID.directions, torch.ones(1, 2))
     _, (captured,) = passes.baseline(group, [plan])
     assert passes.shortcuts  # found before counting
@@ -155,7 +155,7 @@ def test_baselines_are_as_precise_as_what_they_are_set_beside(dtype: torch.dtype
     """Summed in half precision, every item's baseline was off by what looked like an effect."""
     model = build_model("llama").to(dtype)
     sites = find_sites(model)
-    passes = Passes(Engine(model, sites, probe(model, sites)), 64)
+    passes = GridPasses(Engine(model, sites, probe(model, sites)), 64)
     entries = sorted(
         (ItemRow(row, number, ()) for number, row in enumerate(ROWS)),
         key=lambda entry: -len(entry.row.tokens),

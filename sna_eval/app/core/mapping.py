@@ -12,10 +12,8 @@ from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.measuring.grid import Grid, check_directions
-from sna_eval.measuring.items import rows_of
-from sna_eval.measuring.layout import group_rows
+from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.measuring.values import item_values
-from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
 
 MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0, 12.0)
 
@@ -86,17 +84,17 @@ class LayerMultiplierMap:
 def map_layers(workspace: Workspace, asked: MapAsked) -> Iterator[LayerRow]:
     """The map, layer by layer; the model is free for others in between."""
     with workspace.passes():
-        sweep = _task_sweep(workspace, asked)
-    layers = sweep.subject.grid.layers
-    results = sweep.run(layers)
+        swept = _task_grid(workspace, asked)
+    layers = swept.grid.layers
+    results = swept.run(layers)
     for number in range(len(layers)):
         with workspace.passes():
             result = next(results)
-        cells, baseline = _cells(sweep.subject, result)
+        cells, baseline = _cells(swept, result)
         yield LayerRow(cells, baseline, (number + 1) / len(layers))
 
 
-def _task_sweep(workspace: Workspace, asked: MapAsked) -> TaskSweep:
+def _task_grid(workspace: Workspace, asked: MapAsked) -> TaskGrid:
     setting = asked.setting
     if setting.positions != "all":
         raise InputError(
@@ -111,23 +109,17 @@ def _task_sweep(workspace: Workspace, asked: MapAsked) -> TaskSweep:
     grid.check(workspace.sites)
     items = question_items(workspace.lm, [asked.question], task=ITEM_TASK)
     always = replace(setting.gate, mode="always")  # the map does not ask the gate
-    subject = Subject(ITEM_TASK, "test", items, ranked.examples, grid, setting.method, always)
-    passes = workspace.sweep_passes
-    groups = group_rows(
-        rows_of(items, max_length=workspace.lm.max_length, packs=passes.engine.abilities.packs),
-        configurations=grid.per_layer,
-        tokens=passes.tokens,
-        device=passes.engine.device,
-    )
-    return TaskSweep(subject, groups, passes, workspace.routes, ranked.layers)
+    passes = workspace.grid_passes
+    groups = passes.groups(items, max_length=workspace.lm.max_length, configurations=grid.per_layer)
+    return TaskGrid(items, grid, always, groups, passes, workspace.routes, ranked.layers)
 
 
-def _cells(subject: Subject, result: LayerResult) -> tuple[tuple[Cell, ...], float]:
+def _cells(swept: TaskGrid, result: LayerResult) -> tuple[tuple[Cell, ...], float]:
     """A layer's cells and the baseline."""
-    baseline = float(item_values(subject.items, result.baseline.log_likelihoods).prob[0])
-    after = item_values(subject.items, result.log_likelihoods).prob[:, 0]
+    baseline = float(item_values(swept.items, result.baseline.log_likelihoods).prob[0])
+    after = item_values(swept.items, result.log_likelihoods).prob[:, 0]
     cells = tuple(
         Cell(result.layer, own.multiplier, float(prob), float(prob) - baseline)
-        for own, prob in zip(subject.grid.at(result.layer), after, strict=True)
+        for own, prob in zip(swept.grid.at(result.layer), after, strict=True)
     )
     return cells, baseline

@@ -9,7 +9,6 @@ from sna_eval.app.core.workspace import Searched, Workspace
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import check_directions
 from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan
-from sna_eval.study.sweep.reproducing import planned
 
 ITEM_TASK = "own_prompts"
 """The name that items typed or uploaded in the app go by, in plans and in saved tasks."""
@@ -22,7 +21,7 @@ def resolved_entry(workspace: Workspace, setting: Setting) -> PlannedInterventio
     ranking = ranked.layers[setting.layer]
     check_directions([setting.direction], ranking.labels, allow_oracle=False)
     wanted = Configuration(setting.layer, setting.count, setting.multiplier, setting.direction)
-    entry = planned(wanted, ranking.first(setting.count), found_by(ranked, setting))
+    entry = wanted.planned(ranking.first(setting.count), found_by(ranked, setting))
     return replace(entry, positions=setting.positions)
 
 

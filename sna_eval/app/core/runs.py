@@ -25,8 +25,7 @@ from sna_eval.study.results.reading import read_raw
 from sna_eval.study.results.samples import Sample, read_samples
 from sna_eval.study.results.zone_table import ZoneRow, zone_rows
 from sna_eval.study.summary import Summary, summarise
-from sna_eval.study.sweep import SweepStore
-from sna_eval.study.sweep.manifest import ASKED, asked_arguments
+from sna_eval.study.sweep import ASKED, SweepStore, asked_arguments
 
 _SEEDED = {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 """What lm_eval's `--seed` seeds, in its order, and with what unless it is told otherwise."""

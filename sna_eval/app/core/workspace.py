@@ -22,7 +22,7 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.layout import tokens_per_pass
-from sna_eval.measuring.passes import Passes
+from sna_eval.measuring.passes import GridPasses
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples
@@ -68,7 +68,7 @@ class Workspace:
     def warm_up(self) -> None:
         """Finds out what batches and maps may do with the model, so that the first need not."""
         with self.passes():
-            _ = self.lm.scoring_engine, self.routes, self.sweep_passes.shortcuts
+            _ = self.lm.scoring_engine, self.routes, self.grid_passes.shortcuts
 
     @cached_property
     def routes(self) -> Mapping[int, Route]:
@@ -76,8 +76,8 @@ class Workspace:
         return find_routes(self.lm.engine, self.sites.layers)
 
     @cached_property
-    def sweep_passes(self) -> Passes:
-        return Passes(self.lm.engine, tokens_per_pass(self.lm.engine.device))
+    def grid_passes(self) -> GridPasses:
+        return GridPasses(self.lm.engine, tokens_per_pass(self.lm.engine.device))
 
     def ranked(self, source: PromptSource, method: str, pooling: Pooling) -> Searched:
         """The neurons of all layers, searched once."""

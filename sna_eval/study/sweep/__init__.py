@@ -5,6 +5,7 @@
 
 from sna_eval.study.sweep.cost import Cost, CostModel
 from sna_eval.study.sweep.executors import Executor, local_executor
+from sna_eval.study.sweep.manifest import ASKED, asked_arguments
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.ray_executor import RayExecutor
 from sna_eval.study.sweep.reproducing import (
@@ -23,6 +24,7 @@ from sna_eval.study.sweep.store import SweepStore
 from sna_eval.study.sweep.sweep import Sweep
 
 __all__ = [
+    "ASKED",
     "CONFIGURATIONS",
     "ITEMS",
     "NEURONS",
@@ -37,6 +39,7 @@ __all__ = [
     "SweepStore",
     "Unit",
     "UnitTables",
+    "asked_arguments",
     "configuration_row",
     "local_executor",
     "model_spec",

@@ -16,29 +16,6 @@ from sna_eval.study.sweep.schemas import Unit
 from sna_eval.study.sweep.store import SweepStore
 
 
-def planned(
-    configuration: Configuration,
-    chosen: Mapping[str, Selected],
-    found: Mapping[str, Any],
-) -> PlannedIntervention:
-    """A configuration as a resolved plan's intervention.
-
-    **Arguments:**
-
-    - `chosen`: its neurons by label.
-    - `found`: how they were found.
-    """
-    return PlannedIntervention(
-        layer=configuration.layer,
-        multiplier=configuration.multiplier,
-        direction=configuration.direction,
-        allow_oracle=configuration.oracle,
-        neurons={label: own.neurons for label, own in chosen.items()},
-        scores={label: own.scores for label, own in chosen.items()},
-        found=dict(found),
-    )
-
-
 def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedIntervention:
     """What a row of the configurations did.
 
@@ -49,7 +26,7 @@ def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedInterv
     chosen = _neurons(store, Unit(row["task"], row["layer"]), row["n_neurons"])
     with reading("store", expected="how neurons were found, in JSON", got=row["found"]):
         found = dict(json.loads(row["found"]))
-    return planned(Configuration.of_row(row), chosen, found)
+    return Configuration.of_row(row).planned(chosen, found)
 
 
 def configuration_row(

@@ -8,53 +8,30 @@ from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
-from sna_eval.directions import BOTH
 from sna_eval.errors import InputError
-from sna_eval.gating import (
-    AnswerSignal,
-    ChoicesSignal,
-    ConfidenceSignal,
-    Gate,
-    NextTokenSignal,
-    usual_signal,
-)
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
 from sna_eval.harness.model.numerics import numerics
-from sna_eval.harness.scoring.decisions import with_usable_signal
-from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
 from sna_eval.intervention import Row, Sites
-from sna_eval.measuring.grid import (
-    LABEL_COUNTS,
-    LABEL_MULTIPLIERS,
-    PAPER_COUNTS,
-    PAPER_MULTIPLIERS,
-    Grid,
-    check_directions,
-    label_layers,
-)
-from sna_eval.measuring.items import TaskItems, answered_rows, load_items, rows_of
-from sna_eval.measuring.layout import RowGroup, group_rows, tokens_per_pass
-from sna_eval.measuring.passes import Passes
+from sna_eval.measuring.items import answered_rows, load_items
+from sna_eval.measuring.layout import RowGroup, tokens_per_pass
+from sna_eval.measuring.passes import GridPasses
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
-from sna_eval.methods import Examples
-from sna_eval.neurons import Search, SearchConfig, find_ranking
+from sna_eval.measuring.task_grid import LayerResult, TaskGrid
+from sna_eval.neurons import Search, SearchConfig
 from sna_eval.neurons.progress import SearchBar
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
     PlanArguments,
-    load_plan,
-    match_task,
     model_fingerprint,
-    prompt_fingerprint,
 )
 from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.screening.screened_task import ScreenedTask
+from sna_eval.study.sweep.swept_task import SweptTask, swept_task
 from sna_eval.study.sweep.tables import unit_tables
-from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
 from sna_eval.study.versions import versions
 
 
@@ -78,7 +55,7 @@ class Sweep:
         self.options = options
         self.from_options = lm is None and tasks is None
         self._lm, self._tasks = lm, tasks
-        self._swept: dict[str, TaskSweep] = {}
+        self._grids: dict[str, TaskGrid] = {}
         self._searches: dict[str, Search] = {}
         self.quiet = True
         """Whether to show no progress of the search for neurons, and of a task that is screened."""
@@ -94,9 +71,11 @@ class Sweep:
         return load_tasks(self.options.tasks, include_path=self.options.include_path)
 
     @cached_property
-    def subjects(self) -> dict[str, Subject]:
+    def subjects(self) -> dict[str, SweptTask]:
         """What is swept over each task."""
-        return {name: self._subject(name, task) for name, task in self.tasks.items()}
+        return {
+            name: swept_task(name, task, self.lm, self.options) for name, task in self.tasks.items()
+        }
 
     @property
     def units(self) -> list[Unit]:
@@ -112,9 +91,9 @@ class Sweep:
         return self.lm.sites
 
     @cached_property
-    def passes(self) -> Passes:
+    def passes(self) -> GridPasses:
         engine = self.lm.engine
-        return Passes(engine, self.options.tokens_per_pass or tokens_per_pass(engine.device))
+        return GridPasses(engine, self.options.tokens_per_pass or tokens_per_pass(engine.device))
 
     @cached_property
     def routes(self) -> dict[int, Route]:
@@ -122,28 +101,24 @@ class Sweep:
 
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
         """Computes units of one task."""
-        swept, search = self.task_sweep(task), self.search(task)
-        subject = swept.subject
-        results = (
-            swept.run(layers) if self.options.screen is None else self._screened(swept, layers)
-        )
-        for result in results:
-            found = {
-                count: search.record(count, result.ranking) for count in subject.grid.n_neurons
-            }
-            yield unit_tables(subject, result, model=self.model_name, found=found)
+        own, search = self.subjects[task], self.search(task)
+        for result in self._results(task, layers):
+            found = {count: search.record(count, result.ranking) for count in own.grid.n_neurons}
+            yield unit_tables(own, result, model=self.model_name, found=found)
 
-    def _screened(self, swept: TaskSweep, layers: Sequence[int]) -> Iterator[LayerResult]:
-        """The wanted layers of a screened task, which is computed as a whole."""
-        assert self.options.screen is not None
-        task = ScreenedTask(
-            swept, self.options.screen, self.lm.max_length, self.options.seed, quiet=self.quiet
+    def _results(self, task: str, layers: Sequence[int]) -> Iterator[LayerResult]:
+        """The wanted layers of a task; one that is screened is computed as a whole."""
+        swept, screen = self.task_grid(task), self.options.screen
+        if screen is None:
+            return swept.run(layers)
+        screened = ScreenedTask(
+            task, swept, screen, self.lm.max_length, self.options.seed, quiet=self.quiet
         )
-        return (result for result in task.run() if result.layer in layers)
+        return (result for result in screened.run() if result.layer in layers)
 
-    def task_sweep(self, task: str) -> TaskSweep:
-        """The sweep of one task, its neurons ranked."""
-        if task not in self._swept:
+    def task_grid(self, task: str) -> TaskGrid:
+        """The grid of one task, its neurons ranked."""
+        if task not in self._grids:
             subject = self.subjects[task]
             search = self.search(task)
             bar = SearchBar(quiet=self.quiet, task=task, leave=False)
@@ -151,10 +126,11 @@ class Sweep:
                 search.observed.progress = bar
                 bar.expect(len(search.examples.prompts))
                 rankings = search.every(subject.grid.largest_count)
-            self._swept[task] = TaskSweep(
-                subject, self.groups(task), self.passes, self.routes, rankings
-            )
-        return self._swept[task]
+            self._grids[task] = TaskGrid(
+                subject.items, subject.grid, subject.gate,
+                self.groups(task), self.passes, self.routes, rankings,
+            )  # fmt: skip
+        return self._grids[task]
 
     def search(self, task: str) -> Search:
         """The search for one task's neurons, in all layers of its grid."""
@@ -179,13 +155,9 @@ class Sweep:
 
     def groups(self, task: str) -> list[RowGroup]:
         """How a task's rows travel."""
-        subject, engine = self.subjects[task], self.passes.engine
-        rows = rows_of(subject.items, max_length=self.lm.max_length, packs=engine.abilities.packs)
-        return group_rows(
-            rows,
-            configurations=subject.grid.per_layer,
-            tokens=self.passes.tokens,
-            device=engine.device,
+        own = self.subjects[task]
+        return self.passes.groups(
+            own.items, max_length=self.lm.max_length, configurations=own.grid.per_layer
         )
 
     @property
@@ -215,7 +187,7 @@ class Sweep:
             "sinks": self.options.sinks,
             "tokens_per_pass": self.passes.tokens,
             **({"screen": asdict(self.options.screen)} if self.options.screen else {}),
-            "tasks": {name: _described(subject) for name, subject in self.subjects.items()},
+            "tasks": {name: own.described() for name, own in self.subjects.items()},
         }
         return {
             **settings,
@@ -239,60 +211,6 @@ class Sweep:
         """Layers that any task sweeps."""
         return tuple(sorted({unit.layer for unit in self.units}))
 
-    def _subject(self, name: str, task: Any) -> Subject:
-        items = load_items(
-            task, self.lm, split=self.options.split, limit=self.options.limit,
-            spread=self.options.spread, prompting=self.options.prompting,
-        )  # fmt: skip
-        examples = examples_of(task, self.options.max_prompts)
-        method = self.options.select or _default_method(examples)
-        labels = examples.label_names if method == "contrastive" else ()
-        grid = self._grid(method)
-        grid.check(self.sites)
-        check_directions(grid.directions, labels, allow_oracle=self.options.allow_oracle)
-        gate = self._gate(name, items)
-        return Subject(name, self.options.split, items, examples, grid, method, gate)
-
-    def _grid(self, method: str) -> Grid:
-        asked, labelled = self.options, method == "contrastive"
-        every = self.sites.layers
-        return Grid(
-            asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
-            asked.n_neurons or (LABEL_COUNTS if labelled else PAPER_COUNTS),
-            asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
-            asked.directions or (BOTH,),
-        )
-
-    def _gate(self, name: str, items: TaskItems) -> Gate:
-        if self.options.gate is not None:
-            return with_usable_signal(self.options.gate, items.items[0])
-        planned = match_task(load_plan(self.options.plan), name) if self.options.plan else None
-        if planned is not None:
-            return with_usable_signal(planned.gate, items.items[0])
-        return default_gate(items)
-
-
-def default_gate(items: TaskItems) -> Gate:
-    """The paper's: margin between choices, else the target's probability.
-
-    Text that is generated has no target to look at, so there it is the likeliest next token's. A
-    rolling text is amplified as it is: its beginning says nothing of the whole's confidence.
-    """
-    kind: type[ConfidenceSignal] = ChoicesSignal if items.has_choices else AnswerSignal
-    if items.kind == "generate_until":
-        kind = NextTokenSignal
-    rolling = items.kind == "loglikelihood_rolling"
-    return Gate.by(usual_signal(kind), mode="always" if rolling else "confidence")
-
-
-def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
-    """Some of the layers that have neurons, by their place among them."""
-    return tuple(layers[place] for place in places)
-
-
-def _default_method(examples: Examples) -> str:
-    return "contrastive" if len(set(examples.label_names)) == 2 else "differential"
-
 
 _ASKED_BY = {"select.method": "select", "select.prompts": "tasks", "select.top_k": "n_neurons"}
 """A plan's keys, as a sweep's options name the same."""
@@ -306,15 +224,3 @@ def _named_as_asked() -> Iterator[None]:
     except InputError as error:
         field = _ASKED_BY.get(error.field, error.field)
         raise InputError(field, expected=error.expected, got=error.got, hint=error.hint) from error
-
-
-def _described(subject: Subject) -> dict[str, Any]:
-    return {
-        "select": subject.method,
-        "n_items": len(subject.items.items),
-        "items_hash": prompt_fingerprint(subject.items.described()),
-        "prompts_hash": subject.examples.fingerprint,
-        **find_ranking(subject.method).record(subject.examples),
-        "gate": asdict(subject.gate),
-        "grid": asdict(subject.grid),
-    }

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from sna_eval.gating import ungated
+from sna_eval.measuring.task_grid import LayerResult
 from sna_eval.measuring.values import Floats, ItemValues, item_values
 from sna_eval.plan import Plan, TaskPlan, plan_fingerprint
-from sna_eval.study.sweep.reproducing import planned
 from sna_eval.study.sweep.schemas import (
     CONFIGURATIONS,
     ITEMS,
@@ -24,11 +24,11 @@ from sna_eval.study.sweep.schemas import (
     Unit,
     UnitTables,
 )
-from sna_eval.study.sweep.task_sweep import LayerResult, Subject
+from sna_eval.study.sweep.swept_task import SweptTask
 
 
 def unit_tables(
-    subject: Subject, result: LayerResult, *, model: str, found: Mapping[int, Mapping[str, Any]]
+    subject: SweptTask, result: LayerResult, *, model: str, found: Mapping[int, Mapping[str, Any]]
 ) -> UnitTables:
     """The tables of one task and layer.
 
@@ -62,7 +62,7 @@ class _Values:
     """`[configuration, item]`."""
 
     @classmethod
-    def of(cls, subject: Subject, result: LayerResult) -> _Values:
+    def of(cls, subject: SweptTask, result: LayerResult) -> _Values:
         def values(log_likelihoods: Floats) -> ItemValues:
             return item_values(subject.items, log_likelihoods)
 
@@ -89,14 +89,14 @@ class _Values:
 
 
 def _configuration_row(
-    subject: Subject,
+    subject: SweptTask,
     result: LayerResult,
     number: int,
     values: _Values,
     found: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
     own = subject.grid.at(result.layer)[number]
-    entry = planned(own, result.ranking.first(own.n_neurons), found[own.n_neurons])
+    entry = own.planned(result.ranking.first(own.n_neurons), found[own.n_neurons])
     plan = Plan({subject.name: TaskPlan(ungated(subject.gate), (entry,))})
     after, forecast = values.after(number), values.predicted
     base, amplified = float(values.before.prob.mean()), float(after.prob.mean())
@@ -140,7 +140,7 @@ def _accuracies(result: LayerResult, before: ItemValues, after: ItemValues) -> d
     return values
 
 
-def _items_table(subject: Subject, result: LayerResult, values: _Values) -> pa.Table:
+def _items_table(subject: SweptTask, result: LayerResult, values: _Values) -> pa.Table:
     """What was measured of every item."""
     every = subject.grid.at(result.layer)
     configurations = [every[number] for number in result.numbers]
@@ -181,7 +181,7 @@ def _items_table(subject: Subject, result: LayerResult, values: _Values) -> pa.T
     return pa.Table.from_arrays(arrays, schema=ITEMS)
 
 
-def _neuron_rows(subject: Subject, result: LayerResult) -> list[dict[str, Any]]:
+def _neuron_rows(subject: SweptTask, result: LayerResult) -> list[dict[str, Any]]:
     return [
         {
             "task": subject.name,

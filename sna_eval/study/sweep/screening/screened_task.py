@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from sna_eval.measuring.baselines import ItemsBaseline
 from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.items import TaskItems
+from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.measuring.values import Floats, item_values
 from sna_eval.neurons.first_order import first_order
 from sna_eval.study.sweep.screening.agreement import agreements, not_held
@@ -27,7 +29,6 @@ from sna_eval.study.sweep.screening.prediction import (
     request_row,
 )
 from sna_eval.study.sweep.screening.shortlist import Cells, around, denser, drawn, promising
-from sna_eval.study.sweep.task_sweep import LayerResult, Subject, TaskSweep
 
 _AHEAD = 0.6  # of what is measured for its promise: by prediction; the rest around what was best
 _BEST = 3  # cells whose neighbours are looked at in a step
@@ -36,9 +37,10 @@ _TIE_BREAK = 1e-6  # of a nat: orders configurations that get equally many items
 
 @dataclass(eq=False)
 class ScreenedTask:
-    """Screens one subject."""
+    """Screens one task."""
 
-    swept: TaskSweep
+    name: str
+    swept: TaskGrid
     options: ScreenOptions
     max_length: int
     seed: int = 0
@@ -49,25 +51,19 @@ class ScreenedTask:
     """Log-likelihoods by place of the layer and number of the configuration, `[request]`."""
 
     @property
-    def subject(self) -> Subject:
-        return self.swept.subject
-
-    @property
     def grid(self) -> Grid:
-        return self.subject.grid
+        return self.swept.grid
 
     def run(self) -> list[LayerResult]:
         """Results of every layer of the grid, in order."""
         size = len(self.grid)
         expected = self.options.n_best(size) + self.options.n_sample(size)
         baseline = self.swept.baseline()
-        with tqdm(unit="config", desc=self.subject.name, leave=False, disable=self.quiet) as bar:
+        with tqdm(unit="config", desc=self.name, leave=False, disable=self.quiet) as bar:
             self._bar = bar
             forecast = self._predict(baseline)
             bar.reset(total=expected)
-            sample = drawn(
-                self.grid, self.options.n_sample(size), task=self.subject.name, seed=self.seed
-            )
+            sample = drawn(self.grid, self.options.n_sample(size), task=self.name, seed=self.seed)
             self._measure_all(baseline, forecast, sample)
         return [
             self._layer_result(place, baseline, forecast[place], sample)
@@ -75,7 +71,7 @@ class ScreenedTask:
         ]
 
     def _measure_all(self, baseline: ItemsBaseline, forecast: list[Floats], sample: Cells) -> None:
-        promise = np.stack([gains(self.subject, baseline, own) for own in forecast])
+        promise = np.stack([gains(self.swept.items, baseline, own) for own in forecast])
         best, wide = self.options.n_best(len(self.grid)), int(sample.sum())
         first = promising(self.grid, promise, max(1, round(_AHEAD * best)), taken=sample)
         self._measure(sample | first)
@@ -111,7 +107,7 @@ class ScreenedTask:
         return found
 
     def _effects(self, baseline: Floats) -> Effects:
-        items, engine = self.subject.items, self.swept.passes.engine
+        items, engine = self.swept.items, self.swept.passes.engine
         pairs = predicted_requests(items, baseline)
         rows = [
             request_row(items, item, request, max_length=self.max_length) for item, request in pairs
@@ -156,7 +152,7 @@ class ScreenedTask:
         if self._measured:
             rows = np.stack(list(self._measured.values()))
             cells = tuple(np.array(list(self._measured)).T)
-            found[cells] = gains(self.subject, baseline, rows)
+            found[cells] = gains(self.swept.items, baseline, rows)
         return found
 
     def _multipliers(self, cells: Cells) -> Floats:
@@ -182,7 +178,7 @@ class ScreenedTask:
         )
 
 
-def gains(subject: Subject, baseline: ItemsBaseline, log_likelihoods: Floats) -> Floats:
+def gains(items: TaskItems, baseline: ItemsBaseline, log_likelihoods: Floats) -> Floats:
     """Mean gain over the items whose gate opens, over all where none does: `[configuration]`.
 
     Of the probability of the right answer, or of accuracy where items have choices, ties told apart
@@ -194,8 +190,8 @@ def gains(subject: Subject, baseline: ItemsBaseline, log_likelihoods: Floats) ->
     """
     opened = np.array([decision.amplified for decision in baseline.decisions])
     opened = opened if opened.any() else np.ones_like(opened)
-    before = item_values(subject.items, baseline.log_likelihoods)
-    after = item_values(subject.items, log_likelihoods)
+    before = item_values(items, baseline.log_likelihoods)
+    after = item_values(items, log_likelihoods)
     if before.correct is None or after.correct is None:
         return np.asarray((after.prob - before.prob)[..., opened].mean(axis=-1))
     changed = after.correct.astype(float) - before.correct.astype(float)

@@ -1,0 +1,121 @@
+"""What is swept over one task: its items, its grid, its gate, and how neurons are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sna_eval.directions import BOTH
+from sna_eval.gating import (
+    AnswerSignal,
+    ChoicesSignal,
+    ConfidenceSignal,
+    Gate,
+    NextTokenSignal,
+    usual_signal,
+)
+from sna_eval.harness.scoring.decisions import with_usable_signal
+from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.intervention import Sites
+from sna_eval.measuring.grid import (
+    LABEL_COUNTS,
+    LABEL_MULTIPLIERS,
+    PAPER_COUNTS,
+    PAPER_MULTIPLIERS,
+    Grid,
+    check_directions,
+    label_layers,
+)
+from sna_eval.measuring.items import Split, TaskItems, load_items
+from sna_eval.neurons import Examples, find_ranking
+from sna_eval.plan import load_plan, match_task, prompt_fingerprint
+from sna_eval.study.sweep.options import SweepOptions
+
+
+@dataclass(frozen=True, eq=False)
+class SweptTask:
+    """One task of a sweep."""
+
+    name: str
+    split: Split
+    items: TaskItems
+    examples: Examples
+    """Development prompts that neurons are ranked on."""
+    grid: Grid
+    method: str
+    """How neurons are ranked."""
+    gate: Gate
+    """Says which zone an item is in; every item is amplified all the same."""
+
+    def described(self) -> dict[str, Any]:
+        """What a sweep's manifest says of it: all that its results depend on."""
+        return {
+            "select": self.method,
+            "n_items": len(self.items.items),
+            "items_hash": prompt_fingerprint(self.items.described()),
+            "prompts_hash": self.examples.fingerprint,
+            **find_ranking(self.method).record(self.examples),
+            "gate": asdict(self.gate),
+            "grid": asdict(self.grid),
+        }
+
+
+def swept_task(name: str, task: Any, lm: Any, options: SweepOptions) -> SweptTask:
+    """What the options say of an lm_eval task; what they leave open follows from model and task.
+
+    **Raises:** `InputError` for layers, counts or directions that model and task do not have.
+    """
+    items = load_items(
+        task, lm, split=options.split, limit=options.limit, spread=options.spread,
+        prompting=options.prompting,
+    )  # fmt: skip
+    examples = examples_of(task, options.max_prompts)
+    method = options.select or _usual_method(examples)
+    labels = examples.label_names if method == "contrastive" else ()
+    grid = _grid(options, method, lm.sites)
+    grid.check(lm.sites)
+    check_directions(grid.directions, labels, allow_oracle=options.allow_oracle)
+    gate = _gate(options, name, items)
+    return SweptTask(name, options.split, items, examples, grid, method, gate)
+
+
+def default_gate(items: TaskItems) -> Gate:
+    """The paper's: margin between choices, else the target's probability.
+
+    Text that is generated has no target to look at, so there it is the likeliest next token's. A
+    rolling text is amplified as it is: its beginning says nothing of the whole's confidence.
+    """
+    kind: type[ConfidenceSignal] = ChoicesSignal if items.has_choices else AnswerSignal
+    if items.kind == "generate_until":
+        kind = NextTokenSignal
+    rolling = items.kind == "loglikelihood_rolling"
+    return Gate.by(usual_signal(kind), mode="always" if rolling else "confidence")
+
+
+def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:
+    every, labelled = sites.layers, method == "contrastive"
+    return Grid(
+        asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
+        asked.n_neurons or (LABEL_COUNTS if labelled else PAPER_COUNTS),
+        asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
+        asked.directions or (BOTH,),
+    )
+
+
+def _gate(asked: SweepOptions, name: str, items: TaskItems) -> Gate:
+    if asked.gate is not None:
+        return with_usable_signal(asked.gate, items.items[0])
+    planned = match_task(load_plan(asked.plan), name) if asked.plan else None
+    if planned is not None:
+        return with_usable_signal(planned.gate, items.items[0])
+    return default_gate(items)
+
+
+def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
+    """Some of the layers that have neurons, by their place among them."""
+    return tuple(layers[place] for place in places)
+
+
+def _usual_method(examples: Examples) -> str:
+    return "contrastive" if len(set(examples.label_names)) == 2 else "differential"
