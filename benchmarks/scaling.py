@@ -76,11 +76,11 @@ def score(lm: Any, work: Work, documents: int) -> None:
     ids = torch.randint(1, 4000, (documents, work.tokens + 1)).tolist()
     split = work.tokens + 1 - work.scored
     encoded = [((str(n), ""), row[:split], row[split:]) for n, row in enumerate(ids)]
-    lm._instances = [
+    instances = [
         Instance("loglikelihood", {}, texts, 0, ("any", n, 1))
         for n, (texts, _, _) in enumerate(encoded)
     ]
-    lm._loglikelihood_tokens(encoded, disable_tqdm=True)
+    lm.score_encoded(instances, encoded, quiet=True)
 
 
 def seconds(repeats: int) -> list[float]:

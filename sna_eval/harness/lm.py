@@ -11,31 +11,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import torch
 from lm_eval.models.huggingface import HFLM
 
 import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
+from sna_eval.harness.model.arguments import DecideAt, check_arguments, for_loading
 from sna_eval.harness.model.description import describe
-from sna_eval.harness.model.generation import Generator
 from sna_eval.harness.model.joined import JoinedTargets
 from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.model.passes import HFPasses
 from sna_eval.harness.model.peft_adapters import check_adapter
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.both_answers import report_both
-from sna_eval.harness.plugin.ranks import join_launched, on_its_own, ranks_of
+from sna_eval.harness.plugin.ranks import join_launched, ranks_of
+from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.scoring.ledger import Ledger, total
+from sna_eval.harness.scoring.passes import Passes
 from sna_eval.harness.scoring.response_cache import ResponseCache, take_over
 from sna_eval.harness.scoring.rolling import score_rolling
 from sna_eval.harness.scoring.scorer import Scorer
-from sna_eval.harness.scoring.work import Answer
+from sna_eval.harness.scoring.texts import gated_texts
 from sna_eval.harness.tasks.items import (
     EncodedRequest,
     Item,
-    check_length,
     check_target,
     group_items,
 )
@@ -44,9 +46,10 @@ from sna_eval.harness.tasks.made_plans import MadePlans
 from sna_eval.harness.tasks.other_model import warn_of_another
 from sna_eval.harness.tasks.plan_makers import Making
 from sna_eval.harness.tasks.task_plans import TaskPlans
-from sna_eval.intervention import Abilities, BranchScore, Engine, Row, find_sites
+from sna_eval.harness.values import Answer
+from sna_eval.intervention import Abilities, Engine, find_sites
 from sna_eval.methods import Workbench
-from sna_eval.paths import REFERENCE_MODEL, reference_model_path
+from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.plan import (
     Plan,
     PlanArguments,
@@ -57,18 +60,10 @@ from sna_eval.plan import (
 )
 
 _LOGGER = logging.getLogger(__name__)
-DecideAt = Literal["start", "every_step"]
 T = TypeVar("T")
 _ANSWERS = "loglikelihood 4"  # of cached answers: before, choices without a context were none
 
 exit_cleanly_on_input_error()
-
-
-def _is_count(value: Any) -> bool:
-    try:
-        return int(value) > 0
-    except (TypeError, ValueError):
-        return False
 
 
 class SNALM(HFLM):
@@ -97,63 +92,53 @@ class SNALM(HFLM):
         report_baseline: bool = True,
         **kwargs: Any,
     ) -> None:
-        if decide_at not in get_args(DecideAt):
-            raise InputError("decide_at", expected="start or every_step", got=decide_at)
-        if not isinstance(strict, bool):
-            raise InputError("strict", expected="true or false", got=strict)
-        if not isinstance(report_baseline, bool):
-            raise InputError("report_baseline", expected="true or false", got=report_baseline)
-        size = kwargs.get("batch_size", 1)
-        if size is not None and not str(size).startswith("auto") and not _is_count(size):
-            raise InputError("batch_size", expected="1 or more, or auto", got=size)
+        switches = {"strict": strict, "report_baseline": report_baseline}
+        check_arguments(decide_at, switches, kwargs.get("batch_size"), kwargs.get("device"))
         given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
         self._making = Making.take(given, auto_budget)
         self.plan = plan_from_arguments(given) if self._making is None else Plan({})
-        typed = pretrained
-        if pretrained == REFERENCE_MODEL:
-            pretrained = str(reference_model_path())
-            kwargs = {"dtype": "float32"} | kwargs  # shipped in half precision to be small
-        if not isinstance(kwargs.get("device", ""), (str, type(None))):
-            raise InputError(
-                "device", expected="a name such as cpu or cuda:0", got=kwargs["device"]
-            )
-        if isinstance(pretrained, str):  # HFLM's own default is a GPU, there or not
-            if kwargs.get("device") is None:
-                kwargs["device"] = "cuda" if torch.cuda.is_available() else "cpu"
-            join_launched(kwargs["device"], tp_plan=kwargs.get("tp_plan"))
-        try:
-            super().__init__(pretrained, **kwargs)
-        except InputError:
-            raise
-        except Exception as error:
-            if not isinstance(pretrained, str):
-                raise
-            raise not_loaded(typed, error, kwargs) from error
-        finally:
-            exit_cleanly_on_input_error()  # joining other processes puts PyTorch's hook before ours
-        if self.backend != "causal":
-            raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
-        sharded = kwargs.get("tp_plan") is not None
-        self.ranks = ranks_of(getattr(self, "accelerator", None), sharded=sharded)
+        self.strict, self.decide_at, self.report_baseline = strict, decide_at, report_baseline
+        self._load(pretrained, kwargs)
+        self.ranks = ranks_of(
+            getattr(self, "accelerator", None), sharded=kwargs.get("tp_plan") is not None
+        )
         self._rank, self._world_size = self.ranks.share  # HFLM knows neither CPUs nor nodes
-        self.strict = strict
-        self.decide_at = decide_at
-        self.report_baseline = report_baseline
         self.ledger = Ledger()
         self._counts: Ledger | None = None
         self._reported = False
         self._warned: set[str] = set()
         self._answers: ResponseCache | None = None
-        self._instances: Sequence[Any] | None = None
-        self._generator: Generator | None = None
         self._joined = JoinedTargets()
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
         if self.has_plan:
-            check_adapter(self.model)
-            check_model(self.plan, self.sites)
-            if self.ranks.first:
-                warn_of_another(self.plan, self.model_hash)
+            self._check_model()
+
+    def _load(self, pretrained: Any, arguments: dict[str, Any]) -> None:
+        """Loads as HFLM does; whatever goes wrong with a name is one line."""
+        typed = pretrained
+        pretrained, arguments = for_loading(pretrained, arguments)
+        if isinstance(pretrained, str):
+            join_launched(arguments["device"], tp_plan=arguments.get("tp_plan"))
+        try:
+            super().__init__(pretrained, **arguments)
+        except InputError:
+            raise
+        except Exception as error:
+            if not isinstance(pretrained, str):
+                raise
+            raise not_loaded(typed, error, arguments) from error
+        finally:
+            exit_cleanly_on_input_error()  # joining other processes puts PyTorch's hook before ours
+        if self.backend != "causal":
+            raise InputError("pretrained", expected="a causal (decoder) model", got=self.backend)
+
+    def _check_model(self) -> None:
+        """Raises `InputError` where the plan is another model's, or an adapter forbids one."""
+        check_adapter(self.model)
+        check_model(self.plan, self.sites)
+        if self.ranks.first:
+            warn_of_another(self.plan, self.model_hash)
 
     @property
     def has_plan(self) -> bool:
@@ -213,6 +198,18 @@ class SNALM(HFLM):
             if kept is not None:
                 self.__dict__["plans"] = kept
 
+    @property
+    def passes(self) -> Passes:
+        """What gates and scorers know of this model."""
+        return HFPasses(
+            self,
+            engine=lambda: self.scoring_engine,
+            generating=lambda: self.engine,
+            ledger=self.ledger,
+            strict=self.strict,
+            every_step=self.decide_at == "every_step",
+        )
+
     @cached_property
     def model_hash(self) -> str:
         return model_fingerprint(self.model)
@@ -224,27 +221,21 @@ class SNALM(HFLM):
         for instance in requests:
             check_target(instance, instance.args[1])
         self._begin()
-        self._instances = requests
         quiet = disable_tqdm or not self.ranks.first
-        try:
+        if not self.has_plan:
             return self._counted(super().loglikelihood(requests, disable_tqdm=quiet))
-        finally:
-            self._instances = None
+        tokens = encoded(self, requests, quiet=quiet)
+        return self._counted(self.score_encoded(requests, tokens, quiet=quiet))
 
-    def _loglikelihood_tokens(
-        self,
-        requests: list[EncodedRequest],
-        disable_tqdm: bool = False,
-        override_bs: int | None = None,
+    def score_encoded(
+        self, instances: Sequence[Any], requests: list[EncodedRequest], *, quiet: bool = False
     ) -> list[Answer]:
-        instances, self._instances = self._instances, None
-        if instances is None or not self.has_plan:  # the first: rolling windows
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        """Answers to requests that are tokenized already."""
         live = LiveTasks()
         grouped = group_items(instances, requests, live.unconditional, live.offers_choices)
         self._joined.count(grouped.items, self.ledger)
-        requests.clear()  # lm_eval is done with it, and it grows with the documents
-        answers = self._score(grouped.items, live, quiet=disable_tqdm or not self.ranks.first)
+        requests.clear()  # it grows with the documents, and nobody needs it any more
+        answers = self._score(grouped.items, live, quiet=quiet)
         return [answers[item][request] for item, request in grouped.answers]
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
@@ -256,10 +247,7 @@ class SNALM(HFLM):
 
     def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
         self.plans.prepare([item.instance for item in items])
-        scorer = Scorer(
-            self.scoring_engine, self.plans, self._rows_per_batch, self.max_length, self.ledger,
-            self._strict_baseline(items, quiet) if self.strict else None, live.question,
-        )  # fmt: skip
+        scorer = Scorer(self.passes, self.plans, self.ledger, live.question)
         if self._answers is None:
             return scorer.score(items, live.right_answer, quiet=quiet)
         return self._answers.complete(
@@ -268,32 +256,6 @@ class SNALM(HFLM):
             lambda missing: scorer.score(missing, live.right_answer, quiet=quiet),
             self.ledger.count_kept,
         )
-
-    def _strict_baseline(self, items: Sequence[Item], quiet: bool) -> Any:
-        """HFLM's own scores of all requests, by item."""
-        for item in items:
-            check_length(item, self.max_length)
-        requests = [
-            ((request.context_text, request.continuation_text),
-             list(request.context), list(request.continuation))
-            for item in items
-            for request in item.requests
-        ]  # fmt: skip
-        scores = iter(super()._loglikelihood_tokens(requests, quiet))
-        table = {
-            id(item): tuple(BranchScore(*next(scores)) for _ in item.requests) for item in items
-        }
-        return lambda item: table[id(item)]
-
-    def _rows_per_batch(self, rows: Sequence[Row]) -> int:
-        """HFLM's batch size; `auto` is found with the longest row."""
-        if self.batch_size != "auto":
-            return int(self.batch_size)
-        longest = rows[0]
-        with on_its_own(self):
-            size = self._detect_batch_size([(None, list(longest.tokens), [0])], 0)
-        self.batch_sizes[0] = size
-        return int(size)
 
     # Rolling log-likelihoods and generation
 
@@ -304,7 +266,16 @@ class SNALM(HFLM):
         self._begin()
         self.plans.prepare(requests)
         quiet = disable_tqdm or not self.ranks.first
-        return self._counted(score_rolling(self, super().loglikelihood_rolling, requests, quiet))
+        return self._counted(
+            score_rolling(
+                self.passes,
+                self.plans,
+                self.ledger,
+                requests,
+                tokens=lambda text: len(self.tok_encode(text)),
+                quiet=quiet,
+            )
+        )
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Generates; the gate decides per request at the first new token."""
@@ -312,17 +283,17 @@ class SNALM(HFLM):
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
         self._begin()
         self.plans.prepare(requests)
-        self._generator = Generator(self, super().generate_until, super()._model_generate)
-        try:
-            quiet = disable_tqdm or not self.ranks.first
-            return self._counted(self._generator.run(requests, quiet))
-        finally:
-            self._generator = None
-
-    def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        if self._generator is None:
-            return super()._model_generate(context, *args, **kwargs)
-        return self._generator.generate(context, *args, **kwargs)
+        quiet = disable_tqdm or not self.ranks.first
+        return self._counted(
+            gated_texts(
+                self.passes,
+                self.plans,
+                self.ledger,
+                requests,
+                baselines=self.report_baseline,
+                quiet=quiet,
+            )
+        )
 
     # Counting, caching, model info
 
@@ -378,7 +349,14 @@ class SNALM(HFLM):
 
     def describe(self) -> dict[str, Any]:
         """Plan, gates, decisions and the way the passes ran."""
-        return describe(self)
+        return describe(
+            self.plan,
+            self.plans if self.has_plan else None,
+            self.counts,
+            model_hash=self.model_hash,
+            settings={"strict": self.strict, "decide_at": self.decide_at},
+            processes=self.ranks.size,
+        )
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(

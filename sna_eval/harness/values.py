@@ -128,3 +128,7 @@ def _evidence_behind(answer: Any) -> Evidence | None:
 def evidence_of(value: Any) -> Evidence | None:
     """The evidence an answer carries; `None` for another model's plain number."""
     return value.evidence if isinstance(value, Score) else None
+
+
+Answer = tuple[float, bool]
+"""Log-likelihood, a `Score` where a plan applies, and whether it would be produced greedily."""

@@ -8,7 +8,7 @@ probability of their beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,7 +19,8 @@ import numpy as np
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.seeding import seed_examples
-from sna_eval.harness.tasks.items import EncodedRequest, Item, Request, group_items, item_rows
+from sna_eval.harness.plugin.stand_in import encoded
+from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
 from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
 from sna_eval.harness.tasks.live_tasks import (
     TEXT_CHARACTERS,
@@ -133,7 +134,7 @@ def load_items(
         ]
     items = group_items(
         instances,
-        encode(lm, instances),
+        encoded(lm, instances),
         lambda instance, count: unconditional_requests(task, instance.doc, count),
         lambda instance: offers_choices(task),
     ).items
@@ -197,26 +198,6 @@ def answered_rows(items: TaskItems, *, max_length: int) -> list[Row]:
         room = max(1, max_length + 1 - len(right.continuation))
         rows.append(Row(right.context[-room:], (right.continuation,)))
     return rows
-
-
-def encode(lm: Any, instances: Sequence[Any]) -> list[EncodedRequest]:
-    """Requests as lm_eval tokenizes them, by lm_eval's own code."""
-    from lm_eval.api.model import TemplateLM
-
-    return TemplateLM.loglikelihood(_Encoder(lm), instances, disable_tqdm=True)
-
-
-class _Encoder:
-    """Stands in for the model in lm_eval's `loglikelihood`, and hands back what it would score."""
-
-    def __init__(self, lm: Any) -> None:
-        self._lm = lm
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._lm, name)
-
-    def _loglikelihood_tokens(self, requests: list[EncodedRequest], **_: Any) -> Any:
-        return requests
 
 
 def _shown(prompting: Prompting, lm: Any) -> dict[str, Any]:

@@ -120,10 +120,10 @@ def test_targets_that_become_part_of_the_context_are_tokenized_apart(
 
 def test_a_search_sees_what_an_evaluation_scores(joining: Any) -> None:
     """What else than an evaluation asks for tokens gets the same ones."""
-    from sna_eval.measuring.items import encode
+    from sna_eval.harness.plugin.stand_in import encoded
 
     lm = joining()
-    ((_, context, target),) = encode(lm, requests(("the cat", " sat")))
+    ((_, context, target),) = encoded(lm, requests(("the cat", " sat")))
     assert (context, target) == (lm.tok_encode(" town"), lm.tok_encode(" sat"))
 
 

@@ -44,8 +44,7 @@ def counted(request: Any, word_tokenizer: Any) -> Any:
         )  # fmt: skip
         lm.__dict__["scoring_engine"] = lm.engine  # shortcuts leave out what is counted
         with FlopCounterMode(display=False) as counter:
-            lm._instances = _instances()
-            lm._loglikelihood_tokens(_encoded(), disable_tqdm=True)
+            lm.score_encoded(_instances(), _encoded(), quiet=True)
         return float(counter.get_total_flops())
 
     return SIZES[request.param], count

@@ -12,9 +12,10 @@ from lm_eval.api.task import ConfigurableTask
 
 from sna_eval.gating.signals.margin import margin
 from sna_eval.gating.signals.target_prob import target_prob
+from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.items import group_items, prompted
 from sna_eval.harness.tasks.live_tasks import LiveTasks, examples_of, unconditional_requests
-from sna_eval.measuring.items import encode, load_items
+from sna_eval.measuring.items import load_items
 from sna_eval.study.results.samples import read_items
 
 HEAD = """
@@ -153,7 +154,7 @@ def test_requests_that_no_task_made_are_all_choices(make_sna: Any) -> None:
         for place, context in enumerate(("a cat on", "", "", ""))
     ]
     lm = make_sna(**PLAN, gate="margin")
-    (item,) = group_items(requests, encode(lm, requests), LiveTasks().unconditional).items
+    (item,) = group_items(requests, encoded(lm, requests), LiveTasks().unconditional).items
     assert item.choices == (0, 1, 2, 3)
 
 

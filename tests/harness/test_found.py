@@ -16,7 +16,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.loading import load_lm
 from sna_eval.harness.model.numerics import numerics
-from sna_eval.harness.scoring.scorer import _stacked
+from sna_eval.harness.model.row_passes import _stacked
 from sna_eval.harness.values import GeneratedText
 from sna_eval.methods import Examples
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan, resolve_task

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.measuring.items import (
     TaskItems,
     answered_rows,
-    encode,
     items_fingerprint,
     load_items,
     rows_of,
@@ -81,6 +81,7 @@ def test_tokens_are_those_that_the_model_is_asked_for(
 ) -> None:
     """What lm_eval's own `loglikelihood` hands over, an empty context included."""
     from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
 
     (task,) = load("own_choices").values()
     task.build_all_requests()
@@ -90,8 +91,8 @@ def test_tokens_are_those_that_the_model_is_asked_for(
     monkeypatch.setattr(
         type(lm), "_loglikelihood_tokens", lambda self, reqs, **_: seen.extend(reqs)
     )
-    lm.loglikelihood(asked, disable_tqdm=True)
-    assert encode(lm, asked) == seen
+    HFLM.loglikelihood(lm, asked, disable_tqdm=True)
+    assert encoded(lm, asked) == seen
 
 
 def test_right_answers(lm: Any, load: Load) -> None:

@@ -16,13 +16,13 @@ from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.gating import ChoicesSignal
+from sna_eval.harness.model.row_passes import RowPasses
 from sna_eval.harness.scoring.decisions import without_choices
 from sna_eval.harness.scoring.ledger import Ledger
 from sna_eval.harness.scoring.scorer import Scorer
-from sna_eval.harness.scoring.work import Answer
 from sna_eval.harness.tasks.items import check_length
 from sna_eval.harness.tasks.task_plans import TaskPlans
-from sna_eval.harness.values import evidence_of
+from sna_eval.harness.values import Answer, evidence_of
 from sna_eval.registry import either
 
 ROWS_PER_STEP = 32
@@ -90,13 +90,14 @@ def run_batch(
         )
     with workspace.passes():
         plans = TaskPlans(plan_of(workspace, setting), workspace.lm.bench)
-        scorer = Scorer(
+        ledger = Ledger()
+        passes = RowPasses(
             workspace.lm.scoring_engine,
-            plans,
             lambda rows: _ROWS_PER_PASS,
             workspace.lm.max_length,
-            Ledger(),
+            ledger,
         )
+        scorer = Scorer(passes, plans, ledger)
     for start in range(0, len(rows), ROWS_PER_STEP):
         portion = rows[start : start + ROWS_PER_STEP]
         with workspace.passes():

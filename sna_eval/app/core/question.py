@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.errors import InputError
+from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.items import group_items
-from sna_eval.measuring.items import TaskItems, encode
+from sna_eval.measuring.items import TaskItems
 
 LONGEST_TEXT = 20_000
 """Characters of a prompt or a target; more than any model here reads, and quick to tokenize."""
@@ -89,7 +90,7 @@ def question_items(lm: Any, questions: Sequence[Question], *, task: str) -> Task
         for number, question in enumerate(questions)
         for place, choice in enumerate(question.choices)
     ]
-    items = group_items(instances, encode(lm, instances)).items
+    items = group_items(instances, encoded(lm, instances)).items
     return TaskItems(items, (0,) * len(items))
 
 

@@ -2,51 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from sna_eval.harness.scoring.ledger import Ledger, TaskLedger
 from sna_eval.harness.tasks.other_model import found_on_another
-from sna_eval.plan import TaskPlan, plan_fingerprint, task_fingerprint
+from sna_eval.harness.tasks.task_plans import TaskPlans
+from sna_eval.plan import Plan, TaskPlan, plan_fingerprint, task_fingerprint
 from sna_eval.plan.files import task_to_dict
 
-if TYPE_CHECKING:
-    from sna_eval.harness.lm import SNALM
 
+def describe(
+    plan: Plan,
+    plans: TaskPlans | None,
+    counts: Ledger,
+    *,
+    model_hash: str,
+    settings: Mapping[str, Any],
+    processes: int,
+) -> dict[str, Any]:
+    """The entry `config.sna` of a result file.
 
-def describe(lm: SNALM) -> dict[str, Any]:
-    """The entry `config.sna` of a result file."""
+    **Arguments:**
+
+    - `plan`: as it was given.
+    - `plans`: what became of it for each task; `None` where there was none.
+    - `settings`: model arguments that answers depend on.
+    """
     from sna_eval import __version__
 
-    counts = lm.counts
-    plans = lm.plans.resolved if lm.has_plan else {}
-    file = lm.plans.file if plans else None
+    resolved = plans.resolved if plans is not None else {}
+    file = plans.file if plans is not None and resolved else None
     items = sum(own.items for own in counts.tasks.values())
     amplified = sum(own.amplified for own in counts.tasks.values())
     return {
         "version": __version__,
-        "plan_fingerprint": plan_fingerprint(lm.plans.plan if plans else lm.plan),
+        "plan_fingerprint": plan_fingerprint(plans.plan if plans and resolved else plan),
         **({"plan_file": str(file)} if file is not None else {}),
-        "model_hash": lm.model_hash,
-        "strict": lm.strict,
-        "decide_at": lm.decide_at,
-        "oracle": any(plan.oracle for plan in plans.values()),
-        "sees_answer": any(plan.sees_answer for plan in plans.values()),
+        "model_hash": model_hash,
+        **settings,
+        "oracle": any(own.oracle for own in resolved.values()),
+        "sees_answer": any(own.sees_answer for own in resolved.values()),
         "found_on_another_model": any(
-            found_on_another(plan, lm.model_hash) for plan in plans.values()
+            found_on_another(own, model_hash) for own in resolved.values()
         ),
         "amplified_fraction": amplified / items if items else 0.0,
-        "tasks": {name: _task(lm, plan, name) for name, plan in plans.items()},
+        "tasks": {
+            name: _task(own, counts.tasks.get(name), model_hash) for name, own in resolved.items()
+        },
         "passes": counts.as_dict(),
-        "processes": lm.ranks.size,
+        "processes": processes,
     }
 
 
-def _task(lm: SNALM, plan: TaskPlan, name: str) -> dict[str, Any]:
-    counted = lm.counts.tasks
+def _task(plan: TaskPlan, counted: TaskLedger | None, model_hash: str) -> dict[str, Any]:
     return {
         "fingerprint": task_fingerprint(plan),
         "oracle": plan.oracle,
         "sees_answer": plan.sees_answer,
-        "found_on_another_model": found_on_another(plan, lm.model_hash),
+        "found_on_another_model": found_on_another(plan, model_hash),
         **task_to_dict(plan),
-        **(counted[name].as_dict() if name in counted else {}),
+        **(counted.as_dict() if counted is not None else {}),
     }

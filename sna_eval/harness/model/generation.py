@@ -11,30 +11,23 @@ beams multiply the rows, the decision costs a prompt pass of its own.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Decision, Gate, NextTokenSignal, signals_of, usual_signal
-from sna_eval.harness.model.baseline_texts import RandomState, with_baselines
+from sna_eval.gating import Decision
 from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
-from sna_eval.harness.plugin.ranks import asked_for, on_its_own
-from sna_eval.harness.scoring.ledger import GENERATED
-from sna_eval.harness.values import GeneratedText
-from sna_eval.intervention import Affine, amplify
+from sna_eval.harness.plugin.stand_in import generated
+from sna_eval.harness.scoring.passes import DecideText, Generated
+from sna_eval.intervention import Affine, Engine, amplify
 from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.decoding import DecodingMask, keeps_keys
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.plan import TaskPlan, plain_interventions
-from sna_eval.registry import either
-
-if TYPE_CHECKING:
-    from sna_eval.harness.lm import SNALM
 
 _Generate = Callable[..., torch.Tensor]
 """HFLM's `_model_generate`, or what stands in for it."""
@@ -42,90 +35,36 @@ _GROWING_CACHES = (None, "dynamic", "hybrid")
 """Keys and values of a prompt, as tensors of its length; `generate` reads `hybrid` as no choice."""
 
 
-class _RowOrder:
-    """Stands in for lm_eval's cache hook, to which HFLM reports its texts in row order."""
-
-    dbdict = None
-
-    def __init__(self) -> None:
-        self.contexts: list[str] = []
-
-    def add_partial(self, kind: str, request: tuple[Any, ...], result: Any) -> None:
-        self.contexts.append(request[0])
-
-
-class Generator:
-    """Runs HFLM's generation with the gate and the interventions of each request's task."""
+class GatedGeneration:
+    """HFLM's generation of one task's requests, with its gate and interventions."""
 
     def __init__(
-        self,
-        lm: SNALM,
-        generate_until: Callable[..., list[str]],
-        model_generate: _Generate,
+        self, lm: Any, engine: Engine, plan: TaskPlan, decide: DecideText, *, every_step: bool
     ) -> None:
-        self._lm = lm
-        self._generate_until = generate_until
-        self._model_generate = model_generate
-        self._plan: TaskPlan | None = None
+        self._lm, self._engine, self._plan = lm, engine, plan
+        self._decide, self._decides_every_step = decide, every_step
+        self._model_generate: _Generate = lm._model_generate
         self._decisions: list[Decision] = []
         self._overflowed: list[bool] = []
         """For each decision whether the amplified text overflowed and was replaced."""
         self._changed: list[bool] = []
         """For each decision whether the text may be another than the unmodified model's."""
 
-    def run(self, requests: Sequence[Any], disable_tqdm: bool) -> list[str]:
-        """The texts of all requests, in order; a `GeneratedText` where a plan applies."""
-        groups: dict[str, list[int]] = defaultdict(list)
-        for number, request in enumerate(requests):
-            groups[request.task_name or ""].append(number)
-        begun = RandomState()
-        texts: list[str] = [""] * len(requests)
-        changed: list[int] = []
-        for task, numbers in groups.items():
-            self._plan = self._lm.plans.for_instance(requests[numbers[0]])
-            own = [requests[number] for number in numbers]
-            answers = self._run_task(task, own, disable_tqdm)
-            for number, (text, differs) in zip(numbers, answers, strict=True):
-                texts[number] = text
-                changed.extend([number] if differs else [])
-        if not self._lm.report_baseline:
-            return texts
-
-        def unmodified(some: list[Any]) -> list[str]:
-            self._plan = None
-            with on_its_own(self._lm):
-                return self._generate_until(some, disable_tqdm=disable_tqdm)
-
-        return with_baselines(requests, texts, changed, begun, unmodified)
-
-    def _run_task(
-        self, task: str, requests: Sequence[Any], disable_tqdm: bool
-    ) -> list[tuple[str, bool]]:
-        """Each request's text, and whether it may be another than the unmodified model's."""
-        order, hook = _RowOrder(), self._lm.cache_hook
-        self._decisions, self._overflowed, self._changed = [], [], []
-        self._lm.cache_hook = order
-        try:
-            texts = self._generate_until(list(requests), disable_tqdm=disable_tqdm)
-        finally:
-            self._lm.cache_hook = hook
+    def run(self, requests: Sequence[Any], *, quiet: bool) -> list[Generated]:
+        """The texts of all requests, in order."""
+        texts, contexts = generated(self._lm, requests, generate=self._generate, quiet=quiet)
         if not self._decisions:
-            return [(text, False) for text in texts]
+            return [Generated(text) for text in texts]
         outcomes = zip(self._decisions, self._overflowed, self._changed, strict=True)
-        decided = dict(zip(order.contexts, outcomes, strict=True))
-        answers: list[tuple[str, bool]] = []
-        for request, text, counts in zip(requests, texts, asked_for(requests), strict=True):
-            decision, overflowed, changed = decided[request.args[0]]
-            if counts:
-                self._lm.ledger.count_item(task, decision, GENERATED, overflowed=overflowed)
-            answers.append((GeneratedText(text, decision=decision), changed))
-        return answers
+        decided = dict(zip(contexts, outcomes, strict=True))
+        return [
+            Generated(text, *decided[request.args[0]])
+            for request, text in zip(requests, texts, strict=True)
+        ]
 
-    def generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def _generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """HFLM's `_model_generate` for one batch, `[batch, position]`."""
         plan = self._plan
-        if plan is None:
-            return self._model_generate(context, *args, **kwargs)
         settings = self._settings(kwargs)
         unusual = settings.other_passes()
         if unusual is not None:
@@ -134,8 +73,8 @@ class Generator:
             raise settings.refused(unusual)
         interventions = () if plan.gate.mode == "never" else plain_interventions(plan)
         interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
-        if self._lm.decide_at == "every_step":
-            return self._every_step(context, plan.gate, interventions, *args, **kwargs)
+        if self._decides_every_step:
+            return self._every_step(context, interventions, *args, **kwargs)
         run = self._shared if self._shares_prompt_pass(settings) else self._two_passes
         watch = OverflowWatch()
 
@@ -143,7 +82,7 @@ class Generator:
             with asked_first(self._lm.model, watch):
                 return self._model_generate(*args, **kwargs)
 
-        output = run(watched, context, plan.gate, interventions, *args, **kwargs)
+        output = run(watched, context, interventions, *args, **kwargs)
         acts = bool(interventions)
         opened = [acts and decision.amplified for decision in self._decisions[-len(context) :]]
         return self._without_overflow(output, opened, watch, context, *args, **kwargs)
@@ -199,14 +138,14 @@ class Generator:
             return False  # its layers hold more than the prompt, or hold it in another form
         if settings["max_length"] > steady_width(self._lm.model):
             return False  # the model may read the text again, and otherwise
-        return self._lm.engine.abilities.resumes and keeps_keys(self._lm.model)
+        return self._engine.abilities.resumes and keeps_keys(self._lm.model)
 
     def _settings(self, own: dict[str, Any]) -> GenerateSettings:
         return GenerateSettings(self._lm.model, own)
 
-    def _open(self, gate: Gate, log_probs: torch.Tensor) -> torch.Tensor:
+    def _open(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Decides on the rows of a batch by the first token's distribution: bool, `[batch]`."""
-        decisions = [_decide(gate, row) for row in log_probs]
+        decisions = [self._decide(row) for row in log_probs]
         self._decisions.extend(decisions)
         return torch.tensor([decision.amplified for decision in decisions])
 
@@ -214,18 +153,16 @@ class Generator:
         self,
         generate: _Generate,
         context: torch.Tensor,
-        gate: Gate,
         interventions: tuple[Affine, ...],
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
-        engine = self._lm.engine
         shared = SharedPromptPass(
             self._lm.model,
-            engine.sites,
+            self._engine.sites,
             interventions,
-            decide=lambda log_probs: self._open(gate, log_probs),
-            returns_tuple=engine.abilities.returns_tuple,
+            decide=self._open,
+            returns_tuple=self._engine.abilities.returns_tuple,
         )
         with shared.installed():
             return generate(context, *args, **kwargs)
@@ -233,7 +170,6 @@ class Generator:
     def _every_step(
         self,
         context: torch.Tensor,
-        gate: Gate,
         interventions: tuple[Affine, ...],
         *args: Any,
         **kwargs: Any,
@@ -244,9 +180,9 @@ class Generator:
             )
         steps = EveryStep(
             self._lm.model,
-            self._lm.sites,
+            self._engine.sites,
             interventions,
-            decide=lambda log_probs: _decide(gate, log_probs),
+            decide=self._decide,
             prompt_mask=kwargs["attention_mask"],
         )
         with asked_first(self._lm.model, steps):
@@ -260,17 +196,16 @@ class Generator:
         self,
         generate: _Generate,
         context: torch.Tensor,
-        gate: Gate,
         interventions: tuple[Affine, ...],
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
         log_probs = self._first_token(context, kwargs["attention_mask"])
-        rows = self._open(gate, log_probs).to(context.device)
+        rows = self._open(log_probs).to(context.device)
         if not interventions or not bool(rows.any()):
             return generate(context, *args, **kwargs)
         mask = DecodingMask(rows, kwargs["attention_mask"], copies=self._settings(kwargs).copies)
-        amplified = amplify(self._lm.model, interventions, sites=self._lm.sites, mask=mask)
+        amplified = amplify(self._lm.model, interventions, sites=self._engine.sites, mask=mask)
         # a pass compiled for a static cache, earlier or now, would know nothing of these hooks
         eager = {**kwargs, "disable_compile": True}
         with mask.told_of_passes(self._lm.model), amplified:
@@ -291,17 +226,3 @@ class Generator:
                 pad_token_id=self._lm.tokenizer.pad_token_id,
             )
         return torch.log_softmax(output.logits[0].float(), dim=-1)
-
-
-def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
-    own = gate.measured_by
-    if not isinstance(own, NextTokenSignal):
-        if gate.mode == "confidence":
-            allowed = either([*signals_of(NextTokenSignal), "always", "never"])
-            raise InputError(
-                "gate.signal", expected=f"{allowed} for generated text", got=own.name,
-                hint="a generated text has no target and no choices",
-            )  # fmt: skip
-        own = usual_signal(NextTokenSignal)
-        gate = gate.with_zones_by(own)
-    return gate.decide(float(own.measure(log_probs)))

@@ -10,59 +10,64 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import AnswerSignal, Decision, signals_of, usual_signal
-from sna_eval.harness.plugin.ranks import asked_for, on_its_own
-from sna_eval.harness.scoring.ledger import ROLLING
-from sna_eval.harness.values import Evidence, Score
-from sna_eval.intervention import Affine, amplify
+from sna_eval.harness.plugin.ranks import asked_for
+from sna_eval.harness.scoring.ledger import ROLLING, Ledger
+from sna_eval.harness.scoring.passes import RollingPasses
+from sna_eval.harness.tasks.task_plans import TaskPlans
+from sna_eval.harness.values import Evidence, Score, evidence_of
+from sna_eval.intervention import Affine
 from sna_eval.plan import TaskPlan, plain_interventions
 from sna_eval.registry import either
 
-if TYPE_CHECKING:
-    from sna_eval.harness.lm import SNALM
-
-Rolling = Callable[..., list[float]]
-
 
 def score_rolling(
-    lm: SNALM, rolling: Rolling, requests: Sequence[Any], disable_tqdm: bool
+    passes: RollingPasses,
+    plans: TaskPlans,
+    ledger: Ledger,
+    requests: Sequence[Any],
+    *,
+    tokens: Callable[[str], int],
+    quiet: bool,
 ) -> list[float]:
     """Baseline of all texts, then a second pass over those whose gate opened.
 
     **Arguments:**
 
-    - `rolling`: HFLM's own method.
+    - `tokens`: how many a text has.
     """
-    baseline = rolling(list(requests), disable_tqdm=disable_tqdm)
-    plans = [lm.plans.for_instance(request) for request in requests]
+    baseline = passes.rolling(requests, quiet=quiet)
     answers: list[float] = list(baseline)
     counts = asked_for(requests)
     open_texts: dict[tuple[Affine, ...], list[int]] = defaultdict(list)
-    for number, plan in enumerate(plans):
+    for number, request in enumerate(requests):
+        plan = plans.for_instance(request)
         if plan is None:
             continue
-        decision = _decide(lm, plan, requests[number], baseline[number])
+        decision = _decide(plan, request, baseline[number], tokens)
         if counts[number]:
-            lm.ledger.count_item(requests[number].task_name or "", decision, ROLLING)
+            ledger.count_item(request.task_name or "", decision, ROLLING)
         evidence = Evidence.of(decision, baseline=baseline[number], oracle=plan.oracle)
         answers[number] = Score(baseline[number], evidence)
         if decision.amplified:
             open_texts[_interventions(plan)].append(number)
     for interventions, numbers in open_texts.items():
-        with on_its_own(lm), amplify(lm.model, interventions, sites=lm.sites):
-            amplified = rolling([requests[number] for number in numbers], disable_tqdm=disable_tqdm)
+        some = [requests[number] for number in numbers]
+        amplified = passes.rolling(some, interventions, quiet=quiet)
         for number, value in zip(numbers, amplified, strict=True):
             if math.isfinite(value):
-                answers[number] = Score(value, answers[number].evidence)  # type: ignore[attr-defined]
+                answers[number] = Score(value, evidence_of(answers[number]))
             elif counts[number]:
-                lm.ledger.tasks[requests[number].task_name or ""].overflowed += 1
+                ledger.tasks[requests[number].task_name or ""].overflowed += 1
     return answers
 
 
-def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> Decision:
+def _decide(
+    plan: TaskPlan, request: Any, log_likelihood: float, tokens: Callable[[str], int]
+) -> Decision:
     gate = plan.gate
     own = gate.measured_by
     if not isinstance(own, AnswerSignal):
@@ -74,8 +79,7 @@ def _decide(lm: SNALM, plan: TaskPlan, request: Any, log_likelihood: float) -> D
             )  # fmt: skip
         own = usual_signal(AnswerSignal)
         gate = gate.with_zones_by(own)
-    tokens = max(1, len(lm.tok_encode(request.args[0])))
-    return gate.decide(own.measure(log_likelihood / tokens))
+    return gate.decide(own.measure(log_likelihood / max(1, tokens(request.args[0]))))
 
 
 def _interventions(plan: TaskPlan) -> tuple[Affine, ...]:

@@ -1,284 +1,89 @@
-"""Both answers for every request in one run: baseline pass, gate, resumed pass over open items.
-
-The baseline pass captures what enters the lowest layer that an item's plan intervenes on. Items
-whose gate opens queue up with their captured rows, and go on from that layer in full batches,
-together with items of other tasks. Captured rows are kept from an item's first row to its
-decision, and for at most one batch of open rows per layer after it. Tasks whose documents begin
-with the same tokens run by themselves, from a cache of that beginning.
-"""
+"""Both answers for every request in one run: the baseline, the gate, what open items score then."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import torch
-from tqdm import tqdm
-
-from sna_eval.harness.scoring.decisions import (
-    NOTHING,
-    RightAnswer,
-    asks,
-    decide,
-    interventions_for,
-    kept,
-    needs_next_token,
-)
+from sna_eval.gating import Decision
+from sna_eval.harness.scoring.decisions import Baseline, RightAnswer, decide, interventions_for
 from sna_eval.harness.scoring.ledger import SCORED, Ledger
-from sna_eval.harness.scoring.work import Answer, OpenRow, Work
-from sna_eval.harness.tasks.items import Item, item_rows, prompted
+from sna_eval.harness.scoring.passes import Asked, Opened, ScorePasses, Scores
+from sna_eval.harness.tasks.items import Item, prompted
 from sna_eval.harness.tasks.task_plans import TaskPlans
-from sna_eval.harness.values import Evidence, Score
-from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row, RowScore
-from sna_eval.intervention.config import steady_width
-from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
-from sna_eval.intervention.rows import Tokens
+from sna_eval.harness.values import Answer, Evidence, Score
+from sna_eval.intervention import BranchScore
 
 
 @dataclass(eq=False)
 class Scorer:
-    """Scores items with one engine, by the plans of their tasks."""
+    """Scores items by the plans of their tasks."""
 
-    engine: Engine
+    passes: ScorePasses
     plans: TaskPlans
-    batch_size: Callable[[Sequence[Row]], int]
-    """Rows per batch, given all rows longest first."""
-    max_length: int
     ledger: Ledger
-    baseline: Callable[[Item], tuple[BranchScore, ...]] | None = None
-    """Baseline scores from elsewhere (`strict=true`); passes then cannot be resumed."""
     question: Callable[[Item], str | None] = lambda item: None
     """An item's own text in its contexts; asked where a plan puts examples before it."""
-    _resumes: bool = field(default=False, init=False)
 
     def score(
         self, items: Sequence[Item], right: RightAnswer, *, quiet: bool = False
     ) -> list[list[Answer]]:
         """Both answers of every request of every item, in order."""
-        works = [self._start(item) for item in items]
-        # rows go on in batches of another width than they came from
-        longest = max((_longest_row(work) for work in works), default=0)
-        self._resumes = self.engine.abilities.resumes and longest <= steady_width(self.engine.model)
-        groups = self._groups(works)
-        size = self.batch_size([row for group in groups for work in group for row, _ in work.rows])
-        with tqdm(total=len(works), desc="Scoring items", disable=quiet) as bar:
-            for group in groups:
-                self._score_group(group, right, size, bar)
-        return [work.answers for work in works]
+        asked = [Asked(item, self.plans.for_instance(item.instance)) for item in items]
+        known: dict[int, _Known] = {}
 
-    def _groups(self, works: Sequence[Work]) -> list[list[Work]]:
-        """Works that run together, longest first: each task with a common beginning by itself."""
-        tasks: dict[str, list[Work]] = defaultdict(list)
-        for work in works:
-            tasks[work.item.task].append(work)
-        together: list[Work] = []
-        groups = [together]
-        for own in tasks.values():
-            prefix = self._prefix([row for work in own for row, _ in work.rows])
-            for work in own:
-                work.prefix = prefix
-            if prefix is None:
-                together.extend(own)
-            else:
-                groups.append(own)
-        for group in groups:
-            group.sort(key=_longest_row, reverse=True)
-        return sorted(filter(None, groups), key=lambda group: -_longest_row(group[0]))
+        def how_it_goes_on(number: int, baseline: Baseline) -> Opened | None:
+            known[number], opened = self._decide(asked[number], baseline, right)
+            return opened
 
-    def _prefix(self, rows: Sequence[Row]) -> Prefix | None:
-        if self.baseline is not None or not self.engine.abilities.shares_prefix:
-            return None
-        if not fits_window(self.engine.model, max(map(len, rows))):
-            return None
-        return shared_prefix(rows)
+        answers: list[list[Answer]] = [[] for _ in items]
+        for number, amplified in self.passes.scores(asked, how_it_goes_on, quiet=quiet):
+            answers[number] = self._answers(asked[number], known.pop(number), amplified)
+        return answers
 
-    def _score_group(
-        self, group: Sequence[Work], right: RightAnswer, size: int, bar: tqdm[Any]
-    ) -> None:
-        waiting: dict[Hashable, list[OpenRow]] = defaultdict(list)
-        for work in self._baselines(group, size):
-            opened = list(self._decide(work, right))
-            if not opened:
-                self._finish(work)
-            for open_row in opened:
-                queue = waiting[open_row.queue]
-                queue.append(open_row)
-                if len(queue) >= size:
-                    self._amplify(queue)
-                    queue.clear()
-            bar.update()
-        for queue in waiting.values():
-            if queue:
-                self._amplify(queue)
-
-    def _start(self, item: Item) -> Work:
-        plan = self.plans.for_instance(item.instance)
-        rows = item_rows(item, max_length=self.max_length, packs=self.engine.abilities.packs)
-        layer = None
-        if plan is not None and plan.gate.mode != "never":
-            layer = min((entry.layer for entry in plan.interventions), default=None)
-        return Work(item, plan, rows, layer)
-
-    def _baselines(self, works: Sequence[Work], size: int) -> Iterator[Work]:
-        """Runs the baseline; yields every item as soon as all its rows are scored."""
-        if self.baseline is not None:
-            for work in works:
-                self._strict_baseline(work, self.baseline)
-                yield work
-            return
-        queue = [(work, number) for work in works for number in range(len(work.rows))]
-        for start in range(0, len(queue), size):
-            chunk = queue[start : start + size]
-            self._baseline_batch(chunk)
-            for work, number in chunk:
-                if number == len(work.rows) - 1:
-                    yield work
-
-    def _strict_baseline(
-        self, work: Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
-    ) -> None:
-        own, given = work.begun, baseline(work.item)
-        own.hidden = [None] * len(work.rows)
-        following = self._following(work)
-        for row, numbers in work.rows:
-            branches = tuple(given[number] for number in numbers)
-            score = RowScore(branches, following.get(row.context, NOTHING))
-            own.scored.append((row, numbers, score))
-
-    def _following(self, work: Work) -> dict[Tokens, torch.Tensor]:
-        """What follows the item's contexts, `[vocabulary]` each, where the gate reads it."""
-        if work.plan is None or not needs_next_token(work.plan.gate):
-            return {}
-        given = [row.context for row, numbers in work.rows if asks(work.item, numbers)]
-        rows = [Row(context, ((0,),)) for context in dict.fromkeys(given)]
-        scores, _ = self.engine.run(Batch(rows, self.engine.device))
-        return {row.context: score.log_probs for row, score in zip(rows, scores, strict=True)}
-
-    def _baseline_batch(self, chunk: Sequence[tuple[Work, int]]) -> None:
-        rows = [work.rows[number][0] for work, number in chunk]
-        capture: set[int] = set()
-        if self._resumes:
-            capture = {work.layer for work, _ in chunk if work.layer is not None}
-        prefix = chunk[0][0].prefix
-        batch = Batch(rows, self.engine.device, skip=len(prefix or ()))
-        scores, captured = self.engine.run(batch, capture=sorted(capture), prefix=prefix)
-        self.ledger.count_baseline(batch)
-        for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
-            own, gate = work.begun, work.plan.gate if work.plan is not None else None
-            own.scored.append((*work.rows[number], kept(score, gate)))
-            hidden = None
-            if work.layer is not None and work.layer in captured:
-                length = len(rows[place]) - batch.skip
-                hidden = captured[work.layer][place, :length].clone()
-            own.hidden.append(hidden)
-
-    def _decide(self, work: Work, right: RightAnswer) -> Iterator[OpenRow]:
-        """Decides on an item and yields its rows if they go on."""
-        if work.plan is None:
-            return
-        own = work.begun
-        hidden, own.hidden = own.hidden, []
-        baseline = work.baseline
-        decision = decide(work.plan.gate, work.item, baseline, right)
-        work.decided(decision)
+    def _decide(
+        self, asked: Asked, baseline: Baseline, right: RightAnswer
+    ) -> tuple[_Known, Opened | None]:
+        item, plan = asked.item, asked.plan
+        if plan is None:
+            return _Known(baseline.scores), None
+        decision = decide(plan.gate, item, baseline, right)
+        known = _Known(baseline.scores, decision)
         if not decision.amplified:
-            return
-        interventions = interventions_for(work.plan, work.item, baseline, right)
-        if work.plan.prompt:
-            yield from self._prompted(work, work.plan.prompt, interventions)
-            return
-        if not interventions:
-            return
-        lowest = min(intervention.layer for intervention in interventions)
-        for (row, numbers), captured in zip(work.rows, hidden, strict=True):
-            usable = captured if lowest == work.layer else None
-            yield OpenRow(work, row, numbers, interventions, usable)
+            return known, None
+        interventions = interventions_for(plan, item, baseline, right)
+        if plan.prompt:
+            item = prompted(item, plan.prompt, self.question(item), self.plans.encode)
+        elif not interventions:
+            return known, None
+        return known, Opened(item, interventions)
 
-    def _prompted(
-        self, work: Work, prompt: str, interventions: tuple[Affine, ...]
-    ) -> Iterator[OpenRow]:
-        """The item's rows behind examples: other texts, so nothing of the baseline pass counts."""
-        work.prefix = None
-        item = prompted(work.item, prompt, self.question(work.item), self.plans.encode)
-        packs = self.engine.abilities.packs
-        for row, numbers in item_rows(item, max_length=self.max_length, packs=packs):
-            yield OpenRow(work, row, numbers, interventions, None)
-
-    def _amplify(self, queue: Sequence[OpenRow]) -> None:
-        """Runs the open rows of one queue on, as one batch."""
-        resumed = queue[0].hidden is not None
-        prefix = queue[0].owner.prefix
-        rows = [entry.row for entry in queue]
-        batch = Batch(rows, self.engine.device, skip=len(prefix or ()))
-        hidden = _stacked([entry.hidden for entry in queue], batch.width) if resumed else None
-        assigned = _assigned(queue, batch)
-        if assigned:
-            scores = self.engine.amplified(batch, assigned, hidden=hidden, prefix=prefix)
-        else:  # examples before the question, and nothing inside the model
-            scores, _ = self.engine.run(batch)
-        self.ledger.count_amplified(batch, queue[0].layer if resumed else None)
-        for entry, score in zip(queue, scores, strict=True):
-            amplified = entry.owner.begun.amplified
-            amplified.update(zip(entry.numbers, score.branches, strict=True))
-            if len(amplified) == len(entry.owner.item.requests):
-                self._finish(entry.owner)
-
-    def _finish(self, work: Work) -> None:
-        own, before = work.begun, work.baseline.scores
-        if work.plan is None or own.decision is None:
-            work.finish([(score.log_likelihood, score.is_greedy) for score in before])
-            return
-        changed = own.amplified
-        overflowed = any(not math.isfinite(score.log_likelihood) for score in changed.values())
-        final = dict(enumerate(before)) if overflowed or not changed else changed
-        item = work.item
-        self.ledger.count_item(
-            item.task, own.decision, SCORED, overflowed=overflowed, alone=item.alone
-        )
-        answers: list[tuple[float, bool]] = []
-        for n, score in enumerate(before):
+    def _answers(self, asked: Asked, known: _Known, amplified: Scores) -> list[Answer]:
+        before, decision = known.baseline, known.decision
+        if asked.plan is None or decision is None:
+            return [(score.log_likelihood, score.is_greedy) for score in before]
+        overflowed = any(not math.isfinite(score.log_likelihood) for score in amplified.values())
+        final = amplified if amplified and not overflowed else dict(enumerate(before))
+        item = asked.item
+        self.ledger.count_item(item.task, decision, SCORED, overflowed=overflowed, alone=item.alone)
+        answers: list[Answer] = []
+        for number, score in enumerate(before):
             evidence = Evidence.of(
-                own.decision,
+                decision,
                 baseline=score.log_likelihood,
                 baseline_is_greedy=score.is_greedy,
-                oracle=work.plan.oracle,
+                oracle=asked.plan.oracle,
                 overflowed=overflowed,
             )
-            answers.append((Score(final[n].log_likelihood, evidence), final[n].is_greedy))
-        work.finish(answers)
+            own = final[number]
+            answers.append((Score(own.log_likelihood, evidence), own.is_greedy))
+        return answers
 
 
-def _longest_row(work: Work) -> int:
-    return max(len(row) for row, _ in work.rows)
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is kept of an item between its baseline and its answers."""
 
-
-def _assigned(queue: Sequence[OpenRow], batch: Batch) -> list[Assigned]:
-    """Every distinct intervention with the rows of the batch it acts on.
-
-    One that a plan names twice acts twice, as everywhere else.
-    """
-    rows: dict[tuple[Affine, int], torch.Tensor] = {}
-    for number, entry in enumerate(queue):
-        for place, intervention in enumerate(entry.interventions):
-            before = entry.interventions[:place].count(intervention)
-            own = rows.setdefault(
-                (intervention, before),
-                torch.zeros(len(queue), dtype=torch.bool, device=batch.device),
-            )
-            own[number] = True
-    return [Assigned(intervention, own) for (intervention, _), own in rows.items()]
-
-
-def _stacked(hidden: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:
-    """`[batch, position, d_model]` from rows of different length; padding is zero.
-
-    Streams of more dimensions keep them.
-    """
-    rows = [row for row in hidden if row is not None]
-    stacked = rows[0].new_zeros(len(rows), width, *rows[0].shape[1:])
-    for number, row in enumerate(rows):
-        stacked[number, : row.shape[0]] = row
-    return stacked
+    baseline: tuple[BranchScore, ...]
+    decision: Decision | None = None

@@ -1,21 +1,18 @@
-"""An item's way through scoring: waiting, begun, gone on with its gate open, answered."""
+"""An item's way through the passes: waiting, begun, gone on with its gate open."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
-from sna_eval.gating import Decision
 from sna_eval.harness.scoring.decisions import Baseline, ScoredRow, baseline_of
+from sna_eval.harness.scoring.passes import Scores
 from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine, BranchScore, Row
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.plan import TaskPlan
-
-Answer = tuple[float, bool]
-"""Log-likelihood, a `Score` where a plan applies, and whether it would be produced greedily."""
 
 
 @dataclass(eq=False, slots=True)
@@ -25,16 +22,15 @@ class Progress:
     scored: list[ScoredRow] = field(default_factory=list)
     """Rows of the baseline pass."""
     hidden: list[torch.Tensor | None] = field(default_factory=list)
-    baseline: Baseline | None = None
-    """From the last row's score on."""
     amplified: dict[int, BranchScore] = field(default_factory=dict)
-    decision: Decision | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Work:
     """An item on its way. Many wait while few are being scored, so a waiting one holds little."""
 
+    number: int
+    """Among all items."""
     item: Item
     plan: TaskPlan | None
     rows: Sequence[tuple[Row, tuple[int, ...]]]
@@ -44,7 +40,6 @@ class Work:
     """What all rows of the task begin with, where a cache of it is used."""
     progress: Progress | None = None
     """From the first row's score to the last."""
-    answers: list[Answer] = field(default_factory=list)
 
     @property
     def begun(self) -> Progress:
@@ -52,22 +47,16 @@ class Work:
             self.progress = Progress()
         return self.progress
 
-    @property
     def baseline(self) -> Baseline:
-        """What the unmodified model says; all rows are scored."""
-        own = self.begun
-        if own.baseline is None:
-            own.baseline, own.scored = baseline_of(self.item, own.scored), []
-        return own.baseline
+        """What the unmodified model says; all rows are scored, and their scores are let go."""
+        scored, self.begun.scored = self.begun.scored, []
+        return baseline_of(self.item, scored)
 
-    def decided(self, decision: Decision) -> None:
-        """Keeps the decision, and of the baseline what is asked for after it."""
-        self.begun.decision = decision
-        self.begun.baseline = replace(self.baseline, next_token=())
-
-    def finish(self, answers: list[Answer]) -> None:
-        """Keeps the answers and nothing else of the way to them."""
-        self.answers, self.rows, self.progress = answers, (), None
+    def finish(self) -> Scores:
+        """The amplified scores; nothing of the way to them is kept."""
+        amplified = self.begun.amplified
+        self.rows, self.progress = (), None
+        return amplified
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,49 @@
+"""The model arguments of `--model sna`: checked, and made ready for HFLM."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.paths import REFERENCE_MODEL, reference_model_path
+
+DecideAt = Literal["start", "every_step"]
+
+
+def check_arguments(decide_at: Any, switches: dict[str, Any], batch_size: Any, device: Any) -> None:
+    """Raises `InputError` for what HFLM would stumble over later, or take for something else.
+
+    **Arguments:**
+
+    - `switches`: what is on or off, by name.
+    """
+    if decide_at not in get_args(DecideAt):
+        raise InputError("decide_at", expected="start or every_step", got=decide_at)
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise InputError(name, expected="true or false", got=value)
+    automatic = batch_size is None or str(batch_size).startswith("auto")
+    if not automatic and not _is_count(batch_size):
+        raise InputError("batch_size", expected="1 or more, or auto", got=batch_size)
+    if not isinstance(device, (str, type(None))):
+        raise InputError("device", expected="a name such as cpu or cuda:0", got=device)
+
+
+def for_loading(pretrained: Any, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What HFLM is given: the bundled model's folder for its name, and a device that is there."""
+    if pretrained == REFERENCE_MODEL:
+        pretrained = str(reference_model_path())
+        arguments = {"dtype": "float32"} | arguments  # shipped in half precision to be small
+    if isinstance(pretrained, str) and arguments.get("device") is None:
+        there = "cuda" if torch.cuda.is_available() else "cpu"  # HFLM's own default is a GPU
+        arguments = {**arguments, "device": there}
+    return pretrained, arguments
+
+
+def _is_count(value: Any) -> bool:
+    try:
+        return int(value) > 0
+    except (TypeError, ValueError):
+        return False

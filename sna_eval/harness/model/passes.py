@@ -1,0 +1,103 @@
+"""Scores and texts of a model in this process: the seam's implementation for `--model sna`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from lm_eval.models.huggingface import HFLM
+
+from sna_eval.harness.model.generation import GatedGeneration
+from sna_eval.harness.model.row_passes import RowPasses
+from sna_eval.harness.plugin.ranks import on_its_own
+from sna_eval.harness.scoring.ledger import Ledger
+from sna_eval.harness.scoring.passes import Asked, Decide, DecideText, Generated, Scores
+from sna_eval.harness.tasks.items import Item, check_length
+from sna_eval.intervention import Affine, BranchScore, Engine, Row, amplify
+from sna_eval.plan import TaskPlan
+
+
+class HFPasses:
+    """Passes of a loaded HFLM, by its own code wherever the model is unmodified.
+
+    **Arguments:**
+
+    - `engine`: finds it, with the shortcuts that scoring may take; asked for when first needed, as
+        trying a model out takes passes.
+    - `generating`: the same without shortcuts.
+    - `strict`: whether baseline scores come from HFLM's own code.
+    - `every_step`: whether generated texts are decided on anew at every step.
+    """
+
+    def __init__(
+        self,
+        lm: HFLM,
+        *,
+        engine: Callable[[], Engine],
+        generating: Callable[[], Engine],
+        ledger: Ledger,
+        strict: bool,
+        every_step: bool,
+    ) -> None:
+        self._lm, self._ledger = lm, ledger
+        self._engine, self._generating = engine, generating
+        self._strict, self._every_step = strict, every_step
+
+    def scores(
+        self, asked: Sequence[Asked], decide: Decide, *, quiet: bool = False
+    ) -> Iterator[tuple[int, Scores]]:
+        items = [own.item for own in asked]
+        passes = RowPasses(
+            self._engine(), self._rows_per_batch, self._lm.max_length, self._ledger,
+            self._strict_baseline(items, quiet) if self._strict else None,
+        )  # fmt: skip
+        return passes.scores(asked, decide, quiet=quiet)
+
+    def rolling(
+        self, requests: Sequence[Any], interventions: tuple[Affine, ...] = (), *, quiet: bool
+    ) -> list[float]:
+        if not interventions:
+            return HFLM.loglikelihood_rolling(self._lm, list(requests), disable_tqdm=quiet)
+        sites = self._generating().sites
+        with on_its_own(self._lm), amplify(self._lm.model, interventions, sites=sites):
+            return HFLM.loglikelihood_rolling(self._lm, list(requests), disable_tqdm=quiet)
+
+    def texts(self, requests: Sequence[Any], *, quiet: bool) -> list[str]:
+        with on_its_own(self._lm):
+            return HFLM.generate_until(self._lm, list(requests), disable_tqdm=quiet)
+
+    def gated_texts(
+        self, requests: Sequence[Any], plan: TaskPlan, decide: DecideText, *, quiet: bool
+    ) -> list[Generated]:
+        run = GatedGeneration(
+            self._lm, self._generating(), plan, decide, every_step=self._every_step
+        )
+        return run.run(requests, quiet=quiet)
+
+    def _strict_baseline(
+        self, items: Sequence[Item], quiet: bool
+    ) -> Callable[[Item], tuple[BranchScore, ...]]:
+        """HFLM's own scores of all requests, by item."""
+        for item in items:
+            check_length(item, self._lm.max_length)
+        requests = [
+            ((request.context_text, request.continuation_text),
+             list(request.context), list(request.continuation))
+            for item in items
+            for request in item.requests
+        ]  # fmt: skip
+        scores = iter(HFLM._loglikelihood_tokens(self._lm, requests, quiet))
+        table = {
+            id(item): tuple(BranchScore(*next(scores)) for _ in item.requests) for item in items
+        }
+        return lambda item: table[id(item)]
+
+    def _rows_per_batch(self, rows: Sequence[Row]) -> int:
+        """HFLM's batch size; `auto` is found with the longest row."""
+        lm = self._lm
+        if lm.batch_size != "auto":
+            return int(lm.batch_size)
+        with on_its_own(lm):
+            size = lm._detect_batch_size([(None, list(rows[0].tokens), [0])], 0)
+        lm.batch_sizes[0] = size
+        return int(size)
