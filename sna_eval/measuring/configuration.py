@@ -8,7 +8,7 @@ from typing import Any
 
 from sna_eval.directions import BOTH, follows_answer
 from sna_eval.neurons import Selected
-from sna_eval.plan import PlannedIntervention
+from sna_eval.plan import PlannedIntervention, Provenance
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Configuration:
             allow_oracle=self.oracle,
             neurons={label: own.neurons for label, own in chosen.items()},
             scores={label: own.scores for label, own in chosen.items()},
-            found=dict(found),
+            found=Provenance.of(found),
         )
 
     @property

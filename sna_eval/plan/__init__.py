@@ -13,6 +13,7 @@ from sna_eval.plan.fingerprint import (
 )
 from sna_eval.plan.inline import PlanArguments, plan_from_arguments
 from sna_eval.plan.matching import match_pattern, match_task
+from sna_eval.plan.provenance import ChoiceRecord, Provenance
 from sna_eval.plan.resolving import check_model, check_task, resolve_task
 from sna_eval.plan.schema import (
     ModelSpec,
@@ -24,10 +25,12 @@ from sna_eval.plan.selection import Selection
 
 __all__ = [
     "UNLABELLED",
+    "ChoiceRecord",
     "ModelSpec",
     "Plan",
     "PlanArguments",
     "PlannedIntervention",
+    "Provenance",
     "Selection",
     "TaskPlan",
     "acting_fingerprint",

@@ -8,6 +8,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.methods import Method, find_method
 from sna_eval.neurons import MAX_PROMPTS, UNLABELLED
+from sna_eval.plan.provenance import Provenance
 from sna_eval.plan.reading import Fields, integers, label, numbers, plain_mapping
 from sna_eval.plan.schema import (
     NeuronSets,
@@ -26,7 +27,7 @@ def parse_entry(raw: Any, path: str, vectors: Vectors) -> PlannedIntervention:
         "layer": _parse_layer(fields, method),
         "positions": fields.text("positions", method.positions),
         "options": _parse_options(fields, method),
-        "found": plain_mapping(fields.take("found"), fields.at("found")),
+        "found": _parse_found(fields),
     }
     if method.chooses_neurons:
         values |= _parse_choice(fields)
@@ -50,6 +51,11 @@ def _parse_options(fields: Fields, method: Method) -> dict[str, Any]:
     given = plain_mapping(fields.take("options"), fields.at("options")) or {}
     method.settle(given)
     return given
+
+
+def _parse_found(fields: Fields) -> Provenance | None:
+    raw = plain_mapping(fields.take("found"), fields.at("found"))
+    return None if raw is None else Provenance.of(raw)
 
 
 def _parse_choice(fields: Fields) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def entry_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
     if entry.parameters is not None:
         written["parameters"] = parameters_to_dict(entry.parameters)
     if entry.found is not None:
-        written["found"] = dict(entry.found)
+        written["found"] = entry.found.to_dict()
     return written
 
 

@@ -15,6 +15,7 @@ from sna_eval.intervention.fingerprint import config_fingerprint
 from sna_eval.methods import Examples, Resolution, Wanted, Workbench
 from sna_eval.neurons import Search, SearchConfig, Selected, neutral_sentences
 from sna_eval.neurons.progress import SILENT, Progress
+from sna_eval.plan.provenance import Provenance
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
 
@@ -151,7 +152,7 @@ class _Entry:
             resolution = entry.how.find(self._bench, self.examples, self._wanted(searches))
             write_entry(self._name, _to_cache(resolution))
             progress.read(self.learned)
-        found = {**self._found, **resolution.remarks}
+        found = Provenance.of({**self._found, **resolution.remarks})
         layer = entry.layer if resolution.layer is None else resolution.layer
         if not entry.how.chooses_neurons:
             return replace(entry, layer=layer, parameters=dict(resolution.parameters), found=found)

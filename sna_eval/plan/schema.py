@@ -21,6 +21,7 @@ from sna_eval.intervention.spec import check_positions
 from sna_eval.methods import Fitted, Method, Parameter, find_method
 from sna_eval.plan.applying import plain_interventions
 from sna_eval.plan.matching import match_task
+from sna_eval.plan.provenance import ChoiceRecord, Provenance
 from sna_eval.plan.selection import Selection
 
 NeuronSets = Mapping[str, tuple[int, ...]]
@@ -50,7 +51,7 @@ class PlannedIntervention:
     """The neurons, by label."""
     scores: ScoreSets | None = None
     """The score each neuron was chosen by, in the order of `neurons`."""
-    found: Mapping[str, Any] | None = None
+    found: Provenance | None = None
     """How the neurons or parameters were found: method, model hash, prompt hash."""
     strength: float = 1.0
     """For methods with parameters: 1 applies them as found, 0 does nothing."""
@@ -130,6 +131,11 @@ class PlannedIntervention:
         return follows_answer(self.direction)
 
     @property
+    def chosen(self) -> ChoiceRecord | None:
+        """How it was chosen from a sweep, if it was."""
+        return None if self.found is None else self.found.chosen
+
+    @property
     def n_neurons(self) -> int:
         """Neurons, per label where they belong to labels; 0 while there are none."""
         return max(map(len, (self.neurons or {}).values()), default=0)
@@ -200,6 +206,8 @@ class TaskPlan:
 def _frozen(value: Any) -> Hashable:
     """Something with a hash, equal where the values are: thousands of entries are not compared one
     by one."""
+    if isinstance(value, Provenance):
+        return _frozen(value.to_dict())
     if isinstance(value, Mapping):
         return frozenset((str(key), _frozen(own)) for key, own in value.items())
     if isinstance(value, (list, tuple)):

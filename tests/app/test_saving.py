@@ -36,7 +36,7 @@ def test_the_plan_is_resolved_and_says_how(workspace: Workspace, saved: Saved) -
     assert (plan.model.name, plan.model.n_layers, plan.model.d_mlp) == ("sna-reference", 8, 768)
     found = task.interventions[0].found
     assert found is not None
-    assert (found["task"], found["method"], found["top_k"]) == ("sna_math_easy", "differential", 25)
+    assert (found.task, found.method, found.top_k) == ("sna_math_easy", "differential", 25)
 
 
 def test_the_command_names_the_files(saved: Saved) -> None:

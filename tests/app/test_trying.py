@@ -150,8 +150,8 @@ def test_own_prompts_and_reference(workspace: Workspace) -> None:
     ]
     expected = differential(means[0], means[1], top_k=4)
     assert found.entry.neurons == {"": expected.neurons}
-    assert found.entry.found["prompts"] == "own"  # type: ignore[index]
-    assert found.entry.found["reference"] == "own"  # type: ignore[index]
+    assert found.entry.found.prompts == "own"  # type: ignore[index]
+    assert found.entry.found.reference == "own"  # type: ignore[index]
 
 
 def test_several_tokens_are_all_counted(workspace: Workspace) -> None:

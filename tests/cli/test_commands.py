@@ -115,7 +115,7 @@ def test_identify_writes_a_resolved_plan(
         assert entry.scores is not None
         assert entry.found is not None
         assert len(entry.neurons[""]) == len(entry.scores[""]) == 4
-        assert {"model_hash", "prompt_hash", "method"} <= set(entry.found)
+        assert {"model_hash", "prompt_hash", "method"} <= set(entry.found.to_dict())
 
 
 def test_lm_eval_itself_ends_with_status_2_and_one_line(tmp_path: Path) -> None:

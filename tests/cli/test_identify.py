@@ -39,7 +39,7 @@ def test_attribution_and_random(
         assert first == again
         (entry,) = first.tasks["sna_math_easy"].interventions
         assert entry.found is not None
-        assert entry.found["method"] == select.split(",")[0].split()[1]
+        assert entry.found.method == select.split(",")[0].split()[1]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_contrastive_selection_ties_neurons_to_labels(
     assert {*entry.neurons} == {"negative", "positive"}
     assert not {*entry.neurons["negative"]} & {*entry.neurons["positive"]}
     assert entry.found is not None
-    assert 0 <= entry.found["one_vs_neutral_overlap"] <= 1
+    assert 0 <= entry.found.one_vs_neutral_overlap <= 1
     expected = {
         "acc", "baseline_acc", "flips_zone3", "amplified_fraction",
         *(f"{name}_zone{zone}" for name in ("acc", "baseline_acc", "n") for zone in (1, 2, 3)),

@@ -95,7 +95,7 @@ def test_few_shot_equals_lm_evals_own_prompting(
     from sna_eval.harness.tasks.live_tasks import development_docs
 
     results, lm = run(plan_text("few_shot"))
-    numbers = lm.plans.resolved[TASK].interventions[0].found["items"]
+    numbers = lm.plans.resolved[TASK].interventions[0].found.further["items"]
     (task,) = load_tasks([TASK], only_bundled=True).values()
     docs = [development_docs(task)[number] for number in numbers]
     task.set_config(key="num_fewshot", value=3)

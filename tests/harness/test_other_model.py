@@ -78,4 +78,4 @@ def test_the_bundled_plan_is_the_bundled_model_s(warnings: Any) -> None:
     assert warnings() == []
     found = [entry.found for task in load_plan("sna-reference").tasks.values()
              for entry in task.interventions]  # fmt: skip
-    assert all(own is not None and "model_hash" in own for own in found)
+    assert all(own is not None and own.model_hash for own in found)

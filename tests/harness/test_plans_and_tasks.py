@@ -67,8 +67,8 @@ def test_all_tasks_of_a_run_are_searched_for_together(
     (task,) = load_tasks(["sna_math_hard"]).values()
     assert alone.plans.for_task(task) == together["sna_math_hard"]
     (entry,) = together["sna_math_easy"].interventions
-    assert (entry.found["n_prompts"], entry.found["max_prompts"]) == (50, 256)
-    assert entry.found["sinks"] == "drop"
+    assert (entry.found.n_prompts, entry.found.max_prompts) == (50, 256)
+    assert entry.found.sinks == "drop"
 
 
 def test_a_plan_is_silent_where_nothing_is_searched_for(
@@ -177,7 +177,7 @@ def test_a_task_added_by_yaml_alone(make_sna: Any, own_task: Any) -> None:
     assert results["prob,none"] != results["baseline_prob,none"]
     (entry,) = lm.plans.resolved["mine"].interventions
     assert entry.found is not None
-    assert entry.found["n_prompts"] == 5
+    assert entry.found.n_prompts == 5
 
 
 def test_no_development_items(make_sna: Any, own_task: Any) -> None:

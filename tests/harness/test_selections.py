@@ -35,7 +35,7 @@ def test_the_saved_plan_repeats_the_run(
     first = make_sna(plan=str(tmp_path / "plan.yaml"))
     asked = evaluate(first, TASKS)
     found = Plan(first.plans.resolved)
-    methods = [own.found["method"] for t in TASKS for own in found.tasks[t].interventions]
+    methods = [own.found.method for t in TASKS for own in found.tasks[t].interventions]
     assert methods == ["attribution", "random", "attribution"]
     assert [len(own.neurons[""]) for own in found.tasks["sna_math_easy"].interventions] == [9, 5]
     save_plan(found, tmp_path / "saved.yaml")

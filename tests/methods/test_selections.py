@@ -90,10 +90,10 @@ def test_attribution_says_how_it_was_found(bench: Workbench) -> None:
     plain = resolved(bench, examples(), {"method": "differential"}).found
     assert found is not None
     assert plain is not None
-    assert (found["method"], found["top_k"], found["n_answers"]) == ("attribution", COUNT, 6)
-    assert {"reference", "pooling", "seed"}.isdisjoint(found)
-    assert found["prompt_hash"] == plain["prompt_hash"]
-    assert "answer_hash" not in plain
+    assert (found.method, found.top_k, found.n_answers) == ("attribution", COUNT, 6)
+    assert (found.reference, found.pooling, found.seed) == (None, None, None)
+    assert found.prompt_hash == plain.prompt_hash
+    assert plain.answer_hash is None
 
 
 def test_other_answers_are_another_search(bench: Workbench) -> None:
@@ -103,8 +103,8 @@ def test_other_answers_are_another_search(bench: Workbench) -> None:
     first, second = (resolved(bench, e, {"method": "attribution"}) for e in (own, other))
     assert first.found is not None
     assert second.found is not None
-    assert first.found["prompt_hash"] == second.found["prompt_hash"]
-    assert first.found["answer_hash"] != second.found["answer_hash"]
+    assert first.found.prompt_hash == second.found.prompt_hash
+    assert first.found.answer_hash != second.found.answer_hash
     assert first.scores != second.scores
 
 
@@ -138,7 +138,7 @@ def test_random_is_the_controls_own_draw(bench: Workbench, seed: int) -> None:
     assert len(drawn.neurons[""]) == len(replaced.neurons[""])
     assert not {*drawn.neurons[""]} & {*replaced.neurons[""]}
     assert drawn.found is not None
-    assert (drawn.found["method"], drawn.found["seed"]) == ("random", seed)
+    assert (drawn.found.method, drawn.found.seed) == ("random", seed)
 
 
 def test_random_scores_are_mean_activations(bench: Workbench) -> None:

@@ -16,6 +16,7 @@ from torch import nn
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import (
+    Provenance,
     TaskPlan,
     acting_fingerprint,
     bundled_plans,
@@ -121,7 +122,7 @@ def test_a_scaled_neuron_makes_another_model(shape: tuple[int, ...]) -> None:
 
 def test_what_acts_is_told_apart_from_how_it_was_found() -> None:
     plan = parse_plan(plan_values()).tasks["sna_math_easy"]
-    found = replace(plan.interventions[0], found={"method": "by hand"})
+    found = replace(plan.interventions[0], found=Provenance(method="by hand"))
     same = replace(plan, interventions=(found, *plan.interventions[1:]))
     wider = replace(plan, gate=replace(plan.gate, high=plan.gate.high + 0.1))
     other = replace(plan, interventions=(replace(found, multiplier=9.0), *plan.interventions[1:]))

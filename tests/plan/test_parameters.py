@@ -16,6 +16,7 @@ from sna_eval.intervention import Addition, LogitScaling, Vector, find_sites
 from sna_eval.plan import (
     Plan,
     PlannedIntervention,
+    Provenance,
     Selection,
     TaskPlan,
     check_task,
@@ -49,7 +50,7 @@ def entry(**values: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vector", [LONG, SHORT])
 def test_comes_back_equal(tmp_path: Path, vector: Vector) -> None:
-    plan = planned(vector, found={"n_pairs": 3})
+    plan = planned(vector, found=Provenance.of({"n_pairs": 3}))
     save_plan(plan, tmp_path / "plan.yaml")
     assert load_plan(tmp_path / "plan.yaml") == plan
     assert (tmp_path / "plan.safetensors").is_file() == (vector is LONG)

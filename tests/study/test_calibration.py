@@ -130,14 +130,14 @@ def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (gate.low, gate.high) == (found.low, found.high)
     assert gate.signal == "target_prob"
     (written,) = load_plan(tmp_path / "own.yaml").tasks["own_open"].interventions
-    recorded = (written.found or {})["chosen"]
-    (before,) = ((one.found or {})["chosen"] for one in only.tasks["own_open"].interventions)
+    recorded = written.chosen
+    (before,) = (one.chosen for one in only.tasks["own_open"].interventions)
     inside = own[own["n_neurons"] == len((entry.neurons or {})[""])]
     changes = inside["amplified_prob"] - inside["baseline_prob"]
     opens = inside["confidence"] < gate.low
-    assert recorded["gain"] == pytest.approx(changes.where(opens, 0.0).mean())
-    assert recorded["fingerprint"] != before["fingerprint"]
-    assert recorded["measure"] == before["measure"]
+    assert recorded.gain == pytest.approx(changes.where(opens, 0.0).mean())
+    assert recorded.fingerprint != before.fingerprint
+    assert recorded.measure == before.measure
     assert main([*typed, "--gain", "1e9"]) == 2
     assert "gain: expected items that gain and items that do not" in capsys.readouterr().err
 

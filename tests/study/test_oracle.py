@@ -133,7 +133,7 @@ def test_the_choice_and_its_plan(
     assert choice.oracle
     (entry,) = load_plan(gold.plan).tasks[NAME].interventions
     assert entry.oracle
-    assert (entry.found or {})["chosen"]["oracle"] is True
+    assert entry.chosen.oracle is True
     typed = ["select", str(gold.sweep.path), "--output", str(tmp_path / "p.yaml")]
     assert main([*typed, "--allow_oracle"]) == 0
     assert capsys.readouterr().out.startswith(f"{NAME} (oracle): layer 1")
@@ -307,4 +307,4 @@ def test_without_gold_nothing_is_marked(store: SweepStore) -> None:
     selection = select(store)
     assert not any(choice.oracle for choice in selection.choices)
     (entry,) = selection.plan.tasks["own_labels"].interventions
-    assert "oracle" not in (entry.found or {})["chosen"]
+    assert entry.chosen.oracle is None

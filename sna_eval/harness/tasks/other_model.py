@@ -16,7 +16,7 @@ _LOGGER = logging.getLogger(__name__)
 
 def found_on_another(task: TaskPlan, model_hash: str) -> bool:
     """Whether any of a task's neurons or parameters say that they are of other weights."""
-    hashes = {(entry.found or {}).get("model_hash") for entry in task.interventions}
+    hashes = {entry.found.model_hash for entry in task.interventions if entry.found is not None}
     return bool(hashes - {None, model_hash})
 
 

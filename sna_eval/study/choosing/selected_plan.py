@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate, ungated
 from sna_eval.measuring.configuration import Configuration
-from sna_eval.plan import Plan, TaskPlan, acting_fingerprint
+from sna_eval.plan import ChoiceRecord, Plan, Provenance, TaskPlan, acting_fingerprint
 from sna_eval.plan.files import task_to_dict
 from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import Choice, Criterion, choose
@@ -110,22 +110,23 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     - `plan`: one configuration of the store. What does not say how it was chosen stays as it is.
     """
     (entry,) = plan.interventions
-    chosen = (entry.found or {}).get("chosen")
-    if not isinstance(chosen, Mapping) or chosen.get("measure") not in get_args(Measure):
+    chosen = entry.chosen
+    if chosen is None or chosen.measure not in get_args(Measure):
         return plan
-    found = task_effects(store, task, plan.gate, measure=chosen["measure"])
+    measure = cast(Measure, chosen.measure)
+    found = task_effects(store, task, plan.gate, measure=measure)
     places = [Configuration.of_row(row) for row in found.rows]
     effects = found.effects[places.index(Configuration.of_entry(entry))]
     bound = None
-    if len(effects) > 1 and isinstance(chosen.get("confidence"), float):
-        bound = float(lower_bounds(effects, confidence=chosen["confidence"]))
-    measured = {
-        "gain": float(effects.mean()),
-        "lower_bound": bound,
-        "n_items": len(effects),
-        "sweep": store.manifest["plan_fingerprint"],
-    }
-    return _recorded(plan, {**chosen, **measured})
+    if len(effects) > 1 and chosen.confidence is not None:
+        bound = float(lower_bounds(effects, confidence=chosen.confidence))
+    measured = chosen.saying(
+        gain=float(effects.mean()),
+        lower_bound=bound,
+        n_items=len(effects),
+        sweep=store.manifest["plan_fingerprint"],
+    )
+    return _recorded(plan, measured)
 
 
 def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: SelectOptions) -> TaskPlan:
@@ -133,31 +134,31 @@ def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: SelectO
     return _recorded(plan, _record(store, choice, selecting))
 
 
-def _recorded(plan: TaskPlan, chosen: Mapping[str, Any]) -> TaskPlan:
+def _recorded(plan: TaskPlan, chosen: ChoiceRecord) -> TaskPlan:
     """The plan with a record of how it was chosen, and of what it was then."""
     (entry,) = plan.interventions
-    found = {
-        **(entry.found or {}),
-        "chosen": {**chosen, "fingerprint": acting_fingerprint(task_to_dict(plan))},
-    }
+    whole = chosen.saying(fingerprint=acting_fingerprint(task_to_dict(plan)))
+    found = (entry.found or Provenance()).saying(chosen=whole)
     return replace(plan, interventions=(replace(entry, found=found),))
 
 
-def _record(store: SweepStore, choice: Choice, selecting: SelectOptions) -> dict[str, Any]:
+def _record(store: SweepStore, choice: Choice, selecting: SelectOptions) -> ChoiceRecord:
     """How a configuration was chosen, for the plan file."""
-    return {
-        "split": store.manifest["split"],
-        **({"selected_on_test_items": True} if store.manifest["split"] == "test" else {}),
-        **({"oracle": True} if choice.oracle else {}),
-        "by": selecting.by,
-        "confidence": selecting.confidence,
-        "measure": choice.measure,
-        "gain": choice.gain,
-        "lower_bound": choice.lower_bound,
-        "n_items": choice.n_items,
-        "among": choice.among,
-        "sweep": store.manifest["plan_fingerprint"],
-    }
+    return ChoiceRecord.of(
+        {
+            "split": store.manifest["split"],
+            **({"selected_on_test_items": True} if store.manifest["split"] == "test" else {}),
+            **({"oracle": True} if choice.oracle else {}),
+            "by": selecting.by,
+            "confidence": selecting.confidence,
+            "measure": choice.measure,
+            "gain": choice.gain,
+            "lower_bound": choice.lower_bound,
+            "n_items": choice.n_items,
+            "among": choice.among,
+            "sweep": store.manifest["plan_fingerprint"],
+        }
+    )
 
 
 def _check_split(store: SweepStore, *, allow_test: bool) -> None:

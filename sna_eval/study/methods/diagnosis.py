@@ -23,7 +23,13 @@ from sna_eval.measuring.subjects import Subject, task_subject
 from sna_eval.measuring.values import item_values
 from sna_eval.neurons.activation_patching import NeuronEffect, Patching, patch_neurons
 from sna_eval.neurons.entropy_neurons import WritingStatistics, writing_statistics
-from sna_eval.plan import PlannedIntervention, TaskPlan, plain_interventions, task_fingerprint
+from sna_eval.plan import (
+    PlannedIntervention,
+    Provenance,
+    TaskPlan,
+    plain_interventions,
+    task_fingerprint,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +170,7 @@ def _cut_entry(entry: PlannedIntervention, kept: set[tuple[int, int]]) -> Planne
         scores=None
         if scores is None
         else {label: tuple(scores[label][n] for n in own) for label, own in stay.items()},
-        found={**(entry.found or {}), "cut_from": before},
+        found=(entry.found or Provenance()).saying(cut_from=before),
     )
 
 

@@ -103,7 +103,8 @@ class _Measure:
     def _at_best(self, task: Any, plan: TaskPlan) -> tuple[TaskPlan, float]:
         """Strengths are multiples of the length of the differences the vector was made from."""
         (entry,) = plan.interventions
-        norm = float((entry.found or {}).get("difference_norm", 1.0))
+        told = None if entry.found is None else entry.found.difference_norm
+        norm = 1.0 if told is None else told
         chosen = choose_strength(self._lm, task, plan, self._options.strengths, norm=norm)
         return chosen.plan, chosen.strength
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS, find_method
-from sna_eval.neurons import MAX_PROMPTS, RANKINGS, find_ranking
+from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks, find_ranking
 from sna_eval.neurons.rankings import USUAL
-from sna_eval.plan import PlannedIntervention, Selection, TaskPlan
+from sna_eval.plan import PlannedIntervention, Provenance, Selection, TaskPlan
 
 SHOTS = (1, 3, 5)
 """Examples that `few_shot` is measured with."""
@@ -90,14 +90,14 @@ def _selection(entry: PlannedIntervention) -> Selection:
     if entry.select is not None:
         own = entry.select
         return own if find_ranking(own.method).orders else replace(own, method=USUAL, seed=None)
-    sets, found = entry.neurons or {}, entry.found or {}
+    sets, found = entry.neurons or {}, entry.found or Provenance()
     default = USUAL if len(sets) == 1 else "contrastive"
-    ranking = RANKINGS.get(str(found.get("method", default)), RANKINGS[default])
+    ranking = RANKINGS.get(found.method or default, RANKINGS[default])
     ranking = ranking if ranking.orders else RANKINGS[default]
     return Selection(
         ranking.name,
         max(map(len, sets.values()), default=1),
-        pooling=found.get("pooling", "mean") if "pooling" in ranking.settings else "mean",
-        max_prompts=found.get("max_prompts", MAX_PROMPTS),
-        sinks=found.get("sinks", "keep" if found else "drop"),
+        pooling=cast(Pooling, found.pooling or "mean") if "pooling" in ranking.settings else "mean",
+        max_prompts=found.max_prompts or MAX_PROMPTS,
+        sinks=cast(Sinks, found.sinks or ("keep" if entry.found else "drop")),
     )

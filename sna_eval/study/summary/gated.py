@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, reading
-from sna_eval.plan import acting_fingerprint
+from sna_eval.plan import ChoiceRecord, acting_fingerprint
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.pairing import Pairs, pair
 from sna_eval.study.results.lm_eval_facts import is_oracle
@@ -104,12 +104,13 @@ def _chosen(own: Mapping[str, Any]) -> _Chosen | None:
     A gate or neurons that were changed afterwards were not chosen: their gain is not on record.
     """
     entries = own["interventions"]
-    record = mapping(entries[0], "found", "chosen") if len(entries) == 1 else {}
-    if record.get("split") != "development" or record.get("measure") not in _MEASURES:
+    raw = mapping(entries[0], "found", "chosen") if len(entries) == 1 else {}
+    record = ChoiceRecord.of(raw)
+    if record.split != "development" or record.measure not in _MEASURES:
         return None
-    if record.get("fingerprint") != acting_fingerprint(own):
+    if record.fingerprint != acting_fingerprint(own):
         return None
-    asked = {name: record[name] for name in ("measure", "gain", "n_items", "among")}
+    asked = {name: getattr(record, name) for name in ("measure", "gain", "n_items", "among")}
     return build(_Chosen, {
         **asked, "sees_answer": own["sees_answer"],
         "amplified_fraction": own.get("amplified_fraction", 0.0),

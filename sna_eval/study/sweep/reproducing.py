@@ -10,7 +10,13 @@ from sna_eval.errors import reading
 from sna_eval.gating import Gate, ungated
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.neurons import Selected
-from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan import (
+    UNLABELLED,
+    ModelSpec,
+    Plan,
+    PlannedIntervention,
+    TaskPlan,
+)
 from sna_eval.plan.files import parse_gate
 from sna_eval.study.sweep.schemas import Unit
 from sna_eval.study.sweep.store import SweepStore

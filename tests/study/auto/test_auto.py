@@ -61,7 +61,7 @@ def test_one_command_and_its_plan_repeats_the_scores(
 def test_neurons_and_choice_rest_on_the_validation_split(run: Run, data: dict[str, Path]) -> None:
     results = run("own_three", gate="always", **BUDGET)
     (entry,) = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_three"].interventions
-    found = dict(entry.found or {})
+    found = entry.found.to_dict()
     assert found["prompt_hash"] == prompt_fingerprint(prompts(data["validation"]))
     chosen, store = found["chosen"], only_store()
     assert (chosen["split"], chosen["n_items"]) == ("development", 8)
@@ -83,7 +83,7 @@ def test_a_split_that_is_evaluated_is_not_chosen_on(run: Run, data: dict[str, Pa
     evaluated = {sample["doc"]["text"] for sample in results["samples"]["own_validated"]}
     assert evaluated == set(prompts(data["validation"]))
     (entry,) = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_validated"].interventions
-    assert (entry.found or {})["prompt_hash"] == prompt_fingerprint(prompts(data["train"]))
+    assert entry.found.prompt_hash == prompt_fingerprint(prompts(data["train"]))
     assert only_store().manifest["tasks"]["own_validated"]["n_items"] == 9
 
 
@@ -105,9 +105,9 @@ def test_lm_eval_s_own_tasks_from_local_files(
     (entry,) = plan.interventions
     assert plan.gate.signal == signal
     assert not plan.sees_answer
-    assert (entry.found or {})["chosen"]["measure"] == measure
+    assert entry.chosen.measure == measure
     labelled = name in ("local_sst2", "local_boolq")
-    assert (entry.found or {})["method"] == ("contrastive" if labelled else "differential")
+    assert entry.found.method == ("contrastive" if labelled else "differential")
     again = run(name, plan=str(saved_plan(tmp_path)))
     assert again["results"] == first["results"]
     assert again["samples"] == first["samples"]
@@ -119,7 +119,7 @@ def test_choices_in_front_of_their_target_are_prompts(run: Run) -> None:
     results = run("local_winogrande", **BUDGET)
     plan = load_plan(results["config"]["sna"]["plan_file"]).tasks["local_winogrande"]
     (entry,) = plan.interventions
-    assert (entry.found or {})["n_prompts"] == 9  # the training split's
+    assert entry.found.n_prompts == 9  # the training split's
 
 
 def test_rolling_texts(run: Run, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_rolling_texts(run: Run, tmp_path: Path) -> None:
     plan = load_plan(saved_plan(tmp_path)).tasks["own_rolling"]
     (entry,) = plan.interventions
     assert plan.gate.mode == "always"
-    assert (entry.found or {})["chosen"]["measure"] == "log_prob"
+    assert entry.chosen.measure == "log_prob"
     again = run("own_rolling", plan=str(saved_plan(tmp_path)))["results"]
     plain = run("own_rolling", gate="never")["results"]
     assert again == first["results"] != plain
@@ -142,7 +142,7 @@ def test_bundled_tasks(run: Run, tmp_path: Path) -> None:
     plan = saved_plan(tmp_path)
     assert tuple(load_plan(plan).tasks) == tasks
     (entry,) = load_plan(plan).tasks["sna_logic_hard"].interventions
-    assert (entry.found or {})["chosen"]["n_items"] == 50
+    assert entry.chosen.n_items == 50
     assert run(*tasks, limit=4, plan=str(plan))["results"] == first["results"]
 
 

@@ -31,9 +31,9 @@ def test_both_gains_by_hand(run: Run, tmp_path: Path) -> None:
     assert found.amplified == pytest.approx(np.mean(opened))
     assert any(opened)
     (entry,) = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_three"].interventions
-    chosen = (entry.found or {})["chosen"]
-    assert found.development == chosen["gain"]
-    assert found.curse == pytest.approx(chosen["gain"] - np.mean(changes), rel=1e-4)
+    chosen = entry.chosen
+    assert found.development == chosen.gain
+    assert found.curse == pytest.approx(chosen.gain - np.mean(changes), rel=1e-4)
     assert not found.sees_answer
 
 

@@ -106,7 +106,7 @@ def test_the_plan_says_how_it_was_chosen(store: SweepStore) -> None:
     (entry,) = plan.tasks["own_open"].interventions
     assert entry.resolved
     assert entry.scores is not None
-    found = dict(entry.found or {})
+    found = entry.found.to_dict()
     assert found["method"] == "differential"
     chosen = found["chosen"]
     assert (chosen["split"], chosen["by"], chosen["among"]) == ("development", "lower_bound", 12)
@@ -129,7 +129,7 @@ def test_test_items_are_refused_unless_forced(
     assert main([*typed, "--force"]) == 0
     assert "results on them are no evidence" in capsys.readouterr().err
     (entry,) = load_plan(tmp_path / "plan.yaml").tasks["own_open"].interventions
-    assert (entry.found or {})["chosen"]["selected_on_test_items"] is True
+    assert entry.chosen.selected_on_test_items is True
 
 
 def test_an_unfinished_sweep_is_refused(sweep_of: MakeSweep, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_cut_plan_keeps_the_carriers(lm: Any, load: Callable[..., dict[str, 
     scores = dict(zip(NEURONS, (4.0, 3.0, 2.0, 1.0), strict=True))
     assert (entry.scores or {})[""] == tuple(scores[n] for n in (entry.neurons or {})[""])
     assert entry.found is not None
-    assert entry.found["cut_from"] == 4
+    assert entry.found.cut_from == 4
     cut = Plan({"own_open": half.cut})
     with lm.under(cut):
         again = diagnose(lm, "own_open", task, keep=1.0, quiet=True)

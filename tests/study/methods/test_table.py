@@ -16,7 +16,14 @@ import pytest
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.plan import Plan, PlannedIntervention, Selection, TaskPlan, save_plan
+from sna_eval.plan import (
+    Plan,
+    PlannedIntervention,
+    Provenance,
+    Selection,
+    TaskPlan,
+    save_plan,
+)
 from sna_eval.study.methods import (
     MethodsOptions,
     MethodTable,
@@ -264,9 +271,10 @@ def test_the_strength_with_the_largest_gain_is_taken(
 def test_variants_take_over_what_the_plan_says() -> None:
     gate = Gate("margin", 0.2, 0.4)
     labels = {"no": (1, 2), "yes": (3,)}
+    last = Provenance(pooling="last")
     base = TaskPlan(
         gate, (PlannedIntervention(3, 2.0, direction="predicted", neurons=labels),
-               PlannedIntervention(1, 4.0, neurons={"": (7, 8, 9)}, found={"pooling": "last"}))
+               PlannedIntervention(1, 4.0, neurons={"": (7, 8, 9)}, found=last))
     )  # fmt: skip
     drawn = Variant("r", "random_neurons", {"seed": 4}).plan(base)
     assert drawn.gate == gate
@@ -275,7 +283,7 @@ def test_variants_take_over_what_the_plan_says() -> None:
         Selection("contrastive", top_k=2), 2.0, "predicted",
     )  # fmt: skip
     assert second.select == Selection("differential", top_k=3, pooling="last", sinks="keep")
-    swept = {"method": "attribution", "pooling": "last"}
+    swept = Provenance(method="attribution", pooling="last")
     ranked = PlannedIntervention(1, 4.0, neurons={"": (7, 8)}, found=swept)
     drawn_at_random = PlannedIntervention(1, 4.0, select=Selection("random", top_k=4, seed=1))
     controls = Variant("b", "bottom_neurons").plan(TaskPlan(gate, (ranked, drawn_at_random)))

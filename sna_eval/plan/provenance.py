@@ -1,0 +1,141 @@
+"""Where a plan's neurons or parameters came from: how they were found, and how they were chosen.
+
+A record holds what plan files say under `found`, key by key. What a file says beside the keys known
+here, as other methods and versions do, is kept as it is; so is the order of the keys, and a plan
+that is read and written again is the same to the letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, get_args, get_type_hints
+
+_Own = TypeVar("_Own", bound="_Record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """Values by name, each `None` where a plan does not say it."""
+
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """What else the plan says; values of another type than a key has are here too."""
+    keys: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """In the order in which they were read or told."""
+
+    @classmethod
+    def of(cls: type[_Own], raw: Mapping[str, Any]) -> _Own:
+        """The record that plain values stand for; nothing is refused, and nothing lost."""
+        hints = get_type_hints(cls)
+        known: dict[str, Any] = {}
+        for entry in fields(cls):
+            if entry.name in raw and entry.name not in _OWN:
+                value = _fitted(hints[entry.name], raw[entry.name])
+                if value is not None:
+                    known[entry.name] = value
+        further = {key: value for key, value in raw.items() if key not in known}
+        return cls(**known, further=further, keys=tuple(raw))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as plan files hold them."""
+        values = {
+            entry.name: value.to_dict() if isinstance(value, _Record) else value
+            for entry in fields(self)
+            if entry.name not in _OWN and (value := getattr(self, entry.name)) is not None
+        } | dict(self.further)
+        return {key: values[key] for key in dict.fromkeys([*self.keys, *values]) if key in values}
+
+    def saying(self: _Own, **changes: Any) -> _Own:
+        """The same record with other values, those of its fields or any that it is to carry."""
+        return self.of({**self.to_dict(), **_plain(changes)})
+
+
+_OWN = ("further", "keys")
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: own.to_dict() if isinstance(own, _Record) else own for k, own in values.items()}
+
+
+def _fitted(kind: Any, value: Any) -> Any:
+    """A value as a field's type has it; `None` for a value of another type."""
+    (kind,) = (own for own in get_args(kind) if own is not type(None))
+    if isinstance(kind, type) and issubclass(kind, _Record):
+        return kind.of(value) if isinstance(value, Mapping) else None
+    if kind is float:
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if type(value) is kind else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceRecord(_Record):
+    """How a configuration was chosen among those of a sweep."""
+
+    split: str | None = None
+    """Items it was chosen on: `development`, or `test`."""
+    selected_on_test_items: bool | None = None
+    """Said where it was: results on them are no evidence."""
+    oracle: bool | None = None
+    """Said where its direction follows the right answer."""
+    by: str | None = None
+    """Criterion over items."""
+    confidence: float | None = None
+    """Of the lower bound, one-sided."""
+    measure: str | None = None
+    """What was compared: `acc`, `prob` or `log_prob`."""
+    gain: float | None = None
+    """Mean change of the measure over the items."""
+    lower_bound: float | None = None
+    """Of that mean; `None` where one item has none."""
+    n_items: int | None = None
+    among: int | None = None
+    """Configurations that were compared."""
+    sweep: str | None = None
+    """Fingerprint of the sweep's plan."""
+    fingerprint: str | None = None
+    """Of what the plan did when it was chosen: gate and neurons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance(_Record):
+    """How neurons or parameters were found."""
+
+    method: str | None = None
+    """The ranking that neurons were chosen by."""
+    top_k: int | None = None
+    """Neurons per set."""
+    prompts: str | None = None
+    """Which prompts were read: `development`, or a user's `own`."""
+    reference: str | None = None
+    """What they were compared with: `neutral` text, or a user's `own`."""
+    pooling: str | None = None
+    """Prompt tokens that counted."""
+    max_prompts: int | None = None
+    """Prompts that were read at most."""
+    sinks: str | None = None
+    """Whether position 0 of a prompt counted: `drop` or `keep`; plans of before kept it."""
+    seed: int | None = None
+    """Which draw of random neurons."""
+    by: str | None = None
+    """The plan's method, where it is another than `sna`."""
+    model_hash: str | None = None
+    """Of the weights in which they were found."""
+    prompt_hash: str | None = None
+    """Of the prompts, in order, with their labels."""
+    reference_hash: str | None = None
+    """Of the text that they were compared with."""
+    answer_hash: str | None = None
+    """Of the right answers, where they were looked at."""
+    n_prompts: int | None = None
+    n_answers: int | None = None
+    """Items whose right answers were looked at."""
+    task: str | None = None
+    """Whose prompts they were, where the plan's task does not say it."""
+    difference_norm: float | None = None
+    """Length of the difference that a steering vector is; its strength is told in these units."""
+    one_vs_neutral_overlap: float | None = None
+    """Share of neurons that two classes, each against neutral text, would have had in common."""
+    cut_from: int | None = None
+    """Neurons before those were left out that do nothing."""
+    chosen: ChoiceRecord | None = None
+    """How the configuration was chosen; absent where it was not."""
