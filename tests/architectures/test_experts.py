@@ -144,7 +144,7 @@ def test_two_interventions_on_one_layer(model: Any) -> None:
 def test_selection_sees_experts(model: Any) -> None:
     sites = find_sites(model)
     rows = [row.tolist() for row in token_ids(3, 14)]
-    means = mean_activations(model, sites, rows, layers=[LAYER])[LAYER]
+    means = mean_activations(model, sites, rows, layers=[LAYER], sinks="keep")[LAYER]
     torch.testing.assert_close(means, activations(model).double().mean(0), atol=1e-6, rtol=1e-5)
 
 
@@ -157,7 +157,7 @@ def test_attribution_is_a_derivative(model: Any) -> None:
     sites = find_sites(model)
     ids = token_ids(1, 10)[0].tolist()
     row = Row(tuple(ids[:9]), ((ids[9],),))
-    scores = attribution_scores(model, sites, [row], layers=[last])[last]
+    scores = attribution_scores(model, sites, [row], layers=[last], sinks="keep")[last]
     neuron = int(scores.abs().argmax())
 
     def value(factor: float) -> float:
