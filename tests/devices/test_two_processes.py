@@ -90,7 +90,7 @@ def test_tensor_parallel_learns_nothing(saved: Callable[[str], Path], own_tasks:
     lm.ranks = Ranks(0, 2, sharded=True)
     (task,) = load_tasks(["own_choices"], include_path=own_tasks, only_bundled=True).values()
     with pytest.raises(InputError, match=r"own_choices\.method: .* under tp_plan, got 'ia3'"):
-        lm.plans._search("own_choices", lm.plan.tasks["*"], task)
+        lm.plans._search({"own_choices": lm.plan.tasks["*"]}, {"own_choices": lambda: task})
 
 
 def test_commands_want_one_process(
