@@ -88,6 +88,7 @@ class ChoiceRecord(_Record):
     lower_bound: float | None = None
     """Of that mean; `None` where one item has none."""
     n_items: int | None = None
+    """Items that the gain is a mean over."""
     among: int | None = None
     """Configurations that were compared."""
     sweep: str | None = None
@@ -127,6 +128,9 @@ class Provenance(_Record):
     answer_hash: str | None = None
     """Of the right answers, where they were looked at."""
     n_prompts: int | None = None
+    """How many prompts were read."""
+    texts: str | None = None
+    """What of an item was read, where it was not its prompt."""
     n_answers: int | None = None
     """Items whose right answers were looked at."""
     task: str | None = None

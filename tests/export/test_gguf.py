@@ -138,6 +138,12 @@ def test_the_app_takes_the_file(base: Path) -> None:
     assert yaml.safe_load(saved.plan)["model"]["name"] == name
 
 
+def test_a_file_in_place_of_its_folder(base: Path) -> None:
+    line = rf"pretrained: expected the folder of a GGUF file.*; pretrained={base},gguf_file={FILE}"
+    with pytest.raises(InputError, match=line):
+        load_lm(f"pretrained={base / FILE},device=cpu", gate="never")
+
+
 def test_the_package_is_missing(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import modeling_gguf_pytorch_utils
 

@@ -49,11 +49,12 @@ def test_what_the_paper_uses() -> None:
     """0.07 and 0.10 on P(target), 0.30 and 0.60 on the margin (Akhtar 2026, sections 4 and 6)."""
     assert Gate() == Gate("target_prob", 0.07, 0.10)
     assert Gate.by(usual_signal(ChoicesSignal)) == Gate("margin", 0.30, 0.60)
-    assert blind_signals() == ["margin", "max_prob", "entropy"]
+    assert {"margin", "max_prob", "entropy"} <= set(blind_signals())
+    assert "target_prob" not in blind_signals()
 
 
 def test_an_unknown_signal_is_an_error_everywhere() -> None:
-    with pytest.raises(InputError, match=r"gate.signal: expected one of .*entropy, got 'luck'"):
+    with pytest.raises(InputError, match=r"gate.signal: expected one of .*entropy.*, got 'luck'"):
         find_signal("luck")
     with pytest.raises(InputError, match=r"gate.signal: expected one of"):
         Gate("luck")

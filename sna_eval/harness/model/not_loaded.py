@@ -35,6 +35,12 @@ def not_loaded(model: str, error: Exception, arguments: Mapping[str, Any]) -> In
             "gguf_file", expected="the package `gguf`, which reads such files",
             got=arguments["gguf_file"], hint="pip install gguf",
         )  # fmt: skip
+    if model.endswith(".gguf"):
+        folder, _, file = model.rpartition("/")
+        return InputError(
+            "pretrained", expected="the folder of a GGUF file, and gguf_file= beside it", got=model,
+            hint=f"pretrained={folder or '.'},gguf_file={file}",
+        )  # fmt: skip
     lines = str(error).strip().splitlines() or ["no details"]
     kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
     return InputError(
