@@ -114,7 +114,13 @@ CASES = {
     "fixed-shots-small-8": Case("small", 8, fixed_shots, SHARE_OPEN, 0.30),
     "sentences-small-8": Case("small", 8, whole_sentences, 0.35, 1.18),
 }
-GENERATION = {"generate-closed": (0.0, 1.05), "generate-open": (1.0, 1.25)}
+GENERATION = {
+    "generate-closed": (0.0, False, 1.05),
+    "generate-open": (1.0, False, 1.25),
+    "generate-both-half": (0.5, True, 1.5 * 1.15),
+    "generate-both-open": (1.0, True, 2.0 * 1.15),
+}
+"""Share of open gates, whether both texts are generated, and the bound of the ratio."""
 
 
 def build(shape: str, device: str, dtype: str) -> tuple[Any, Any]:
@@ -244,7 +250,7 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """32 greedy tokens for 32 prompts."""
-    share, bound = GENERATION[name]
+    share, both, bound = GENERATION[name]
     model, tokenizer = build(args.shape or "small", args.device, args.dtype)
     model.generation_config.eos_token_id = None  # random models must not stop early
     requests = [
@@ -253,10 +259,16 @@ def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
         for number, (context, _) in enumerate(sst2(32))
     ]  # fmt: skip
     hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
-    low = 2.0 if share else -1.0
-    sna = make_sna(model, tokenizer, 8, low, gate="max_prob", high=3.0)
     hf.generate_until(requests, disable_tqdm=True)
-    sna.generate_until(requests, disable_tqdm=True)
+
+    def gated(low: float) -> Any:
+        own = make_sna(model, tokenizer, 8, low, gate="max_prob", high=3.0, report_baseline=both)
+        return own, own.generate_until(requests, disable_tqdm=True)
+
+    sna, texts = gated(2.0)
+    confidences = sorted(text.decision.confidence for text in texts)
+    if share < 1:  # gates open below a bound
+        sna, _ = gated(confidences[int(share * len(confidences))] if share else -1.0)
     ratio = alternate(
         lambda: hf.generate_until(requests, disable_tqdm=True),
         lambda: sna.generate_until(requests, disable_tqdm=True),

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from sna_eval.harness.cost import ModelSize, Work, amplified_flops, baseline_flops, scoring_bytes
+from cost import ModelSize, Work, amplified_flops, baseline_flops, scoring_bytes
 
 logging.disable(logging.WARNING)
 SIZE = ModelSize(12, 512, 1408, 4096, keys=512, bytes_per_weight=4)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from torch.utils.flop_counter import FlopCounterMode
-
-from sna_eval.harness.cost import (
+from cost import (
     Machine,
     ModelSize,
     Work,
@@ -20,6 +18,8 @@ from sna_eval.harness.cost import (
     search_flops,
     sweep_flops,
 )
+from torch.utils.flop_counter import FlopCounterMode
+
 from sna_eval.harness.lm import SNALM
 from tests.conftest import VOCABULARY, build_model
 

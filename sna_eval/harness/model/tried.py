@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import transformers
@@ -19,16 +19,14 @@ from torch import nn
 from sna_eval import __version__
 from sna_eval.cache import read_entry, write_entry
 from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.plugin.ranks import Ranks
 from sna_eval.hashing import digest
-from sna_eval.intervention import Abilities, probe
+from sna_eval.intervention import Abilities, Engine, Sites, probe
 from sna_eval.intervention.kernels import fused_activations
 from sna_eval.intervention.projections import submodule
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.intervention.sites import base_model
 from sna_eval.typed import build
-
-if TYPE_CHECKING:
-    from sna_eval.harness.lm import SNALM
 
 T = TypeVar("T")
 _TRIALS = 2
@@ -36,7 +34,22 @@ _TRIALS = 2
 _KERNELS = {own.__name__: own for own in (fused_activations,)}
 
 
-def abilities_of(lm: SNALM) -> Abilities:
+class Loaded(Protocol):
+    """A loaded model, as far as trials go."""
+
+    model: nn.Module
+    device: torch.device
+    ranks: Ranks
+
+    @property
+    def sites(self) -> Sites: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def model_hash(self) -> str: ...
+
+
+def abilities_of(lm: Loaded) -> Abilities:
     """The passes that a model allows, from disk or by trying."""
     return _kept(
         lm,
@@ -47,7 +60,7 @@ def abilities_of(lm: SNALM) -> Abilities:
     )
 
 
-def shortcuts_of(lm: SNALM) -> Shortcuts:
+def shortcuts_of(lm: Loaded) -> Shortcuts:
     """The work that scoring may leave out, from disk or by trying."""
     return _kept(
         lm,
@@ -59,7 +72,7 @@ def shortcuts_of(lm: SNALM) -> Shortcuts:
 
 
 def _kept(
-    lm: SNALM,
+    lm: Loaded,
     what: str,
     *,
     find: Callable[[], T],
@@ -82,7 +95,7 @@ def _kept(
     return found
 
 
-def _depends_on(lm: SNALM) -> dict[str, Any]:
+def _depends_on(lm: Loaded) -> dict[str, Any]:
     """Everything that a trial's outcome may depend on, as plain values."""
     model = base_model(lm.model)
     return {

@@ -1,6 +1,6 @@
-"""Prints what evaluations of large models cost, by `sna_eval.harness.cost`.
+"""Prints what evaluations of large models cost, by `cost.py` beside it.
 
-    python scripts/cost_model.py
+    python benchmarks/cost_model.py
 
 Sizes are of Llama 3.1; devices are H100 SXM by their data sheet (989 TFLOP/s in bfloat16, 3.35
 TB/s, 80 GB), at shares of it that are assumptions. Nothing here is measured:
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sna_eval.harness.cost import (
+from cost import (
     Machine,
     ModelSize,
     Work,

@@ -1,8 +1,9 @@
 """What an evaluation costs before it runs: operations, seconds and memory, from sizes alone.
 
 Counted are the matrix products of blocks, attention and vocabulary projection, at two operations a
-multiplication, as profilers count them; the layout of scored texts is that of `harness.scoring`.
-Norms, activations, tokenizing and Python stay out, so a small model takes longer than this says.
+multiplication, as profilers count them; the layout of scored texts is that of
+`sna_eval.harness.model.row_passes`. Norms, activations, tokenizing and Python stay out, so a small
+model takes longer than this says.
 """
 
 from __future__ import annotations
