@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.argument_lists import parse_names
     from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
     from sna_eval.plan import load_plan
-    from sna_eval.study.interference import Interfering, measure_interference
+    from sna_eval.study.interference import InterferenceOptions, measure_interference
 
-    asked = Interfering(
+    asked = InterferenceOptions(
         split=args.split,
         limit=args.limit,
         text=args.text,

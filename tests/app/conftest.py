@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from sna_eval.app.core.models import SHELF
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.gating import Gate
 
 MATH = PromptSource("sna_math_easy")
-TEN = Question("Five plus five is", " ten")
-SENTIMENT = Question("Review: a film of great beauty Sentiment:", " positive", (" negative",))
+TEN = TypedQuestion("Five plus five is", " ten")
+SENTIMENT = TypedQuestion("Review: a film of great beauty Sentiment:", " positive", (" negative",))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from sna_eval.app.core.batch_file import (
     PromptFile,
     read_prompt_file,
 )
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.tasks import task_questions
 from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
@@ -131,8 +131,8 @@ def test_rows_that_cannot_be_scored_are_named_and_the_others_kept(workspace: Wor
     """One of five thousand ended the batch, by a number that was none of its lines."""
     long = " ".join(["seven"] * 3000)
     rows = (
-        FileRow(3, TEN), FileRow(5, Question("Say", f" {long}")),
-        FileRow(9, Question("Good?", " yes", (f" {long}",))), FileRow(12, SENTIMENT),
+        FileRow(3, TEN), FileRow(5, TypedQuestion("Say", f" {long}")),
+        FileRow(9, TypedQuestion("Good?", " yes", (f" {long}",))), FileRow(12, SENTIMENT),
     )  # fmt: skip
     found = scorable(workspace, PromptFile(rows, (BadRow(1, "no JSON"),)))
     assert [row.line for row in found.rows] == [3, 12]

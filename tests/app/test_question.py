@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sna_eval.app.core.question import LONGEST_TEXT, Question, question_items, typed_question
+from sna_eval.app.core.question import LONGEST_TEXT, TypedQuestion, question_items, typed_question
 from sna_eval.app.core.setting import (
     LONGEST_LIST,
     MOST_NEURONS,
@@ -43,11 +43,11 @@ def test_what_is_no_question(
     prompt: str, target: str, others: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(InputError, match="^" + message.replace("(", r"\(")):
-        Question(prompt, target, others)
+        TypedQuestion(prompt, target, others)
 
 
 def test_items_hold_the_choices_in_order(workspace: Workspace) -> None:
-    questions = [Question("Five plus", " five", (" two",)), Question("A", " b")]
+    questions = [TypedQuestion("Five plus", " five", (" two",)), TypedQuestion("A", " b")]
     items = question_items(workspace.lm, questions, task="own")
     assert [len(item.requests) for item in items.items] == [2, 1]
     assert items.gold == (0, 0)

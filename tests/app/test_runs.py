@@ -25,7 +25,7 @@ from sna_eval.app.ui import pieces, run_charts
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_tasks
 from sna_eval.plan import load_plan, parse_plan
-from sna_eval.study.interference import Interfering, measure_interference
+from sna_eval.study.interference import InterferenceOptions, measure_interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import Decomposition, ResponseCurve, Share, held_out, summarise
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
@@ -68,7 +68,7 @@ def interfered(
     text = folder / "text.txt"
     text.write_text("The sea is wide.\nRain fell on the roof.\n")
     lm = load_lm("pretrained=sna-reference", plan=str(folder / "plan.yaml"))
-    asked = Interfering(limit=4, random_draws=2, draws=20, text=str(text))
+    asked = InterferenceOptions(limit=4, random_draws=2, draws=20, text=str(text))
     measure_interference(lm, tasks, asked, model_name="sna-reference").save(folder)
     found = open_folder(str(folder))
     assert isinstance(found, InterferenceFolder)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sna_eval.app.core.planning import plan_of
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.saving import Saved, save_state
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.app.core.trying import TryConfig, try_it
@@ -20,7 +20,7 @@ from sna_eval.gating import Gate
 from sna_eval.plan import parse_plan
 from tests.app.conftest import SENTIMENT, TEN, a_setting
 
-QUESTIONS = [TEN, SENTIMENT, Question('Say {{ "hi" }} {% twice %}:', " 7")]
+QUESTIONS = [TEN, SENTIMENT, TypedQuestion('Say {{ "hi" }} {% twice %}:', " 7")]
 
 
 @pytest.fixture(scope="module")

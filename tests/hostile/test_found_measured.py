@@ -11,7 +11,7 @@ import pytest
 from sna_eval.cache import read_entry, write_entry
 from sna_eval.errors import InputError
 from sna_eval.study.interference import Interference
-from sna_eval.study.methods.units import Unit, Units
+from sna_eval.study.methods.units import MethodUnit, MethodUnits
 from sna_eval.typed import build
 from tests.hostile.loaders import LOADERS, laid_out
 from tests.hostile.loaders.base import TASK
@@ -93,13 +93,13 @@ def unit(**changes: Any) -> str:
 def test_units_of_methods(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     laid_out("methods unit", tmp_path, unit(**changes))
     with pytest.raises(InputError, match=f"output: expected a file that `sna-eval me.*{message}"):
-        Units(tmp_path, SETTINGS).read("sna", TASK, items_hash="")
+        MethodUnits(tmp_path, SETTINGS).read("sna", TASK, items_hash="")
 
 
 def test_units_of_a_task_with_a_path_for_a_name(tmp_path: Path) -> None:
     """Nothing is written beside the folder."""
-    own = build(Unit, json.loads(unit(task="../../a/b")))
-    units = Units(tmp_path / "one" / "two", SETTINGS)
+    own = build(MethodUnit, json.loads(unit(task="../../a/b")))
+    units = MethodUnits(tmp_path / "one" / "two", SETTINGS)
     units.write(own)
     assert units.read("sna", "../../a/b", items_hash="") == own
     inside = [path for path in tmp_path.rglob("*.json") if path.parent.name == "units"]
@@ -111,7 +111,7 @@ def test_units_of_a_task_with_a_path_for_a_name(tmp_path: Path) -> None:
 def test_settings_of_methods(content: str, tmp_path: Path) -> None:
     laid_out("methods settings", tmp_path, content)
     with pytest.raises(InputError, match="output: expected a file that `sna-eval methods` wrote"):
-        Units(tmp_path, SETTINGS)
+        MethodUnits(tmp_path, SETTINGS)
 
 
 @pytest.mark.parametrize("damage", ["[" * 100_000, "", "null", "{}", "5"])

@@ -10,7 +10,7 @@ import pytest
 from sna_eval.app.core.batch_file import read_prompt_file
 from sna_eval.errors import InputError
 from sna_eval.harness.datasets import load_sst2, read_split
-from sna_eval.study.interference import Interfering
+from sna_eval.study.interference import InterferenceOptions
 from tests.hostile.loaders import laid_out
 
 
@@ -79,7 +79,7 @@ def test_folders_that_are_no_paths(name: str) -> None:
 def test_texts_that_are_none(content: bytes, tmp_path: Path) -> None:
     file = laid_out("text", tmp_path, content)
     with pytest.raises(InputError, match="text: expected a text file, one text a line"):
-        Interfering(text=str(file)).texts()
+        InterferenceOptions(text=str(file)).texts()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sna_eval.paper.claims import as_markdown, claims
 from sna_eval.paper.evidence import Evidence, Labelled
 from sna_eval.paper.interfering import interference
 from sna_eval.paper.rules import Claim, ceiling, figure, judged, only_for, within
-from sna_eval.study.interference import Effect, Interference
+from sna_eval.study.interference import CrossEffect, Interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import (
     Decomposition,
@@ -222,7 +222,7 @@ def test_an_empty_zone_leaves_its_claims_untested(evidence: Evidence) -> None:
 def test_nothing_changes_only_where_no_pair_does() -> None:
     """Signed effects that cancel out were called no change."""
     effects = [
-        Effect(f"sna_poetry_{a}", f"sna_math_{b}", 5, 1.0, 1.0 + change, -1.0, 1.0, 0.5)
+        CrossEffect(f"sna_poetry_{a}", f"sna_math_{b}", 5, 1.0, 1.0 + change, -1.0, 1.0, 0.5)
         for a, b, change in (("easy", "easy", 0.3), ("hard", "easy", -0.3))
     ]
     measured = Interference("m", "p", "test", None, "t", (), tuple(effects), (), {})

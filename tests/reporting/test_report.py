@@ -31,9 +31,9 @@ from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import (
     ALL,
     PLAIN_TEXT,
-    Effect,
+    AppliedPlan,
+    CrossEffect,
     Interference,
-    Source,
     random_null,
 )
 from sna_eval.study.summary import held_out, read_measurements, summarise, summarise_task
@@ -42,11 +42,11 @@ from sna_eval.study.sweep import SweepStore, configuration_row, row_plan, run_sw
 TASKS = ("own_open", "own_labels", "own_choices")
 
 
-def _source(store: SweepStore, name: str, cell: Configuration) -> Source:
+def _source(store: SweepStore, name: str, cell: Configuration) -> AppliedPlan:
     row = configuration_row(store, name, cell)
     assert row is not None
     acts = neurons_fingerprint(row_plan(store, row).tasks[name])
-    return Source(name, "f", (cell,), configuration=acts)
+    return AppliedPlan(name, "f", (cell,), configuration=acts)
 
 
 def _measured(store: SweepStore) -> Interference:
@@ -54,7 +54,7 @@ def _measured(store: SweepStore) -> Interference:
     own = {m.task: m for m in read_measurements(store)}
     names = (*TASKS, ALL)
     effects = tuple(
-        Effect(name, subject, 5, 0.2, 0.2 + 0.01 * n - 0.02 * k, -0.1, 0.1, 0.5)
+        CrossEffect(name, subject, 5, 0.2, 0.2 + 0.01 * n - 0.02 * k, -0.1, 0.1, 0.5)
         for k, subject in enumerate((*TASKS, PLAIN_TEXT))
         for n, name in enumerate(names)
     )
@@ -202,7 +202,7 @@ def test_development_against_test_by_hand(store: SweepStore) -> None:
     assert (found[0].low, found[0].high) == pytest.approx((-50, 50))
     assert found[1].curse == pytest.approx(found[1].development + 5)
     elsewhere = replace(
-        _measured(store), sources=(Source("own_open", "f", (Configuration(0, 1, 2, "x"),)),)
+        _measured(store), sources=(AppliedPlan("own_open", "f", (Configuration(0, 1, 2, "x"),)),)
     )
     assert held_out(store, measurements, elsewhere) == ()
     others = tuple(replace(own, configuration="0") for own in _measured(store).sources)

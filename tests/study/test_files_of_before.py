@@ -17,7 +17,7 @@ from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.interference import PLAIN_TEXT, Interference
-from sna_eval.study.methods.units import Units
+from sna_eval.study.methods.units import MethodUnits
 from sna_eval.study.summary import held_out, read_measurements, summarise
 from sna_eval.study.sweep import SweepStore, configuration_row, row_plan
 
@@ -77,7 +77,7 @@ def test_a_sweep_is_summed_up(old: SweepStore) -> None:
 def test_units_of_methods_are_taken_up(label: str) -> None:
     raw = json.loads((BEFORE / "methods" / "units" / f"own_labels.{label}.json").read_text())
     settings = json.loads((BEFORE / "methods" / "settings.json").read_text())
-    unit = Units(BEFORE / "methods", settings).read(
+    unit = MethodUnits(BEFORE / "methods", settings).read(
         label, "own_labels", items_hash=raw["items_hash"]
     )
     assert unit is not None

@@ -17,7 +17,7 @@ from sna_eval.errors import InputError
 from sna_eval.reporting.provenance import sweep_commands
 from sna_eval.study.calibration import Outcomes, find_boundaries
 from sna_eval.study.compare import Options, compare, read_run
-from sna_eval.study.interference import PLAIN_TEXT, Interference, Source, Subject
+from sna_eval.study.interference import PLAIN_TEXT, AppliedPlan, Interference, Subject
 from sna_eval.study.interference.controls import random_sets
 from sna_eval.study.interference.effects import effects
 from sna_eval.study.methods.table import MethodTable
@@ -94,7 +94,7 @@ def test_a_text_that_a_model_gives_no_chance(log_likelihood: float, tmp_path: Pa
     assert effect.after == pytest.approx(math.exp((2 * 700 + 6) / 4))
     assert effect.low <= effect.change <= effect.high
     both = (replace(effect, subject="a"), effect)
-    found = Interference("m", "f", "test", None, "t", (Source("a", "", ()),), both, (), {})
+    found = Interference("m", "f", "test", None, "t", (AppliedPlan("a", "", ()),), both, (), {})
     read = Interference.load(found.save(tmp_path))
     assert read == found
     assert np.isfinite(read.matrix()).all()

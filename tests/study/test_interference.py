@@ -22,9 +22,9 @@ from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.interference import (
     ALL,
     PLAIN_TEXT,
-    Effect,
+    CrossEffect,
     Interference,
-    Interfering,
+    InterferenceOptions,
     log_likelihoods,
     measure_interference,
     random_null,
@@ -126,7 +126,7 @@ def measured(
     save_plan(replace(plan, tasks=tasks), folder / "plan.yaml")
     (folder / "text.txt").write_text("\n\n".join(TEXTS))
     sna = load_lm(f"pretrained={checkpoint}", plan=str(folder / "plan.yaml"))
-    asked = Interfering(
+    asked = InterferenceOptions(
         split="development", text=str(folder / "text.txt"), random_draws=4, draws=99
     )
     return measure_interference(sna, load(*TASKS), asked, quiet=True)
@@ -176,12 +176,12 @@ def test_all_at_once_is_both_by_plain_hooks(
 
 def _made(**percent: float) -> Interference:
     effects = tuple(
-        Effect(*key.split("_"), 5, 0.5, 0.5 * (1 + value / 100), 0.0, 0.0, 1.0)  # type: ignore[call-arg]
+        CrossEffect(*key.split("_"), 5, 0.5, 0.5 * (1 + value / 100), 0.0, 0.0, 1.0)  # type: ignore[call-arg]
         for key, value in percent.items()
     )
-    from sna_eval.study.interference import Source
+    from sna_eval.study.interference import AppliedPlan
 
-    sources = tuple(Source(name, "", (Configuration(0, 1, 2.0),)) for name in ("a", "b"))
+    sources = tuple(AppliedPlan(name, "", (Configuration(0, 1, 2.0),)) for name in ("a", "b"))
     return Interference("m", "f", "test", None, "t", sources, effects, (), {})
 
 
@@ -244,7 +244,7 @@ def test_it_goes_on_where_it_was(
     monkeypatch.setattr(running, "log_likelihoods", counted)
     text = tmp_path / "text.txt"
     text.write_text("\n".join(TEXTS))
-    asked = Interfering(random_draws=1, draws=20, text=str(text))
+    asked = InterferenceOptions(random_draws=1, draws=20, text=str(text))
     plan = select(store, SelectOptions(by="mean", measure="prob", gate="always")).plan
     with lm.under(replace(plan, tasks={name: plan.tasks[name] for name in TASKS})):
         first = measure_interference(lm, load(*TASKS), asked, output=tmp_path, quiet=True)
@@ -317,7 +317,7 @@ def test_as_typed(
 )
 def test_impossible_settings(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Interfering(**values)
+        InterferenceOptions(**values)
 
 
 def test_nothing_to_measure(lm: Any, load: Callable[..., Any], tmp_path: Path) -> None:

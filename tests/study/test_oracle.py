@@ -27,9 +27,9 @@ from sna_eval.study.compare import as_text, compare, read_run, split
 from sna_eval.study.interference import (
     ALL,
     PLAIN_TEXT,
-    Effect,
+    AppliedPlan,
+    CrossEffect,
     Interference,
-    Source,
     measure_interference,
 )
 from sna_eval.study.methods import MethodsOptions, MethodTable, measure_methods, parse_variants
@@ -283,10 +283,10 @@ def test_interference_refuses_it(gold: Gold, lm: Any) -> None:
 
 def test_tables_of_interference_mark_what_a_file_says(tmp_path: Path) -> None:
     names, subjects = ("a", "b", ALL), ("a", "b", PLAIN_TEXT)
-    effects = tuple(Effect(n, s, 5, 0.2, 0.3, -0.1, 0.1, 0.5) for s in subjects for n in names)
+    effects = tuple(CrossEffect(n, s, 5, 0.2, 0.3, -0.1, 0.1, 0.5) for s in subjects for n in names)
     sources = (
-        Source("a", "f", (Configuration(1, 5, 2.0, "gold"),)),
-        Source("b", "f", (Configuration(1, 5, 2.0),)),
+        AppliedPlan("a", "f", (Configuration(1, 5, 2.0, "gold"),)),
+        AppliedPlan("b", "f", (Configuration(1, 5, 2.0),)),
     )
     found = Interference("m", "p", "test", None, "texts", sources, effects, (), {})
     path = found.save(tmp_path)

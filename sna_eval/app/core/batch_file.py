@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sna_eval.app.core.question import Question, typed_question
+from sna_eval.app.core.question import TypedQuestion, typed_question
 from sna_eval.errors import InputError
 
 LARGEST_FILE = 4 * 2**20
@@ -22,7 +22,7 @@ class FileRow:
     """A good row."""
 
     line: int
-    question: Question
+    question: TypedQuestion
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
             yield reader.line_num, {key: value for key, value in row.items() if value != ""}
 
 
-def _question(row: Mapping[str, Any], *, space: bool) -> Question | str:
+def _question(row: Mapping[str, Any], *, space: bool) -> TypedQuestion | str:
     """The question, or what is wrong with the row."""
     for name in ("prompt", "target"):
         if name not in row:

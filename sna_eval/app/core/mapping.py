@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sna_eval.app.core.planning import ITEM_TASK
-from sna_eval.app.core.question import Question, question_items
+from sna_eval.app.core.question import TypedQuestion, question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
@@ -22,7 +22,7 @@ MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0, 12.0)
 class MapAsked:
     """What is mapped."""
 
-    question: Question
+    question: TypedQuestion
     setting: Setting
     """Its layer, multiplier and gate do not matter here."""
     multipliers: tuple[float, ...] = MULTIPLIERS

@@ -16,7 +16,7 @@ LONGEST_TEXT = 20_000
 
 
 @dataclass(frozen=True)
-class Question:
+class TypedQuestion:
     """One item, exactly as it is scored: nothing is put between prompt and target."""
 
     prompt: str
@@ -65,7 +65,7 @@ _HINTS = {
 
 def typed_question(
     prompt: str, target: str, others: Sequence[str] = (), *, space: bool
-) -> Question:
+) -> TypedQuestion:
     """A question from what was typed.
 
     **Arguments:**
@@ -73,10 +73,10 @@ def typed_question(
     - `space`: whether a continuation that begins with none gets a space in front.
     """
     continuations = [_spaced(text) if space else text for text in (target, *others)]
-    return Question(prompt, continuations[0], tuple(continuations[1:]))
+    return TypedQuestion(prompt, continuations[0], tuple(continuations[1:]))
 
 
-def question_items(lm: Any, questions: Sequence[Question], *, task: str) -> TaskItems:
+def question_items(lm: Any, questions: Sequence[TypedQuestion], *, task: str) -> TaskItems:
     """Questions as the evaluation scores them: encoded by lm_eval, grouped into items.
 
     **Arguments:**

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from sna_eval.app.core.planning import ITEM_TASK, plan_of
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.given_paths import is_file, is_folder
@@ -66,7 +66,7 @@ class Saved:
         return stream.getvalue()
 
 
-def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Question]) -> Saved:
+def save_state(workspace: Workspace, setting: Setting, questions: Sequence[TypedQuestion]) -> Saved:
     """Plan, items and command of a setting; the plan's neurons are resolved."""
     open_answers = [question for question in questions if not question.others]
     with_choices = [question for question in questions if question.others]
@@ -137,7 +137,7 @@ def _task_yaml(name: str) -> str:
     )
 
 
-def _item_line(question: Question) -> str:
+def _item_line(question: TypedQuestion) -> str:
     row: dict[str, object] = {"prompt": question.prompt, "target": question.target}
     if question.others:
         row |= {"choices": list(question.choices), "label": 0}

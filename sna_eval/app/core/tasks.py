@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, gold_index
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.items import answered_rows, load_items
@@ -37,23 +37,23 @@ def development_rows(name: str, lm: Any) -> list[Row]:
 
 
 @cache
-def task_questions(name: str, split: Split) -> tuple[Question, ...]:
+def task_questions(name: str, split: Split) -> tuple[TypedQuestion, ...]:
     """A task's items as questions."""
     task = _task(name)
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
     return tuple(_question(task, doc) for doc in docs)
 
 
-def _question(task: Any, doc: Any) -> Question:
+def _question(task: Any, doc: Any) -> TypedQuestion:
     prompt = str(task.doc_to_text(doc))
     delimiter = task.config.target_delimiter
     if task.OUTPUT_TYPE != "multiple_choice":
-        return Question(prompt, f"{delimiter}{task.doc_to_target(doc)}")
+        return TypedQuestion(prompt, f"{delimiter}{task.doc_to_target(doc)}")
     choices = [f"{delimiter}{choice}" for choice in task.doc_to_choice(doc)]
     gold = gold_index(task, doc)
     assert gold is not None, "the right answer of every bundled item is one of its choices"
     target = choices.pop(gold)
-    return Question(prompt, target, tuple(choices))
+    return TypedQuestion(prompt, target, tuple(choices))
 
 
 @cache

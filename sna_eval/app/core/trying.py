@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sna_eval.app.core.continuing import continuations
 from sna_eval.app.core.neurons import NeuronReport, chosen_neurons, describe
 from sna_eval.app.core.planning import ITEM_TASK, resolved_entry
-from sna_eval.app.core.question import Question, question_items
+from sna_eval.app.core.question import TypedQuestion, question_items
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.gating import (
@@ -43,7 +43,7 @@ TOP = 10
 class TryConfig:
     """A question and what is to be done about it."""
 
-    question: Question
+    question: TypedQuestion
     setting: Setting
     new_tokens: int = 20
     """How far the prompt is continued."""

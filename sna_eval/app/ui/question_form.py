@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.tasks import SPLITS, task_names, task_questions
 from sna_eval.app.server import FIRST_TASK
 from sna_eval.app.ui import state
@@ -43,6 +43,6 @@ def _items() -> None:
         st.button("Take it", on_click=state.put_question, args=(questions[number],))
 
 
-def _short(question: Question) -> str:
+def _short(question: TypedQuestion) -> str:
     text = " ".join(question.prompt.split())
     return f"{text if len(text) <= 90 else '...' + text[-87:]} | {question.target.strip()}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.saving import PLAN_FILE, save_state
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
@@ -14,7 +14,7 @@ from sna_eval.app.ui.boundary import messages
 
 
 def show(
-    workspace: Workspace, setting: Setting, questions: Sequence[Question], *, key: str
+    workspace: Workspace, setting: Setting, questions: Sequence[TypedQuestion], *, key: str
 ) -> None:
     """Draws the panel for a setting and the items it was tried on."""
     with st.expander("Save: plan file and command"), messages():

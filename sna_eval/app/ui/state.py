@@ -12,7 +12,7 @@ import streamlit as st
 
 from sna_eval.app.core.mapping import MULTIPLIERS
 from sna_eval.app.core.models import OFFERED
-from sna_eval.app.core.question import Question, typed_question
+from sna_eval.app.core.question import TypedQuestion, typed_question
 from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
 from sna_eval.app.server import FIRST_TASK, started
 from sna_eval.errors import InputError
@@ -97,7 +97,7 @@ def model_name() -> str:
     return str(named)
 
 
-def question() -> Question:
+def question() -> TypedQuestion:
     """What was typed.
 
     **Raises:** `InputError` where it is no question.
@@ -107,7 +107,7 @@ def question() -> Question:
     )
 
 
-def put_question(asked: Question) -> None:
+def put_question(asked: TypedQuestion) -> None:
     """Puts an item's texts into the form, as they would have been typed."""
     spaced = all(choice.startswith(" ") for choice in asked.choices)
     target, *others = (choice[1:] if spaced else choice for choice in asked.choices)

@@ -16,7 +16,7 @@ from sna_eval.plan import TaskPlan
 
 
 @dataclass(eq=False, slots=True)
-class Progress:
+class ItemProgress:
     """What is known so far of an item that is being scored."""
 
     scored: list[ScoredRow] = field(default_factory=list)
@@ -38,13 +38,13 @@ class Work:
     """Lowest layer that the plan intervenes on; `None` where nothing can open."""
     prefix: Prefix | None = None
     """What all rows of the task begin with, where a cache of it is used."""
-    progress: Progress | None = None
+    progress: ItemProgress | None = None
     """From the first row's score to the last."""
 
     @property
-    def begun(self) -> Progress:
+    def begun(self) -> ItemProgress:
         if self.progress is None:
-            self.progress = Progress()
+            self.progress = ItemProgress()
         return self.progress
 
     def baseline(self) -> Baseline:

@@ -7,17 +7,23 @@ and not the gate. (Akhtar 2026, section 5.2, has two tasks and two layers; here 
 from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject, text_subject
 from sna_eval.study.interference.controls import RandomNull, random_null
-from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
-from sna_eval.study.interference.running import Interfering, measure_interference
+from sna_eval.study.interference.result import (
+    ALL,
+    PLAIN_TEXT,
+    AppliedPlan,
+    CrossEffect,
+    Interference,
+)
+from sna_eval.study.interference.running import InterferenceOptions, measure_interference
 
 __all__ = [
     "ALL",
     "PLAIN_TEXT",
-    "Effect",
+    "AppliedPlan",
+    "CrossEffect",
     "Interference",
-    "Interfering",
+    "InterferenceOptions",
     "RandomNull",
-    "Source",
     "Subject",
     "log_likelihoods",
     "measure_interference",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sna_eval.measuring.subjects import Subject
 from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
-from sna_eval.study.interference.result import Effect
+from sna_eval.study.interference.result import CrossEffect
 from sna_eval.study.statistics import paired_bootstrap, paired_permutation
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ _MOST_NATS = 700.0
 
 def effects(
     subject: Subject, names: Sequence[str], scores: Floats, *, draws: int, seed: int = 0
-) -> list[Effect]:
+) -> list[CrossEffect]:
     """One effect for each intervention.
 
     **Arguments:**
@@ -50,13 +50,13 @@ def perplexity(means: Floats) -> Floats:
 
 def _effect(
     subject: Subject, name: str, before: Floats, after: Floats, *, draws: int, seed: int
-) -> Effect:
+) -> CrossEffect:
     if subject.items is None:
         return _text_effect(subject, name, before, after, draws=draws, seed=seed)
     kept = keep_baseline_where_not_finite(subject.items, after[None], before)[0]
     old, new = item_values(subject.items, before), item_values(subject.items, kept)
     interval = paired_bootstrap(old.prob, new.prob, draws=draws, seed=seed)
-    return Effect(
+    return CrossEffect(
         intervention=name,
         subject=subject.name,
         n_items=len(old.prob),
@@ -72,10 +72,10 @@ def _effect(
 
 def _text_effect(
     subject: Subject, name: str, before: Floats, after: Floats, *, draws: int, seed: int
-) -> Effect:
+) -> CrossEffect:
     old, new = (_texts(subject, scores) for scores in (before, after))
     interval = paired_bootstrap(old, new, reduce=perplexity, draws=draws, seed=seed)
-    return Effect(
+    return CrossEffect(
         intervention=name,
         subject=subject.name,
         n_items=len(old),

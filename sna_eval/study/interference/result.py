@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Source:
+class AppliedPlan:
     """A task's intervention, as it was applied."""
 
     task: str
@@ -47,7 +47,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Effect:
+class CrossEffect:
     """What an intervention does to a subject: P(target) of a task, perplexity of a text."""
 
     intervention: str
@@ -84,8 +84,8 @@ class Interference:
     limit: int | None
     text: str
     """Where the plain text came from."""
-    sources: tuple[Source, ...]
-    effects: tuple[Effect, ...]
+    sources: tuple[AppliedPlan, ...]
+    effects: tuple[CrossEffect, ...]
     controls: tuple[RandomNull, ...]
     versions: Mapping[str, str]
 
@@ -105,10 +105,10 @@ class Interference:
         return f"{intervention} (oracle)" if oracle else intervention
 
     @cached_property
-    def _by_pair(self) -> dict[tuple[str, str], Effect]:
+    def _by_pair(self) -> dict[tuple[str, str], CrossEffect]:
         return {(own.intervention, own.subject): own for own in self.effects}
 
-    def effect(self, intervention: str, subject: str) -> Effect:
+    def effect(self, intervention: str, subject: str) -> CrossEffect:
         """One effect."""
         return self._by_pair[intervention, subject]
 

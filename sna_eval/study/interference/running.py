@@ -30,7 +30,13 @@ from sna_eval.plan import (
 )
 from sna_eval.study.interference.controls import random_null, random_sets
 from sna_eval.study.interference.effects import changes, effects
-from sna_eval.study.interference.result import ALL, PLAIN_TEXT, Effect, Interference, Source
+from sna_eval.study.interference.result import (
+    ALL,
+    PLAIN_TEXT,
+    AppliedPlan,
+    CrossEffect,
+    Interference,
+)
 from sna_eval.study.keeping import Kept
 from sna_eval.study.versions import versions
 from sna_eval.typed import build
@@ -40,7 +46,7 @@ _LARGEST_TEXT = 16 * MIB
 
 
 @dataclass(frozen=True)
-class Interfering:
+class InterferenceOptions:
     """What is measured."""
 
     split: Split = "test"
@@ -83,7 +89,7 @@ class Interfering:
 def measure_interference(
     lm: Any,
     tasks: Mapping[str, Any],
-    asked: Interfering | None = None,
+    asked: InterferenceOptions | None = None,
     *,
     output: str | Path | None = None,
     model_name: str = "",
@@ -102,7 +108,7 @@ def measure_interference(
     an item's own choices, which other tasks' items do not have; and where the folder holds what was
     measured otherwise.
     """
-    asked = asked or Interfering()
+    asked = asked or InterferenceOptions()
     texts = asked.texts()  # before anything long
     sources = _sources(lm, tasks)
     alone = {name: plain_interventions(plan) for name, plan in sources.items()}
@@ -112,7 +118,7 @@ def measure_interference(
         None if output is None else Path(output) / "parts",
         {**_settings(lm, asked, sources, texts), "model": model}, command="interference",
     )  # fmt: skip
-    found: list[Effect] = []
+    found: list[CrossEffect] = []
     controls = []
     for name in tqdm((*tasks, PLAIN_TEXT), desc="Interference", disable=quiet):
         part = kept.read(name, lambda raw: build(_Measured, raw))
@@ -142,7 +148,7 @@ def measure_interference(
 class _Measured:
     """What was measured on one subject."""
 
-    effects: tuple[Effect, ...]
+    effects: tuple[CrossEffect, ...]
     randoms: tuple[float, ...] = ()
     """Changes by random neurons, for a task's own intervention."""
     items_hash: str = ""
@@ -154,7 +160,7 @@ class _Measure:
     """Applies the same sets of interventions to one subject after the other."""
 
     lm: Any
-    asked: Interfering
+    asked: InterferenceOptions
     alone: Mapping[str, tuple[Affine, ...]]
     quiet: bool
 
@@ -187,7 +193,7 @@ class _Measure:
         subject = text_subject(PLAIN_TEXT, texts, self.lm)
         return _Measured(self._effects(subject, self._scores(subject, list(self.sets.values()))))
 
-    def _effects(self, subject: Subject, scores: Any) -> tuple[Effect, ...]:
+    def _effects(self, subject: Subject, scores: Any) -> tuple[CrossEffect, ...]:
         asked = self.asked
         return tuple(effects(subject, list(self.sets), scores, draws=asked.draws, seed=asked.seed))
 
@@ -218,7 +224,7 @@ def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, TaskPlan]:
 
 
 def _settings(
-    lm: Any, asked: Interfering, sources: Mapping[str, TaskPlan], texts: Sequence[str]
+    lm: Any, asked: InterferenceOptions, sources: Mapping[str, TaskPlan], texts: Sequence[str]
 ) -> dict[str, Any]:
     """What must be the same for parts to stand in one file."""
     return {
@@ -232,8 +238,8 @@ def _settings(
     }
 
 
-def _source(name: str, plan: TaskPlan) -> Source:
-    return Source(
+def _source(name: str, plan: TaskPlan) -> AppliedPlan:
+    return AppliedPlan(
         name,
         task_fingerprint(plan),
         tuple(map(Configuration.of_entry, plan.interventions)),

@@ -22,7 +22,7 @@ from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import choose_strength
 from sna_eval.study.methods.table import MethodTable, make_table
-from sna_eval.study.methods.units import Unit, Units, model_settings
+from sna_eval.study.methods.units import MethodUnit, MethodUnits, model_settings
 from sna_eval.study.methods.variants import Variant
 from sna_eval.study.versions import versions
 
@@ -55,8 +55,8 @@ def measure_methods(
         _check_scored(name, task)
     hashes = {name: _items_hash(lm, task, options.limit) for name, task in tasks.items()}
     settings = _settings(lm, options, model_args)
-    units = Units(output, settings)
-    measure = _Measure(lm, options)
+    units = MethodUnits(output, settings)
+    measure = _Measurement(lm, options)
     work = [(name, own) for name in tasks for own in variants]
     found = []
     with tqdm(work, desc="Methods", disable=quiet) as bar:
@@ -71,7 +71,7 @@ def measure_methods(
     return make_table(found, options, settings=settings)
 
 
-class _Measure:
+class _Measurement:
     """Measures units with one model."""
 
     def __init__(self, lm: Any, options: MethodsOptions) -> None:
@@ -79,7 +79,7 @@ class _Measure:
         self._options = options
         self._bench = replace(lm.bench, batch_size=options.batch_size)
 
-    def unit(self, variant: Variant, name: str, task: Any, base: TaskPlan) -> Unit:
+    def unit(self, variant: Variant, name: str, task: Any, base: TaskPlan) -> MethodUnit:
         """One method on one task: search, choice of strength, the gated run, the ungated one."""
         started = time.monotonic()
         plan = variant.plan(base)
@@ -92,7 +92,7 @@ class _Measure:
         seconds = time.monotonic() - started
         always = replace(plan, gate=replace(plan.gate, mode="always"))
         everywhere = evaluate(self._lm, name, task, always, limit=self._options.limit)
-        return Unit(
+        return MethodUnit(
             label=variant.label, method=variant.method, task=name, measure=gated.measure,
             before=gated.before, after=gated.after, everywhere=everywhere.after,
             zones=gated.zones, amplified=gated.amplified, strength=strength,

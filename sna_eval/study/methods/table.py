@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sna_eval.errors import writing
 from sna_eval.study.methods.options import MethodsOptions
-from sna_eval.study.methods.units import Unit
+from sna_eval.study.methods.units import MethodUnit
 from sna_eval.study.statistics import paired_bootstrap, paired_permutation
 
 CONTROL = "random_neurons"
@@ -88,10 +88,10 @@ class MethodTable:
 
 
 def make_table(
-    units: Sequence[Unit], options: MethodsOptions, *, settings: Mapping[str, Any]
+    units: Sequence[MethodUnit], options: MethodsOptions, *, settings: Mapping[str, Any]
 ) -> MethodTable:
     """Rows from units: each task's methods beside the same random draws."""
-    tasks: dict[str, dict[str, list[Unit]]] = defaultdict(lambda: defaultdict(list))
+    tasks: dict[str, dict[str, list[MethodUnit]]] = defaultdict(lambda: defaultdict(list))
     for unit in units:
         name = CONTROL if unit.method == CONTROL else unit.label
         tasks[unit.task][name].append(unit)
@@ -103,7 +103,7 @@ def make_table(
 
 
 def _row(
-    name: str, units: Sequence[Unit], control: Sequence[float], options: MethodsOptions
+    name: str, units: Sequence[MethodUnit], control: Sequence[float], options: MethodsOptions
 ) -> MethodRow:
     first = units[0]
     before = np.array(first.before)
@@ -134,7 +134,7 @@ def _row(
     )
 
 
-def _gain(unit: Unit) -> float:
+def _gain(unit: MethodUnit) -> float:
     return float(np.mean(unit.after) - np.mean(unit.before))
 
 

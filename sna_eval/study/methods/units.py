@@ -14,7 +14,7 @@ from sna_eval.typed import build
 
 
 @dataclass(frozen=True)
-class Unit:
+class MethodUnit:
     """One variant on one task's test items."""
 
     label: str
@@ -43,7 +43,7 @@ class Unit:
     """Of the test items, and of the development items that were searched."""
 
 
-class Units:
+class MethodUnits:
     """The units of one folder: those of one model, plan and way of measuring."""
 
     def __init__(self, folder: str | Path | None, settings: Settings) -> None:
@@ -53,24 +53,24 @@ class Units:
             file=path and path / "settings.json", as_today=_as_today,
         )  # fmt: skip
 
-    def read(self, label: str, task: str, *, items_hash: str) -> Unit | None:
+    def read(self, label: str, task: str, *, items_hash: str) -> MethodUnit | None:
         """The unit, if it was measured before.
 
         **Raises:** `InputError` where that was on other items.
         """
         name = f"{task}.{label}"
-        unit: Unit | None = self._kept.read(
-            name, lambda raw: _checked(build(Unit, raw), label, task)
+        unit: MethodUnit | None = self._kept.read(
+            name, lambda raw: _checked(build(MethodUnit, raw), label, task)
         )
         if unit is not None:
             self._kept.check_items(name, unit.items_hash, items_hash)
         return unit
 
-    def write(self, unit: Unit) -> None:
+    def write(self, unit: MethodUnit) -> None:
         self._kept.write(f"{unit.task}.{unit.label}", asdict(unit))
 
 
-def _checked(unit: Unit, label: str, task: str) -> Unit:
+def _checked(unit: MethodUnit, label: str, task: str) -> MethodUnit:
     """The unit; `ValueError` for another one's file, and for items that are not one to one."""
     if (unit.label, unit.task) != (label, task):
         raise ValueError(f"the unit {unit.label} of {unit.task}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sna_eval.plan import neurons_fingerprint
-from sna_eval.study.interference import Effect, Interference, Source
+from sna_eval.study.interference import AppliedPlan, CrossEffect, Interference
 from sna_eval.study.summary.measurements import TaskMeasurements
 from sna_eval.study.sweep import SweepStore, configuration_row, row_plan
 
@@ -56,7 +56,7 @@ def held_out(
     )
 
 
-def _was_swept(store: SweepStore, source: Source) -> bool:
+def _was_swept(store: SweepStore, source: AppliedPlan) -> bool:
     """Whether the store has this very configuration; another ranking has other neurons."""
     if len(source.parts) != 1:
         return False
@@ -67,7 +67,7 @@ def _was_swept(store: SweepStore, source: Source) -> bool:
     return neurons_fingerprint(row_plan(store, row).tasks[source.task]) == source.configuration
 
 
-def _row(own: TaskMeasurements, source: Source, effect: Effect) -> Iterator[HeldOut]:
+def _row(own: TaskMeasurements, source: AppliedPlan, effect: CrossEffect) -> Iterator[HeldOut]:
     """Nothing where a baseline is 0."""
     gain = own.improvement_of(source.parts[0])
     if gain is None or not effect.before:

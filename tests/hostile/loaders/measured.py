@@ -18,7 +18,7 @@ from sna_eval.study.interference import Interference
 from sna_eval.study.methods import MethodsOptions
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.methods.table import CONTROL, make_table
-from sna_eval.study.methods.units import Unit, Units
+from sna_eval.study.methods.units import MethodUnit, MethodUnits
 from tests.hostile.fuzz import Seed
 from tests.hostile.loaders.base import TASK, Loader
 from tests.hostile.loaders.stores import MANIFEST
@@ -59,7 +59,7 @@ def _load_interference(folder: Path) -> None:
 # Units of `sna-eval methods`
 
 SETTINGS = {"model": "tiny", "model_args": {}, "model_hash": "00", "limit": None}
-_UNIT = Unit(
+_UNIT = MethodUnit(
     label="sna", method="sna", task=TASK, measure="prob", before=(0.1, 0.2), after=(0.2, 0.2),
     everywhere=(0.2, 0.1), zones=(1, 3), amplified=(True, False), strength=None, seconds=1.5,
     fingerprint="00", sees_answer=False,
@@ -68,7 +68,7 @@ _UNIT = Unit(
 
 def _load_unit(folder: Path) -> None:
     """The unit beside a control, in the table that the command prints."""
-    unit = Units(folder, SETTINGS).read("sna", TASK, items_hash="")
+    unit = MethodUnits(folder, SETTINGS).read("sna", TASK, items_hash="")
     assert unit is not None
     control = replace(_UNIT, label=f"{CONTROL}_0", method=CONTROL)
     if len(unit.before) != len(_UNIT.before):
@@ -80,7 +80,7 @@ def _load_unit(folder: Path) -> None:
 
 
 def _load_settings(folder: Path) -> None:
-    Units(folder, SETTINGS)
+    MethodUnits(folder, SETTINGS)
 
 
 # The cache of what was found

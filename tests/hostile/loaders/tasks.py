@@ -9,7 +9,7 @@ from typing import Any
 
 from sna_eval.app.core.batch_file import read_prompt_file
 from sna_eval.harness import datasets
-from sna_eval.study.interference import Interfering
+from sna_eval.study.interference import InterferenceOptions
 from tests.hostile.fuzz import Seed
 from tests.hostile.loaders.base import Loader
 
@@ -46,7 +46,7 @@ def _load_prompts(name: str) -> Callable[[Path], Any]:
 
 
 def _load_text(folder: Path) -> None:
-    Interfering(text=str(folder / "text.txt")).texts()
+    InterferenceOptions(text=str(folder / "text.txt")).texts()
 
 
 LOADERS = {

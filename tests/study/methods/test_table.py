@@ -34,7 +34,7 @@ from sna_eval.study.methods import (
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.methods.strength import choose_strength
-from sna_eval.study.methods.units import Units, model_settings
+from sna_eval.study.methods.units import MethodUnits, model_settings
 
 TASKS = ("own_open", "own_labels")
 QUICK = MethodsOptions(random_draws=2, draws=200, strengths=(0.5, 4.0))
@@ -210,19 +210,19 @@ def test_few_shot_examples_are_the_same_in_every_run(
 
 def test_arguments_in_another_order_are_the_same_study(tmp_path: Path) -> None:
     measured = {"plan_fingerprint": "00", "seed": 0}
-    Units(tmp_path, {**model_settings("pretrained=a,dtype=float32"), **measured})
-    Units(tmp_path, {**model_settings(" dtype=float32, pretrained=a"), **measured})
+    MethodUnits(tmp_path, {**model_settings("pretrained=a,dtype=float32"), **measured})
+    MethodUnits(tmp_path, {**model_settings(" dtype=float32, pretrained=a"), **measured})
     with pytest.raises(InputError, match=r"output.model_args.dtype: expected 'float32', as "):
-        Units(tmp_path, {**model_settings("pretrained=a,dtype=float16"), **measured})
+        MethodUnits(tmp_path, {**model_settings("pretrained=a,dtype=float16"), **measured})
 
 
 def test_settings_of_an_older_table_are_read(tmp_path: Path) -> None:
     """They held the arguments as they were typed."""
     old = {"model": "dtype=float32,pretrained=a", "seed": 0}
     (tmp_path / "settings.json").write_text(json.dumps(old))
-    Units(tmp_path, {**model_settings("pretrained=a,dtype=float32"), "seed": 0})
+    MethodUnits(tmp_path, {**model_settings("pretrained=a,dtype=float32"), "seed": 0})
     with pytest.raises(InputError, match=r"output.model: expected 'a', as .*, got 'b'"):
-        Units(tmp_path, {**model_settings("pretrained=b"), "seed": 0})
+        MethodUnits(tmp_path, {**model_settings("pretrained=b"), "seed": 0})
 
 
 def test_files_hold_the_rows(table: tuple[MethodTable, Path]) -> None:
