@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from sna_eval.hashing import digest
 from sna_eval.intervention import Row
 from sna_eval.neurons import MAX_PROMPTS, spread_over
 from sna_eval.plan import prompt_fingerprint
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 Split = Literal["development", "test"]
 """`development`: items that are not evaluated. `test`: the items that lm_eval evaluates."""
@@ -99,7 +102,7 @@ class ItemRow:
 
 def load_items(
     task: Any,
-    lm: Any,
+    lm: SNALM,
     *,
     split: Split,
     limit: int | None = None,
@@ -164,7 +167,7 @@ def _say_left_out(task: str, split: Split, count: int, of: int) -> None:
     )
 
 
-def items_fingerprint(task: Any, lm: Any, *, split: Split, limit: int | None = None) -> str:
+def items_fingerprint(task: Any, lm: SNALM, *, split: Split, limit: int | None = None) -> str:
     """Hash of the items of a task, as `load_items` gives them: another one where they changed."""
     return prompt_fingerprint(load_items(task, lm, split=split, limit=limit).described())
 
@@ -200,7 +203,7 @@ def answered_rows(items: TaskItems, *, max_length: int) -> list[Row]:
     return rows
 
 
-def _shown(prompting: Prompting, lm: Any) -> dict[str, Any]:
+def _shown(prompting: Prompting, lm: SNALM) -> dict[str, Any]:
     """How `evaluate` hands prompting on to a task."""
     return {
         "system_instruction": prompting.system_instruction,
@@ -234,7 +237,7 @@ def _instances(task: Any, doc: Any, number: int, kind: str, shown: Mapping[str, 
     )
 
 
-def _text(task: Any, lm: Any, doc: Any, number: int) -> Any:
+def _text(task: Any, lm: SNALM, doc: Any, number: int) -> Any:
     """The beginning of a rolling text, as far as the model's window, as a request."""
     from lm_eval.api.instance import Instance
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
 from sna_eval.measuring.items import ItemRow, Split, TaskItems, load_items, rows_of
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,7 @@ class Subject:
 
 
 def task_subject(
-    name: str, task: Any, lm: Any, *, split: Split, limit: int | None = None
+    name: str, task: Any, lm: SNALM, *, split: Split, limit: int | None = None
 ) -> Subject:
     """A task's items of one split."""
     items = load_items(task, lm, split=split, limit=limit)
@@ -47,7 +50,7 @@ def task_subject(
     return Subject(name, tuple(rows_of(items, max_length=lm.max_length, packs=packs)), items)
 
 
-def text_subject(name: str, texts: Sequence[str], lm: Any) -> Subject:
+def text_subject(name: str, texts: Sequence[str], lm: SNALM) -> Subject:
     """Plain texts, each on its own.
 
     **Raises:** `InputError` where there is no text.
@@ -71,7 +74,7 @@ def text_subject(name: str, texts: Sequence[str], lm: Any) -> Subject:
     )
 
 
-def _windows(lm: Any, text: str) -> list[tuple[list[int], list[int]]]:
+def _windows(lm: SNALM, text: str) -> list[tuple[list[int], list[int]]]:
     """Contexts and what follows them, by lm_eval's own code."""
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.items import group_items
 from sna_eval.measuring.items import TaskItems
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 LONGEST_TEXT = 20_000
 """Characters of a prompt or a target; more than any model here reads, and quick to tokenize."""
@@ -76,7 +79,7 @@ def typed_question(
     return TypedQuestion(prompt, continuations[0], tuple(continuations[1:]))
 
 
-def question_items(lm: Any, questions: Sequence[TypedQuestion], *, task: str) -> TaskItems:
+def question_items(lm: SNALM, questions: Sequence[TypedQuestion], *, task: str) -> TaskItems:
     """Questions as the evaluation scores them: encoded by lm_eval, grouped into items.
 
     **Arguments:**

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sna_eval.app.core.question import TypedQuestion
 from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, gold_index
@@ -12,6 +12,9 @@ from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.methods import Examples
 from sna_eval.neurons import MAX_PROMPTS
 from sna_eval.paths import tasks_path
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 Split = Literal["development", "test"]
 SPLITS: tuple[Split, ...] = ("development", "test")
@@ -30,7 +33,7 @@ def development_examples(name: str) -> Examples:
     return examples_of(_task(name), MAX_PROMPTS)
 
 
-def development_rows(name: str, lm: Any) -> list[Row]:
+def development_rows(name: str, lm: SNALM) -> list[Row]:
     """A task's development prompts, each with its right answer."""
     items = load_items(_task(name), lm, split="development", limit=MAX_PROMPTS, spread=True)
     return answered_rows(items, max_length=lm.max_length)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -27,6 +27,9 @@ from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples
 from sna_eval.neurons import MAX_PROMPTS, Pooling, Ranked, Search, SearchConfig
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 _KEPT = 32  # rankings; a few KiB to a few MiB each
 
@@ -49,8 +52,7 @@ class Workspace:
 
     name: str
     """As the user named it."""
-    lm: Any
-    """The `SNALM`."""
+    lm: SNALM
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _ranked: OrderedDict[Any, Searched] = field(default_factory=OrderedDict)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES
 from sna_eval.harness.tasks.plan_makers import Budget
 from sna_eval.neurons import neutral_sentences
 from sna_eval.study.sweep import CostModel, Sweep, SweepOptions
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 ITEMS = 100
 """Items that a configuration is measured on; a bound on the mean needs some dozens."""
@@ -27,7 +30,9 @@ class Affordable:
     """At most; a split may hold fewer."""
 
 
-def affordable(budget: Budget, options: SweepOptions, lm: Any, name: str, task: Any) -> Affordable:
+def affordable(
+    budget: Budget, options: SweepOptions, lm: SNALM, name: str, task: Any
+) -> Affordable:
     """What a budget pays for on this machine; a number of configurations is taken as it is.
 
     **Arguments:**

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
@@ -36,10 +36,13 @@ from sna_eval.study.calibration import Boundaries, calibrate
 from sna_eval.study.choosing import Choice, Measure, SelectedPlan, SelectOptions, select
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, run_sweep
 
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
 _ROLLING = "loglikelihood_rolling"
 
 
-def make_plan(lm: Any, name: str, task: Any, making: Making) -> Plan:
+def make_plan(lm: SNALM, name: str, task: Any, making: Making) -> Plan:
     """The plan of one task; see `sna_eval.harness.tasks.plan_makers.PlanMaker`.
 
     **Raises:** `InputError` for a gate that cannot be.
@@ -80,7 +83,7 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
 
 
 def _searched(
-    options: SweepOptions, configurations: int, lm: Any, name: str, task: Any
+    options: SweepOptions, configurations: int, lm: SNALM, name: str, task: Any
 ) -> SweepStore:
     """A sweep of the whole grid in which no more than so many configurations are measured."""
     quiet = not lm.ranks.first

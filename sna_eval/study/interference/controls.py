@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from sna_eval.intervention import Intervention
 from sna_eval.measuring.scores import Together
 from sna_eval.neurons import Search, SearchConfig, Selected, matched_random
 from sna_eval.study.statistics import benjamini_hochberg, holm
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class RandomNull:
 
 
 def random_sets(
-    lm: Any, task: Any, together: Together, *, draws: int, seed: int
+    lm: SNALM, task: Any, together: Together, *, draws: int, seed: int
 ) -> list[list[Intervention]]:
     """Random stand-ins for a task's interventions, one list a draw.
 

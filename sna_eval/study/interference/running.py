@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from tqdm import tqdm
 
@@ -40,6 +40,9 @@ from sna_eval.study.interference.result import (
 from sna_eval.study.keeping import Kept
 from sna_eval.study.versions import versions
 from sna_eval.typed import build
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 _TEXT_TOKENS = 2048
 _LARGEST_TEXT = 16 * MIB
@@ -87,7 +90,7 @@ class InterferenceOptions:
 
 
 def measure_interference(
-    lm: Any,
+    lm: SNALM,
     tasks: Mapping[str, Any],
     asked: InterferenceOptions | None = None,
     *,
@@ -159,7 +162,7 @@ class _Measured:
 class _Measure:
     """Applies the same sets of interventions to one subject after the other."""
 
-    lm: Any
+    lm: SNALM
     asked: InterferenceOptions
     alone: Mapping[str, tuple[Affine, ...]]
     quiet: bool
@@ -205,7 +208,7 @@ class _Measure:
         return log_likelihoods(engine, subject, sets, tokens=tokens, quiet=self.quiet)
 
 
-def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, TaskPlan]:
+def _sources(lm: SNALM, tasks: Mapping[str, Any]) -> dict[str, TaskPlan]:
     """The resolved plan of every task that has one."""
     plans = {name: lm.plans.for_task(task) for name, task in tasks.items()}
     found = {
@@ -224,7 +227,7 @@ def _sources(lm: Any, tasks: Mapping[str, Any]) -> dict[str, TaskPlan]:
 
 
 def _settings(
-    lm: Any, asked: InterferenceOptions, sources: Mapping[str, TaskPlan], texts: Sequence[str]
+    lm: SNALM, asked: InterferenceOptions, sources: Mapping[str, TaskPlan], texts: Sequence[str]
 ) -> dict[str, Any]:
     """What must be the same for parts to stand in one file."""
     return {

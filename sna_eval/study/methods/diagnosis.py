@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -30,6 +30,9 @@ from sna_eval.plan import (
     plain_interventions,
     task_fingerprint,
 )
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class Diagnosis:
         }
 
 
-def diagnose(lm: Any, name: str, task: Any, *, keep: float, quiet: bool = False) -> Diagnosis:
+def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = False) -> Diagnosis:
     """Patches every neuron of a task's plan, and cuts the plan.
 
     **Arguments:**
@@ -102,6 +105,7 @@ def diagnose(lm: Any, name: str, task: Any, *, keep: float, quiet: bool = False)
         )  # fmt: skip
     plan = lm.plans.for_task(task)
     interventions = _neuron_factors(plan, name)
+    assert plan is not None, "it has neurons"
     subject = task_subject(name, task, lm, split="development")
     assert subject.items is not None
     scores = log_likelihoods(lm.engine, subject, [])
@@ -174,7 +178,7 @@ def _cut_entry(entry: PlannedIntervention, kept: set[tuple[int, int]]) -> Planne
     )
 
 
-def _effect(lm: Any, subject: Subject, interventions: tuple[Affine, ...], inside: Any) -> float:
+def _effect(lm: SNALM, subject: Subject, interventions: tuple[Affine, ...], inside: Any) -> float:
     """Change of mean P(target) among the items concerned."""
     assert subject.items is not None
     scores = log_likelihoods(lm.engine, subject, [interventions])

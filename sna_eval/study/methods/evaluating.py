@@ -7,13 +7,16 @@ import math
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.harness.plugin.seeding import seed_examples
 from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.live_tasks import right_of, unconditional_requests
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import Plan, TaskPlan
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Outcome:
     amplified: tuple[bool, ...]
 
 
-def evaluate(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None) -> Outcome:
+def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | None) -> Outcome:
     """What `--model sna` answers on one task's test items.
 
     **Arguments:**

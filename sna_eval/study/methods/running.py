@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -26,9 +26,12 @@ from sna_eval.study.methods.units import MethodUnit, MethodUnits, model_settings
 from sna_eval.study.methods.variants import Variant
 from sna_eval.study.versions import versions
 
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
 
 def measure_methods(
-    lm: Any,
+    lm: SNALM,
     tasks: Mapping[str, Any],
     variants: Sequence[Variant],
     options: MethodsOptions | None = None,
@@ -74,7 +77,7 @@ def measure_methods(
 class _Measurement:
     """Measures units with one model."""
 
-    def __init__(self, lm: Any, options: MethodsOptions) -> None:
+    def __init__(self, lm: SNALM, options: MethodsOptions) -> None:
         self._lm = lm
         self._options = options
         self._bench = replace(lm.bench, batch_size=options.batch_size)
@@ -109,7 +112,7 @@ class _Measurement:
         return chosen.plan, chosen.strength
 
 
-def _base(lm: Any, name: str) -> TaskPlan:
+def _base(lm: SNALM, name: str) -> TaskPlan:
     plan = match_task(lm.plan, name)
     if plan is None or not plan.interventions or plan.gate.mode == "never":
         raise InputError(
@@ -128,14 +131,14 @@ def _check_scored(name: str, task: Any) -> None:
         )  # fmt: skip
 
 
-def _items_hash(lm: Any, task: Any, limit: int | None) -> str:
+def _items_hash(lm: SNALM, task: Any, limit: int | None) -> str:
     """Of the items that are measured, and of those that are searched on."""
     measured = items_fingerprint(task, lm, split="test", limit=limit)
     return digest([measured, development_fingerprint(task)])
 
 
 def _settings(
-    lm: Any, options: MethodsOptions, model_args: str | Mapping[str, Any]
+    lm: SNALM, options: MethodsOptions, model_args: str | Mapping[str, Any]
 ) -> dict[str, Any]:
     """What must be the same for two units to stand in one table."""
     asked = asdict(options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from sna_eval.measuring.scores import log_likelihoods
 from sna_eval.measuring.subjects import Subject, task_subject
 from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
 from sna_eval.plan import TaskPlan
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Chosen:
 
 
 def choose_strength(
-    lm: Any, task: Any, plan: TaskPlan, strengths: Sequence[float], *, norm: float = 1.0
+    lm: SNALM, task: Any, plan: TaskPlan, strengths: Sequence[float], *, norm: float = 1.0
 ) -> Chosen:
     """A resolved plan of one steering vector, at its best strength.
 

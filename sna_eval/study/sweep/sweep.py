@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
@@ -34,6 +34,9 @@ from sna_eval.study.sweep.swept_task import SweptTask, swept_task
 from sna_eval.study.sweep.tables import unit_tables
 from sna_eval.study.versions import versions
 
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
 
 class Sweep:
     """Everything a sweep's units are computed with; parts are made when first needed.
@@ -49,7 +52,7 @@ class Sweep:
         self,
         options: SweepOptions,
         *,
-        lm: Any | None = None,
+        lm: SNALM | None = None,
         tasks: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = options
@@ -61,7 +64,7 @@ class Sweep:
         """Whether to show no progress of the search for neurons, and of a task that is screened."""
 
     @cached_property
-    def lm(self) -> Any:
+    def lm(self) -> SNALM:
         return self._lm or load_lm(self.options.model_args, gate="never")
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.directions import BOTH
 from sna_eval.gating import (
@@ -31,6 +31,9 @@ from sna_eval.measuring.items import Split, TaskItems, load_items
 from sna_eval.neurons import Examples, find_ranking
 from sna_eval.plan import load_plan, match_task, prompt_fingerprint
 from sna_eval.study.sweep.options import SweepOptions
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class SweptTask:
         }
 
 
-def swept_task(name: str, task: Any, lm: Any, options: SweepOptions) -> SweptTask:
+def swept_task(name: str, task: Any, lm: SNALM, options: SweepOptions) -> SweptTask:
     """What the options say of an lm_eval task; what they leave open follows from model and task.
 
     **Raises:** `InputError` for layers, counts or directions that model and task do not have.
