@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.paths import REFERENCE_MODEL
+
+if TYPE_CHECKING:
+    from sna_eval.harness.tasks.arguments import TaskArguments
 
 
 class _Joined(argparse.Action):
@@ -61,7 +64,7 @@ def add_tasks(
     default: str | None = None,
     otherwise: str = "",
 ) -> None:
-    """`--tasks` and `--include_path`.
+    """`--tasks`, `--include_path`, and what else lm_eval lets say of tasks.
 
     **Arguments:**
 
@@ -70,9 +73,43 @@ def add_tasks(
     known = f"; default: {otherwise or default}" if otherwise or default else ""
     parser.add_argument(
         "--tasks", nargs="+", action=_Joined, metavar="TASK", required=required, default=default,
-        help=f"names, globs or groups, comma-separated{known}",
+        help=f"names, globs, groups, YAML files or folders of them, comma-separated{known}",
     )  # fmt: skip
     add_include_path(parser)
+    add_metadata(parser)
+    own = parser.add_argument_group("what an evaluation of the tasks says, as for lm_eval")
+    add = own.add_argument
+    add("--num_fewshot", type=int, metavar="N", help="examples; default: as the task says")
+    add("--system_instruction", metavar="TEXT", help="stands before every prompt that is scored")
+    add("--apply_chat_template", action="store_true", help="prompts that are scored go through it")
+    add(
+        "--fewshot_as_multiturn", type=_truth, nargs="?", const=True, metavar="true|false",
+        help="examples as turns of a conversation; default: with a chat template",
+    )  # fmt: skip
+
+
+def _truth(word: str) -> bool:
+    return word.lower() in ("true", "1", "yes")  # as lm_eval reads it
+
+
+def task_arguments(args: argparse.Namespace) -> TaskArguments:
+    """What the flags of `add_tasks` say of tasks beside their names."""
+    from sna_eval.harness.tasks.arguments import TaskArguments, parse_metadata
+
+    return TaskArguments(
+        parse_metadata(args.metadata),
+        args.num_fewshot,
+        args.system_instruction,
+        args.apply_chat_template,
+        args.fewshot_as_multiturn,
+    )
+
+
+def add_metadata(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metadata", nargs="+", metavar="NAME=VALUE",
+        help="as for lm_eval: what tasks ask for that make their data themselves",
+    )  # fmt: skip
 
 
 def add_include_path(parser: argparse.ArgumentParser) -> None:

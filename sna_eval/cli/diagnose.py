@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_model, add_tasks
+from sna_eval.cli.common import add_model, add_tasks, task_arguments
 from sna_eval.errors import InputError, writing
 from sna_eval.paths import REFERENCE_PLAN
 
@@ -38,7 +38,10 @@ def run(args: argparse.Namespace) -> int:
             "--output", expected="a plan file such as cut.yaml", got=args.output,
             hint="the figures go into the .json file beside it",
         )  # fmt: skip
-    tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
+    tasks = load_tasks(
+        parse_names(args.tasks), include_path=args.include_path,
+        model_args=args.model_args, arguments=task_arguments(args),
+    )  # fmt: skip
     lm = load_lm(args.model_args, plan=args.plan, otherwise=REFERENCE_PLAN)
     found = [diagnose(lm, name, task, keep=args.keep) for name, task in tasks.items()]
     for own in found:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sna_eval.cli.common import add_include_path, add_model
+from sna_eval.cli.common import add_include_path, add_metadata, add_model
 from sna_eval.registry import module_names
 
 NAME = "export"
@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--output", required=True, help="folder to write, new or empty")
     add_include_path(parser)
+    add_metadata(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         tokenizer=lm.tokenizer,
         sites=lm.sites,
         task=args.task,
-        plan=_task_plan(lm, args.task, args.include_path),
+        plan=_task_plan(lm, args),
         name=str(lm.pretrained),
         revision=_revision(lm),
         gguf_file=model_arguments(args.model_args).get("gguf_file"),
@@ -69,12 +70,14 @@ def _check_base(args: argparse.Namespace) -> None:
             )  # fmt: skip
 
 
-def _task_plan(lm: Any, task: str, include_path: str | None) -> Any:
+def _task_plan(lm: Any, args: argparse.Namespace) -> Any:
     """The task's plan, with neurons searched for where it says `select:`."""
     from sna_eval.errors import InputError
     from sna_eval.harness.loading import load_tasks
+    from sna_eval.harness.tasks.arguments import TaskArguments, parse_metadata
     from sna_eval.plan import match_task
 
+    task = args.task
     plan = match_task(lm.plan, task)
     if plan is None:
         raise InputError(
@@ -83,7 +86,10 @@ def _task_plan(lm: Any, task: str, include_path: str | None) -> Any:
         )  # fmt: skip
     if plan.resolved:
         return plan
-    tasks = load_tasks([task], include_path=include_path)
+    tasks = load_tasks(
+        [task], include_path=args.include_path, model_args=args.model_args,
+        arguments=TaskArguments(parse_metadata(args.metadata)),
+    )  # fmt: skip
     if list(tasks) != [task]:
         raise InputError(
             "task", expected="one task, not a group or glob", got=task,

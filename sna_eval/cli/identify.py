@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from sna_eval.cli.common import add_model, add_tasks
+from sna_eval.cli.common import add_model, add_tasks, task_arguments
 
 NAME = "identify"
 HELP = "turn a plan with `select:` into one with neuron indices"
@@ -23,7 +23,10 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.harness.loading import load_lm, load_tasks
     from sna_eval.plan import ModelSpec, plan_fingerprint, save_plan
 
-    tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
+    tasks = load_tasks(
+        parse_names(args.tasks), include_path=args.include_path,
+        model_args=args.model_args, arguments=task_arguments(args),
+    )  # fmt: skip
     lm = load_lm(args.model_args, plan=args.plan)
     lm.plans.for_tasks(tasks)
     named = lm.plan.model.name or str(lm.pretrained)

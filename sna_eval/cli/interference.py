@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_model, add_tasks
+from sna_eval.cli.common import add_model, add_tasks, task_arguments
 from sna_eval.cli.stopping import resumable
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     names = parse_names(args.tasks) if args.tasks else list(load_plan(args.plan).tasks)
-    tasks = load_tasks(names, include_path=args.include_path)
+    tasks = load_tasks(
+        names, include_path=args.include_path,
+        model_args=args.model_args, arguments=task_arguments(args),
+    )  # fmt: skip
     lm = load_lm(args.model_args, plan=args.plan)
     with resumable(f"what is done is in {args.output}, and the same command goes on there"):
         found = measure_interference(

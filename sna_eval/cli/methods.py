@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sna_eval.cli.common import add_model, add_tasks
+from sna_eval.cli.common import add_model, add_tasks, task_arguments
 from sna_eval.cli.stopping import resumable
 from sna_eval.errors import writing
 from sna_eval.paths import REFERENCE_PLAN
@@ -44,7 +44,10 @@ def run(args: argparse.Namespace) -> int:
     variants = parse_variants(
         parse_names(args.methods), random_draws=options.random_draws, seed=options.seed
     )
-    tasks = load_tasks(parse_names(args.tasks), include_path=args.include_path)
+    tasks = load_tasks(
+        parse_names(args.tasks), include_path=args.include_path,
+        model_args=args.model_args, arguments=task_arguments(args),
+    )  # fmt: skip
     lm = load_lm(
         args.model_args, plan=args.plan, otherwise=REFERENCE_PLAN, batch_size=options.batch_size
     )

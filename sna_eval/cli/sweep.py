@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_model, add_old_name, add_tasks
+from sna_eval.cli.common import add_model, add_old_name, add_tasks, task_arguments
 
 if TYPE_CHECKING:
     from sna_eval.study.sweep import Executor, ScreenOptions, SweepOptions
@@ -81,6 +81,7 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         tasks=parse_names(args.tasks) or (),
         model_args=args.model_args,
         include_path=args.include_path,
+        arguments=task_arguments(args),
         layers=parse_layers(args.layers),
         n_neurons=parse_counts(args.top_k),
         multipliers=parse_numbers("multipliers", args.multipliers),

@@ -28,12 +28,14 @@ from sna_eval.harness.model.peft_adapters import check_adapter
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.both_answers import report_both
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
+from sna_eval.harness.plugin.running import requests_in_hand
 from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.scoring.ledger import Ledger, total
 from sna_eval.harness.scoring.passes import Passes
 from sna_eval.harness.scoring.response_cache import ResponseCache, take_over
 from sna_eval.harness.scoring.rolling import score_rolling
 from sna_eval.harness.scoring.scorer import Scorer
+from sna_eval.harness.scoring.suits import check_suits
 from sna_eval.harness.scoring.texts import gated_texts
 from sna_eval.harness.tasks.items import (
     EncodedRequest,
@@ -220,7 +222,7 @@ class SNALM(HFLM):
         """Log-likelihoods as HFLM's, each a `Score` that carries its baseline."""
         for instance in requests:
             check_target(instance, instance.args[1])
-        self._begin()
+        self._begin(requests)
         quiet = disable_tqdm or not self.ranks.first
         if not self.has_plan:
             return self._counted(super().loglikelihood(requests, disable_tqdm=quiet))
@@ -263,8 +265,7 @@ class SNALM(HFLM):
         """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
         if not self.has_plan:
             return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-        self._begin()
-        self.plans.prepare(requests)
+        self._begin(requests)
         quiet = disable_tqdm or not self.ranks.first
         return self._counted(
             score_rolling(
@@ -281,8 +282,7 @@ class SNALM(HFLM):
         """Generates; the gate decides per request at the first new token."""
         if not self.has_plan:
             return super().generate_until(requests, disable_tqdm=disable_tqdm)
-        self._begin()
-        self.plans.prepare(requests)
+        self._begin(requests)
         quiet = disable_tqdm or not self.ranks.first
         return self._counted(
             gated_texts(
@@ -297,10 +297,10 @@ class SNALM(HFLM):
 
     # Counting, caching, model info
 
-    def _begin(self) -> None:
+    def _begin(self, requests: Sequence[Any]) -> None:
         """Counts begin anew with the first requests after a run was reported on.
 
-        Its tasks then report on both models.
+        Its tasks then report on both models, and the plan is known to suit all of them.
         """
         if self.ranks.agreed(lambda: self._reported):
             self._reported, self.ledger, self._counts = False, Ledger(), None
@@ -308,6 +308,10 @@ class SNALM(HFLM):
                 self.plans.met.clear()
         if self.has_plan and self.report_baseline:
             report_both()
+        if self.has_plan:
+            everything = requests_in_hand() or requests
+            check_suits(self.plans.unsearched, everything)
+            self.plans.prepare(everything)
 
     def _counted(self, answers: list[T]) -> list[T]:
         """Collects all processes' counts on the first: later it alone is asked for them."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, reading
-from sna_eval.paths import REFERENCE_MODEL, tasks_path
+from sna_eval.harness.tasks.arguments import TaskArguments
+from sna_eval.harness.tasks.named import Spec, named_tasks, task_manager
+from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.plan.reading import quoted
 
 
@@ -102,30 +105,52 @@ def load_tasks(
     *,
     include_path: str | Path | None = None,
     only_bundled: bool = False,
+    model_args: str | Mapping[str, Any] | None = None,
+    arguments: TaskArguments | None = None,
 ) -> dict[str, Any]:
-    """lm_eval tasks by name, glob or group, the bundled ones included: `{name: task}`.
+    """lm_eval tasks as its `--tasks` names them, the bundled ones included: `{name: task}`.
 
     **Arguments:**
 
-    - `only_bundled`: whether lm_eval's own thousands of tasks are left out. It takes seconds to
-        list them, so they are left out anyway where every name is found without.
+    - `names`: names, globs, groups, tags, YAML files, folders of them.
+    - `only_bundled`: whether lm_eval's own tasks are left out.
+    - `model_args`: the model's, which lm_eval hands on to tasks.
+    - `arguments`: what else is said of the tasks.
+
+    **Raises:** `InputError` for a name that means nothing, and for a task that does not load.
     """
+    import sna_eval.harness.metric_names  # noqa: F401  (tasks may name our metrics)
+
     if not names:
         raise InputError("tasks", expected="at least one name", got="")
-    paths = [tasks_path(), *([Path(include_path)] if include_path else [])]
-    manager = _task_manager(names, paths, only_bundled)
-    known = [match for name in names for match in manager.match_tasks([name])]
-    missing = [name for name in names if not manager.match_tasks([name])]
-    if missing:
-        raise InputError(
-            "tasks", expected="names that lm_eval knows", got=missing[0],
-            hint="name a folder of task YAMLs with --include_path",
-        )  # fmt: skip
+    arguments = arguments or TaskArguments()
+    metadata = {**model_arguments(model_args), **arguments.metadata}
+    manager = task_manager(
+        names, include_path=include_path, only_bundled=only_bundled, metadata=metadata
+    )
+    specs: list[Spec] = []
     try:
-        return dict(manager.load(list(dict.fromkeys(known)))["tasks"])
-    except TypeError:  # lm_eval takes every choice for a text
-        _check_choices(manager, known)
+        specs = named_tasks(manager, names)
+        tasks = dict(manager.load(specs)["tasks"])
+    except InputError:
         raise
+    except Exception as error:  # whatever its YAML or its own code stumbles over
+        _check_choices(manager, [own for own in specs if isinstance(own, str)])
+        raise _not_loaded(names, error) from error
+    for task in tasks.values():
+        arguments.settle(task)
+    return tasks
+
+
+def _not_loaded(names: Sequence[str], error: Exception) -> InputError:
+    """The complaint about a task that cannot be made, with the place where it went wrong."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return InputError(
+        "tasks", expected=f"tasks that load: {', '.join(map(str, names))}",
+        got=" ".join(f"{type(error).__name__}: {error}".split()),
+        hint=f"raised at {last.filename}:{last.lineno}; "
+        "what a task's own code asks for is given by --metadata",
+    )  # fmt: skip
 
 
 def _check_choices(manager: Any, names: Sequence[str]) -> None:
@@ -142,13 +167,3 @@ def _check_choices(manager: Any, names: Sequence[str]) -> None:
                     f"tasks.{name}.doc_to_choice[{number}]", expected="a text", got=own,
                     hint=quoted(own) or "put it in quotes",
                 )  # fmt: skip
-
-
-def _task_manager(names: Sequence[str], paths: list[Path], only_bundled: bool) -> Any:
-    from lm_eval.tasks import TaskManager
-
-    few = TaskManager(include_path=paths, include_defaults=False)
-    plain = not any(mark in name for name in names for mark in "*?[")  # a glob may mean more
-    if only_bundled or (plain and all(few.match_tasks([name]) for name in names)):
-        return few
-    return TaskManager(include_path=paths)

@@ -20,6 +20,7 @@ from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.seeding import seed_examples
 from sna_eval.harness.plugin.stand_in import encoded
+from sna_eval.harness.tasks.arguments import prompting_of
 from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
 from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
 from sna_eval.harness.tasks.live_tasks import (
@@ -117,13 +118,13 @@ def load_items(
     - `lm`: the model, for its tokenizer.
     - `limit`: how many items at most; the first ones, as for lm_eval, unless `spread`.
     - `spread`: whether to take them evenly from the whole split.
-    - `prompting`: what is put around the prompts; `None`: nothing.
+    - `prompting`: what is put around the prompts; `None`: what the task was loaded with.
     """
     seed_examples(task)
     kind = output_type(task)
     docs = development_docs(task) if split == "development" else list(task.eval_docs)
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
-    shown = _shown(prompting or Prompting(), lm)
+    shown = _shown(prompting or prompting_of(task), lm)
     apart = _left_out_of_its_own_examples(task) if split == "development" else nullcontext()
     with apart:
         instances = [

@@ -53,6 +53,14 @@ def task_in_hand() -> Any | None:
     return evaluator_variables("evaluate").get("task")
 
 
+def requests_in_hand() -> list[Any]:
+    """The requests of all tasks of the evaluation, before they are answered; none outside one."""
+    by_kind = evaluator_variables("evaluate").get("requests")
+    if not isinstance(by_kind, Mapping):
+        return []
+    return [request for own in by_kind.values() for request in own]
+
+
 def evaluator_variables(function: str) -> Mapping[str, Any]:
     """The variables of the nearest caller of that name in lm_eval's evaluator; empty for none."""
     frame: FrameType | None = sys._getframe()

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.gating import AnswerSignal, Decision, signals_of, usual_signal
+from sna_eval.gating import AnswerSignal, Decision, usual_signal
 from sna_eval.harness.plugin.ranks import asked_for
 from sna_eval.harness.scoring.ledger import ROLLING, Ledger
 from sna_eval.harness.scoring.passes import RollingPasses
@@ -21,7 +21,6 @@ from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, Score, evidence_of
 from sna_eval.intervention import Affine
 from sna_eval.plan import TaskPlan, plain_interventions
-from sna_eval.registry import either
 
 
 def score_rolling(
@@ -71,12 +70,7 @@ def _decide(
     gate = plan.gate
     own = gate.measured_by
     if not isinstance(own, AnswerSignal):
-        if gate.mode == "confidence":
-            allowed = either([*signals_of(AnswerSignal), "always", "never"])
-            raise InputError(
-                f"tasks.{request.task_name}.gate.signal",
-                expected=f"{allowed} for a rolling text", got=own.name,
-            )  # fmt: skip
+        assert gate.mode != "confidence", "a run's gates are looked at before it begins"
         own = usual_signal(AnswerSignal)
         gate = gate.with_zones_by(own)
     return gate.decide(own.measure(log_likelihood / max(1, tokens(request.args[0]))))

@@ -8,15 +8,13 @@ from typing import Any
 
 import torch
 
-from sna_eval.errors import InputError
-from sna_eval.gating import Decision, Gate, NextTokenSignal, signals_of, usual_signal
+from sna_eval.gating import Decision, Gate, NextTokenSignal, usual_signal
 from sna_eval.harness.plugin.ranks import asked_for
 from sna_eval.harness.scoring.baseline_texts import RandomState, with_baselines
 from sna_eval.harness.scoring.ledger import GENERATED, Ledger
 from sna_eval.harness.scoring.passes import Generated, TextPasses
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import GeneratedText
-from sna_eval.registry import either
 
 
 def gated_texts(
@@ -72,12 +70,7 @@ def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
     """By the first new token's log-probabilities, `[vocabulary]`."""
     own = gate.measured_by
     if not isinstance(own, NextTokenSignal):
-        if gate.mode == "confidence":
-            allowed = either([*signals_of(NextTokenSignal), "always", "never"])
-            raise InputError(
-                "gate.signal", expected=f"{allowed} for generated text", got=own.name,
-                hint="a generated text has no target and no choices",
-            )  # fmt: skip
+        assert gate.mode != "confidence", "a run's gates are looked at before it begins"
         own = usual_signal(NextTokenSignal)
         gate = gate.with_zones_by(own)
     return gate.decide(float(own.measure(log_probs)))

@@ -62,19 +62,27 @@ class LiveTasks:
 
     def right_answer(self, item: Item) -> int:
         """Number of the request that is an item's right answer."""
-        if len(item.choices) == 1:
-            return item.choices[0]
-        task = self.of(item.instance)
+        asked = [item.requests[number].continuation_text for number in item.choices]
+        return item.choices[self.right_of(item.instance, asked)]
+
+    def right_of(self, instance: Any, continuations: Sequence[str]) -> int:
+        """Number of the continuation that is a document's right answer.
+
+        **Raises:** `InputError` where none is.
+        """
+        if len(continuations) == 1:
+            return 0
+        task = self.of(instance)
         if task is None:
             raise InputError(
                 "gate.signal",
                 expected="a task that says which choice is right, for `target_prob` or `gold`",
-                got=item.task,
+                got=instance.task_name or "",
                 hint=_OTHER_SIGNALS,
             )
-        number = right_request(task, item)
+        number = right_of(task, instance.doc, continuations)
         if number is None:
-            raise no_right_answer(task, item, advice=_OTHER_SIGNALS)
+            raise _no_right_answer(task, instance)
         return number
 
     def question(self, item: Item) -> str | None:
@@ -266,18 +274,13 @@ def right_request(task: Any, item: Item) -> int | None:
     return None if number is None else item.choices[number]
 
 
-def no_right_answer(task: Any, item: Item, *, advice: str) -> InputError:
-    """The complaint about an item whose right answer is none of its choices.
-
-    **Arguments:**
-
-    - `advice`: what to do about a document without one.
-    """
+def _no_right_answer(task: Any, instance: Any) -> InputError:
+    """The complaint about a document whose right answer is none of its choices."""
     return InputError(
-        item.task or "request",
+        instance.task_name or "request",
         expected="a right answer that is one of `doc_to_choice`",
-        got=_gold(task, item.instance.doc),
-        hint=f"document {item.instance.doc_id}: {advice}",
+        got=_gold(task, instance.doc),
+        hint=f"document {instance.doc_id}: {_OTHER_SIGNALS}",
     )
 
 

@@ -14,6 +14,7 @@ import torch
 
 from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError, writing
+from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.plugin.running import output_folder
 from sna_eval.harness.tasks.live_tasks import LiveTasks, development_docs, no_development_items
 from sna_eval.harness.tasks.plan_makers import Making, announce, load_maker
@@ -34,6 +35,14 @@ class MadePlans(TaskPlans):
                 hint="make the plan with parallelize=True in one process, and give its file",
             )  # fmt: skip
         self._lm, self._making = lm, making
+
+    def unsearched(self, name: str) -> TaskPlan | None:
+        """The gate that is asked for where the plan is still to be made; `None` for none."""
+        made = self._resolved.get(name)
+        signal = self._making.gate.get("gate")
+        if made is not None or not isinstance(signal, str) or signal not in SIGNALS:
+            return made
+        return TaskPlan(Gate.by(SIGNALS[signal]), ())
 
     def prepare(self, instances: Sequence[Any]) -> None:
         """Makes the plans of all requests' tasks, once it is known that all of them can be made."""

@@ -45,6 +45,10 @@ class TaskPlans:
             if task is not None and (name in self.met or not self.met)
         }
 
+    def unsearched(self, name: str) -> TaskPlan | None:
+        """A task's part of the plan as it stands; its neurons may still be to search."""
+        return self._resolved.get(name) or match_task(self.plan, name)
+
     def prepare(self, instances: Sequence[Any]) -> None:
         """Told of requests before they are answered: all their tasks are searched for together."""
         live = LiveTasks()

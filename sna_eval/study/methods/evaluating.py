@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sna_eval.harness.plugin.seeding import seed_examples
+from sna_eval.harness.tasks.arguments import prompting_of
 from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.live_tasks import right_of, unconditional_requests
 from sna_eval.harness.values import Evidence, evidence_of
@@ -42,11 +43,13 @@ def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | No
     from lm_eval.evaluator import evaluate as run
 
     seed_examples(task)
+    shown = prompting_of(task)
     # lm_eval's own bars, several a run, would bury the one that counts runs
     with lm.under(Plan({name: plan})), redirect_stderr(io.StringIO()):
         results = run(
             lm=lm, task_dict={"tasks": {name: task}, "groups": {}}, limit=limit,
-            bootstrap_iters=0, log_samples=True,
+            bootstrap_iters=0, log_samples=True, system_instruction=shown.system_instruction,
+            apply_chat_template=shown.chat, fewshot_as_multiturn=shown.multiturn,
         )  # fmt: skip
     items = [_item(task, sample) for sample in _one_a_document(results["samples"][name])]
     measures, before, after, evidence = zip(*items, strict=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.plugin.running import Prompting
+from sna_eval.harness.tasks.arguments import TaskArguments
 from sna_eval.measuring.items import Split
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks
 from sna_eval.study.sweep.screening.options import ScreenOptions
@@ -23,6 +24,8 @@ class SweepOptions:
     """As for `lm_eval --model_args`."""
     include_path: str | None = None
     """Folder with further task YAMLs."""
+    arguments: TaskArguments = field(default_factory=TaskArguments)
+    """What else is said of the tasks, where they are loaded by name."""
     layers: tuple[int, ...] | None = None
     """Default: every layer; for `contrastive` five of them, as `grid.label_layers` says."""
     n_neurons: tuple[int, ...] | None = None
@@ -53,8 +56,8 @@ class SweepOptions:
     gate: Gate | None = None
     """One gate for all tasks, in place of the plan's."""
     prompting: Prompting | None = None
-    """What is put around the items' prompts, as lm_eval's flags of these names do; `None`:
-    nothing."""
+    """What is put around the items' prompts, as lm_eval's flags of these names do; `None`: what
+    the tasks were loaded with."""
     seed: int = 0
     """Of random neurons, and of the sample that a screened sweep measures."""
     screen: ScreenOptions | None = None

@@ -71,7 +71,11 @@ class Sweep:
     def tasks(self) -> Mapping[str, Any]:
         if self._tasks is not None:
             return self._tasks
-        return load_tasks(self.options.tasks, include_path=self.options.include_path)
+        asked = self.options
+        return load_tasks(
+            asked.tasks, include_path=asked.include_path, model_args=asked.model_args,
+            arguments=asked.arguments,
+        )  # fmt: skip
 
     @cached_property
     def subjects(self) -> dict[str, SweptTask]:
@@ -189,6 +193,7 @@ class Sweep:
             "max_prompts": self.options.max_prompts,
             "sinks": self.options.sinks,
             "tokens_per_pass": self.passes.tokens,
+            **({"task_arguments": given} if (given := self.options.arguments.given()) else {}),
             **({"screen": asdict(self.options.screen)} if self.options.screen else {}),
             "tasks": {name: own.described() for name, own in self.subjects.items()},
         }
