@@ -310,6 +310,7 @@ class SNALM(HFLM):
             report_both()
         if self.has_plan:
             everything = requests_in_hand() or requests
+            self.plans.check(everything)
             check_suits(self.plans.unsearched, everything)
             self.plans.prepare(everything)
 

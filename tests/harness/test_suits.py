@@ -116,6 +116,18 @@ def test_a_gate_that_is_asked_for_beside_a_plan_to_be_made(
     assert not made
 
 
+def test_a_plan_that_cannot_be_made_for_a_later_task(
+    make_sna: Any, load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        "sna_eval.harness.tasks.made_plans.load_maker", lambda name: lambda *a: made.append(a)
+    )
+    with pytest.raises(InputError, match=r"plan: expected tasks with dev.*, got 'one, which has"):
+        run(make_sna(plan="auto"), load("own_choices", "one"), bootstrap_iters=0)
+    assert not made
+
+
 @pytest.mark.parametrize("gate", ["always", "never", "max_prob"])
 def test_what_suits_runs(make_sna: Any, load: Any, gate: str) -> None:
     names = ("own_choices", "own_generation", "beyond")

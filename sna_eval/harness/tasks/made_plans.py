@@ -17,7 +17,7 @@ from sna_eval.errors import InputError, writing
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.plugin.running import output_folder
 from sna_eval.harness.tasks.live_tasks import LiveTasks, development_docs, no_development_items
-from sna_eval.harness.tasks.plan_makers import Making, announce, load_maker
+from sna_eval.harness.tasks.plan_makers import Making, announce, load_gate_check, load_maker
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
@@ -46,15 +46,22 @@ class MadePlans(TaskPlans):
 
     def prepare(self, instances: Sequence[Any]) -> None:
         """Makes the plans of all requests' tasks, once it is known that all of them can be made."""
-        first = {own.task_name or "": own for own in instances}
-        new = {name: own for name, own in first.items() if name not in self._resolved}
-        live = LiveTasks()
-        for name, instance in new.items():
-            self._check(name, live.of(instance))
+        self.check(instances)
+        new = self._new(instances)
         for instance in new.values():
             self.for_instance(instance)
         if new and self._ranks.first:
             announce(f"plan={self._making.maker} saved as {self.file}")
+
+    def check(self, instances: Sequence[Any]) -> None:
+        live = LiveTasks()
+        for name, instance in self._new(instances).items():
+            self._check(name, live.of(instance))
+
+    def _new(self, instances: Sequence[Any]) -> dict[str, Any]:
+        """One instance of each task whose plan is still to be made."""
+        first = {own.task_name or "": own for own in instances}
+        return {name: own for name, own in first.items() if name not in self._resolved}
 
     def _resolve(self, name: str, instance: Any, task: Any = None) -> TaskPlan:
         owner = task or LiveTasks().of(instance)
@@ -82,6 +89,7 @@ class MadePlans(TaskPlans):
                 got=f"{name}, which has none",
                 hint="add a split to the task, or give plan=FILE or neurons=",
             ) from error
+        load_gate_check(self._making.maker)(self._making.gate, task)
 
     def _save(self) -> None:
         """Writes all plans made so far."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -23,6 +23,8 @@ from sna_eval.plan import Plan
 
 PLAN_MAKERS = {"auto": "sna_eval.study.auto:make_plan"}
 """Makers by the name that stands behind `plan=`."""
+GATE_CHECKS = {"auto": "sna_eval.study.auto:asked_gate"}
+"""What complains about a gate that was asked for and does not suit a task, by the same names."""
 DEFAULT_CONFIGURATIONS = 200
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
 _GATE_ARGUMENTS = ("gate", "low", "high", "transition")
@@ -108,3 +110,8 @@ def announce(text: str) -> None:
 def load_maker(name: str) -> PlanMaker:
     """Imports a maker."""
     return cast(PlanMaker, pkgutil.resolve_name(PLAN_MAKERS[name]))
+
+
+def load_gate_check(name: str) -> Callable[[Mapping[str, Any], Any], Any]:
+    """Imports what looks at a gate's arguments and a task before a maker sets to work."""
+    return cast("Callable[[Mapping[str, Any], Any], Any]", pkgutil.resolve_name(GATE_CHECKS[name]))

@@ -49,6 +49,9 @@ class TaskPlans:
         """A task's part of the plan as it stands; its neurons may still be to search."""
         return self._resolved.get(name) or match_task(self.plan, name)
 
+    def check(self, instances: Sequence[Any]) -> None:
+        """Told of a run's requests first: raises `InputError` where no plan can be made."""
+
     def prepare(self, instances: Sequence[Any]) -> None:
         """Told of requests before they are answered: all their tasks are searched for together."""
         live = LiveTasks()
