@@ -5,8 +5,8 @@ against the other, and the `as_...` functions write the outcome down. Loads no m
 """
 
 from sna_eval.study.compare.comparability import Difference, NotComparable, grouped
-from sna_eval.study.compare.comparison import Bound, Comparison, Row, compare
-from sna_eval.study.compare.effects import Effect, Harm, ZoneEffect
+from sna_eval.study.compare.comparison import Bound, Comparison, MetricRow, compare
+from sna_eval.study.compare.effects import Harm, MetricChange, ZoneEffect
 from sna_eval.study.compare.exports import as_csv, as_json
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.options import Options
@@ -19,12 +19,12 @@ __all__ = [
     "Bound",
     "Comparison",
     "Difference",
-    "Effect",
     "Harm",
+    "MetricChange",
     "MetricName",
+    "MetricRow",
     "NotComparable",
     "Options",
-    "Row",
     "Run",
     "ZoneEffect",
     "as_csv",

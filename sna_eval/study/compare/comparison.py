@@ -17,8 +17,8 @@ from sna_eval.study.compare.comparability import (
     find_differences,
 )
 from sna_eval.study.compare.effects import (
-    Effect,
     Harm,
+    MetricChange,
     ZoneEffect,
     harm,
     paired_effect,
@@ -37,12 +37,12 @@ Bound = Literal["estimate", "low", "high"]
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One task and metric."""
 
     task: str
     metric: MetricName
-    effect: Effect
+    effect: MetricChange
     a: Reported
     """As run A reports it."""
     b: Reported
@@ -80,7 +80,7 @@ class Comparison:
     a: Run
     b: Run
     options: Options
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     differences: tuple[Difference, ...]
     """What was overruled with `force`."""
     cautions: tuple[str, ...]
@@ -161,9 +161,9 @@ def _metrics(a: Run, b: Run, task: str, options: Options) -> list[MetricName]:
 
 def _row(
     runs: tuple[Run, Run], task: str, metric: MetricName, options: Options, *, forced: bool
-) -> Row:
+) -> MetricRow:
     a, b = runs[0].tasks[task], runs[1].tasks[task]
-    row = Row(
+    row = MetricRow(
         task=task,
         metric=metric,
         effect=unpaired_effect(a.scores[metric], b.scores[metric], options, documents=_alike(a, b)),
@@ -200,7 +200,7 @@ def _direction(a: TaskRecord, b: TaskRecord, metric: str) -> bool | None:
     return first if first is not None else b.higher_is_better.get(metric)
 
 
-def _corrected(rows: Sequence[Row]) -> list[Row]:
+def _corrected(rows: Sequence[MetricRow]) -> list[MetricRow]:
     """Holm and Benjamini-Hochberg over the tasks of each metric."""
     families: dict[MetricName, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):

@@ -31,7 +31,7 @@ _UNKNOWN = Interval(math.nan, math.nan)
 
 
 @dataclass(frozen=True)
-class Effect:
+class MetricChange:
     """The difference of two runs on one metric."""
 
     before: float
@@ -60,7 +60,7 @@ class ZoneEffect:
     """The effect among the items of one zone."""
 
     zone: int
-    effect: Effect
+    effect: MetricChange
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Harm:
     """One-sided 95 % bound of their share."""
 
 
-def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = True) -> Effect:
+def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = True) -> MetricChange:
     """Tested on the items themselves."""
     reduce, draws, seed = pairs.aggregate.reduce, options.draws, options.seed
     if pairs.binary:
@@ -91,7 +91,7 @@ def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = Tr
         seed=seed,
     )
     better, worse = _moved(pairs, higher_is_better)
-    return Effect(
+    return MetricChange(
         before=float(reduce(pairs.before.mean(axis=0))),
         after=float(reduce(pairs.after.mean(axis=0))),
         interval=interval,
@@ -106,11 +106,11 @@ def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = Tr
 
 def unpaired_effect(
     before: Reported, after: Reported, options: Options, *, documents: int | None = None
-) -> Effect:
+) -> MetricChange:
     """Tested on standard errors; where one is missing, the other run's stands in for it."""
     known = [score.stderr for score in (before, after) if score.stderr is not None]
     if not known:
-        return Effect(before.value, after.value, _UNKNOWN, math.nan, "none", n=documents)
+        return MetricChange(before.value, after.value, _UNKNOWN, math.nan, "none", n=documents)
     first = known[0] if before.stderr is None else before.stderr
     second = known[-1] if after.stderr is None else after.stderr
     found = unpaired_z(
@@ -121,7 +121,7 @@ def unpaired_effect(
         confidence=options.confidence,
     )
     detectable = detectable_unpaired(first, second, alpha=options.alpha, power=options.power)
-    return Effect(
+    return MetricChange(
         before=before.value,
         after=after.value,
         interval=found.interval,

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sna_eval.study.compare.comparability import grouped
-from sna_eval.study.compare.comparison import Comparison, Row
-from sna_eval.study.compare.effects import Effect
+from sna_eval.study.compare.comparison import Comparison, MetricRow
+from sna_eval.study.compare.effects import MetricChange
 from sna_eval.study.results.records import Run
 
 
@@ -63,7 +63,7 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: MetricRow) -> dict[str, Any]:
     return {
         **_names(row),
         **_effect(row.effect),
@@ -84,7 +84,7 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _names(row: Row) -> dict[str, Any]:
+def _names(row: MetricRow) -> dict[str, Any]:
     return {
         "task": row.task,
         "metric": row.metric.metric,
@@ -99,7 +99,7 @@ def _names(row: Row) -> dict[str, Any]:
     }
 
 
-def _effect(effect: Effect) -> dict[str, Any]:
+def _effect(effect: MetricChange) -> dict[str, Any]:
     return {
         "n": effect.n,
         "a": effect.before,
@@ -115,7 +115,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _line(own: Comparison, row: Row) -> dict[str, Any]:
+def _line(own: Comparison, row: MetricRow) -> dict[str, Any]:
     zones: dict[str, Any] = {}
     effects = {entry.zone: _effect(entry.effect) for entry in row.zones}
     for zone in (1, 2, 3):

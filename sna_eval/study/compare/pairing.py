@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sna_eval.gating import AnswerSignal, ChoicesSignal, Gate, Zone, usual_signal
 from sna_eval.study.compare.aggregates import Aggregate, as_numbers, find_aggregate
-from sna_eval.study.compare.zones import derived_zones
 from sna_eval.study.results.records import Items, MetricName, Run, TaskRecord
 from sna_eval.study.statistics.sampling import Floats
 
@@ -114,3 +115,26 @@ def _zones(
             zones = own.zones or derived_zones(own, gate)
             return [zones[place] for place in places]
     return [None] * len(one)
+
+
+def derived_zones(items: Items, gate: Gate | None) -> list[Zone | None]:
+    """Zones from the items' own log-likelihoods; `None` for items that have none.
+
+    By the margin between the choices, or by the probability of the one continuation; with the
+    gate's bounds where it used that signal, and else the paper's (Akhtar 2026, sections 4, 6).
+    """
+    compared = any(len(choices) > 1 for choices in items.choices)
+    return [_from_choices(choices, gate, compared) for choices in items.choices]
+
+
+def _from_choices(choices: tuple[float, ...], gate: Gate | None, compared: bool) -> Zone | None:
+    if not choices or not all(map(math.isfinite, choices)):
+        return None
+    if compared and len(choices) == 1:
+        return 3  # nothing to decide
+    between, alone = usual_signal(ChoicesSignal), usual_signal(AnswerSignal)
+    several = len(choices) > 1
+    signal = between if several else alone
+    if gate is None or gate.signal != signal.name:
+        gate = Gate.by(signal)
+    return gate.zone(between.measure(choices) if several else alone.measure(choices[0]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytablewriter import MarkdownTableWriter
 
-from sna_eval.study.compare.comparison import Comparison, Row
+from sna_eval.study.compare.comparison import Comparison, MetricRow
 from sna_eval.study.compare.formatting import number, probability, signed
 from sna_eval.study.compare.tables import arrow, heading, table, task_label
 
@@ -30,7 +30,7 @@ def _one(comparison: Comparison) -> str:
     return "\n".join([*heading(comparison), "", table(MarkdownTableWriter, _HEADERS, cells)])
 
 
-def _cells(row: Row, *, repeated: bool) -> list[str]:
+def _cells(row: MetricRow, *, repeated: bool) -> list[str]:
     shots = "" if row.shots is None else str(row.shots)
     stderrs = ["N/A" if own.stderr is None else number(own.stderr) for own in (row.a, row.b)]
     return [

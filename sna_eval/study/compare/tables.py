@@ -8,8 +8,8 @@ from pytablewriter import MarkdownTableWriter, SpaceAlignedTableWriter
 from pytablewriter.writer import AbstractTableWriter
 
 from sna_eval.study.compare.comparability import grouped
-from sna_eval.study.compare.comparison import Comparison, Row
-from sna_eval.study.compare.effects import Effect
+from sna_eval.study.compare.comparison import Comparison, MetricRow
+from sna_eval.study.compare.effects import MetricChange
 from sna_eval.study.compare.formatting import (
     UNKNOWN,
     at_most,
@@ -37,7 +37,7 @@ def as_markdown(comparisons: Sequence[Comparison]) -> str:
     return "\n\n".join("\n".join(_blocks(own, MarkdownTableWriter, "- ")) for own in comparisons)
 
 
-def task_label(row: Row) -> str:
+def task_label(row: MetricRow) -> str:
     """The task with its marks."""
     mark = f"{FORCED_MARK} " if row.forced else ""
     kind = " (group)" if row.is_group else ""
@@ -45,12 +45,12 @@ def task_label(row: Row) -> str:
     return f"{mark}{row.task}{kind}{' (oracle)' if row.oracle else gate}"
 
 
-def arrow(row: Row) -> str:
+def arrow(row: MetricRow) -> str:
     """lm_eval's sign for the better direction."""
     return "" if row.higher_is_better is None else "↑" if row.higher_is_better else "↓"
 
 
-def metric_label(row: Row) -> str:
+def metric_label(row: MetricRow) -> str:
     """The metric and its better direction."""
     return f"{row.metric} {arrow(row)}".rstrip()
 
@@ -96,7 +96,7 @@ def _headers(comparison: Comparison) -> list[str]:
     ]  # fmt: skip
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: MetricRow) -> list[str]:
     effect = row.effect
     return [
         task_label(row),
@@ -118,7 +118,7 @@ def _zone_headers(comparison: Comparison) -> list[str]:
     return ["task", "metric", "zone", "n", "A", "B", "B - A", interval, "p", "better/worse"]
 
 
-def _zone_cells(row: Row) -> Iterator[list[str]]:
+def _zone_cells(row: MetricRow) -> Iterator[list[str]]:
     for own in row.zones:
         effect = own.effect
         yield [
@@ -130,7 +130,7 @@ def _zone_cells(row: Row) -> Iterator[list[str]]:
         ]
 
 
-def _effect_cells(effect: Effect) -> list[str]:
+def _effect_cells(effect: MetricChange) -> list[str]:
     """From the number of items to the uncorrected p."""
     return [
         count(effect.n),
@@ -142,7 +142,7 @@ def _effect_cells(effect: Effect) -> list[str]:
     ]
 
 
-def _moved(effect: Effect) -> str:
+def _moved(effect: MetricChange) -> str:
     return UNKNOWN if effect.better is None else f"{effect.better}/{effect.worse}"
 
 

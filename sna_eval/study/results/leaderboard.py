@@ -33,7 +33,7 @@ _MUSR = {"murder_mysteries": 2, "object_placements": 5, "team_allocation": 3}
 
 
 @dataclass(frozen=True)
-class Part:
+class ScorePart:
     """One value that enters a leaderboard score."""
 
     task: str
@@ -49,25 +49,25 @@ class Column:
     title: str
     task: str
     shots: int
-    parts: tuple[Part, ...]
+    parts: tuple[ScorePart, ...]
 
 
 COLUMNS = (
     Column("IFEval", "leaderboard_ifeval", 0, (
-        Part("leaderboard_ifeval", "inst_level_strict_acc", 0),
-        Part("leaderboard_ifeval", "prompt_level_strict_acc", 0),
+        ScorePart("leaderboard_ifeval", "inst_level_strict_acc", 0),
+        ScorePart("leaderboard_ifeval", "prompt_level_strict_acc", 0),
     )),
     Column("BBH", "leaderboard_bbh", 3, tuple(
-        Part(f"leaderboard_bbh_{name}", "acc_norm", count) for name, count in _BBH.items()
+        ScorePart(f"leaderboard_bbh_{name}", "acc_norm", count) for name, count in _BBH.items()
     )),
     Column("MATH Lvl 5", "leaderboard_math_hard", 4, (
-        Part("leaderboard_math_hard", "exact_match", 0),
+        ScorePart("leaderboard_math_hard", "exact_match", 0),
     )),
-    Column("GPQA", "leaderboard_gpqa", 0, (Part("leaderboard_gpqa", "acc_norm", 4),)),
+    Column("GPQA", "leaderboard_gpqa", 0, (ScorePart("leaderboard_gpqa", "acc_norm", 4),)),
     Column("MUSR", "leaderboard_musr", 0, tuple(
-        Part(f"leaderboard_musr_{name}", "acc_norm", count) for name, count in _MUSR.items()
+        ScorePart(f"leaderboard_musr_{name}", "acc_norm", count) for name, count in _MUSR.items()
     )),
-    Column("MMLU-PRO", "leaderboard_mmlu_pro", 5, (Part("leaderboard_mmlu_pro", "acc", 10),)),
+    Column("MMLU-PRO", "leaderboard_mmlu_pro", 5, (ScorePart("leaderboard_mmlu_pro", "acc", 10),)),
 )  # fmt: skip
 AVERAGE = "leaderboard"
 """Task that carries the mean of all six."""

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sna_eval.study.compare import Comparison, MetricName, Options, Row, compare, read_run
+from sna_eval.study.compare import Comparison, MetricName, MetricRow, Options, compare, read_run
 from sna_eval.study.compare.aggregates import AGGREGATES, find_aggregate
 from sna_eval.study.compare.effects import harm, paired_effect, unpaired_effect, zone_effects
 from sna_eval.study.compare.groups import pair_group
-from sna_eval.study.compare.pairing import Pairs
-from sna_eval.study.compare.zones import derived_zones
+from sna_eval.study.compare.pairing import Pairs, derived_zones
 from sna_eval.study.results.records import Reported, Run, TaskRecord
 from sna_eval.study.statistics.sampling import Floats
 
@@ -35,7 +34,7 @@ def samples(run: Path, task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def row(comparison: Comparison, task: str, metric: str) -> Row:
+def row(comparison: Comparison, task: str, metric: str) -> MetricRow:
     (found,) = (r for r in comparison.rows if (r.task, r.metric.metric) == (task, metric))
     return found
 
