@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from sna_eval.errors import writing
+from sna_eval.reporting.figures.marks import Drawing
+from sna_eval.reporting.in_matplotlib import drawn
 from sna_eval.reporting.page import Picture, Section, page
 from sna_eval.reporting.sections import (
     held_out_section,
@@ -91,7 +91,8 @@ class _Gallery:
     folder: Path
     written: list[Path] = field(default_factory=list)
 
-    def show(self, name: str, caption: str, figure: Figure) -> Picture:
+    def show(self, name: str, caption: str, drawing: Drawing) -> Picture:
+        figure = drawn(drawing)
         svg = as_svg(figure)
         for suffix, content in (("svg", svg), ("png", as_png(figure))):
             file = self.folder / f"{name}.{suffix}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from sna_eval.reporting import tables
 from sna_eval.reporting.figures import (
     baseline,
@@ -17,13 +15,14 @@ from sna_eval.reporting.figures import (
     layers,
     response,
 )
+from sna_eval.reporting.figures.marks import Drawing
 from sna_eval.reporting.page import Picture, Section
 from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import GatedGain, HeldOut, ResponseCurve, Summary
 from sna_eval.study.sweep.screening.agreement import HELD
 
-Show = Callable[[str, str, Figure], Picture]
+Show = Callable[[str, str, Drawing], Picture]
 """Keeps a figure, with its name and its caption, and hands it to the page."""
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sna_eval.errors import InputError
+from sna_eval.reporting.colours import INK, MUTED
 
 try:
     import matplotlib
@@ -17,13 +18,6 @@ except ImportError as error:  # an extra, so that evaluating needs no plotting l
         "report", expected="matplotlib", got=None, hint="pip install 'sna-eval[report]'"
     ) from error
 
-ZONE_COLOURS = {1: "#c1502e", 2: "#b08d2f", 3: "#2f6f9f"}
-"""Uncertain, between, saturated."""
-INK = "#222222"
-MUTED = "#8a8a8a"
-GOLD = "#e0a100"
-DIVERGING = "RdBu"
-"""Colours of a change: blue for gains, red for losses."""
 _RC: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -56,11 +50,6 @@ def as_svg(figure: Figure) -> bytes:
 
 def as_png(figure: Figure) -> bytes:
     return _saved(figure, format="png", dpi=150, metadata={"Software": None})
-
-
-def short(task: str) -> str:
-    """A task's name as it stands in a figure."""
-    return task.removeprefix("sna_").replace("_", " ")
 
 
 def _saved(figure: Figure, **options: Any) -> bytes:

@@ -53,6 +53,6 @@ def test_tokens_show_their_spaces() -> None:
 
 
 def test_zones_have_the_reports_colours() -> None:
-    from sna_eval.reporting import style
+    from sna_eval.reporting import colours
 
-    assert look.ZONE_COLOURS == style.ZONE_COLOURS
+    assert look.ZONE_COLOURS is colours.ZONE_COLOURS

@@ -21,10 +21,14 @@ from sna_eval.app.core.runs import (
     saved_run,
 )
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.app.ui import pieces, run_charts
+from sna_eval.app.ui import item_figure, pieces
+from sna_eval.app.ui.in_altair import chart
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_tasks
 from sna_eval.plan import load_plan, parse_plan
+from sna_eval.reporting.colours import short
+from sna_eval.reporting.figures import baseline, grids, interference, layers, response
+from sna_eval.reporting.figures import held_out as held_out_figure
 from sna_eval.study.interference import InterferenceOptions, measure_interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import Decomposition, ResponseCurve, Share, held_out, summarise
@@ -104,24 +108,27 @@ def test_every_chart_holds_the_reports_values(
     opened: SweepFolder, interfered: InterferenceFolder
 ) -> None:
     summary = opened.summary
-    baseline = run_charts.baseline_chart(summary.tasks).to_dict()
-    shown = {row["improvement"] for rows in baseline["datasets"].values() for row in rows
-             if "improvement" in row}  # fmt: skip
-    assert shown == {own.best_improvement for own in summary.tasks}
-    layers = run_charts.layer_chart(summary.layers).to_dict()
-    cells = [row["mean improvement, %"] for rows in layers["datasets"].values() for row in rows]
+    assert {row["improvement"] for row in chart_rows(chart(baseline.scatter(summary.tasks)))
+            if "improvement" in row} == {own.best_improvement for own in summary.tasks}  # fmt: skip
+    cells = column(chart(layers.draw(summary.layers).panels[0]), "mean improvement, %")
     assert cells == pytest.approx(summary.layers.improvement.flatten().tolist())
     own = summary.measurements[0]
-    grid = run_charts.grid_chart(own, 4, "both").to_dict()
-    cells = [row["improvement, %"] for rows in grid["datasets"].values() for row in rows]
+    cells = column(chart(grids.panel(own, 4, "both")), "improvement, %")
     assert cells == pytest.approx(own.improvement[0, 1].flatten().tolist())
-    across = run_charts.correlation_chart(summary.across).to_dict()
-    assert sum(map(len, across["datasets"].values())) == 2 * len(summary.across)
-    found = run_charts.interference_chart(interfered.measured).to_dict()
-    assert sum(map(len, found["datasets"].values())) == len(interfered.measured.interventions) * 3
+    coefficients = column(chart(baseline.correlations(summary.across)), "correlation")
+    assert len(coefficients) == 2 * len(summary.across)
+    found = column(chart(interference.tasks(interfered.measured)), "change, %")
+    assert len(found) == len(interfered.measured.interventions) * 3
     rows = held_out(opened.store, summary.measurements, interfered.measured)
+    gains = column(chart(held_out_figure.draw(rows).panels[0]), "gain")
+    assert gains == [own.development for own in rows] + [own.test for own in rows]
     assert len(rows) == len(TASKS)
-    assert run_charts.held_out_chart(rows).to_dict()
+
+
+def column(drawn: Any, name: str) -> list[Any]:
+    """One column of the first data set of a chart that has it."""
+    sets = drawn.to_dict()["datasets"].values()
+    return next([row[name] for row in rows] for rows in sets if rows and name in rows[0])
 
 
 def test_the_page_shows_a_sweep_with_interference(
@@ -181,7 +188,9 @@ def test_results_are_read_with_their_items_and_plan(evaluated: Path) -> None:
     assert plan.tasks["sna_math_easy"] == bundled.tasks["sna_math_easy"]
     assert "pretrained=sna-reference,plan=plan.yaml" in saved.command
     assert "--limit 8" in saved.command
-    assert run_charts.item_chart(found.items).to_dict()
+    assert column(chart(item_figure.panel(found.items)), "after") == [
+        own.after for own in found.items
+    ]
 
 
 def test_the_command_of_a_run_keeps_what_else_it_was_asked(evaluated: Path) -> None:
@@ -324,7 +333,8 @@ def test_curves_and_factors_by_hand(opened: SweepFolder) -> None:
     assert all(f">{cell}<" in said for cell in ("58.0 %", "10.0 % to 90.0 %", "9.0 %", "42.0 %"))
     assert [
         (row["zone"], row["multiplier"], row["points"])
-        for row in chart_rows(run_charts.response_chart(summary.curves))
+        for row in chart_rows(chart(response.panel(summary.curves)))
+        if "points" in row
     ] == [
         ("zone 1", 1.0, 0.0), ("zone 1", 2.0, 10.0), ("zone 1", 4.0, -2.5),
         ("zone 3", 1.0, 0.0), ("zone 3", 2.0, 0.0), ("zone 3", 4.0, -50.0),
@@ -333,7 +343,8 @@ def test_curves_and_factors_by_hand(opened: SweepFolder) -> None:
 
 def test_two_tasks_have_no_band_of_the_null(opened: SweepFolder) -> None:
     tasks = opened.summary.tasks
-    assert any("low" in row for row in chart_rows(run_charts.baseline_chart(tasks)))
-    two = chart_rows(run_charts.baseline_chart(tasks[:2]))
-    assert not any("low" in row for row in two)
-    assert {row["task"] for row in two} == {run_charts.short(own.task) for own in tasks[:2]}
+    assert any("high" in row for row in chart_rows(chart(baseline.scatter(tasks))))
+    two = chart_rows(chart(baseline.scatter(tasks[:2])))
+    assert not any("high" in row for row in two)
+    shown = {row["task"] for row in two if "task" in row}
+    assert shown == {short(own.task) for own in tasks[:2]}

@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from sna_eval.reporting.figures import controls, grids, layers
-from sna_eval.reporting.figures.labels import label_points
+from sna_eval.reporting.in_matplotlib import drawn
+from sna_eval.reporting.labels import label_points
 from sna_eval.reporting.numbers import UNKNOWN, between, coefficient, probability, share
 from sna_eval.reporting.style import new_figure
 from sna_eval.reporting.tables import factor_table
@@ -38,15 +39,15 @@ def measurements(task: str) -> TaskMeasurements:
 
 def test_layers_that_were_not_swept_stay_empty() -> None:
     table = np.array([[1.0, np.nan, -4.0], [np.nan, np.nan, np.nan]])
-    figure = layers.draw(LayerMap(("a", "b"), (0, 3, 7), table))
+    figure = drawn(layers.draw(LayerMap(("a", "b"), (0, 3, 7), table)))
     assert written(figure) == ["1.0", "-4.0"]
     (axes,) = figure.axes
     (frame,) = axes.patches  # the task without a value has no best layer
-    assert frame.get_xy() == (-0.5, -0.5)  # type: ignore[attr-defined]
+    assert frame.get_xy() == (-0.47, -0.46)  # type: ignore[attr-defined]
 
 
 def test_many_layers_leave_no_room_for_numbers() -> None:
-    figure = layers.draw(LayerMap(("a",), tuple(range(25)), np.arange(25.0)[None]))
+    figure = drawn(layers.draw(LayerMap(("a",), tuple(range(25)), np.arange(25.0)[None])))
     assert written(figure) == []
     assert len(figure.axes[0].patches) == 1
 
@@ -59,7 +60,7 @@ def test_draws_that_do_not_differ_have_no_scale() -> None:
 
 def test_random_draws_in_standard_deviations() -> None:
     """Draws 0, 2 and 4 around 2 with deviation sqrt(8/3); the plan's 5 is 3 above."""
-    figure = controls.draw(random_null([("a", 5.0, [0.0, 2.0, 4.0])]))
+    figure = drawn(controls.draw(random_null([("a", 5.0, [0.0, 2.0, 4.0])])))
     randoms, own = (np.ravel(line.get_xdata()) for line in figure.axes[0].lines[:2])
     assert randoms == pytest.approx(np.array([-2, 0, 2]) / np.sqrt(8 / 3))
     assert own == pytest.approx([3 / np.sqrt(8 / 3)])
@@ -67,13 +68,13 @@ def test_random_draws_in_standard_deviations() -> None:
 
 def test_panels_beyond_the_tasks_are_hidden() -> None:
     own = [measurements(name) for name in "abcd"]
-    figure = grids.draw(own, [summarise_task(one) for one in own])
+    figure = drawn(grids.draw(own, [summarise_task(one) for one in own]))
     assert [axes.get_visible() for axes in figure.axes] == [True] * 4 + [False] * 2
 
 
 def test_a_task_without_a_percentage_has_an_empty_panel() -> None:
     nothing = replace(measurements("a"), baseline=0.0)
-    figure = grids.draw([nothing], [summarise_task(nothing)])
+    figure = drawn(grids.draw([nothing], [summarise_task(nothing)]))
     assert "nan" in figure.axes[0].get_title()
     assert not figure.axes[0].patches
     assert written(figure) == []

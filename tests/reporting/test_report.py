@@ -21,12 +21,14 @@ from sna_eval.errors import InputError
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import neurons_fingerprint
 from sna_eval.reporting import tables
-from sna_eval.reporting.figures import baseline, controls, grids, heat, interference, layers
+from sna_eval.reporting.colours import short
+from sna_eval.reporting.figures import baseline, controls, grids, interference, layers, marks
+from sna_eval.reporting.in_matplotlib import drawn
 from sna_eval.reporting.numbers import p_value, percent, probability
 from sna_eval.reporting.page import Section, page
 from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.reporting.report import Report, ReportOptions, write_report
-from sna_eval.reporting.style import as_svg, short
+from sna_eval.reporting.style import as_svg
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import (
     ALL,
@@ -213,23 +215,24 @@ def test_development_against_test_by_hand(store: SweepStore) -> None:
 def test_figures_hold_every_task(store: SweepStore) -> None:
     summary = summarise(store, draws=100)
     measured = _measured(store)
-    drawn = {
+    drawings = {
         "baseline": baseline.draw(summary.tasks, summary.across),
         "layers": layers.draw(summary.layers),
         "grids": grids.draw(summary.measurements, summary.tasks),
         "interference": interference.draw(measured),
         "controls": controls.draw(measured.controls),
     }
-    for name, figure in drawn.items():
+    for name, drawing in drawings.items():
         texts = {
             text.get_text()
-            for axes in figure.axes
+            for axes in drawn(drawing).axes
             for text in axes.findobj()
             if hasattr(text, "get_text")
         }
         shown = " | ".join(texts)
         assert all(short(task) in shown for task in TASKS), name
-    assert as_svg(drawn["layers"]) == as_svg(drawn["layers"])
+    first, second = (as_svg(drawn(drawings["layers"])) for _ in range(2))
+    assert first == second
 
 
 def test_the_golden_zone_is_framed(store: SweepStore) -> None:
@@ -238,18 +241,17 @@ def test_the_golden_zone_is_framed(store: SweepStore) -> None:
     (own,) = measurements
     shifted = replace(own, change=own.change + 0.12 * own.baseline)
     summary = summarise_task(shifted)
-    figure = grids.draw([shifted], [summary])
-    frames = [patch for patch in figure.axes[0].patches if patch.get_width() == 0.9]  # type: ignore[attr-defined]
+    frames = drawn(grids.draw([shifted], [summary])).axes[0].patches
     layer = shifted.layers.index(summary.best_layer)
     assert len(frames) == int((shifted.improvement[0, layer] > 10).sum()) > 0
 
 
 def test_heat_maps_write_no_negative_zero() -> None:
-    assert [heat.written(value) for value in (-0.01, 0.04, -3.25, 123.4)] == [
+    assert [marks.written(value) for value in (-0.01, 0.04, -3.25, 123.4)] == [
         "0.0", "0.0", "-3.2", "123",
     ]  # fmt: skip
-    assert heat.largest(np.array([[np.nan, -3.0], [2.0, 1.0]])) == 3
-    assert heat.largest(np.full((1, 1), np.nan)) == 1
+    assert marks.largest(np.array([[np.nan, -3.0], [2.0, 1.0]])) == 3
+    assert marks.largest(np.full((1, 1), np.nan)) == 1
 
 
 def test_numbers_and_escaping() -> None:

@@ -9,7 +9,8 @@ import altair as alt
 import pandas as pd
 
 from sna_eval.app.core.mapping import Cell
-from sna_eval.app.ui.look import GAIN, INK, LINE, LOSS, NOTHING
+from sna_eval.app.ui.look import LINE
+from sna_eval.reporting.colours import GAIN, INK, LOSS, NOTHING
 
 CELL = "cell"
 """The name of the map's selection."""

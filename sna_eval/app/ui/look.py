@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-ZONE_COLOURS = {1: "#c1502e", 2: "#b08d2f", 3: "#2f6f9f"}
+from sna_eval.reporting.colours import INK, ZONE_COLOURS
+
 ZONE_NAMES = {1: "uncertain", 2: "between", 3: "saturated"}
-INK = "#222222"
 MUTED = "#6b6b6b"
 LINE = "#e2e0da"
-LOSS, NOTHING, GAIN = "#b2182b", "#f7f7f7", "#2166ac"
-"""Ends and middle of a change."""
-
 NARROW = "narrow-pages"
 """Key of the links that narrow screens show."""
 

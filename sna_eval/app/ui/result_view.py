@@ -7,8 +7,9 @@ from html import escape
 import streamlit as st
 
 from sna_eval.app.core.runs import ResultFolder, saved_run
-from sna_eval.app.ui import pieces, run_charts
+from sna_eval.app.ui import item_figure, pieces
 from sna_eval.app.ui.boundary import messages
+from sna_eval.app.ui.in_altair import chart
 from sna_eval.app.ui.run_save import save
 
 
@@ -33,6 +34,6 @@ def show(opened: ResultFolder) -> None:
         chosen = st.multiselect("Tasks", names, default=names)
         shown = [own for own in opened.items if own.task in chosen]
         if shown:
-            st.altair_chart(run_charts.item_chart(shown), width="stretch")
+            st.altair_chart(chart(item_figure.panel(shown), height=360), width="stretch")
     with st.expander("Save: plan file and command"), messages():
         save(saved_run(opened), note="The plan of this run, and the command that runs it again:")

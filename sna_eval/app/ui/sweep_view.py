@@ -8,11 +8,15 @@ import streamlit as st
 
 from sna_eval.app.core.runs import SweepFolder, saved_choice
 from sna_eval.app.core.taking import take_best
-from sna_eval.app.ui import pieces, run_charts, state
+from sna_eval.app.ui import pieces, state
 from sna_eval.app.ui.boundary import messages, plain
 from sna_eval.app.ui.choosing import chosen
+from sna_eval.app.ui.in_altair import chart
 from sna_eval.app.ui.run_save import save
 from sna_eval.errors import InputError
+from sna_eval.reporting.colours import short
+from sna_eval.reporting.figures import baseline, grids, interference, layers, response
+from sna_eval.reporting.figures import held_out as held_out_figure
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import Summary, TaskSummary, held_out
 
@@ -32,7 +36,7 @@ def show(opened: SweepFolder, measured: Interference | None) -> None:
     _baseline(summary)
     _tasks(summary)
     st.subheader("Layers")
-    st.altair_chart(run_charts.layer_chart(summary.layers), width="stretch")
+    st.altair_chart(chart(layers.draw(summary.layers).panels[0]), width="stretch")
     st.html(pieces.note("Mean improvement in % over the grid; colours within each task."))
     _grids(summary, opened)
     _responses(summary)
@@ -52,7 +56,7 @@ def show_interference(measured: Interference) -> None:
     from sna_eval.reporting import tables
 
     st.subheader("Interference")
-    st.altair_chart(run_charts.interference_chart(measured), width="stretch")
+    st.altair_chart(chart(interference.tasks(measured)), width="stretch")
     _table(tables.text_table(measured))
     if measured.controls:
         st.subheader("Random neurons")
@@ -70,9 +74,9 @@ def _baseline(summary: Summary) -> None:
             "the tasks at random."
         )
     )
-    st.altair_chart(run_charts.baseline_chart(summary.tasks), width="stretch")
+    st.altair_chart(chart(baseline.scatter(summary.tasks)), width="stretch")
     if summary.across:
-        st.altair_chart(run_charts.correlation_chart(summary.across), width="stretch")
+        st.altair_chart(chart(baseline.correlations(summary.across)), width="stretch")
         with st.expander("Correlations as a table"):
             _table(tables.across_table(summary.across))
 
@@ -93,7 +97,7 @@ def _grids(summary: Summary, opened: SweepFolder) -> None:
     own, best = summary.measurements[number], summary.tasks[number]
     layer = chosen(middle, "Layer", own.layers, first=best.best_layer)
     direction = chosen(right, "Direction", own.directions, first=best.best.direction)
-    st.altair_chart(run_charts.grid_chart(own, layer, direction), width="stretch")
+    st.altair_chart(chart(grids.panel(own, layer, direction)), width="stretch")
     st.button(
         f"Take the best into Try it: {best.best.label}",
         on_click=_take,
@@ -127,9 +131,9 @@ def _take(opened: SweepFolder, best: TaskSummary) -> None:
 def _responses(summary: Summary) -> None:
     found = dict.fromkeys((curve.task, curve.direction) for curve in summary.curves)
     for task, direction in found:
-        st.subheader(f"Response curves: {run_charts.short(task)}, {direction}")
+        st.subheader(f"Response curves: {short(task)}, {direction}")
         own = [c for c in summary.curves if (c.task, c.direction) == (task, direction)]
-        st.altair_chart(run_charts.response_chart(own), width="stretch")
+        st.altair_chart(chart(response.panel(own)), width="stretch")
         oracle = "An oracle: it knows the right answer. " if own[0].oracle else ""
         st.html(
             pieces.note(
@@ -146,7 +150,7 @@ def _held_out(opened: SweepFolder, measured: Interference) -> None:
     if not rows:
         return
     st.subheader("Development against test")
-    st.altair_chart(run_charts.held_out_chart(rows), width="stretch")
+    st.altair_chart(chart(held_out_figure.draw(rows).panels[0]), width="stretch")
     _table(tables.held_out_table(rows))
 
 

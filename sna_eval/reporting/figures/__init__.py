@@ -1,1 +1,5 @@
-"""The report's figures, one a file; each `draw` turns values of `study` into a figure."""
+"""The figures of the report and the app, one a file, said without a plotting library.
+
+`marks` is the language they are said in; `reporting.in_matplotlib` draws it for pages and files,
+`app.ui.in_altair` for the app, where every value can be pointed at.
+"""

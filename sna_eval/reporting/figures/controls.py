@@ -5,37 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from sna_eval.reporting.style import MUTED, ZONE_COLOURS, new_figure, short
+from sna_eval.reporting.colours import MUTED, ZONE_COLOURS, short
+from sna_eval.reporting.figures.marks import Axis, Drawing, Line, Panel, Points, Series
 from sna_eval.study.interference import RandomNull
 
+_RANDOM = Series("random neurons, matched in mean activation", MUTED, "stroke")
+_PLAN = Series("the plan's neurons", ZONE_COLOURS[1])
 
-def draw(controls: Sequence[RandomNull]) -> Figure:
+
+def draw(controls: Sequence[RandomNull]) -> Drawing:
     """Every draw a grey stroke; in standard deviations of a task's draws, around their mean.
 
     **Arguments:**
 
     - `controls`: tasks whose draws `differ`; the others have no such scale.
     """
-    figure = new_figure(8, 1.2 + 0.3 * len(controls))
-    axes = figure.subplots()
-    for row, own in enumerate(reversed(controls)):
-        first = row == 0
-        randoms, change = _standardised(own)
-        axes.plot(
-            randoms, [row] * len(randoms), "|", color=MUTED, markersize=9, alpha=0.7,
-            label="random neurons, matched in mean activation" if first else None,
-        )  # fmt: skip
-        axes.plot(
-            change, row, "o", color=ZONE_COLOURS[1], markersize=5,
-            label="the plan's neurons" if first else None,
-        )  # fmt: skip
-    axes.axvline(0, color=MUTED, linewidth=0.6)
-    axes.set_yticks(range(len(controls)), [short(own.task) for own in reversed(controls)])
-    axes.set_xlabel("change of mean P(target), in standard deviations of the random draws")
-    axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2)
-    return figure
+    names = [short(own.task) for own in controls]
+    scaled = [_standardised(own) for own in controls]
+    strokes = [(z, row) for row, (randoms, _) in enumerate(scaled) for z in randoms]
+    own = tuple(change for _, change in scaled)
+    panel = Panel(
+        Axis("change of mean P(target), in standard deviations of the random draws"),
+        Axis(names=tuple(names)),
+        (
+            Points(
+                _RANDOM, tuple(z for z, _ in strokes), tuple(float(row) for _, row in strokes),
+                tuple({"task": names[row], "deviations": z} for z, row in strokes),
+            ),
+            Points(
+                _PLAN, own, tuple(map(float, range(len(own)))),
+                tuple({"task": name, "deviations": z} for name, z in zip(names, own, strict=True)),
+            ),
+            Line("y"),
+        ),
+    )  # fmt: skip
+    return Drawing((panel,), 8, 1.2 + 0.3 * len(controls), legend="above")
 
 
 def differ(own: RandomNull) -> bool:

@@ -3,58 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from matplotlib.figure import Figure
-
-from sna_eval.reporting.style import MUTED, ZONE_COLOURS, new_figure, short
+from sna_eval.reporting.colours import MUTED, ZONE_COLOURS, short
+from sna_eval.reporting.figures.marks import Axis, Drawing, Line, Panel, Points, Series, Spans
 from sna_eval.study.summary import GatedGain, HeldOut
 
-
-class _Line(NamedTuple):
-    name: str
-    development: float
-    test: float
-    low: float
-    high: float
+_CHOSEN_ON = Series("development items, chosen on", ZONE_COLOURS[1], "ring")
+_TESTED_ON = Series("test items, 95 % interval", ZONE_COLOURS[3])
 
 
-def draw(rows: Sequence[HeldOut]) -> Figure:
+def draw(rows: Sequence[HeldOut]) -> Drawing:
     """Ungated gains, in percent."""
-    lines = [_Line(_name(o), o.development, o.test, o.low, o.high) for o in rows]
-    return _draw(lines, "improvement of the chosen configuration, %")
+    return _draw(rows, list(map(_name, rows)), "improvement of the chosen configuration, %")
 
 
-def draw_gated(rows: Sequence[GatedGain]) -> Figure:
+def draw_gated(rows: Sequence[GatedGain]) -> Drawing:
     """Gains behind the gate."""
-    lines = [_Line(f"{_name(o)} ({o.measure})", o.development, o.test, o.low, o.high) for o in rows]
-    return _draw(lines, "change of mean P(target) or accuracy behind the gate")
+    names = [f"{_name(own)} ({own.measure})" for own in rows]
+    return _draw(rows, names, "change of mean P(target) or accuracy behind the gate")
 
 
 def _name(row: HeldOut | GatedGain) -> str:
     return f"{short(row.task)} (oracle)" if row.oracle else short(row.task)
 
 
-def _draw(lines: Sequence[_Line], label: str) -> Figure:
+def _draw(rows: Sequence[HeldOut | GatedGain], names: Sequence[str], title: str) -> Drawing:
     """One line a task, from its development gain to its test gain with an interval."""
-    figure = new_figure(8, 1.3 + 0.3 * len(lines))
-    axes = figure.subplots()
-    for number, own in enumerate(reversed(lines)):
-        first = number == 0
-        axes.plot([own.development, own.test], [number] * 2, color=MUTED, linewidth=0.8)
-        axes.plot(
-            [own.low, own.high], [number] * 2, color=ZONE_COLOURS[3], linewidth=2.5, alpha=0.3
+    places = tuple(map(float, range(len(rows))))
+    development = tuple(own.development for own in rows)
+    test = tuple(own.test for own in rows)
+    low, high = tuple(own.low for own in rows), tuple(own.high for own in rows)
+
+    def told(items: str, values: Sequence[float]) -> tuple[dict[str, object], ...]:
+        return tuple(
+            {"task": name, "items": items, "gain": value}
+            for name, value in zip(names, values, strict=True)
         )
-        axes.plot(
-            own.development, number, "o", markerfacecolor="white", color=ZONE_COLOURS[1],
-            label="development items, chosen on" if first else None,
-        )  # fmt: skip
-        axes.plot(
-            own.test, number, "o", color=ZONE_COLOURS[3],
-            label="test items, 95 % interval" if first else None,
-        )  # fmt: skip
-    axes.axvline(0, color=MUTED, linewidth=0.6)
-    axes.set_yticks(range(len(lines)), [own.name for own in reversed(lines)])
-    axes.set_xlabel(label)
-    axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2)
-    return figure
+
+    panel = Panel(
+        Axis(title),
+        Axis(names=tuple(names)),
+        (
+            Line("y"),
+            Spans(Series("", MUTED), development, test, places, width=0.8),
+            Spans(Series("", ZONE_COLOURS[3]), low, high, places, width=2.5, opacity=0.3),
+            Points(_CHOSEN_ON, development, places, told("development", development)),
+            Points(_TESTED_ON, test, places, told("test", test)),
+        ),
+    )
+    return Drawing((panel,), 8, 1.3 + 0.3 * len(rows), legend="above")
