@@ -31,6 +31,14 @@ def test_one_sna_run(amplified_run: Path, capsys: Any) -> None:
     assert ", baseline (" in capsys.readouterr().out
 
 
+def test_one_run_fails_where_any_task_of_it_loses(amplified_run: Path, capsys: Any) -> None:
+    """Of a task whose metrics are its own; 60 times the activations harm perplexity."""
+    one = [amplified_run, "--draws", 200, "--tasks", "own_rolling", "--metrics", "bits_per_byte"]
+    assert run(*one, "--fail_below", -1e9) == 0
+    assert run(*one, "--fail_below", 0) == 1
+    assert "below 0: own_rolling bits_per_byte" in capsys.readouterr().err
+
+
 def test_names_may_have_spaces_between_them(
     plain_run: Path, amplified_run: Path, capsys: Any
 ) -> None:

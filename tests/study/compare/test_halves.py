@@ -10,18 +10,20 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.study.compare import Options, compare, read_run, split
 
-OPTIONS = Options(tasks=("sna_math_easy", "sna_coding_*", "own_group"), draws=500)
+OPTIONS = Options(tasks=("sna_math_easy", "sna_coding_*", "own_*"), draws=500)
 
 
 def test_halves_equal_two_runs(plain_run: Path, amplified_run: Path) -> None:
     """Against a run of plain `hf` the same numbers come out as from the run's own baseline."""
     halves = compare(*split(read_run(amplified_run)), OPTIONS)
     runs = compare(read_run(plain_run), read_run(amplified_run), OPTIONS)
-    assert len(halves.rows) == len(runs.rows) == 5
+    assert len(halves.rows) == len(runs.rows) == 9
+    assert {"own_choices", "own_rolling"} < {row.task for row in halves.rows}  # no metrics of ours
     for own, other in zip(halves.rows, runs.rows, strict=True):
         assert (own.task, own.metric) == (other.task, other.metric)
-        assert own.effect.before == pytest.approx(other.effect.before, abs=1e-7)
+        assert own.effect.before == pytest.approx(other.effect.before, rel=1e-6, abs=1e-7)
         assert own.effect.after == other.effect.after
+        assert own.effect.test != "unpaired z"
         assert (own.effect.better, own.effect.worse) == (other.effect.better, other.effect.worse)
         assert own.effect.p == pytest.approx(other.effect.p)
 
@@ -30,7 +32,7 @@ def test_halves_say_what_they_are(amplified_run: Path) -> None:
     baseline, amplified = split(read_run(amplified_run))
     assert baseline.title.endswith(", baseline")
     assert amplified.title.endswith(", amplified")
-    assert "own_choices" not in baseline.tasks  # its metrics know no baseline
+    assert {name.metric for name in amplified.tasks["own_choices"].scores} == {"acc", "acc_norm"}
     assert {name.metric for name in baseline.tasks["sna_math_easy"].scores} == {"acc", "prob"}
 
 
