@@ -75,7 +75,7 @@ def test_panels_beyond_the_tasks_are_hidden() -> None:
 def test_a_task_without_a_percentage_has_an_empty_panel() -> None:
     nothing = replace(measurements("a"), baseline=0.0)
     figure = drawn(grids.draw([nothing], [summarise_task(nothing)]))
-    assert "nan" in figure.axes[0].get_title()
+    assert "nan" in figure.axes[0].get_title("left")
     assert not figure.axes[0].patches
     assert written(figure) == []
 

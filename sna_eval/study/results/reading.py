@@ -24,6 +24,7 @@ class ResultFormat(Protocol):
     """What a module of `formats` has."""
 
     HOLDS: str
+    __name__: str
 
     def handles(self, raw: Any) -> bool:
         """Whether what a JSON file holds is of this format; no two formats take the same."""
