@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sna_eval.export.format import ExportFormat
-from sna_eval.export.formats import find_format
-from sna_eval.export.source import Source
+from sna_eval.export.source import Source, made_by
 from sna_eval.gating import Gate
+from sna_eval.plan import task_fingerprint
 
 
-def card_text(source: Source, record: Mapping[str, Any]) -> str:
-    """The card of an export with this record."""
-    own = find_format(record["format"])
+def card_text(source: Source, own: ExportFormat) -> str:
+    """The card of an export in this format."""
     sections = [
         _front_matter(source, own),
         f"# Selective Neuron Amplification for `{source.task}`\n\n"
         f"This is {own.what}. It multiplies the activations of the neurons below by a constant, "
         "at every position of every text (Akhtar 2026, arXiv:2604.07098). "
-        f"Made by {record['made_by']}.",
-        f"## Fits\n\n{_fits(record)}",
+        f"Made by {made_by()}.",
+        f"## Fits\n\n{_fits(source)}",
         f"## Interventions\n\n{_interventions(source)}",
         f"## Not included: the gate\n\n{_gate(source.plan.gate)}",
         f"## Load\n\n{own.loading(source)}",
@@ -42,19 +40,18 @@ def _front_matter(source: Source, own: ExportFormat) -> str:
     )
 
 
-def _fits(record: Mapping[str, Any]) -> str:
-    base = record["base_model"]
+def _fits(source: Source) -> str:
     rows = [
-        ("base model", base["name"]),
-        *([("GGUF file", base["gguf_file"])] if "gguf_file" in base else []),
-        ("revision", base["revision"] or "none: loaded from a folder"),
-        ("commit", base["commit"] or "unknown"),
-        ("hash of its weights", base["model_hash"]),
-        ("architecture", base["architecture"]),
-        ("loaded in", base["dtype"]),
-        ("plan fingerprint", record["plan_fingerprint"] or "unknown"),
-        ("this task's fingerprint", record["task_fingerprint"]),
-        ("oracle", "yes" if record["oracle"] else "no"),
+        ("base model", source.name),
+        *([("GGUF file", source.gguf_file)] if source.gguf_file is not None else []),
+        ("revision", source.revision or "none: loaded from a folder"),
+        ("commit", source.commit or "unknown"),
+        ("hash of its weights", source.model_hash),
+        ("architecture", source.sites.architecture),
+        ("loaded in", source.dtype),
+        ("plan fingerprint", source.plan_hash or "unknown"),
+        ("this task's fingerprint", task_fingerprint(source.plan)),
+        ("oracle", "yes" if source.plan.oracle else "no"),
     ]
     return _table(("", ""), [(label, f"`{value}`") for label, value in rows])
 

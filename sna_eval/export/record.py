@@ -9,7 +9,7 @@ from typing import Any
 
 from sna_eval.bounded import LARGEST_FILE, read_json
 from sna_eval.errors import InputError, reading
-from sna_eval.export.source import Source
+from sna_eval.export.source import Source, made_by
 from sna_eval.given_paths import is_file
 from sna_eval.plan import ModelSpec, Plan, parse_plan, plan_to_dict, task_fingerprint
 
@@ -26,12 +26,10 @@ def recorded_plan(source: Source) -> Plan:
 
 def record_of(source: Source, kind: str) -> dict[str, Any]:
     """An export's record, as plain JSON values."""
-    from sna_eval import __version__
-
     return {
         "version": VERSION,
         "format": kind,
-        "made_by": f"sna-eval {__version__}",
+        "made_by": made_by(),
         "task": source.task,
         "base_model": {
             "name": source.name,
@@ -40,7 +38,7 @@ def record_of(source: Source, kind: str) -> dict[str, Any]:
             "commit": source.commit,
             "model_hash": source.model_hash,
             "architecture": source.sites.architecture,
-            "dtype": str(source.model.dtype).removeprefix("torch."),
+            "dtype": source.dtype,
         },
         "plan_fingerprint": source.plan_hash,
         "task_fingerprint": task_fingerprint(source.plan),

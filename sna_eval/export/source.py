@@ -69,6 +69,11 @@ class Source:
         """The base model's commit on the hub; `None` where it came from a folder."""
         return getattr(self.model.config, "_commit_hash", None)
 
+    @property
+    def dtype(self) -> str:
+        """What the model was loaded in."""
+        return str(self.model.dtype).removeprefix("torch.")
+
     @cached_property
     def model_hash(self) -> str:
         return model_fingerprint(self.model)
@@ -80,3 +85,10 @@ class Source:
     def module_name(self, layer: int) -> str:
         """Path of a layer's output projection in the model."""
         return f"{self.sites.block_path}.{layer}.{self.sites.projection_path}"
+
+
+def made_by() -> str:
+    """This package and its version, as exports name them."""
+    from sna_eval import __version__
+
+    return f"sna-eval {__version__}"

@@ -31,9 +31,8 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
     with writing(folder):
         _make_empty(folder)
         own.write(source, folder)
-        record = record_of(source, format)
-        (folder / "README.md").write_text(card_text(source, record), encoding="utf-8")
-        write_record(record, folder)
+        (folder / "README.md").write_text(card_text(source, own), encoding="utf-8")
+        write_record(record_of(source, own.name), folder)
     return folder
 
 

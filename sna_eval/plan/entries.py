@@ -7,9 +7,9 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import Method, find_method
-from sna_eval.neurons import MAX_PROMPTS, UNLABELLED
+from sna_eval.neurons import UNLABELLED
 from sna_eval.plan.provenance import Provenance
-from sna_eval.plan.reading import Fields, integers, label, numbers, plain_mapping
+from sna_eval.plan.reading import Fields, filled, integers, label, numbers, plain_mapping
 from sna_eval.plan.schema import (
     NeuronSets,
     PlannedIntervention,
@@ -64,28 +64,10 @@ def _parse_choice(fields: Fields) -> dict[str, Any]:
         "multiplier": fields.required("multiplier", fields.number("multiplier")),
         "direction": fields.name("direction", "both"),
         "allow_oracle": fields.flag("allow_oracle"),
-        "select": _parse_selection(fields.take("select"), fields.at("select")),
+        "select": filled(Selection, fields.take("select"), fields.at("select")),
         "neurons": _parse_neurons(fields.take("neurons"), fields.at("neurons")),
         "scores": _parse_scores(fields.take("scores"), fields.at("scores")),
     }
-
-
-def _parse_selection(raw: Any, path: str) -> Selection | None:
-    if raw is None:
-        return None
-    fields = Fields(raw, path)
-    selection = Selection(
-        method=fields.text("method", "differential"),
-        top_k=fields.integer("top_k", 10),  # type: ignore[arg-type]
-        prompts=fields.text("prompts", "development"),  # type: ignore[arg-type]
-        reference=fields.text("reference", "neutral"),  # type: ignore[arg-type]
-        pooling=fields.text("pooling", "mean"),  # type: ignore[arg-type]
-        seed=fields.integer("seed"),
-        max_prompts=fields.integer("max_prompts", MAX_PROMPTS),  # type: ignore[arg-type]
-        sinks=fields.text("sinks", "drop"),  # type: ignore[arg-type]
-    )
-    fields.done()
-    return selection
 
 
 def _parse_neurons(raw: Any, path: str) -> NeuronSets | None:

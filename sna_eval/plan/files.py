@@ -14,7 +14,7 @@ from sna_eval.given_paths import expanded, is_file
 from sna_eval.intervention import Vector
 from sna_eval.paths import plans_path
 from sna_eval.plan.entries import entry_to_dict, parse_entry
-from sna_eval.plan.reading import Fields, items, label
+from sna_eval.plan.reading import Fields, filled, items, label
 from sna_eval.plan.schema import ModelSpec, Plan, TaskPlan
 from sna_eval.plan.vectors import SUFFIX, Vectors, long_vectors, read_vectors, write_vectors
 from sna_eval.plan.yaml_text import parse_yaml, yaml_text
@@ -89,7 +89,7 @@ def parse_plan(raw: Any, vectors: Vectors | None = None) -> Plan:
         raise InputError(
             "version", expected=str(VERSION), got=version, hint="add `version: 1` to the plan"
         )
-    model = _parse_model(fields.take("model"))
+    model = filled(ModelSpec, fields.take("model"), "model") or ModelSpec()
     default_gate = _parse_defaults(fields.take("defaults"))
     tasks = fields.required("tasks", fields.take("tasks"))
     fields.take("vectors")
@@ -162,15 +162,6 @@ def _locate(name_or_path: str | Path) -> Path:
 def _read_yaml(path: Path) -> Any:
     with reading("plan", expected="a YAML file", got=str(path)):
         return parse_yaml(read_text(path, largest=_LARGEST_FILE))
-
-
-def _parse_model(raw: Any) -> ModelSpec:
-    if raw is None:
-        return ModelSpec()
-    fields = Fields(raw, "model")
-    spec = ModelSpec(fields.text("name", None), fields.integer("n_layers"), fields.integer("d_mlp"))
-    fields.done()
-    return spec
 
 
 def _parse_defaults(raw: Any) -> Gate:

@@ -126,13 +126,8 @@ class PlanArguments:
         )
 
 
-_SELECTION = {
-    "select": "method",
-    "top_k": "top_k",
-    "pooling": "pooling",
-    "seed": "seed",
-    "max_prompts": "max_prompts",
-    "sinks": "sinks",
+_SELECTION = {"select": "method"} | {
+    name: name for name in ("top_k", "pooling", "seed", "max_prompts", "sinks")
 }
 """The arguments that ask for neurons, and their keys under `select`."""
 _INTERVENTION_ARGUMENTS = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sna_eval.errors import InputError
 
@@ -77,6 +79,16 @@ class Fields:
             raise InputError(self.at(key), expected="true or false", got=value)
         return value
 
+    def of_type(self, key: str, kind: Any) -> Any:
+        """A plain value as a field's type has it; `None` where it is left out."""
+        if get_origin(kind) in (Union, types.UnionType):
+            (kind,) = (own for own in get_args(kind) if own is not type(None))
+        if kind is int:
+            return self.integer(key)
+        if kind is float:
+            return self.number(key)
+        return self.text(key, None)
+
     def required(self, key: str, value: T | None) -> T:
         if value is None:
             raise InputError(self.at(key), expected="a value", got=None, hint="add this key")
@@ -91,6 +103,22 @@ class Fields:
                 got=key,
                 hint="remove or rename it",
             )
+
+
+def filled(cls: type[T], raw: Any, path: str) -> T | None:
+    """A flat dataclass of numbers and texts from a mapping; what is left out is at its default.
+
+    `None` where nothing stands there. Which words a text may be is the class's own to say.
+    """
+    if raw is None:
+        return None
+    given, hints = Fields(raw, path), get_type_hints(cls)
+    values = {
+        entry.name: given.of_type(entry.name, hints[entry.name])
+        for entry in fields(cls)  # type: ignore[arg-type]
+    }
+    given.done()
+    return cls(**{name: value for name, value in values.items() if value is not None})
 
 
 def quoted(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -255,7 +255,7 @@ class Plan:
             )
         return plain_interventions(own)
 
-    def with_gate(self, change: Any) -> Plan:
+    def with_gate(self, change: Callable[[Gate], Gate]) -> Plan:
         """A plan whose every gate has gone through `change`."""
         tasks = {name: replace(task, gate=change(task.gate)) for name, task in self.tasks.items()}
         return replace(self, tasks=tasks)
