@@ -87,10 +87,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def answers(results: Results) -> dict[tuple[str, int], list[Any]]:
+def answers(results: Results, key: str = "filtered_resps") -> dict[tuple[str, int], list[Any]]:
     """Every document's answers, by task and document."""
     return {
-        (task, sample["doc_id"]): sample["filtered_resps"]
+        (task, sample["doc_id"]): sample[key]
         for task, samples in results["samples"].items()
         for sample in samples
     }
@@ -110,9 +110,21 @@ def texts(values: Any) -> list[str]:
     return [values] if isinstance(values, str) else []
 
 
-def assert_same_answers(got: Results, expected: Results) -> None:
+def assert_same_baselines(got: Results, expected: Results) -> None:
+    """The unmodified model's answers and metrics, of two `sna` runs."""
+    assert_same_answers(got, expected, "baseline_filtered_resps")
+    for task, values in expected["results"].items():
+        told = {
+            name: own for name, own in values.items()
+            if name.startswith("baseline_") and "_stderr" not in name
+        }  # fmt: skip
+        assert told
+        assert {name: got["results"][task][name] for name in told} == pytest.approx(told, rel=1e-5)
+
+
+def assert_same_answers(got: Results, expected: Results, key: str = "filtered_resps") -> None:
     """Scores to 1e-5, or float32's last bits of a long sum; texts and greedy choices exactly."""
-    first, second = answers(got), answers(expected)
+    first, second = answers(got, key), answers(expected, key)
     assert first.keys() == second.keys()
     for key, values in second.items():
         assert numbers(first[key]) == pytest.approx(numbers(values), abs=1e-5, rel=3e-7), key

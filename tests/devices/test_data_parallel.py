@@ -15,6 +15,7 @@ from sna_eval.paths import tasks_path
 from tests.devices.conftest import (
     ROOT,
     assert_same_answers,
+    assert_same_baselines,
     assert_same_counts,
     environment,
     free_port,
@@ -76,6 +77,7 @@ def test_two_nodes(saved: Callable[[str], Path], job: Callable[..., Any], tmp_pa
     got, expected = json.loads(output.read_text()), evaluate(run)
     assert expected is not None
     assert_same_answers(got, expected)
+    assert_same_baselines(got, expected)
     assert_same_counts(got, expected)
 
 

@@ -64,7 +64,7 @@ class BothAnswers:
         self._twin: Any = None
         """The task, as if the unmodified model had answered."""
         self._documents: Mapping[int, _Document] = {}
-        self._filters: Iterator[str] = iter(())
+        self._filters: list[str] = []
         """Filters that lm_eval has not come to yet: it goes through all documents for each."""
         self._now: tuple[_Document, str] | None = None
 
@@ -81,19 +81,21 @@ class BothAnswers:
         with self._run.baseline_draws():
             self._twin.apply_filters()
         self._documents = _documents(instances, twins)
-        self._filters = iter(list(instances[0].filtered_resps))
+        self._filters = list(instances[0].filtered_resps)
         return answer
 
     def doc_iterator(self, *args: Any, **kwargs: Any) -> Iterator[tuple[int, Any]]:
         """The documents of the next filter, each noted while lm_eval is at it."""
-        name = next(self._filters)
+        name = self._filters.pop(0)
         for number, doc in self._task.doc_iterator(*args, **kwargs):
-            document = self._documents[number]
+            document = self._documents.get(number, _NOTHING_ASKED)
             self._now = (document, name)
             logged = len(self._samples)
             yield number, doc
             for sample in self._samples[logged:]:
                 sample.update({**document.sample(name), **sample})
+        if not self._filters:  # a second set of all answers is let go before the next task's
+            self._documents, self._twin, self._now = {}, None, None
 
     def process_results(self, doc: Any, results: Sequence[Any]) -> dict[str, Any]:
         """The task's metrics, and those of the unmodified model's answers."""
@@ -141,6 +143,10 @@ class _Document:
             "decision": float(decided is not None and decided.amplified),
             "oracle": float(isinstance(decided, Evidence) and decided.oracle),
         }
+
+
+_NOTHING_ASKED = _Document((), ())
+"""Of a document without a request."""
 
 
 class _Run:
