@@ -14,8 +14,6 @@ from sna_eval.paths import REFERENCE_MODEL
 _SCRIPT = Path(__file__).parent / "ui" / "script.py"
 _UPLOAD_MB = 16
 _HEAVY = ("sna_eval.app.core.models", "sna_eval.harness.lm", "lm_eval.tasks")
-FIRST_TASK = "sna_math_easy"
-"""The task that a first look's neurons are found on."""
 IMPORTING = threading.Lock()
 """Held while the heavy modules are imported. Two threads that import modules which import each
 other, from different ends, can block one another; Python then breaks one of the imports off."""
@@ -70,10 +68,12 @@ def _prepare(model: str) -> None:
             importlib.import_module(name)
     from sna_eval.app.core.models import SHELF
     from sna_eval.app.core.setting import PromptSource
+    from sna_eval.app.core.tasks import FIRST_TASK
 
     SHELF.prepare(model)
     if SHELF.is_ready(model):  # the first click need not search then
         workspace = SHELF.get(model)
+        _ = workspace.first_look
         workspace.ranked(PromptSource(FIRST_TASK), "differential", "mean")
         workspace.warm_up()
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from sna_eval.app import server
 from sna_eval.app.core.models import SHELF
 from sna_eval.app.core.setting import PromptSource
+from sna_eval.app.core.tasks import FIRST_TASK
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.cli import main
 from tests.app.test_pages import errors, texts
@@ -34,7 +35,7 @@ def test_the_first_click_finds_everything_ready(workspace: Workspace) -> None:
         server._prepare("fresh")
     finally:
         del SHELF._ready["fresh"]
-    key = (PromptSource(server.FIRST_TASK), "differential", "mean")
+    key = (PromptSource(FIRST_TASK), "differential", "mean")
     assert list(fresh._ranked) == [key]
     assert {"routes", "grid_passes"} <= set(vars(fresh))
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
 
 Split = Literal["development", "test"]
+FIRST_TASK = "sna_math_easy"
+"""The task that a first look's neurons are found on."""
 SPLITS: tuple[Split, ...] = ("development", "test")
 
 

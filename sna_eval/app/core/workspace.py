@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sna_eval.app.core.setting import MOST_NEURONS, MOST_PROMPTS, PromptSource
-from sna_eval.app.core.tasks import development_examples, development_rows
+from sna_eval.app.core.starting import FirstLook, first_look
+from sna_eval.app.core.tasks import (
+    FIRST_TASK,
+    development_examples,
+    development_rows,
+    task_questions,
+)
 from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites
 from sna_eval.intervention.rows import Row
@@ -73,6 +79,12 @@ class Workspace:
             _ = self.lm.scoring_engine, self.routes, self.grid_passes.shortcuts
 
     @cached_property
+    def first_look(self) -> FirstLook:
+        """What the controls begin with."""
+        with self.passes():
+            return first_look(self.name, self.lm, task_questions(FIRST_TASK, "development"))
+
+    @cached_property
     def routes(self) -> Mapping[int, Route]:
         """How a sweep may enter each layer."""
         return find_routes(self.lm.engine, self.sites.layers)
@@ -80,6 +92,10 @@ class Workspace:
     @cached_property
     def grid_passes(self) -> GridPasses:
         return GridPasses(self.lm.engine, tokens_per_pass(self.lm.engine.device))
+
+    def has_ranked(self, source: PromptSource, method: str, pooling: Pooling) -> bool:
+        """Whether `ranked` has its answer at hand."""
+        return (source, method, pooling) in self._ranked
 
     def ranked(self, source: PromptSource, method: str, pooling: Pooling) -> Searched:
         """The neurons of all layers, searched once."""

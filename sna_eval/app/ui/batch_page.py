@@ -12,7 +12,7 @@ from sna_eval.app.core.batch_file import LARGEST_FILE, PromptFile, read_prompt_f
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import controls, pieces, save_panel, state
-from sna_eval.app.ui.boundary import messages, plain, workspace
+from sna_eval.app.ui.boundary import messages, plain, search, workspace
 
 _RESULT = "batch"
 _SHOWN = 200
@@ -59,6 +59,7 @@ def _bad_rows(file: PromptFile) -> None:
 
 def _run(model: Workspace, setting: Setting, file: PromptFile) -> tuple[BatchRow, ...]:
     """Scores the file, showing how far it is."""
+    search(model, setting)
     bar = st.progress(0.0, "Scoring")
     rows: list[BatchRow] = []
     for portion in run_batch(model, setting, file.rows):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from sna_eval.app.core.models import SHELF
+from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import state
 from sna_eval.errors import InputError
@@ -45,6 +46,9 @@ def workspace() -> Workspace:
     typed, or when asked for.
     """
     found = _loaded()
+    with st.spinner("Scoring a few items, to begin with what fits the model", show_time=True):
+        look = found.first_look
+    state.begin_with(look)
     meant = state.value("meant")
     if meant is not None and meant[0] == found.name and meant[1] != found.lm.model_hash:
         st.warning(
@@ -65,12 +69,23 @@ def _loaded() -> Workspace:
     try:
         if SHELF.is_ready(name):
             return SHELF.get(name)
-        with st.spinner(plain(f"Loading {name}. From the hub, the first time takes minutes.")):
+        with st.spinner(
+            plain(f"Loading {name}. From the hub, the first time takes minutes."), show_time=True
+        ):
             return SHELF.get(name)
     except InputError as error:
         st.session_state[_FAILED] = (name, error)
         st.button("Load it again", on_click=_forget_failure)
         raise
+
+
+def search(model: Workspace, own: Setting) -> None:
+    """Looks for a setting's neurons, and shows that it does where that was not done before."""
+    asked = (own.source, own.method, own.pooling)
+    if not model.has_ranked(*asked):
+        where = own.source.task or "your prompts"
+        with st.spinner(plain(f"Looking for neurons on {where}"), show_time=True):
+            model.ranked(*asked)
 
 
 def _forget_failure() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from sna_eval.app.core.question import TypedQuestion
-from sna_eval.app.core.tasks import SPLITS, task_names, task_questions
-from sna_eval.app.server import FIRST_TASK
+from sna_eval.app.core.tasks import FIRST_TASK, SPLITS, task_names, task_questions
 from sna_eval.app.ui import state
 from sna_eval.app.ui.boundary import messages
 from sna_eval.app.ui.choosing import chosen

@@ -14,42 +14,56 @@ from sna_eval.app.core.mapping import MULTIPLIERS
 from sna_eval.app.core.models import OFFERED
 from sna_eval.app.core.question import TypedQuestion, typed_question
 from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
-from sna_eval.app.server import FIRST_TASK, started
+from sna_eval.app.core.starting import BUNDLED, FirstLook
+from sna_eval.app.core.tasks import FIRST_TASK
+from sna_eval.app.server import started
 from sna_eval.errors import InputError
 from sna_eval.gating import SIGNALS, Gate
 
 OWN = "own prompts"
 OTHER_MODEL = "another model"
+_LOOK = "look"
+_NEXT = "next_values"
+
+
+def _values_of(look: FirstLook) -> dict[str, Any]:
+    """The controls of a first look."""
+    return {
+        "source": FIRST_TASK,
+        "method": "differential",
+        "layer": look.layer,
+        "count": look.count,
+        "multiplier": look.multiplier,
+        "gate": Gate().signal,
+        "low": look.low,
+        "high": look.high,
+        "prompt": look.question.prompt,
+        "target": look.question.target.removeprefix(" "),
+        "others": "",
+    }
+
 
 DEFAULTS: dict[str, Any] = {
-    "source": FIRST_TASK,
+    **_values_of(BUNDLED),
     "own_prompts": "",
     "own_reference": "",
-    "method": "differential",
-    "layer": 4,
-    "count": 25,
-    "multiplier": 2.4,
-    "gate": Gate().signal,
-    "low": Gate().low,
-    "high": Gate().high,
     "transition": False,
     "pooling": "mean",
     "positions": "all",
     "direction": "both",
-    "prompt": "Five plus five is",
-    "target": "ten",
-    "others": "",
     "space": True,
     "multipliers": ", ".join(f"{multiplier:g}" for multiplier in MULTIPLIERS),
     "folder": "",
     "interference": "",
     "meant": None,
+    _LOOK: BUNDLED,
 }
-"""A first look at the bundled model: its plan's setting for the task, an item of zone 1."""
+"""A first look at the bundled model."""
 
 
 def keep() -> None:
     """Gives every value its default once, and saves it from being forgotten."""
+    put(**st.session_state.pop(_NEXT, {}))
     for name, value in {**DEFAULTS, **_controls_of(started().model)}.items():
         st.session_state[name] = st.session_state.get(name, value)
 
@@ -62,6 +76,18 @@ def put(**values: Any) -> None:
     """Sets values; only before their widgets are shown, so in callbacks."""
     for name, own in values.items():
         st.session_state[name] = own
+
+
+def begin_with(look: FirstLook) -> None:
+    """Begins anew with what fits another model, where nothing was set since the last beginning."""
+    before: FirstLook = value(_LOOK)
+    if look == before:
+        return
+    untouched = all(value(name) == own for name, own in _values_of(before).items())
+    put(**{_LOOK: look})
+    if untouched:
+        put(**{_NEXT: _values_of(look)})
+        st.rerun()
 
 
 def put_model(name: str, *, model_hash: str) -> None:

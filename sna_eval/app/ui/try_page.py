@@ -8,7 +8,7 @@ import streamlit as st
 
 from sna_eval.app.core.trying import Side, TryConfig, TryResult, try_it
 from sna_eval.app.ui import controls, pieces, question_form, save_panel, state
-from sna_eval.app.ui.boundary import messages, plain, workspace
+from sna_eval.app.ui.boundary import messages, plain, search, workspace
 
 _RESULT = "tried"
 
@@ -24,7 +24,10 @@ def show() -> None:
         model = workspace()
         if pressed:
             st.session_state.pop(_RESULT, None)
-            tried = try_it(model, TryConfig(state.question(), state.setting()))
+            asked = TryConfig(state.question(), state.setting())
+            search(model, asked.setting)
+            with st.spinner("Amplifying", show_time=True):
+                tried = try_it(model, asked)
             st.session_state[_RESULT] = (model.name, tried)
         name, result = st.session_state.get(_RESULT, (None, None))
         if result is None:

@@ -9,7 +9,7 @@ import streamlit as st
 from sna_eval.app.core.mapping import Cell, LayerMultiplierMap, MapAsked, map_layers
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import charts, controls, pieces, question_form, save_panel, state
-from sna_eval.app.ui.boundary import messages, workspace
+from sna_eval.app.ui.boundary import messages, search, workspace
 from sna_eval.argument_lists import parse_numbers
 from sna_eval.errors import InputError
 
@@ -48,6 +48,7 @@ def _asked() -> MapAsked:
 
 def _draw(model: Workspace, asked: MapAsked) -> LayerMultiplierMap:
     """Runs the map, showing every layer as it comes."""
+    search(model, asked.setting)
     bar, place = st.progress(0.0, "Baseline"), st.empty()
     cells: list[Cell] = []
     baseline = 0.0
