@@ -44,14 +44,14 @@ def app_server(folder: Path) -> Iterator[str]:
             [*command, "--port", str(port)], cwd=folder, env=environment, stdout=log, stderr=log
         )
         try:
-            _wait_for(f"http://localhost:{port}/_stcore/health", process)
+            wait_for(f"http://localhost:{port}/_stcore/health", process)
             yield f"http://localhost:{port}"
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, "the server ended"
