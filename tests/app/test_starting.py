@@ -42,7 +42,9 @@ def test_another_model_begins_with_what_fits_it(other: Workspace) -> None:
     assert (look.layer, look.count) == (2, 2)
     questions = task_questions(FIRST_TASK, "development")
     setting = a_setting(layer=look.layer, count=look.count)
-    probs = np.array([try_it(other, TryConfig(own, setting, 1)).before.prob for own in questions[:12]])
+    probs = np.array(
+        [try_it(other, TryConfig(own, setting, 1)).before.prob for own in questions[:12]]
+    )
     few = first_look("other", other.lm, questions[:12])
     assert few.low == pytest.approx(np.quantile(probs, 1 / 3), rel=0.05)
     assert few.high == pytest.approx(np.quantile(probs, 1 / 2), rel=0.05)
