@@ -67,7 +67,7 @@ def figures(setup: Setup) -> dict[str, str]:
     closed = Work(10_000, 700, 4)
     choices = replace(closed, open_share=OPEN_SHARE, layer=size.layers // 2)
     texts = replace(choices, documents=1_000, scored=1, new_tokens=256)
-    found = search_flops(size, prompts=400, tokens=60) + search_flops(size, prompts=300, tokens=20)
+    found = search_flops(size, prompts=256, tokens=60) + search_flops(size, prompts=163, tokens=13)
     swept = sweep_flops(size, DEVELOPMENT, layers=size.layers, configurations=84)
     answering = scoring_seconds(size, texts, machine)
     answering += decoding_seconds(size, texts, machine, batch=BATCH)
