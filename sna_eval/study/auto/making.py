@@ -33,7 +33,13 @@ from sna_eval.plan.files import parse_gate
 from sna_eval.study.auto.affordable import affordable
 from sna_eval.study.auto.small_grid import small_grid
 from sna_eval.study.calibration import Boundaries, calibrate
-from sna_eval.study.choosing import Choice, Measure, SelectedPlan, SelectOptions, select
+from sna_eval.study.choosing import (
+    ChosenConfiguration,
+    Measure,
+    SelectedPlan,
+    SelectOptions,
+    select,
+)
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, run_sweep
 
 if TYPE_CHECKING:
@@ -141,7 +147,7 @@ def _spoken(found: Boundaries) -> str:
     )
 
 
-def _announce(name: str, choice: Choice) -> None:
+def _announce(name: str, choice: ChosenConfiguration) -> None:
     bound = choice.lower_bound
     sure = bound is not None and bound > 0
     shown = "unknown" if bound is None else f"{bound:+.4f}"

@@ -19,7 +19,7 @@ _TIE = 1e-9  # of the largest criterion: far above rounding of means, far below 
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenConfiguration:
     """The configuration chosen for a task, and what it was chosen by."""
 
     task: str
@@ -50,7 +50,7 @@ def choose(
     by: Criterion = "lower_bound",
     confidence: float = 0.95,
     allow_oracle: bool = False,
-) -> Choice:
+) -> ChosenConfiguration:
     """The configuration with the largest criterion; of equals the gentlest.
 
     Gentle is: fewer neurons, then a multiplier nearer to 1, then a lower layer.
@@ -79,7 +79,7 @@ def choose(
     scores = means if bounds is None or by == "mean" else bounds
     ties = np.flatnonzero(scores >= scores.max() - _TIE * np.abs(scores).max())
     best = min(ties.tolist(), key=lambda place: _strength(effects.rows[usable[place]]))
-    return Choice(
+    return ChosenConfiguration(
         task=effects.task,
         row=effects.rows[usable[best]],
         measure=effects.measure,

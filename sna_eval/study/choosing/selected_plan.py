@@ -12,7 +12,7 @@ from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import ChoiceRecord, Plan, Provenance, TaskPlan, acting_fingerprint
 from sna_eval.plan.files import task_to_dict
 from sna_eval.study.choosing.bounds import lower_bounds
-from sna_eval.study.choosing.choice import Choice, Criterion, choose
+from sna_eval.study.choosing.choice import ChosenConfiguration, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, task_effects
 from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_gate
 
@@ -51,7 +51,7 @@ class SelectedPlan:
     """The outcome of selecting."""
 
     plan: Plan
-    choices: tuple[Choice, ...]
+    choices: tuple[ChosenConfiguration, ...]
     """What the plan holds, task by task."""
 
 
@@ -82,7 +82,9 @@ def select(
     return SelectedPlan(Plan(tasks, model_spec(store)), choices)
 
 
-def _choice(store: SweepStore, task: str, gate: Gate, selecting: SelectOptions) -> Choice:
+def _choice(
+    store: SweepStore, task: str, gate: Gate, selecting: SelectOptions
+) -> ChosenConfiguration:
     with reading(
         "store", expected="a value in every column and row", got=str(store.path),
         hint="its tables are damaged: delete the task's files, and the same sweep computes them "
@@ -129,7 +131,9 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     return _recorded(plan, measured)
 
 
-def _task_plan(store: SweepStore, choice: Choice, gate: Gate, selecting: SelectOptions) -> TaskPlan:
+def _task_plan(
+    store: SweepStore, choice: ChosenConfiguration, gate: Gate, selecting: SelectOptions
+) -> TaskPlan:
     plan = TaskPlan(gate, (row_intervention(store, choice.row),))
     return _recorded(plan, _record(store, choice, selecting))
 
@@ -142,7 +146,9 @@ def _recorded(plan: TaskPlan, chosen: ChoiceRecord) -> TaskPlan:
     return replace(plan, interventions=(replace(entry, found=found),))
 
 
-def _record(store: SweepStore, choice: Choice, selecting: SelectOptions) -> ChoiceRecord:
+def _record(
+    store: SweepStore, choice: ChosenConfiguration, selecting: SelectOptions
+) -> ChoiceRecord:
     """How a configuration was chosen, for the plan file."""
     return ChoiceRecord.of(
         {

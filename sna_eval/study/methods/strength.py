@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenStrength:
     """A strength, and what it gained on development items."""
 
     plan: TaskPlan
@@ -36,7 +36,7 @@ class Chosen:
 
 def choose_strength(
     lm: SNALM, task: Any, plan: TaskPlan, strengths: Sequence[float], *, norm: float = 1.0
-) -> Chosen:
+) -> ChosenStrength:
     """A resolved plan of one steering vector, at its best strength.
 
     **Arguments:**
@@ -50,7 +50,7 @@ def choose_strength(
     scores = log_likelihoods(lm.engine, subject, sets)
     gains = _gains(subject, plan, scores)
     best = max(range(len(plans)), key=lambda n: (round(float(gains[n]), 12), -abs(strengths[n])))
-    return Chosen(plans[best], plans[best].interventions[0].strength, float(gains[best]))
+    return ChosenStrength(plans[best], plans[best].interventions[0].strength, float(gains[best]))
 
 
 def _at(plan: TaskPlan, strength: float) -> TaskPlan:
