@@ -23,7 +23,7 @@ from sna_eval.harness.aggregations import (
     total,
 )
 from sna_eval.harness.plugin.running import task_in_hand
-from sna_eval.harness.tasks.live_tasks import unconditional_requests
+from sna_eval.harness.tasks.right_answers import unconditional_requests
 from sna_eval.harness.values import evidence_of
 
 __all__ = [

@@ -23,15 +23,13 @@ from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.arguments import prompting_of
 from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
 from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
-from sna_eval.harness.tasks.live_tasks import (
-    TEXT_CHARACTERS,
-    development_docs,
-    examples_of,
+from sna_eval.harness.tasks.live_tasks import TEXT_CHARACTERS, development_docs, examples_of
+from sna_eval.harness.tasks.plan_makers import announce
+from sna_eval.harness.tasks.right_answers import (
     offers_choices,
     right_request,
     unconditional_requests,
 )
-from sna_eval.harness.tasks.plan_makers import announce
 from sna_eval.hashing import digest
 from sna_eval.intervention import Row
 from sna_eval.neurons import MAX_PROMPTS, spread_over

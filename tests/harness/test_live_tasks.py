@@ -8,12 +8,8 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.live_tasks import (
-    MAX_EXAMPLES,
-    development_docs,
-    examples_of,
-    gold_index,
-)
+from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES, development_docs, examples_of
+from sna_eval.harness.tasks.right_answers import gold_index
 
 TASK = """
 task: {name}

@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from sna_eval.app.core.question import TypedQuestion
-from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, gold_index
+from sna_eval.harness.tasks.live_tasks import development_docs, examples_of
+from sna_eval.harness.tasks.right_answers import gold_index
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.methods import Examples

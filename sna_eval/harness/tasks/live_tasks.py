@@ -17,7 +17,15 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.gating import blind_signals
 from sna_eval.harness.tasks.items import Item
-from sna_eval.harness.tasks.kinds import named_by_target, output_type, requests_of, zero_shot
+from sna_eval.harness.tasks.kinds import output_type, requests_of, zero_shot
+from sna_eval.harness.tasks.right_answers import (
+    choices_of,
+    gold_index,
+    offers_choices,
+    right_of,
+    target_of,
+    unconditional_requests,
+)
 from sna_eval.methods import Examples, Question
 from sna_eval.neurons import spread_over
 from sna_eval.registry import either
@@ -29,7 +37,6 @@ TEXT_CHARACTERS = 1_000
 _SEED = 42
 _NO_LABEL = -1
 """Of a prompt whose right answer is no choice: it is of no class, and still of the task."""
-_MUTUAL_INFORMATION = "acc_mutual_info"
 _OTHER_SIGNALS = f"use {either(blind_signals())}"
 """What to do where it is not known which choice is right."""
 
@@ -93,6 +100,16 @@ class LiveTasks:
         return str(task.doc_to_text(item.instance.doc))
 
 
+def _no_right_answer(task: Any, instance: Any) -> InputError:
+    """The complaint about a document whose right answer is none of its choices."""
+    return InputError(
+        instance.task_name or "request",
+        expected="a right answer that is one of `doc_to_choice`",
+        got=target_of(task, instance.doc),
+        hint=f"document {instance.doc_id}: {_OTHER_SIGNALS}",
+    )
+
+
 def _with_requests() -> list[Any]:
     """All tasks of the process that have made requests."""
     from lm_eval.api.task import Task
@@ -103,26 +120,6 @@ def _with_requests() -> list[Any]:
         # `__mro__` rather than isinstance: some live objects answer `__class__` with side effects
         if Task in type(candidate).__mro__ and getattr(candidate, "_instances", None)
     ]
-
-
-def offers_choices(task: Any) -> bool:
-    """Whether a task is one of choices, a document with a single one included."""
-    return getattr(task, "OUTPUT_TYPE", None) == "multiple_choice"
-
-
-def unconditional_requests(task: Any, doc: Any, count: int) -> int:
-    """How many of a document's requests, the last ones, ask for a choice without its context.
-
-    lm_eval asks so for every choice once more where accuracy by mutual information is reported.
-
-    **Arguments:**
-
-    - `count`: requests of the document, all of them.
-    """
-    if _MUTUAL_INFORMATION not in (*getattr(task, "_metric_fn_list", ()), *task.aggregation()):
-        return 0
-    choices = len(_choices(task, doc))
-    return choices if count == 2 * choices else 0
 
 
 def development_docs(task: Any, most: int | None = None) -> list[Any]:
@@ -214,7 +211,7 @@ def _label_names(task: Any, docs: Sequence[Any]) -> tuple[str, ...]:
 
     There are none where choices differ from document to document: those are answers.
     """
-    named = {tuple(choice.strip() for choice in _choices(task, doc)) for doc in docs}
+    named = {tuple(choice.strip() for choice in choices_of(task, doc)) for doc in docs}
     return named.pop() if len(named) == 1 else ()
 
 
@@ -265,69 +262,6 @@ def _question(task: Any, doc: Any) -> Question | None:
         return None
     described = max(0, context.rfind(str(task.doc_to_text(doc))))
     return Question(pairs[0][0], continuations, right, described)
-
-
-def right_request(task: Any, item: Item) -> int | None:
-    """Number of the request that is an item's right answer; `None` where none is."""
-    asked = [item.requests[number].continuation_text for number in item.choices]
-    number = right_of(task, item.instance.doc, asked)
-    return None if number is None else item.choices[number]
-
-
-def _no_right_answer(task: Any, instance: Any) -> InputError:
-    """The complaint about a document whose right answer is none of its choices."""
-    return InputError(
-        instance.task_name or "request",
-        expected="a right answer that is one of `doc_to_choice`",
-        got=_gold(task, instance.doc),
-        hint=f"document {instance.doc_id}: {_OTHER_SIGNALS}",
-    )
-
-
-def right_of(task: Any, doc: Any, continuations: Sequence[str]) -> int | None:
-    """Number of a document's right continuation, `None` where none is; the only one is right."""
-    if len(continuations) == 1:
-        return 0
-    if _choices(task, doc):
-        return gold_index(task, doc)
-    return named_by_target(_gold(task, doc), continuations)
-
-
-def gold_index(task: Any, doc: Any) -> int | None:
-    """Number of a document's right choice; of several the first.
-
-    `None` where the target is no choice: another word, a number beyond them, a label -1. lm_eval
-    scores such a document as wrong whatever is answered.
-    """
-    gold, choices = _gold(task, doc), _choices(task, doc)
-    several = gold if isinstance(gold, (list, tuple)) else [gold]
-    numbers = (_choice_number(own, choices) for own in several)
-    return next((number for number in numbers if number is not None), None)
-
-
-def _gold(task: Any, doc: Any) -> Any:
-    """A document's target: a number, a word, or several."""
-    several = getattr(task, "multiple_input", False)
-    return task.doc_to_text(doc) if several else task.doc_to_target(doc)
-
-
-def _choice_number(gold: Any, choices: Sequence[str]) -> int | None:
-    if isinstance(gold, str):
-        return choices.index(gold) if gold in choices else None
-    return int(gold) if gold in range(len(choices)) else None
-
-
-def _choices(task: Any, doc: Any) -> list[str]:
-    """A document's choices; none where a class of its own asks for others than `doc_to_choice`."""
-    from lm_eval.api.task import ConfigurableTask
-
-    named = getattr(type(task), "doc_to_choice", None)
-    if named is None:
-        return []
-    inherited = named is ConfigurableTask.doc_to_choice
-    if inherited and task.config.doc_to_choice is None and task.prompt is None:
-        return []
-    return [str(choice) for choice in task.doc_to_choice(doc)]
 
 
 def _sample(docs: Sequence[Any]) -> list[Any]:
