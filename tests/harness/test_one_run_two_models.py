@@ -219,6 +219,27 @@ def test_texts_however_they_are_generated(
     assert bool(late) == (decide_at == "every_step")
 
 
+def test_only_open_requests_are_generated_again(load: Tasks, make_sna: Any) -> None:
+    def rows(lm: Any) -> tuple[int, float]:
+        """Rows that were generated from, and requests whose gate opened."""
+        read, plain = [], lm._model_generate
+
+        def counted(context: Any, *args: Any, **kwargs: Any) -> Any:
+            read.append(len(context))
+            return plain(context, *args, **kwargs)
+
+        lm._model_generate = counted
+        samples = run(lm, load("own_generation"))["samples"]["own_generation"]
+        return sum(read), sum(own.get("decision", 0) for own in samples)
+
+    always = run(make_sna(**ALWAYS), load("own_generation"))["samples"]["own_generation"]
+    low = sorted(own["confidence"] for own in always)[2]
+    gate = {**ALWAYS, "gate": "max_prob", "low": low, "high": 1.0}
+    assert rows(make_sna(**gate)) == (len(always) + 2, 2)
+    assert rows(make_sna(**gate, report_baseline=False)) == (len(always), 0)
+    assert rows(make_sna(**ALWAYS)) == (2 * len(always), len(always))
+
+
 def test_a_switch_that_is_none(make_sna: Any) -> None:
     with pytest.raises(InputError, match="report_baseline: expected true or false, got 'maybe'"):
         make_sna(**ALWAYS, report_baseline="maybe")
