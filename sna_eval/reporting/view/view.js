@@ -473,10 +473,11 @@ function card(items, item, texts, state) {
   element.setAttribute("aria-label", `${taskName(task)}, document ${items.column(item, "doc")}`);
   if (texts.choices && texts.choices.length > 1) {
     element.append(label("Choices, by their share of the probability"), choices(texts, state.search));
+  } else if (texts.choices) {
+    element.append(label("Right answer, by its probability"), choices(texts, state.search));
   } else {
     element.append(label("Right answer"), box(texts.target, state.search));
-    if (texts.choices) element.append(label("Its log-likelihood"), choices(texts, state.search));
-    if (texts.after !== undefined) element.append(answers(texts, state.search));
+    element.append(answers(texts, state.search));
   }
   return element;
 }
