@@ -10,7 +10,8 @@ hooks of this script's own. Texts are the sentences that ship with the package, 
 that follow or random ones. The last column is how far `sna` is from `hf` at most.
 
 Both root mean squares have the same rounding in them, so neither side is the better one where they
-differ by a few hundredths. `--check` fails where `sna`'s is more than a quarter above `hf`'s.
+differ by a few hundredths, and a case of four values decides nothing. `--check` fails where, over
+all values, `sna`'s is more than a tenth above `hf`'s.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from sna_eval.harness.lm import SNALM
 from sna_eval.intervention import Engine, find_sites
 from sna_eval.paths import neutral_text_path
 
-MOST = 1.25
+MOST = 1.1
 """Largest ratio of the two root mean squares that `--check` lets pass."""
 MULTIPLIER = 2.0
 NEURONS = tuple(range(0, 200, 20))
@@ -87,7 +88,7 @@ def fixed_shots() -> Documents:
 CASES = {
     "ten tokens": Case(lambda: following(8, 24)),
     "ten tokens, no beginning token": Case(lambda: following(8, 24), bos=False),
-    "640 tokens": Case(lambda: following(550, 4)),
+    "640 tokens": Case(lambda: following(550, 2)),
     "four long choices": Case(long_choices),
     "a common beginning": Case(fixed_shots),
 }
@@ -246,13 +247,14 @@ def main() -> int:
     layer = find_sites(model).n_layers // 2 if args.layer is None else args.layer
     print("| case | answers | `hf` rms | largest | `sna` rms | largest | ratio | `sna` - `hf` |")
     print("|---|---|---|---|---|---|---|---|")
-    worst = 0.0
+    found: list[Compared] = []
     for name in args.cases:
         lines = compare(CASES[name], (model, wide.double()), tokenizer, layer=layer, each=args.each)
         for answers, compared in lines:
             print(f"| {name} | {answers} | {compared.cells()} |", flush=True)
-            worst = max(worst, compared.ratio)
-    return 1 if args.check and worst > MOST else 0
+            found.append(compared)
+    whole = Compared(*(torch.cat(own) for own in zip(*((c.hf, c.sna) for c in found), strict=True)))
+    return 1 if args.check and whole.ratio > MOST else 0
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Both answers in one `sna` run against one plain `--model hf` run.
 
     python benchmarks/one_pass.py [--cases NAME ...] [--repeats 5] [--device cpu] [--dtype float32]
+    python benchmarks/one_pass.py --model PATH    # on a model of yours, with its own tokenizer
 
-Models are GPT-2 shapes built from a config with random weights (speed does not depend on what they
-know), with GPT-2's tokenizer; sentences are SST-2's. Every case alternates the two sides in one
-process, each through lm_eval's `simple_evaluate`, and prints the median ratio, the share of open
-gates, and the largest difference of the `sna` scores from plain passes of the same model with
-hooks.
-`--memory` runs each side in a process of its own and compares peak memory. Results of a run stand
-in `benchmarks/RESULTS.md`.
+Models, unless one is named, are GPT-2 shapes built from a config with random weights (speed does
+not depend on what they know), with GPT-2's tokenizer; sentences are SST-2's. Every case alternates
+the two sides in one process, each through lm_eval's `simple_evaluate`, and prints the median ratio,
+the share of open gates, and the largest difference of the `sna` scores from plain passes of the
+same model with hooks. A case's layer is taken as deep in a model that is named. `--memory` runs
+each side in a process of its own and compares peak memory. Results of a run stand in
+`benchmarks/RESULTS.md`.
 
 Sentences and tokenizer are read from the folder that `SNA_SHARED_DATA` names: `sst2/dev.tsv` (a
 sentence, a tab, its label) and GPT-2's `gpt2-tokenizer/vocab.json` and `merges.txt`.
@@ -44,6 +45,7 @@ from lm_eval.tasks import TaskManager
 from tqdm import tqdm
 
 from sna_eval.harness.lm import SNALM
+from sna_eval.intervention import find_sites
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 DATA = Path(os.environ.get("SNA_SHARED_DATA", _BESIDE))
@@ -123,13 +125,23 @@ GENERATION = {
 """Share of open gates, whether both texts are generated, and the bound of the ratio."""
 
 
-def build(shape: str, device: str, dtype: str) -> tuple[Any, Any]:
-    """A random model of a GPT-2 shape, and GPT-2's tokenizer."""
+def build(args: argparse.Namespace, shape: str) -> tuple[Any, Any]:
+    """The model that was named and its tokenizer, or a random one of a shape with GPT-2's."""
+    dtype = getattr(torch, args.dtype)
+    if args.model:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        named = AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype)
+        return named.eval().to(args.device), AutoTokenizer.from_pretrained(args.model)
+    return _random(args.shape or shape, args.device, dtype)
+
+
+def _random(shape: str, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
     from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
     torch.manual_seed(0)
     config = GPT2Config(**SHAPES[shape])
-    model = GPT2LMHeadModel(config).eval().to(device, getattr(torch, dtype))
+    model = GPT2LMHeadModel(config).eval().to(device, dtype)
     folder = DATA / "gpt2-tokenizer"
     tokenizer = GPT2TokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt"))
     tokenizer.pad_token = tokenizer.eos_token
@@ -193,7 +205,7 @@ def make_sna(model: Any, tokenizer: Any, layer: int, low: float, **more: Any) ->
 
 
 def margins(answers: list[tuple[float, bool]], choices: int) -> list[float]:
-    from sna_eval.gating import margin
+    from sna_eval.gating.signals.margin import margin
 
     values = [value for value, _ in answers]
     return [margin(values[n : n + choices]) for n in range(0, len(values), choices)]
@@ -214,11 +226,16 @@ def alternate(first: Callable[[], Any], second: Callable[[], Any], repeats: int)
     return statistics.median(ratios)
 
 
+def as_deep(layer: int, shape: str, model: Any) -> int:
+    """The layer that lies as deep in a model as one of a shape lies in that."""
+    return layer * find_sites(model).n_layers // int(SHAPES[shape]["n_layer"])
+
+
 def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """One line of the result table."""
     case = CASES[name]
-    model, tokenizer = build(args.shape or case.shape, args.device, args.dtype)
-    layer = min(case.layer, model.config.n_layer - 1)
+    model, tokenizer = build(args, case.shape)
+    layer = as_deep(case.layer, case.shape, model)
     documents = case.documents()[: args.documents]
     requests = instances(documents)
     hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
@@ -251,7 +268,7 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
 def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """32 greedy tokens for 32 prompts."""
     share, both, bound = GENERATION[name]
-    model, tokenizer = build(args.shape or "small", args.device, args.dtype)
+    model, tokenizer = build(args, "small")
     model.generation_config.eos_token_id = None  # random models must not stop early
     requests = [
         Instance("generate_until", {}, (context, {"until": ["\x00"], "max_gen_toks": 32}), 0,
@@ -259,10 +276,13 @@ def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
         for number, (context, _) in enumerate(sst2(32))
     ]  # fmt: skip
     hf = HFLM(model, tokenizer=tokenizer, batch_size=16)
+    layer = as_deep(8, "small", model)
     hf.generate_until(requests, disable_tqdm=True)
 
     def gated(low: float) -> Any:
-        own = make_sna(model, tokenizer, 8, low, gate="max_prob", high=3.0, report_baseline=both)
+        own = make_sna(
+            model, tokenizer, layer, low, gate="max_prob", high=3.0, report_baseline=both
+        )
         return own, own.generate_until(requests, disable_tqdm=True)
 
     sna, texts = gated(2.0)
@@ -277,32 +297,34 @@ def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
     return {"case": name, "ratio": round(ratio, 3), "bound": bound, "open": share}
 
 
-def peak_memory(side: str, documents: int) -> int:
+def peak_memory(side: str, documents: int, args: argparse.Namespace) -> int:
     """Peak resident memory in MiB of one run in this process; called in a child process."""
-    model, tokenizer = build("small", "cpu", "float32")
+    model, tokenizer = build(args, "small")
     repeated = [(f"{n} {context}", choices) for n in range(documents // 200 + 1)
                 for context, choices in sst2()][:documents]  # fmt: skip
     lm = (
         HFLM(model, tokenizer=tokenizer, batch_size=16)
         if side == "hf"
-        else make_sna(model, tokenizer, 8, 0.3)
+        else make_sna(model, tokenizer, as_deep(8, "small", model), 0.3)
     )
     lm.loglikelihood(instances(repeated), disable_tqdm=True)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def run_memory() -> list[dict[str, Any]]:
+def run_memory(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Peak memory of either side in processes of their own."""
     peaks = {}
-    for side, documents in (("hf", 200), ("sna", 200), ("sna", 1000), ("sna", 10_000)):
-        command = [sys.executable, __file__, "--peak", side, str(documents)]
+    few, many = (50, 250) if args.model else (1000, 10_000)  # a real one takes minutes for more
+    named = ["--model", args.model] if args.model else []
+    for side, documents in (("hf", 200), ("sna", 200), ("sna", few), ("sna", many)):
+        command = [sys.executable, __file__, *named, "--peak", side, str(documents)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks[side, documents] = int(done.stdout.strip().splitlines()[-1])
     return [
         {"case": "memory, sna / hf, 200 documents", "bound": 0.9,
          "ratio": round(peaks["sna", 200] / peaks["hf", 200], 3)},
-        {"case": "memory, sna, 10,000 / 1,000 documents", "bound": 1.05,
-         "ratio": round(peaks["sna", 10_000] / peaks["sna", 1000], 3)},
+        {"case": f"memory, sna, {many:,} / {few:,} documents", "bound": 1.05,
+         "ratio": round(peaks["sna", many] / peaks["sna", few], 3)},
     ]  # fmt: skip
 
 
@@ -311,18 +333,19 @@ def main() -> int:
     parser.add_argument("--cases", nargs="*", default=[*CASES, *GENERATION])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--documents", type=int, help="fewer documents than the cases have")
+    parser.add_argument("--model", help="folder of a model to measure instead of random shapes")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", choices=SHAPES, help="another shape than the cases name")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", nargs=2, metavar=("SIDE", "DOCUMENTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if not (DATA / "gpt2-tokenizer").is_dir() or not (DATA / "sst2").is_dir():
+    if not (args.model or (DATA / "gpt2-tokenizer").is_dir()) or not (DATA / "sst2").is_dir():
         parser.error(f"SNA_SHARED_DATA: expected a folder with sst2 and gpt2-tokenizer, got {DATA}")
     if args.peak:
-        print(peak_memory(args.peak[0], int(args.peak[1])))
+        print(peak_memory(args.peak[0], int(args.peak[1]), args))
         return 0
-    rows = run_memory() if args.memory else []
+    rows = run_memory(args) if args.memory else []
     for name in tqdm([] if args.memory else args.cases):
         rows.append(run_case(name, args) if name in CASES else run_generation(name, args))
         print(json.dumps(rows[-1]), flush=True)

@@ -1,11 +1,12 @@
 """Holds the cost model against measurements on this machine.
 
-    python benchmarks/scaling.py
+    python benchmarks/scaling.py [--model PATH]
 
-Scores random texts with a random Llama-shaped model and prints, for each case, predicted over
-measured processor time, and for each batch predicted over measured growth of memory (on Linux). The
-speed of the machine is one number for all cases: all operations over all seconds. Processor time,
-not time on the clock, so that other work on the machine counts little.
+Scores random texts with a random Llama-shaped model, or one of yours, and prints, for each case,
+predicted over measured processor time, and for each batch predicted over measured growth of memory
+(on Linux). The speed of the machine is one number for all cases: all operations over all seconds.
+Processor time, not time on the clock, so that other work on the machine counts little. A case's
+layer, of the twelve that the random model has, is taken as deep in yours.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ import logging
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from cost import ModelSize, Work, amplified_flops, baseline_flops, scoring_bytes
+
+from sna_eval.intervention import find_sites
+from sna_eval.intervention.config import text_config
 
 logging.disable(logging.WARNING)
 SIZE = ModelSize(12, 512, 1408, 4096, keys=512, bytes_per_weight=4)
@@ -36,10 +42,12 @@ CASES = {
 BATCHES = (8, 32)
 
 
-def build() -> Any:
-    """A random model of `SIZE`."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+def build(folder: str | None) -> Any:
+    """The model in a folder, or a random one of `SIZE`."""
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+    if folder is not None:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     torch.manual_seed(0)
     heads = SIZE.d_model // 64
     return LlamaForCausalLM(
@@ -49,6 +57,23 @@ def build() -> Any:
             max_position_embeddings=1024,
         )
     ).eval()  # fmt: skip
+
+
+def size_of(model: Any) -> ModelSize:
+    """A model's sizes, in float32."""
+    sites, config = find_sites(model), text_config(model)
+    width = getattr(config, "head_dim", None) or sites.d_model // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return ModelSize(
+        sites.n_layers, sites.d_model, sites.d_mlp, config.vocab_size, keys=heads * width,
+        gated=any("gate" in name for name, _ in sites.blocks[0].named_modules()),
+        bytes_per_weight=4,
+    )  # fmt: skip
+
+
+def as_deep(work: Work, model: Any) -> Work:
+    """The case with its layer as deep in a model as it is in one of `SIZE`."""
+    return replace(work, layer=work.layer * find_sites(model).n_layers // SIZE.layers)
 
 
 def evaluator(model: Any, work: Work, batch: int) -> Any:
@@ -82,12 +107,11 @@ def score(lm: Any, work: Work, documents: int) -> None:
     lm.score_encoded(instances, encoded, quiet=True)
 
 
-def seconds(repeats: int) -> list[float]:
+def seconds(model: Any, works: Sequence[Work], repeats: int) -> list[float]:
     """Processor time of every case: the least of some rounds, so that none gains by its place."""
-    model = build()
-    evaluators = [evaluator(model, work, BATCH) for work in CASES.values()]
+    evaluators = [evaluator(model, work, BATCH) for work in works]
     rounds = [
-        [_one(lm, work) for lm, work in zip(evaluators, CASES.values(), strict=True)]
+        [_one(lm, work) for lm, work in zip(evaluators, works, strict=True)]
         for _ in range(repeats + 1)
     ]
     return [min(times) for times in zip(*rounds[1:], strict=True)]  # the first round warms up
@@ -99,10 +123,10 @@ def _one(lm: Any, work: Work) -> float:
     return time.process_time() - start
 
 
-def peak(batch: int) -> None:
+def peak(model: Any, batch: int) -> None:
     """Prints by how many bytes scoring makes this process grow."""
-    work = Work(batch, 256, 1, 1.0, 6)
-    lm = evaluator(build(), work, batch)
+    work = as_deep(Work(batch, 256, 1, 1.0, 6), model)
+    lm = evaluator(model, work, batch)
     score(lm, work, 1)
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of loading
     before = _memory("VmRSS")
@@ -121,13 +145,17 @@ def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--repeats", type=int, default=3, help="runs of a case, the best counts")
+    parser.add_argument("--model", help="folder of a model to measure instead of a random one")
     parser.add_argument("--peak", type=int, help="measure this batch's memory and nothing else")
     arguments = parser.parse_args()
+    model = build(arguments.model)
     if arguments.peak:
-        peak(arguments.peak)
+        peak(model, arguments.peak)
         return
-    flops = [baseline_flops(SIZE, own) + amplified_flops(SIZE, own) for own in CASES.values()]
-    measured = seconds(arguments.repeats)
+    size = size_of(model)
+    works = [as_deep(own, model) for own in CASES.values()]
+    flops = [baseline_flops(size, own) + amplified_flops(size, own) for own in works]
+    measured = seconds(model, works, arguments.repeats)
     rate = sum(flops) / sum(measured)
     print(
         "| case | GFLOP | measured s | predicted s | predicted / measured |\n|---|---|---|---|---|"
@@ -138,10 +166,12 @@ def main() -> None:
         print(f"| {name} | {row} |", flush=True)
     print("\n| batch | measured MiB | predicted MiB | predicted / measured |\n|---|---|---|---|")
     for batch in BATCHES:
-        command = [sys.executable, __file__, "--peak", str(batch)]
+        named = ["--model", arguments.model] if arguments.model else []
+        command = [sys.executable, __file__, *named, "--peak", str(batch)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         grown = int(done.stdout)
-        expected = scoring_bytes(SIZE, Work(batch, 256, 1, 1.0, 6), batch=batch)
+        work = as_deep(Work(batch, 256, 1, 1.0, 6), model)
+        expected = scoring_bytes(size, work, batch=batch)
         row = f"{grown / 2**20:.0f} | {expected / 2**20:.0f} | {expected / max(grown, 1):.2f}"
         print(f"| {batch} | {row} |", flush=True)
 

@@ -2,13 +2,14 @@
 
     python benchmarks/sweep.py                  # GPT-2 Small shape, every layer, 84 configurations
     python benchmarks/sweep.py --every 1        # the loops run the whole grid too: half an hour
+    python benchmarks/sweep.py --model PATH     # on a model of yours
     python benchmarks/sweep.py --device cuda
     python benchmarks/sweep.py --check          # exit status 1 where a bound does not hold
 
-The model is built from a config with random weights: speed does not depend on them, and nothing is
-downloaded. The sweep runs the whole grid; the loops run every 13th configuration of it, so that
-every count and multiplier occurs. They take as long for one as for another, and each result they
-give is compared with the sweep's.
+The model, unless one is named, is built from a config with random weights: speed does not depend on
+them, and nothing is downloaded. The sweep runs the whole grid; the loops run every 13th
+configuration of it, so that every count and multiplier occurs. They take as long for one as for
+another, and each result they give is compared with the sweep's.
 
 The bounds: 5 times as fast as either loop, and no probability differs by more than 1e-4 of itself.
 
@@ -23,6 +24,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from statistics import median
 from typing import Any
@@ -56,17 +58,19 @@ def main() -> int:
     torch.set_grad_enabled(False)
     if args.threads:
         torch.set_num_threads(args.threads)
-    model = GPT2LMHeadModel(GPT2Config(**SHAPES[args.shape])).eval().to(args.device)
-    ids = torch.randint(0, 50257, (args.prompts, args.length), device=args.device)
-    targets = torch.randint(0, 50257, (args.prompts,), device=args.device)
-    grid = Grid(tuple(range(model.config.n_layer)), PAPER_COUNTS, PAPER_MULTIPLIERS)
-    neurons = torch.randperm(4 * model.config.n_embd)[: grid.largest_count].tolist()
+    model = _model(args.model, args.shape).eval().to(args.device)
+    sites, vocabulary = find_sites(model), model.config.vocab_size
+    ids = torch.randint(0, vocabulary, (args.prompts, args.length), device=args.device)
+    targets = torch.randint(0, vocabulary, (args.prompts,), device=args.device)
+    step = max(1, sites.n_layers // args.layers) if args.layers else 1
+    grid = Grid(tuple(sites.layers[::step]), PAPER_COUNTS, PAPER_MULTIPLIERS)
+    neurons = torch.randperm(sites.d_mlp)[: grid.largest_count].tolist()
     cases = [own for layer in grid.layers for own in grid.at(layer)]
 
     start = time.perf_counter()
     swept, seconds = _sweep(model, ids, targets, grid, neurons, args.tokens)
     result: dict[str, Any] = {
-        "shape": args.shape,
+        "model": args.model or args.shape,
         "prompts": args.prompts,
         "length": args.length,
         "threads": torch.get_num_threads(),
@@ -85,6 +89,14 @@ def main() -> int:
     held = all(_holds(result[name]) for name in ("hooks", "run_with_hooks"))
     print(json.dumps({**result, "bounds_hold": held}, indent=2))
     return 1 if args.check and not held else 0
+
+
+def _model(folder: str | None, shape: str) -> Any:
+    if folder is None:
+        return GPT2LMHeadModel(GPT2Config(**SHAPES[shape]))
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 def _holds(compared: dict[str, float]) -> bool:
@@ -172,10 +184,10 @@ def _run_with_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> L
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=_any_tokenizer(), eos_token="<eos>")
-    copy = GPT2LMHeadModel(model.config).eval().to(ids.device)
-    copy.load_state_dict(model.state_dict())
+    own = deepcopy(model)
+    own.config.architectures = [type(model).__name__]
     bridge = TransformerBridge.boot_transformers(
-        "gpt2", hf_model=copy, tokenizer=tokenizer, device=str(ids.device)
+        "the same", hf_model=own, tokenizer=tokenizer, device=str(ids.device)
     )
 
     def loop(own: Configuration) -> torch.Tensor:
@@ -183,7 +195,7 @@ def _run_with_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> L
             activations[..., neurons[: own.n_neurons]] *= own.multiplier
             return activations
 
-        hooks = [(f"blocks.{own.layer}.mlp.hook_post", scale)]
+        hooks = [(f"blocks.{own.layer}.mlp.out.hook_in", scale)]
         return _target_probs(bridge.run_with_hooks(ids, fwd_hooks=hooks), targets)
 
     return loop
@@ -212,6 +224,8 @@ def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
+    parser.add_argument("--model", help="folder of a model to measure instead of a random one")
+    parser.add_argument("--layers", type=int, help="about so many layers, evenly spaced")
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--length", type=int, default=16, help="tokens of a prompt")
     parser.add_argument("--every", type=int, default=13, help="configurations the loops skip to")

@@ -38,7 +38,8 @@ def test_every_test_that_is_named_exists() -> None:
 
 
 def test_every_row_of_a_table_names_a_test() -> None:
-    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    promises, _, _ = PAGE.read_text(encoding="utf-8").partition("## Real weights")
+    rows = [line for line in promises.splitlines() if line[:1] == "|"]
     rows = [row for row in rows if not row.startswith(("|---", "| fault", "| file"))]
     assert len(rows) >= 30
     assert not [row for row in rows if not named(row)]
