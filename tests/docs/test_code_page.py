@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "code.md"
-_NAME = re.compile(r"`((?:app|harness|measuring|neurons|study)(?:\.\w+)+)`")
+_NAME = re.compile(r"`((?:app|gating|harness|measuring|neurons|plan|study)(?:\.\w+)+)`")
 
 
 def exists(name: str) -> bool:
