@@ -88,7 +88,7 @@ def test_a_first_look(workspace: Workspace) -> None:
             "task prompts: expected at most 1,000 lines and 200,000 characters",
         ),
         ({"method": "contrastive"}, "select.method: expected a task with exactly two labels"),
-        ({"gate": "margin", "low": 0.3, "high": 0.6}, "a margin needs two choices"),
+        ({"gate": "margin", "low": 0.3, "high": 0.6}, "it needs two choices"),
     ],
 )
 def test_bad_input_is_a_message(values: dict[str, Any], message: str) -> None:
@@ -102,7 +102,7 @@ def test_a_missing_model_is_a_message_and_not_asked_for_again() -> None:
     assert "expected a model folder or hub name, got 'no/such-model'" in error
     assert errors(app.run()) == [error]
     app.text_input(key="other_model").set_value("").run()
-    assert "model: expected a hub name or a folder" in errors(app)[0]
+    assert "model: expected a hub name, a folder or a .gguf file" in errors(app)[0]
     app.selectbox(key="model").set_value("sna-reference").run()
     assert errors(app) == []
 

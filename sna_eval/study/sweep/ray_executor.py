@@ -12,7 +12,6 @@ import logging
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -88,27 +87,36 @@ def compute_units(
     **Raises:** `InputError` where this machine has another model, or other items.
     """
     torch.set_num_threads(threads)
-    if _fingerprint(options) != expected:
+    kept = _kept(options)
+    if kept.fingerprint != expected:
         raise InputError(
             "executor", expected="the same model and items on every machine",
             got=f"others on {platform.node()}",
             hint="name the model by its hub name and revision, or by one path to equal files",
         )  # fmt: skip
-    sweep = _sweep(options)
-    sweep.quiet = True
-    return list(sweep.compute(units[0].task, [unit.layer for unit in units]))
+    return list(kept.sweep.compute(units[0].task, [unit.layer for unit in units]))
 
 
-@lru_cache(maxsize=1)
-def _sweep(options: SweepOptions) -> Sweep:
-    """The worker's model and tasks, kept for its next unit."""
-    return Sweep(options)
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A worker's model and tasks, kept for its next unit, and what its sweep is."""
+
+    options: SweepOptions
+    sweep: Sweep
+    fingerprint: str
 
 
-@lru_cache(maxsize=1)
-def _fingerprint(options: SweepOptions) -> str:
-    """What this worker's sweep is, found once."""
-    return str(_sweep(options).manifest()["plan_fingerprint"])
+_LAST: list[_Kept] = []
+"""The one that this worker computed with last."""
+
+
+def _kept(options: SweepOptions) -> _Kept:
+    if not _LAST or _LAST[0].options != options:
+        _LAST.clear()  # its model goes before the next one is loaded
+        sweep = Sweep(options)
+        sweep.quiet = True
+        _LAST.append(_Kept(options, sweep, str(sweep.manifest()["plan_fingerprint"])))
+    return _LAST[0]
 
 
 def _ray() -> Any:

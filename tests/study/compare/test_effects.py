@@ -216,18 +216,31 @@ def test_derived_zones_are_margins_of_the_first_run(
     assert {z.zone: z.effect.n for z in found} == {z: n for z, n in counts.items() if n}
 
 
-def test_zones_are_those_of_the_model_as_it_is(plain_run: Path, amplified_run: Path) -> None:
-    """Whichever run comes first; where both are amplified, nobody says what it was unsure of."""
+def test_zones_are_those_of_the_model_as_it_is(
+    plain_run: Path, amplified_run: Path, edited: Any
+) -> None:
+    """Whichever run comes first; an amplified one says itself what that model was unsure of.
+
+    Where both are amplified and neither says it, as in runs of before, nobody does.
+    """
+
+    def silent(name: str, sample: dict[str, Any]) -> None:
+        sample.pop("zone", None)
+
     options = Options(tasks=("own_choices",), draws=100)
     plain, amplified = read_run(plain_run), read_run(amplified_run)
-    there, back, both = (
+    before = read_run(edited(amplified_run, change_sample=silent))
+    there, back, both, nobody = (
         row(compare(*runs, options), "own_choices", "acc")
-        for runs in ((plain, amplified), (amplified, plain), (amplified, amplified))
-    )
+        for runs in (
+            (plain, amplified), (amplified, plain), (amplified, amplified), (before, before),
+        )
+    )  # fmt: skip
     sizes = {own.zone: own.effect.n for own in there.zones}
     assert {own.zone: own.effect.n for own in back.zones} == sizes
     assert len(sizes) > 1
-    assert (both.zones, both.harm) == ((), None)
+    assert {own.zone: own.effect.n for own in both.zones} == sizes
+    assert (nobody.zones, nobody.harm) == ((), None)
 
 
 def test_generated_texts_are_no_log_likelihoods(plain_run: Path, edited: Any) -> None:

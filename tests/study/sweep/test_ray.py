@@ -10,6 +10,7 @@ import importlib.util
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,15 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.study.sweep import RayExecutor, Sweep, SweepOptions, ray_executor, run_sweep
+from sna_eval.study.sweep import (
+    RayExecutor,
+    ScreenOptions,
+    Sweep,
+    SweepOptions,
+    Unit,
+    ray_executor,
+    run_sweep,
+)
 from tests.study.sweep.processes import content, kill, options_of, sweep_into, units_in
 
 needs_ray = pytest.mark.skipif(
@@ -60,15 +69,18 @@ def test_units_of_a_killed_worker_are_sent_again(
 ) -> None:
     """The executor's part, with units that cost nothing; one kills its worker the first time."""
 
-    def light(options: SweepOptions, unit: str, threads: int, expected: str) -> tuple[str, int]:
+    def light(
+        options: SweepOptions, units: list[str], threads: int, expected: str
+    ) -> list[tuple[str, int]]:
         assert (options.tokens_per_pass, expected) == (7, "00"), "as the starting process has it"
+        (unit,) = units
         marker = tmp_path / unit
         if unit == "b" and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return unit, threads
+        return [(unit, threads)]
 
-    monkeypatch.setattr(ray_executor, "compute_unit", light)
+    monkeypatch.setattr(ray_executor, "compute_units", light)
     sweep: Any = SimpleNamespace(
         from_options=True, options=SweepOptions(tasks=("t",)), passes=SimpleNamespace(tokens=7),
         manifest=lambda: {"plan_fingerprint": "00"},
@@ -123,6 +135,29 @@ def test_a_worker_with_another_model_is_refused(checkpoint: Path, own_tasks: Pat
     sweep = Sweep(options)
     unit, expected = sweep.units[0], sweep.manifest()["plan_fingerprint"]
     threads = torch.get_num_threads()
-    assert ray_executor.compute_unit(options, unit, threads, expected).unit == unit
+    (result,) = ray_executor.compute_units(options, [unit], threads, expected)
+    assert result.unit == unit
     with pytest.raises(InputError, match="executor: expected the same model and items on every"):
-        ray_executor.compute_unit(options, unit, threads, "another")
+        ray_executor.compute_units(options, [unit], threads, "another")
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_a_screened_task_is_sent_out_whole(
+    checkpoint: Path, own_tasks: Path, screened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of its configurations are measured depends on all of its layers."""
+    options = replace(
+        options_of(checkpoint, own_tasks), screen=ScreenOptions() if screened else None
+    )
+    sent: list[list[Unit]] = []
+    ray: Any = SimpleNamespace(
+        remote=lambda **_: lambda compute: SimpleNamespace(remote=lambda _, units, *more: units),
+        wait=lambda waiting, num_returns: (waiting[:1], waiting[1:]),
+        get=lambda units: sent.append(units) or units,
+        is_initialized=lambda: True,
+    )
+    monkeypatch.setattr(ray_executor, "_ray", lambda: ray)
+    sweep = Sweep(options)
+    assert list(RayExecutor()(sweep, sweep.units)) == sweep.units
+    sizes = [len(units) for units in sent]
+    assert sizes == ([3, 3, 3] if screened else [1] * 9)
