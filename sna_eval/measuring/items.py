@@ -66,6 +66,15 @@ class TaskItems:
         counts = [len(item.requests) for item in self.items]
         return tuple(int(start) for start in np.cumsum([0, *counts]))
 
+    @cached_property
+    def first_equal(self) -> list[int]:
+        """For each request the number of the first of its item that reads the same."""
+        return [
+            start + own
+            for start, item in zip(self.starts, self.items, strict=False)
+            for own in item.first_equal
+        ]
+
     def right_answer(self, item: Item) -> int:
         """Number of the request of `item` that is its right answer."""
         return self._gold_of[id(item)]

@@ -29,6 +29,7 @@ def item_values(items: TaskItems, log_likelihoods: Floats) -> ItemValues:
 
     - `log_likelihoods`: of all requests, `[..., request]`.
     """
+    log_likelihoods = log_likelihoods[..., items.first_equal]
     gold = [start + own for start, own in zip(items.starts, items.gold, strict=False)]
     prob = np.exp(log_likelihoods[..., gold])
     if not items.has_choices:

@@ -129,7 +129,7 @@ class RowPasses:
         self, work: Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
     ) -> None:
         own, given = work.begun, baseline(work.item)
-        own.hidden = [None] * len(work.rows)
+        own.hidden, own.strict = [None] * len(work.rows), True
         following = self._following(work)
         for row, numbers in work.rows:
             branches = tuple(given[number] for number in numbers)

@@ -23,6 +23,8 @@ class ItemProgress:
     """Rows of the baseline pass."""
     hidden: list[torch.Tensor | None] = field(default_factory=list)
     amplified: dict[int, BranchScore] = field(default_factory=dict)
+    strict: bool = False
+    """Whether baseline scores are HFLM's own, and stay so to the bit."""
 
 
 @dataclass(eq=False, slots=True)
@@ -50,13 +52,13 @@ class Work:
     def baseline(self) -> Baseline:
         """What the unmodified model says; all rows are scored, and their scores are let go."""
         scored, self.begun.scored = self.begun.scored, []
-        return baseline_of(self.item, scored)
+        return baseline_of(self.item, scored, as_given=self.begun.strict)
 
     def finish(self) -> Scores:
         """The amplified scores; nothing of the way to them is kept."""
         amplified = self.begun.amplified
         self.rows, self.progress = (), None
-        return amplified
+        return dict(enumerate(self.item.with_ties(amplified))) if amplified else {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,11 +45,15 @@ ScoredRow = tuple[Row, Sequence[int], RowScore]
 """A row of an item, the numbers of the requests that its branches answer, and their scores."""
 
 
-def baseline_of(item: Item, scored: Iterable[ScoredRow]) -> Baseline:
+def baseline_of(item: Item, scored: Iterable[ScoredRow], *, as_given: bool = False) -> Baseline:
     """An item's baseline from the scores of all its rows, in any order.
 
     What follows a context counts once, and not at all where only unconditional requests have it:
-    it says nothing of the item's confidence.
+    it says nothing of the item's confidence. Requests that read the same tie, however they round.
+
+    **Arguments:**
+
+    - `as_given`: leaves scores as they are, to the bit.
     """
     branches: dict[int, BranchScore] = {}
     next_token: dict[Tokens, torch.Tensor] = {}
@@ -57,7 +61,9 @@ def baseline_of(item: Item, scored: Iterable[ScoredRow]) -> Baseline:
         branches.update(zip(numbers, score.branches, strict=True))
         if asks(item, numbers):
             next_token[row.context] = score.log_probs
-    return Baseline(tuple(branches[n] for n in sorted(branches)), tuple(next_token.values()))
+    tied = item.with_ties(branches)
+    scores = tuple(branches[n] for n in sorted(branches)) if as_given else tied
+    return Baseline(scores, tuple(next_token.values()))
 
 
 def asks(item: Item, numbers: Sequence[int]) -> bool:

@@ -7,9 +7,10 @@ so that its choices are always scored by one and the same model.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
@@ -22,6 +23,7 @@ Encode = Callable[[str, str], tuple[Tokens, Tokens]]
 """Tokenizes a context and its continuation."""
 OffersChoices = Callable[[Any], bool]
 """Of an instance: whether its task offers choices, however many its document has."""
+T = TypeVar("T")
 Unconditional = Callable[[Any, int], int]
 """Of an instance and the number of its document's requests: how many of them, the last ones, ask
 for a choice without its context."""
@@ -60,6 +62,22 @@ class Item:
     def choices(self) -> tuple[int, ...]:
         """Numbers of the requests that are answers, without the unconditional ones."""
         return tuple(range(len(self.requests) - self.unconditional))
+
+    @cached_property
+    def first_equal(self) -> tuple[int, ...]:
+        """For each request the number of the first that reads the same.
+
+        Equal choices tie. Two places of a row, or of a batch, round apart, and would break the tie.
+        """
+        first: dict[tuple[Tokens, Tokens], int] = {}
+        return tuple(
+            first.setdefault((request.context, request.continuation), number)
+            for number, request in enumerate(self.requests)
+        )
+
+    def with_ties(self, scores: Mapping[int, T]) -> tuple[T, ...]:
+        """One score for each request, in order; requests that read the same have the same."""
+        return tuple(scores[number] for number in self.first_equal)
 
 
 @dataclass(frozen=True, eq=False)

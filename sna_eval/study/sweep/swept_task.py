@@ -121,4 +121,8 @@ def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
 
 
 def _usual_method(examples: Examples) -> str:
-    return "contrastive" if len(set(examples.label_names)) == 2 else "differential"
+    return (
+        "contrastive"
+        if len(examples.label_names) == len(set(examples.label_names)) == 2
+        else "differential"
+    )
