@@ -40,7 +40,7 @@ _WIDTHS_OF_MLP = 5  # and of d_mlp: gate, up, the nonlinearity, its product, the
 
 
 class NoGradients(InputError):
-    """A model that cannot be differentiated."""
+    """A model that cannot be differentiated, or not in the precision it was loaded in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def first_order(
     - `memory`: bytes that a graph may take, about; results do not depend on it but for rounding.
     - `progress`: told how many rows were done, batch by batch.
 
-    **Raises:** `NoGradients` for a model without, `InputError` where gradients overflow.
+    **Raises:** `NoGradients` for a model without, and where they overflow.
     """
     assert all(len(row.branches) == 1 for row in rows), "one continuation a row"
     setting = _Setting(model, sites, tuple(sorted(layers)), abilities or Abilities(), context)
@@ -271,7 +271,7 @@ def _check_finite(effects: Mapping[int, torch.Tensor]) -> None:
         lost = int((~own.isfinite()).any(dim=0).sum())
         if lost:
             without = f"{lost} neurons of layer {layer} without"
-            raise InputError(
+            raise NoGradients(
                 "screen", expected="finite gradients", got=without,
                 hint="load the model with dtype=float32 or bfloat16",
             )  # fmt: skip

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
-from sna_eval.intervention import Intervention, Row, amplify, find_sites
+from sna_eval.intervention import Intervention, amplify, find_sites
 from sna_eval.neurons import attribution_scores
 from tests.conftest import build_model, token_ids
+from tests.neurons.answered import log_prob, rows
 
 _STEP = {"gpt2": 1e-5, "opt": 1e-5, "llama": 2e-3}
 """Llama's norms compute in float32 whatever the model's dtype: small steps drown in rounding."""
 _ERROR = {"gpt2": 1e-7, "opt": 1e-7, "llama": 2e-4}
-
-
-def rows() -> list[Row]:
-    """Prompts of different length, with answers of one to three tokens."""
-    texts = [token_ids(1, width, seed=width)[0].tolist() for width in (9, 5, 7)]
-    return [
-        Row(tuple(text[:-length]), (tuple(text[-length:]),))
-        for text, length in zip(texts, (1, 3, 2), strict=True)
-    ]
-
-
-@torch.no_grad()
-def log_prob(model: Any, row: Row) -> float:
-    """Log-probability of the answer, by a plain pass of this test's own."""
-    (answer,) = row.branches
-    tokens = torch.tensor([row.context + answer])
-    log_probs = torch.log_softmax(model(tokens).logits[0], dim=-1)
-    start = len(row.context) - 1
-    return float(sum(log_probs[start + place, token] for place, token in enumerate(answer)))
 
 
 @pytest.mark.parametrize("name", sorted(_STEP))

@@ -12,30 +12,12 @@ from sna_eval.intervention import Intervention, Row, amplify, find_sites, probe
 from sna_eval.neurons import attribution_scores
 from sna_eval.neurons.first_order import FirstOrder, first_order
 from tests.conftest import build_model, token_ids
+from tests.neurons.answered import log_prob, rows
 
 _STEP = {"gpt2": 1e-3, "gpt_neox": 1e-3, "opt": 1e-6, "llama": 1e-2, "gemma3_text": 1e-2}
 """Of a five-point difference, whose error is of fourth order. Norms that compute in float32,
 whatever the model's dtype, drown a smaller one; OPT's ReLU has kinks that a larger one crosses."""
 ARCHITECTURES = tuple(_STEP)
-
-
-def rows() -> list[Row]:
-    """Contexts of different length, with answers of one to three tokens."""
-    texts = [token_ids(1, width, seed=width)[0].tolist() for width in (9, 5, 7)]
-    return [
-        Row(tuple(text[:-length]), (tuple(text[-length:]),))
-        for text, length in zip(texts, (1, 3, 2), strict=True)
-    ]
-
-
-@torch.no_grad()
-def log_prob(model: Any, row: Row) -> float:
-    """Log-probability of the answer, by a plain pass of this test's own."""
-    (answer,) = row.branches
-    tokens = torch.tensor([row.context + answer])
-    log_probs = torch.log_softmax(model(tokens).logits[0].double(), dim=-1)
-    start = len(row.context) - 1
-    return float(sum(log_probs[start + place, token] for place, token in enumerate(answer)))
 
 
 def slope(model: Any, row: Row, layer: int, neurons: tuple[int, ...], size: float) -> float:

@@ -101,7 +101,7 @@ def _searched(
         screened = replace(options, screen=ScreenOptions.within(configurations))
         return _swept(Sweep(screened, lm=lm, tasks={name: task}), quiet=quiet)
     except NoGradients as error:
-        announce(f"{name}: a smaller grid is measured whole, as there is {error.got}")
+        announce(f"{name}: no gradients ({error.got}): a smaller grid is measured whole")
     grid = small_grid(grid, configurations)
     smaller = replace(
         options, layers=grid.layers, n_neurons=grid.n_neurons, multipliers=grid.multipliers

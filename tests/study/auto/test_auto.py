@@ -238,3 +238,24 @@ def test_another_version_sweeps_anew(run: Run, monkeypatch: pytest.MonkeyPatch) 
     folders = sorted((cache_dir() / "auto").iterdir())
     assert len(folders) == 2
     assert {SweepStore.load(own).manifest["versions"]["torch"] for own in folders} > {"0"}
+
+
+def test_a_model_without_gradients_gets_a_smaller_grid(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measured whole, and said so."""
+    from sna_eval.neurons import first_order
+
+    def none(*args: Any, **more: Any) -> Any:
+        raise RuntimeError("element 0 of tensors does not require grad")
+
+    monkeypatch.setattr(first_order.torch.autograd, "grad", none)
+    run("own_three", gate="always", **BUDGET)
+    said = capsys.readouterr().err
+    assert "own_three: no gradients (element 0 of tensors" in said
+    store = next(
+        SweepStore.load(own) for own in (cache_dir() / "auto").iterdir()
+        if "screen" not in SweepStore.load(own).manifest
+    )  # fmt: skip
+    assert set(store.configurations(predicted=True).column("source").to_pylist()) == {"measured"}
+    assert store.configurations().num_rows <= BUDGET["auto_budget"]
