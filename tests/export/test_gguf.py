@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from sna_eval.app.core.models import Shelf
-from sna_eval.app.core.question import Question
+from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.saving import save_state
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.cli import main
@@ -133,7 +133,7 @@ def test_the_app_takes_the_file(base: Path) -> None:
     workspace = Shelf().get(name)
     assert workspace.sites.d_mlp == 64
     setting = Setting(PromptSource(TASK), layer=2, count=3, multiplier=2.0)
-    saved = save_state(workspace, setting, [Question("Five plus five is", " ten")])
+    saved = save_state(workspace, setting, [TypedQuestion("Five plus five is", " ten")])
     assert f"pretrained={base},gguf_file={FILE}" in saved.command
     assert yaml.safe_load(saved.plan)["model"]["name"] == name
 
