@@ -193,7 +193,7 @@ def test_a_split_that_is_evaluated_does_not_count(make_sna: Any, own_task: Any) 
 
 
 def test_unknown_tasks() -> None:
-    with pytest.raises(InputError, match="tasks: expected names that lm_eval knows, got 'nothing'"):
+    with pytest.raises(InputError, match=r"tasks: expected names .*, got 'nothing'"):
         load_tasks(["nothing"])
 
 
