@@ -15,14 +15,14 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
-            own = range(int(first), int(last if dash else first) + 1)
-            if not own:
+            numbers = range(int(first), int(last if dash else first) + 1)
+            if not numbers:
                 raise ValueError("the first layer is above the last")
         except ValueError as error:
             raise InputError(
                 "layers", expected="layers such as 0-7 or 2,5,8-10", got=text
             ) from error
-        layers += own
+        layers += numbers
     return tuple(layers)
 
 

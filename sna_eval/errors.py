@@ -61,10 +61,10 @@ def _parts(value: Any, left: int, depth: int = 0) -> int:
     if depth > _DEEPEST:
         return 0
     if isinstance(value, (list, tuple, dict)):
-        for own in value.values() if isinstance(value, dict) else value:
+        for part in value.values() if isinstance(value, dict) else value:
             if left <= 0:
                 break
-            left = _parts(own, left, depth + 1)
+            left = _parts(part, left, depth + 1)
     return left
 
 

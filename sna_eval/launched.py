@@ -52,9 +52,9 @@ def _said(text: str) -> Path | None:
 
 def _folder() -> Path | None:
     """Where torchrun, and accelerate with it, lets a launch's processes leave word."""
-    own = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
-    folder = Path(own).parent.parent
-    return folder if own and Path(own).parent.is_dir() and folder.is_dir() else None
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE", "")
+    folder = Path(file).parent.parent
+    return folder if file and Path(file).parent.is_dir() and folder.is_dir() else None
 
 
 def _created(path: Path) -> bool:

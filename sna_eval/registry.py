@@ -21,7 +21,7 @@ _ROOT = Path(__file__).resolve().parent
 def module_names(package: str) -> tuple[str, ...]:
     """The modules of one of this package's parts, by name; nothing is imported."""
     folder = _ROOT.joinpath(*package.split(".")[1:])
-    return tuple(sorted(own.name for own in pkgutil.iter_modules([str(folder)])))
+    return tuple(sorted(module.name for module in pkgutil.iter_modules([str(folder)])))
 
 
 def registered(package: str, attribute: str) -> tuple[Any, ...]:

@@ -27,14 +27,16 @@ def build(cls: type[T], values: Any, where: str = "") -> T:
     if not isinstance(values, dict):
         raise ValueError(f"{where or 'content'} is no mapping")
     hints = get_type_hints(cls)
-    own = {entry.name: entry for entry in fields(cls)}  # type: ignore[arg-type]
-    unknown = [key for key in values if key not in own]
+    known = {entry.name: entry for entry in fields(cls)}  # type: ignore[arg-type]
+    unknown = [key for key in values if key not in known]
     if unknown:
         raise ValueError(f"{_at(where, unknown[0])} is unknown")
-    for name, entry in own.items():
+    for name, entry in known.items():
         if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise ValueError(f"{_at(where, name)} is missing")
-    return cls(**{name: fitted(hints[name], own, _at(where, name)) for name, own in values.items()})
+    return cls(
+        **{name: fitted(hints[name], entry, _at(where, name)) for name, entry in values.items()}
+    )
 
 
 def fitted(kind: Any, value: Any, where: str) -> Any:
@@ -43,15 +45,16 @@ def fitted(kind: Any, value: Any, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (kind,) = (own for own in arguments if own is not type(None))
+        (kind,) = (argument for argument in arguments if argument is not type(None))
         return fitted(kind, value, where)
     if origin is Literal:
-        if not any(type(value) is type(own) and value == own for own in arguments):
+        if not any(type(value) is type(argument) and value == argument for argument in arguments):
             raise ValueError(f"{where} is none of {', '.join(map(str, arguments))}")
         return value
     if origin is tuple:
         return tuple(
-            fitted(arguments[0], own, f"{where}[{n}]") for n, own in enumerate(_list(value, where))
+            fitted(arguments[0], entry, f"{where}[{n}]")
+            for n, entry in enumerate(_list(value, where))
         )
     if origin is Mapping:
         return _mapping(arguments[1], value, where)
@@ -71,7 +74,7 @@ def fitted(kind: Any, value: Any, where: str) -> Any:
 def _mapping(kind: Any, value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is no mapping")
-    return {key: fitted(kind, own, _at(where, key)) for key, own in value.items()}
+    return {key: fitted(kind, entry, _at(where, key)) for key, entry in value.items()}
 
 
 def _named_tuple(kind: Any, value: Any, where: str) -> Any:
@@ -80,7 +83,7 @@ def _named_tuple(kind: Any, value: Any, where: str) -> Any:
     if len(entries) != len(hints):
         raise ValueError(f"{where} has {len(entries)} entries, not {len(hints)}")
     pairs = zip(hints.items(), entries, strict=True)
-    return kind(*(fitted(own, entry, _at(where, name)) for (name, own), entry in pairs))
+    return kind(*(fitted(hint, entry, _at(where, name)) for (name, hint), entry in pairs))
 
 
 def _list(value: Any, where: str) -> list[Any]:

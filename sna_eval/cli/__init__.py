@@ -82,7 +82,7 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f"sna_eval.cli.{name}")
-        own = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
-        module.add_arguments(own)
-        own.set_defaults(run=module.run)
+        subparser = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
     return top, dict(commands.choices)

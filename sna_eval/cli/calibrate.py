@@ -24,15 +24,15 @@ def run(args: argparse.Namespace) -> int:
     store = SweepStore.load(args.store)
     plan, found = calibrate(store, load_plan(args.plan), gain=args.gain)
     save_plan(plan, args.output)
-    for own in found:
-        tasks = "task" if len(own.tasks) == 1 else "tasks"
-        mark = " (oracle)" if own.oracle else ""
+    for fit in found:
+        tasks = "task" if len(fit.tasks) == 1 else "tasks"
+        mark = " (oracle)" if fit.oracle else ""
         print(
-            f"{own.signal}{mark}: low {own.low:g}, high {own.high:g}; {own.n_gained} of "
-            f"{own.n_items} items of {len(own.tasks)} {tasks} gain; J {own.seen:.2f} where fitted, "
-            f"{own.held_out:.2f} held out"
+            f"{fit.signal}{mark}: low {fit.low:g}, high {fit.high:g}; {fit.n_gained} of "
+            f"{fit.n_items} items of {len(fit.tasks)} {tasks} gain; J {fit.seen:.2f} where fitted, "
+            f"{fit.held_out:.2f} held out"
         )
-        if not own.held_out > 0:
-            print(f"{own.signal}: confidence does not tell gain from none on items left out")
+        if not fit.held_out > 0:
+            print(f"{fit.signal}: confidence does not tell gain from none on items left out")
     print(f"{args.output}: plan {plan_fingerprint(plan)}")
     return 0

@@ -77,8 +77,8 @@ def add_tasks(
     )  # fmt: skip
     add_include_path(parser)
     add_metadata(parser)
-    own = parser.add_argument_group("what an evaluation of the tasks says, as for lm_eval")
-    add = own.add_argument
+    group = parser.add_argument_group("what an evaluation of the tasks says, as for lm_eval")
+    add = group.add_argument
     add("--num_fewshot", type=int, metavar="N", help="examples; default: as the task says")
     add("--system_instruction", metavar="TEXT", help="stands before every prompt that is scored")
     add("--apply_chat_template", action="store_true", help="prompts that are scored go through it")

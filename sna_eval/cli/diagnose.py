@@ -44,39 +44,43 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     lm = load_lm(args.model_args, plan=args.plan, otherwise=REFERENCE_PLAN)
     found = [diagnose(lm, name, task, keep=args.keep) for name, task in tasks.items()]
-    for own in found:
-        _print(own)
+    for diagnosis in found:
+        _print(diagnosis)
     if args.output:
         name = lm.plan.model.name or str(lm.pretrained)
         spec = ModelSpec(name, lm.sites.n_layers, lm.sites.d_mlp)
-        plan = Plan({own.task: own.cut for own in found}, spec)
+        plan = Plan({diagnosis.task: diagnosis.cut for diagnosis in found}, spec)
         save_plan(plan, args.output)
         _save_figures(found, args.output)
         print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
     return 0
 
 
-def _print(own: Diagnosis) -> None:
-    patching = own.patching
-    kept = sum(len(s) for entry in own.cut.interventions for s in (entry.neurons or {}).values())
+def _print(diagnosis: Diagnosis) -> None:
+    patching = diagnosis.patching
+    kept = sum(
+        len(s) for entry in diagnosis.cut.interventions for s in (entry.neurons or {}).values()
+    )
     print(
-        f"{own.task}: P(target) {patching.baseline:.4f} -> {patching.amplified:.4f} on "
-        f"{own.n_items} development items; {kept} of {len(patching.neurons)} neurons kept, "
-        f"which together change it by {own.cut_effect:+.4f} (all: {patching.effect:+.4f})"
+        f"{diagnosis.task}: P(target) {patching.baseline:.4f} -> {patching.amplified:.4f} on "
+        f"{diagnosis.n_items} development items; {kept} of {len(patching.neurons)} neurons kept, "
+        f"which together change it by {diagnosis.cut_effect:+.4f} (all: {patching.effect:+.4f})"
     )
     strongest = sorted(patching.neurons, key=lambda one: -abs(one.alone))[:5]
     for one in strongest:
-        share = own.writing[one.layer].null_share[one.neuron]
+        share = diagnosis.writing[one.layer].null_share[one.neuron]
         print(
             f"  layer {one.layer} neuron {one.neuron}: alone {one.alone:+.5f}, "
             f"left out {-one.without:+.5f}, null share {share:.3f}"
         )
-    names = ", ".join(f"{layer}:{neuron}" for layer, neuron in own.entropy_neurons()) or "none"
+    names = (
+        ", ".join(f"{layer}:{neuron}" for layer, neuron in diagnosis.entropy_neurons()) or "none"
+    )
     print(f"  entropy neurons among them: {names}")
 
 
 def _save_figures(found: list[Diagnosis], output: str) -> None:
     path = Path(output).with_suffix(".json")
-    text = json.dumps([own.as_dict() for own in found], indent=1)
+    text = json.dumps([diagnosis.as_dict() for diagnosis in found], indent=1)
     with writing(path):
         path.write_text(text + "\n", encoding="utf-8")

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     spec = ModelSpec(named, lm.sites.n_layers, lm.sites.d_mlp)
     plan = replace(lm.plan, tasks=lm.plans.resolved, model=spec)
     save_plan(plan, args.output)
-    for name, own in plan.tasks.items():
-        for entry in own.interventions:
+    for name, task_plan in plan.tasks.items():
+        for entry in task_plan.interventions:
             sets = entry.neurons or {}
             counts = {label or "all": len(neurons) for label, neurons in sets.items()}
             what = f"x{entry.multiplier}, neurons {counts}"

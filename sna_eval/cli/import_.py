@@ -22,8 +22,8 @@ def run(args: argparse.Namespace) -> int:
 
     plan = import_ia3(args.adapter, task=args.task)
     save_plan(plan, args.output)
-    for name, own in plan.tasks.items():
-        for entry in own.interventions:
+    for name, task_plan in plan.tasks.items():
+        for entry in task_plan.interventions:
             count = sum(len(neurons) for neurons in (entry.neurons or {}).values())
             print(f"{name}: layer {entry.layer}, x{entry.multiplier:g}, {count} neurons")
     print(f"{args.output}: plan {plan_fingerprint(plan)}")

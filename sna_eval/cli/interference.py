@@ -68,11 +68,11 @@ def _print(found: Interference) -> None:
 
     for name in found.interventions:
         others = [
-            own
-            for own in found.effects
-            if own.intervention == name and own.subject not in (name, PLAIN_TEXT)
+            effect
+            for effect in found.effects
+            if effect.intervention == name and effect.subject not in (name, PLAIN_TEXT)
         ]
-        worst = min(others, key=lambda own: own.percent, default=None)
+        worst = min(others, key=lambda effect: effect.percent, default=None)
         shown = [] if worst is None else [f"worst {worst.subject} {worst.percent:+.2f} %"]
         if name in found.subjects:
             shown.insert(0, f"itself {found.effect(name, name).percent:+.2f} %")

@@ -54,7 +54,10 @@ def adapter_loading(source: Source) -> str:
     """The card's section on how to load it on its base."""
     further = {"revision": source.revision, "gguf_file": source.gguf_file}
     given = {name: value for name, value in further.items() if value is not None}
-    words = [json.dumps(source.name), *(f"{key}={json.dumps(own)}" for key, own in given.items())]
+    words = [
+        json.dumps(source.name),
+        *(f"{key}={json.dumps(value)}" for key, value in given.items()),
+    ]
     pairs = [f"pretrained={source.name}"]
     if source.gguf_file is not None:
         pairs.append(f"gguf_file={source.gguf_file}")
@@ -64,11 +67,11 @@ def adapter_loading(source: Source) -> str:
 
 def _padded_vocabulary(source: Source) -> str:
     """A warning about lm_eval, which with `peft=` resizes the vocabulary to the tokenizer's."""
-    own, tokens = source.model.get_input_embeddings().weight.shape[0], len(source.tokenizer)
-    if own == tokens:
+    vocabulary, tokens = source.model.get_input_embeddings().weight.shape[0], len(source.tokenizer)
+    if vocabulary == tokens:
         return ""
     return (
-        f" This model has {own} vocabulary entries and its tokenizer {tokens}; with `peft=` "
+        f" This model has {vocabulary} vocabulary entries and its tokenizer {tokens}; with `peft=` "
         "lm_eval makes the two equal, so its scores differ by what the other entries would get. "
         "`sna-eval export --format merged` is scored as it is."
     )

@@ -11,29 +11,29 @@ from sna_eval.gating import Gate
 from sna_eval.plan import task_fingerprint
 
 
-def card_text(source: Source, own: ExportFormat) -> str:
+def card_text(source: Source, chosen: ExportFormat) -> str:
     """The card of an export in this format."""
     sections = [
-        _front_matter(source, own),
+        _front_matter(source, chosen),
         f"# Selective Neuron Amplification for `{source.task}`\n\n"
-        f"This is {own.what}. It multiplies the activations of the neurons below by a constant, "
+        f"This is {chosen.what}. It multiplies the activations of the neurons below by a constant, "
         "at every position of every text (Akhtar 2026, arXiv:2604.07098). "
         f"Made by {made_by()}.",
         f"## Fits\n\n{_fits(source)}",
         f"## Interventions\n\n{_interventions(source)}",
         f"## Not included: the gate\n\n{_gate(source.plan.gate)}",
-        f"## Load\n\n{own.loading(source)}",
+        f"## Load\n\n{chosen.loading(source)}",
         "`sna_export.json` holds all of this for programs, and the plan itself.",
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(source: Source, own: ExportFormat) -> str:
+def _front_matter(source: Source, chosen: ExportFormat) -> str:
     return "\n".join(
         [
             "---",
             f"base_model: {json.dumps(source.name)}",  # a JSON string is a YAML string
-            f"library_name: {own.library}",
+            f"library_name: {chosen.library}",
             "tags: [sna-eval, selective-neuron-amplification]",
             "---",
         ]
@@ -62,7 +62,7 @@ def _interventions(source: Source) -> str:
             str(scaling.layer),
             f"`{source.module_name(scaling.layer)}`",
             f"{factor:g}",
-            ", ".join(str(n) for n, own in scaling.factors.items() if own == factor),
+            ", ".join(str(n) for n, scale in scaling.factors.items() if scale == factor),
         )
         for scaling in source.scalings
         for factor in dict.fromkeys(scaling.factors.values())

@@ -15,7 +15,7 @@ from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.plan.applying import label_neurons
 
-SCALING_METHODS = tuple(name for name, own in METHODS.items() if own.chooses_neurons)
+SCALING_METHODS = tuple(name for name, method in METHODS.items() if method.chooses_neurons)
 """Methods whose entries do nothing but multiply their neurons; others are refused."""
 
 
@@ -54,9 +54,9 @@ def layer_scalings(plan: TaskPlan, *, field: str = "plan") -> tuple[LayerScaling
         )  # fmt: skip
     factors: dict[int, dict[int, float]] = defaultdict(dict)
     for number, entry in enumerate(plan.interventions):
-        own = factors[entry.layer]
+        of_layer = factors[entry.layer]
         for neuron in _neurons(entry, f"{field}.interventions[{number}]"):
-            own[neuron] = own.get(neuron, 1.0) * entry.multiplier
+            of_layer[neuron] = of_layer.get(neuron, 1.0) * entry.multiplier
     return _without_ones(factors, field)
 
 

@@ -26,13 +26,13 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
 
     **Raises:** `InputError` where the folder is in use or cannot be written.
     """
-    own = find_format(format)
+    chosen = find_format(format)
     folder = Path(folder)
     with writing(folder):
         _make_empty(folder)
-        own.write(source, folder)
-        (folder / "README.md").write_text(card_text(source, own), encoding="utf-8")
-        write_record(record_of(source, own.name), folder)
+        chosen.write(source, folder)
+        (folder / "README.md").write_text(card_text(source, chosen), encoding="utf-8")
+        write_record(record_of(source, chosen.name), folder)
     return folder
 
 

@@ -190,12 +190,12 @@ class SNALM(HFLM):
     @contextmanager
     def under(self, plan: Plan) -> Iterator[None]:
         """The model answers under another plan in the body."""
-        own, kept = (self.plan, self._making), self.__dict__.pop("plans", None)
+        before, kept = (self.plan, self._making), self.__dict__.pop("plans", None)
         self.plan, self._making = plan, None
         try:
             yield
         finally:
-            self.plan, self._making = own
+            self.plan, self._making = before
             self.__dict__.pop("plans", None)
             if kept is not None:
                 self.__dict__["plans"] = kept

@@ -135,7 +135,7 @@ def load_tasks(
     except InputError:
         raise
     except Exception as error:  # whatever its YAML or its own code stumbles over
-        _check_choices(manager, [own for own in specs if isinstance(own, str)])
+        _check_choices(manager, [spec for spec in specs if isinstance(spec, str)])
         raise _not_loaded(names, error) from error
     for task in tasks.values():
         arguments.settle(task)
@@ -161,9 +161,9 @@ def _check_choices(manager: Any, names: Sequence[str]) -> None:
         choices = config.get("doc_to_choice")
         if isinstance(choices, dict):
             choices = list(choices.values())
-        for number, own in enumerate(choices if isinstance(choices, list) else ()):
-            if not isinstance(own, str):
+        for number, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(choice, str):
                 raise InputError(
-                    f"tasks.{name}.doc_to_choice[{number}]", expected="a text", got=own,
-                    hint=quoted(own) or "put it in quotes",
+                    f"tasks.{name}.doc_to_choice[{number}]", expected="a text", got=choice,
+                    hint=quoted(choice) or "put it in quotes",
                 )  # fmt: skip

@@ -70,7 +70,9 @@ def classification_results(
     gold = int(doc["label"])
     after = [value for value, _ in results][: _choices(doc, len(results))]
     evidence = [evidence_of(value) for value in after]
-    before = [own.baseline if own else value for own, value in zip(evidence, after, strict=True)]
+    before = [
+        known.baseline if known else value for known, value in zip(evidence, after, strict=True)
+    ]
     first = evidence[0]
     usual = usual_signal(ChoicesSignal)
     alone = 1.0 if len(before) == 1 else None  # a single choice is as sure as can be
@@ -106,9 +108,9 @@ def _declared(values: dict[str, Any]) -> dict[str, Any]:
     """
     task = task_in_hand()
     if task is not None:
-        own = {name: METRICS[name] for name in values.keys() & METRICS.keys()}
-        better = {name: higher for name, (_, higher) in own.items()}
-        by = {name: get_aggregation(aggregation) for name, (aggregation, _) in own.items()}
+        ours = {name: METRICS[name] for name in values.keys() & METRICS.keys()}
+        better = {name: higher for name, (_, higher) in ours.items()}
+        by = {name: get_aggregation(aggregation) for name, (aggregation, _) in ours.items()}
         _teach(task, "aggregation", "_aggregation_list", by)
         _teach(task, "higher_is_better", "_higher_is_better", better)
     return values

@@ -36,4 +36,4 @@ def _ropes(parameters: Any) -> Iterator[Mapping[str, Any]]:
         return
     if "rope_type" in parameters:
         yield parameters
-    yield from (own for own in parameters.values() if isinstance(own, Mapping))
+    yield from (part for part in parameters.values() if isinstance(part, Mapping))

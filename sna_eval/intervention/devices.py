@@ -54,8 +54,8 @@ def _plain(tensor: torch.Tensor) -> torch.Tensor:
 def _fetched(model: nn.Module, name: str) -> torch.Tensor:
     from accelerate.utils import align_module_device
 
-    path, _, own = name.rpartition(".")
+    path, _, attribute = name.rpartition(".")
     module = model.get_submodule(path)
     with align_module_device(module, torch.device("cpu")):
-        tensor: torch.Tensor = getattr(module, own)
+        tensor: torch.Tensor = getattr(module, attribute)
         return tensor.detach().clone()

@@ -96,16 +96,16 @@ class ExpertsProjection(nn.Module):
 
     def written_by(self, neuron: int) -> torch.Tensor:
         """The weights that a neuron writes with: a view, `[d_model]`."""
-        own = self._experts[0]
-        weight: torch.Tensor = own.down_proj.data[neuron // self._width]
+        experts = self._experts[0]
+        weight: torch.Tensor = experts.down_proj.data[neuron // self._width]
         place = neuron % self._width
-        return weight[place] if own.is_transposed else weight[:, place]
+        return weight[place] if experts.is_transposed else weight[:, place]
 
     def written(self) -> torch.Tensor:
         """The weights that all neurons write with, `[n_experts * d_expert, d_model]`."""
-        own = self._experts[0]
-        weight: torch.Tensor = own.down_proj.data
-        return (weight if own.is_transposed else weight.transpose(1, 2)).flatten(0, 1)
+        experts = self._experts[0]
+        weight: torch.Tensor = experts.down_proj.data
+        return (weight if experts.is_transposed else weight.transpose(1, 2)).flatten(0, 1)
 
     def _stop_looking(self) -> None:
         if not self._forward_pre_hooks and self._look is not None:
@@ -134,11 +134,11 @@ class ExpertsProjection(nn.Module):
 
     def _neurons(self, expert: int, hidden: torch.Tensor) -> torch.Tensor:
         """One expert's activations, `[token, d_expert]`."""
-        own = self._experts[0]
-        entering = "gate_up_proj" if own.has_gate else "up_proj"
-        values = self._linear(entering, expert, hidden, bias=own.has_bias)
+        experts = self._experts[0]
+        entering = "gate_up_proj" if experts.has_gate else "up_proj"
+        values = self._linear(entering, expert, hidden, bias=experts.has_bias)
         activate: Callable[[torch.Tensor], torch.Tensor]
-        activate = own._apply_gate if own.has_gate else own.act_fn
+        activate = experts._apply_gate if experts.has_gate else experts.act_fn
         return activate(values).to(hidden.dtype)
 
     def _written(
@@ -151,18 +151,18 @@ class ExpertsProjection(nn.Module):
             chosen = routed.index == expert
             tokens = chosen.any(-1).nonzero().squeeze(-1)
             shares = (routed.weights * chosen).sum(-1)[tokens].unsqueeze(-1)
-            own = self._linear(
+            output = self._linear(
                 "down_proj", expert, by_expert[tokens, expert],
                 bias=bias and self._experts[0].has_bias,
             )  # fmt: skip
-            written = written.index_add(0, tokens, (own * shares).to(written.dtype))
+            written = written.index_add(0, tokens, (output * shares).to(written.dtype))
         return written
 
     def _linear(self, name: str, expert: int, values: torch.Tensor, *, bias: bool) -> torch.Tensor:
-        own = self._experts[0]
-        weight = getattr(own, name)[expert]
-        product = values @ (weight if own.is_transposed else weight.T)
-        return product + getattr(own, f"{name}_bias")[expert] if bias else product
+        experts = self._experts[0]
+        weight = getattr(experts, name)[expert]
+        product = values @ (weight if experts.is_transposed else weight.T)
+        return product + getattr(experts, f"{name}_bias")[expert] if bias else product
 
     @property
     def _width(self) -> int:

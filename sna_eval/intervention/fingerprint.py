@@ -37,8 +37,8 @@ def model_fingerprint(model: nn.Module) -> str:
 def config_fingerprint(model: nn.Module) -> str:
     """Hash of a model's config, and of its adapters': scales and routing are no tensors."""
     adapters = getattr(model, "peft_config", None) or {}
-    own: Any = base_model(model)
-    return digest([_plain(own.config), {name: _plain(it) for name, it in adapters.items()}])
+    base: Any = base_model(model)
+    return digest([_plain(base.config), {name: _plain(it) for name, it in adapters.items()}])
 
 
 def _plain(value: Any) -> Any:
@@ -46,11 +46,11 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if isinstance(value, Mapping):
-        return {str(key): _plain(own) for key, own in value.items() if key not in _ORIGINS}
+        return {str(key): _plain(entry) for key, entry in value.items() if key not in _ORIGINS}
     if isinstance(value, (set, frozenset)):
         return sorted(map(str, value))
     if isinstance(value, (list, tuple)):
-        return [_plain(own) for own in value]
+        return [_plain(entry) for entry in value]
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 

@@ -37,8 +37,8 @@ def differentiable_neurons(
 
     def keep(layer: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
         def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            own: torch.Tensor = args[0]
-            seen[layer] = own if own.requires_grad else own.detach().requires_grad_()
+            values: torch.Tensor = args[0]
+            seen[layer] = values if values.requires_grad else values.detach().requires_grad_()
             return (seen[layer], *args[1:])
 
         return hook

@@ -56,7 +56,9 @@ class Prefix:
         from transformers import DynamicCache
 
         acting = tuple(
-            own for own in interventions if acts_everywhere(own) or own.token is not None
+            intervention
+            for intervention in interventions
+            if acts_everywhere(intervention) or intervention.token is not None
         )
         if acting not in self.states:
             self.states[acting] = self._run(model, sites, acting)

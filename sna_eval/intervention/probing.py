@@ -89,8 +89,8 @@ def _resumes(engine: Engine, tokens: Tokens) -> bool:
     """
     rows = [
         row
-        for own in _texts(tokens)
-        for row in (Row(own[:6], (own[6:9],)), Row(own[3:9], (own[9:12],)))
+        for text in _texts(tokens)
+        for row in (Row(text[:6], (text[6:9],)), Row(text[3:9], (text[9:12],)))
     ]
     all_rows, rest = Batch(rows, engine.device), Batch(rows[1:], engine.device)
     layers = (_middle(engine.sites), engine.sites.layers[-1])
@@ -114,8 +114,8 @@ def _packs(engine: Engine, _: Tokens) -> bool:
     positions = getattr(text_config(engine.model), "max_position_embeddings", None) or _LONG_TEXT
     length = min(_LONG_TEXT, positions)
     texts = _texts(trial_tokens(engine.model, length * _TEXTS))
-    shared = [Row(own[:5], (own[5:-4], own[-4:])) for own in texts]
-    alone = [Row(own[:5], (own[-4:],)) for own in texts]
+    shared = [Row(text[:5], (text[5:-4], text[-4:])) for text in texts]
+    alone = [Row(text[:5], (text[-4:],)) for text in texts]
     second = engine.log_likelihoods(Batch(shared, engine.device))[1::2]
     return _close(engine, second, engine.log_likelihoods(Batch(alone, engine.device)))
 
@@ -128,10 +128,10 @@ def _shares_prefix(engine: Engine, tokens: Tokens) -> bool:
     prefix = Prefix(tokens[:4])
     rows = [
         row
-        for own in _texts(tokens)
+        for text in _texts(tokens)
         for row in (
-            Row((*prefix.tokens, *own[4:6]), (own[6:8],)),
-            Row((*prefix.tokens, own[9]), (own[10:11],)),
+            Row((*prefix.tokens, *text[4:6]), (text[6:8],)),
+            Row((*prefix.tokens, text[9]), (text[10:11],)),
         )
     ]
     short, whole = (Batch(rows, engine.device, skip=skip) for skip in (4, 0))

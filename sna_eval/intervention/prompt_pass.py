@@ -113,13 +113,13 @@ class SharedPromptPass:
         batch = rows.shape[0]
         chosen = rows.nonzero().squeeze(1)
         fresh = DynamicCache(config=text_config(self._model))
-        own = {
+        arguments = {
             key: value[chosen.to(value.device)] if _is_batched(value, batch) else value
             for key, value in kwargs.items()
         }
-        own["past_key_values"] = fresh
+        arguments["past_key_values"] = fresh
         own_args = tuple(arg[chosen] if _is_batched(arg, batch) else arg for arg in args)
-        starts = padding_on_the_left(own.get("attention_mask"))
+        starts = padding_on_the_left(arguments.get("attention_mask"))
 
         def mask(intervention: Affine, positions: int) -> torch.Tensor:
             return acting_positions(
@@ -130,7 +130,7 @@ class SharedPromptPass:
             self._sites, layer, hidden[chosen.to(hidden.device)], returns_tuple=self._returns_tuple
         )
         with start, amplify(self._model, self._interventions, sites=self._sites, mask=mask):
-            amplified = self._model(*own_args, **own)
+            amplified = self._model(*own_args, **arguments)
         output.logits = output.logits.index_copy(0, chosen, amplified.logits)
         kept = output.past_key_values.layers
         for number in range(layer, len(kept)):
@@ -176,15 +176,15 @@ def _put_rows(kept: Any, fresh: Any, rows: torch.Tensor) -> None:
 
     Keys and values in most layers; states of a convolution or a recurrence in some; none in others.
     """
-    for name, own in vars(kept).items():
-        setattr(kept, name, _with_rows(own, getattr(fresh, name, None), rows))
+    for name, value in vars(kept).items():
+        setattr(kept, name, _with_rows(value, getattr(fresh, name, None), rows))
 
 
 def _with_rows(kept: Any, fresh: Any, rows: torch.Tensor) -> Any:
     if isinstance(kept, torch.Tensor) and isinstance(fresh, torch.Tensor) and kept.dim() > 1:
         return kept.index_copy(0, rows.to(kept.device), fresh)
     if isinstance(kept, dict):
-        return {key: _with_rows(own, fresh[key], rows) for key, own in kept.items()}
+        return {key: _with_rows(value, fresh[key], rows) for key, value in kept.items()}
     if isinstance(kept, list):
-        return [_with_rows(own, new, rows) for own, new in zip(kept, fresh, strict=True)]
+        return [_with_rows(value, new, rows) for value, new in zip(kept, fresh, strict=True)]
     return kept

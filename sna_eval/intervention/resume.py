@@ -69,12 +69,12 @@ def resumed(
 @contextmanager
 def forward_replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Shadows a module's `forward` by an instance attribute, and takes exactly that away again."""
-    own = module.__dict__.get("forward")  # accelerate's device hooks keep theirs here
+    shadowed = module.__dict__.get("forward")  # accelerate's device hooks keep theirs here
     module.__dict__["forward"] = forward
     try:
         yield
     finally:
-        if own is None:
+        if shadowed is None:
             del module.__dict__["forward"]
         else:
-            module.__dict__["forward"] = own
+            module.__dict__["forward"] = shadowed

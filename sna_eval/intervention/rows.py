@@ -48,15 +48,15 @@ class Row:
     @property
     def segments(self) -> tuple[int, ...]:
         """Branch number of every token, 0 for the context: `[position]`."""
-        own = [number for number, branch in enumerate(self.branches, 1) for _ in branch[:-1]]
-        return (0,) * len(self.context) + tuple(own)
+        branches = [number for number, branch in enumerate(self.branches, 1) for _ in branch[:-1]]
+        return (0,) * len(self.context) + tuple(branches)
 
     @property
     def positions(self) -> tuple[int, ...]:
         """Position id of every token: branches restart after the context."""
         start = len(self.context)
-        own = [start + offset for branch in self.branches for offset in range(len(branch) - 1)]
-        return tuple(range(start)) + tuple(own)
+        places = [start + offset for branch in self.branches for offset in range(len(branch) - 1)]
+        return tuple(range(start)) + tuple(places)
 
     def slots(self) -> list[list[int]]:
         """For each branch the positions whose logits predict its tokens."""

@@ -30,8 +30,8 @@ class Shard:
         """An intervention on this slice, `[..., neurons of the slice]`."""
         if isinstance(intervention, Intervention):
             inside = [i - self.start for i in intervention.neurons if self.start <= i < self.stop]
-            own = replace(intervention, neurons=tuple(inside))
-            return values if own.changes_nothing else own.transform(values)
+            part = replace(intervention, neurons=tuple(inside))
+            return values if part.changes_nothing else part.transform(values)
         changed = intervention.transform(self.whole(values))  # a map may mix the slices
         return changed[..., self.start : self.stop].contiguous()
 
@@ -39,9 +39,9 @@ class Shard:
         """The layer's activations, `[..., d_mlp]`, from every process's slice."""
         size = torch.distributed.get_world_size(self.group)
         longest = -(-self.d_mlp // size)
-        own = nn.functional.pad(values, (0, longest - values.shape[-1])).contiguous()
-        slices = [torch.empty_like(own) for _ in range(size)]
-        torch.distributed.all_gather(slices, own, group=self.group)
+        padded = nn.functional.pad(values, (0, longest - values.shape[-1])).contiguous()
+        slices = [torch.empty_like(padded) for _ in range(size)]
+        torch.distributed.all_gather(slices, padded, group=self.group)
         return torch.cat(slices, dim=-1)[..., : self.d_mlp]
 
 

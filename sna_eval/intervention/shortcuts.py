@@ -106,7 +106,7 @@ def find_shortcuts(engine: Engine) -> Shortcuts:
             return False
         return bool(difference <= _TOLERANCE.get(dtype, _HALF_TOLERANCE))
 
-    faster = [own for own in (fused_activations,) if leaves_scores(own(engine.model))]
+    faster = [kernel for kernel in (fused_activations,) if leaves_scores(kernel(engine.model))]
     narrow: list[str] = []
     block = engine.sites.blocks[-1]
     for path in _candidates(engine.sites):

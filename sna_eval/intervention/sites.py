@@ -141,14 +141,14 @@ def _sites(
 ) -> Sites:
     """Sites of the blocks of the commonest kind; of equally common ones, the widest."""
     found = [projection_in(block, structure.paths) for block in structure.blocks]
-    kinds = [None if own is None else _kind(own) for own in found]
+    kinds = [None if projection is None else _kind(projection) for projection in found]
     counts = Counter(kind for kind in kinds if kind is not None)
     if not counts:
         raise unknown_architecture(
             architecture, f"no block has an output projection at {' or '.join(structure.paths)}"
         )
-    kind = max(counts, key=lambda own: (counts[own], own))
-    layers = tuple(number for number, own in enumerate(kinds) if own == kind)
+    kind = max(counts, key=lambda kind: (counts[kind], kind))
+    layers = tuple(number for number, other in enumerate(kinds) if other == kind)
     first = found[layers[0]]
     assert first is not None
     d_mlp, d_model, n_experts = kind
@@ -157,7 +157,7 @@ def _sites(
         structure.block_path,
         first.path,
         structure.blocks,
-        tuple(NoProjection() if own is None else own.module for own in found),
+        tuple(NoProjection() if projection is None else projection.module for projection in found),
         d_mlp,
         d_model,
         layers=layers,

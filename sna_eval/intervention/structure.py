@@ -50,7 +50,7 @@ def find_structure(model: nn.Module) -> Structure | None:
     per_block = [tuple(_candidates(block, d_mlp, d_model)) for block in blocks]
     if any(len(paths) > 1 for paths in per_block):
         return None
-    paths = tuple(dict.fromkeys(path for own in per_block for path in own))
+    paths = tuple(dict.fromkeys(path for of_block in per_block for path in of_block))
     plain = [path for path in paths if not path.endswith(_EXPERTS)]
     if not paths or len(plain) > 1 or len(paths) - len(plain) > 1:
         return None
@@ -64,7 +64,9 @@ def _block_list(model: nn.Module, count: Any) -> tuple[str, tuple[nn.Module, ...
         for path, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == count
     ]
-    outermost = [own for own in lists if not any(_inside(own[0], other[0]) for other in lists)]
+    outermost = [
+        modules for modules in lists if not any(_inside(modules[0], other[0]) for other in lists)
+    ]
     return outermost[0] if len(outermost) == 1 else None
 
 

@@ -69,8 +69,8 @@ def _gain(norm: nn.Module | None, width: int) -> tuple[torch.Tensor, bool]:
     signs[1::2] = -1  # mean 0, mean square 1: normed already (where the width is even)
 
     def odd_part(x: torch.Tensor) -> torch.Tensor:
-        own = x.to(parameter.device, parameter.dtype).view(1, 1, -1)
-        return ((norm(own) - norm(-own)) / 2).reshape(-1).cpu().double()
+        vector = x.to(parameter.device, parameter.dtype).view(1, 1, -1)
+        return ((norm(vector) - norm(-vector)) / 2).reshape(-1).cpu().double()
 
     centers = bool(odd_part(torch.ones(width)).abs().max() < 1e-3)
     return odd_part(signs) * signs, centers

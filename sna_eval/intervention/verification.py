@@ -65,11 +65,11 @@ def verify(model: nn.Module) -> Verified:
     plain = engine.log_likelihoods(batch)
     layers = _spread(sites.layers, _STEPS)
     tried = [_try_layer(engine, batch, layer, plain) for layer in layers]
-    resumed = [own.resumed for own in tried if own.resumed is not None]
+    resumed = [trial.resumed for trial in tried if trial.resumed is not None]
     return Verified(
         sites, engine.abilities, layers,
-        effect=min(own.effect for own in tried),
-        folded=max(own.folded for own in tried),
+        effect=min(trial.effect for trial in tried),
+        folded=max(trial.folded for trial in tried),
         resumed=max(resumed, default=None),
         restored=torch.equal(engine.log_likelihoods(batch), plain),
     )  # fmt: skip
@@ -121,8 +121,8 @@ def scaled_weights(sites: Sites, intervention: Intervention) -> Iterator[None]:
             column.mul_(intervention.multiplier)
         yield
     finally:
-        for column, own in zip(columns, kept, strict=True):
-            column.copy_(own)
+        for column, values in zip(columns, kept, strict=True):
+            column.copy_(values)
 
 
 def _spread(values: tuple[int, ...], count: int) -> tuple[int, ...]:

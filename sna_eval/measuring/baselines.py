@@ -41,10 +41,10 @@ def items_baseline(
         numbers = [request - items.starts[entry.item] for request in entry.requests]
         rows[entry.item].append((entry.row, numbers, score))
     found = [baseline_of(item, rows[number]) for number, item in enumerate(items.items)]
-    values = [score.log_likelihood for own in found for score in own.scores]
+    values = [score.log_likelihood for baseline in found for score in baseline.scores]
     decisions = tuple(
-        decide(gate, item, own, items.right_answer)
-        for item, own in zip(items.items, found, strict=True)
+        decide(gate, item, baseline, items.right_answer)
+        for item, baseline in zip(items.items, found, strict=True)
     )
     return ItemsBaseline(np.array(values, dtype=np.float64), decisions)
 
@@ -60,6 +60,6 @@ def opened(items: TaskItems, gate: Gate, log_likelihoods: Floats) -> NDArray[np.
         return np.ones(len(items.items), dtype=bool)
     found = []
     for item, start in zip(items.items, items.starts, strict=False):
-        own = Baseline.of_values(log_likelihoods[start : start + len(item.requests)].tolist())
-        found.append(decide(gate, item, own, items.right_answer).amplified)
+        baseline = Baseline.of_values(log_likelihoods[start : start + len(item.requests)].tolist())
+        found.append(decide(gate, item, baseline, items.right_answer).amplified)
     return np.array(found)

@@ -47,8 +47,8 @@ class Configuration:
             multiplier=self.multiplier,
             direction=self.direction,
             allow_oracle=self.oracle,
-            neurons={label: own.neurons for label, own in chosen.items()},
-            scores={label: own.scores for label, own in chosen.items()},
+            neurons={label: selected.neurons for label, selected in chosen.items()},
+            scores={label: selected.scores for label, selected in chosen.items()},
             found=Provenance.of(found),
         )
 

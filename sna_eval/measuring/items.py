@@ -70,9 +70,9 @@ class TaskItems:
     def first_equal(self) -> list[int]:
         """For each request the number of the first of its item that reads the same."""
         return [
-            start + own
+            start + request
             for start, item in zip(self.starts, self.items, strict=False)
-            for own in item.first_equal
+            for request in item.first_equal
         ]
 
     def right_answer(self, item: Item) -> int:
@@ -88,7 +88,10 @@ class TaskItems:
         return [
             text
             for item, gold in zip(self.items, self.gold, strict=True)
-            for text in (*(part for own in item.requests for part in _parts(own)), str(gold))
+            for text in (
+                *(part for request in item.requests for part in _parts(request)),
+                str(gold),
+            )
         ]
 
 
@@ -187,14 +190,17 @@ def development_fingerprint(task: Any) -> str:
         learned, searched = examples_of(task), examples_of(task, MAX_PROMPTS)
     except InputError:
         return ""
-    asked = [[own.context, own.described, *own.choices, own.right] for own in learned.questions]
+    asked = [
+        [question.context, question.described, *question.choices, question.right]
+        for question in learned.questions
+    ]
     return digest([learned.fingerprint, asked, searched.fingerprint, MAX_PROMPTS, "sinks: drop"])
 
 
 def rows_of(items: TaskItems, *, max_length: int, packs: bool) -> list[ItemRow]:
     """The rows that score the items, longest first, so that like lengths travel together."""
     rows = [
-        ItemRow(row, number, tuple(items.starts[number] + own for own in numbers))
+        ItemRow(row, number, tuple(items.starts[number] + place for place in numbers))
         for number, item in enumerate(items.items)
         for row, numbers in item_rows(item, max_length=max_length, packs=packs)
     ]

@@ -43,7 +43,7 @@ class LayerPlan:
     @property
     def all_neurons(self) -> list[int]:
         """One label after the other."""
-        return [index for own in self.neurons.values() for index in own]
+        return [index for neurons in self.neurons.values() for index in neurons]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ class GridPasses:
     def __post_init__(self) -> None:
         """Baselines are summed as precisely as `log_likelihoods` sums what they are set beside."""
         model = self.engine.model
-        own = self.engine.softmax_dtype or next(model.parameters()).dtype
-        wide = torch.promote_types(own, torch.float32)
+        dtype = self.engine.softmax_dtype or next(model.parameters()).dtype
+        wide = torch.promote_types(dtype, torch.float32)
         self.engine = replace(self.engine, softmax_dtype=wide)
 
     @cached_property
@@ -146,7 +146,7 @@ class GridPasses:
             output_columns(self.engine.sites, plan.layer, plan.all_neurons),
             plan.neurons,
             weights,
-            sorted({own.n_neurons for own in configurations}),
+            sorted({configuration.n_neurons for configuration in configurations}),
         )
         return BehindBlock(self.engine, plan.layer, captured.hidden, updates)
 

@@ -37,7 +37,7 @@ def find_routes(engine: Engine, layers: Sequence[int]) -> dict[int, Route]:
     """The cheapest exact way into each layer."""
     routes: dict[int, Route] = {layer: _route(engine, layer) for layer in layers}
     for route in ("at", "full"):
-        slow = [layer for layer, own in routes.items() if own == route]
+        slow = [layer for layer, taken in routes.items() if taken == route]
         if slow:
             _LOGGER.info("%s: layers %s are entered by %r", engine.sites.architecture, slow, route)
     return routes

@@ -36,7 +36,10 @@ def log_likelihoods(
     - `sets`: interventions on all rows, set by set.
     - `tokens`: what one pass should hold; `None`: as much as suits the device.
     """
-    active = [[own for own in together if not own.changes_nothing] for together in sets]
+    active = [
+        [intervention for intervention in together if not intervention.changes_nothing]
+        for together in sets
+    ]
     tokens = tokens or tokens_per_pass(engine.device)
     groups = group_rows(subject.rows, configurations=1, tokens=tokens, device=engine.device)
     filled = np.empty((1 + len(sets), subject.n_requests))
@@ -47,7 +50,7 @@ def log_likelihoods(
 
 def _group(engine: Engine, group: RowGroup, sets: Sequence[Together]) -> Floats:
     batch = group.repeated(1)
-    lowest = {min(own.layer for own in together) for together in sets if together}
+    lowest = {min(intervention.layer for intervention in together) for together in sets if together}
     capture = sorted(lowest) if engine.abilities.resumes else []
     scores, captured = engine.run(batch, capture=capture)
     baseline = _values(scores)
@@ -69,10 +72,10 @@ def amplified_rows(
         lowest layer is among them.
     """
     every = torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
-    assigned = [Assigned(own, every) for own in together]
-    hidden = captured.get(min(own.layer for own in together))
+    assigned = [Assigned(intervention, every) for intervention in together]
+    hidden = captured.get(min(intervention.layer for intervention in together))
     return engine.amplified(batch, assigned, hidden=hidden)
 
 
 def _values(scores: Sequence[RowScore]) -> Floats:
-    return np.array([own.log_likelihood for score in scores for own in score.branches])
+    return np.array([branch.log_likelihood for score in scores for branch in score.branches])

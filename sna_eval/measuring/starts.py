@@ -56,10 +56,10 @@ class BehindBlock:
             [
                 torch.add(
                     self.hidden,
-                    self.updates[own.direction, own.n_neurons],
-                    alpha=own.multiplier - 1.0,
+                    self.updates[configuration.direction, configuration.n_neurons],
+                    alpha=configuration.multiplier - 1.0,
                 ).to(self.hidden.dtype)
-                for own in configurations
+                for configuration in configurations
             ]
         )
         return continued(
@@ -83,7 +83,7 @@ class AtBlock:
 
     @contextmanager
     def enter(self, configurations: Sequence[Configuration]) -> Iterator[None]:
-        factors = torch.cat([self._factors(own) for own in configurations])
+        factors = torch.cat([self._factors(configuration) for configuration in configurations])
         with scaled_rows(self.engine.sites.projections[self.layer], factors):
             if self.hidden is None:
                 yield
@@ -132,16 +132,16 @@ def nested_updates(
     by_label: dict[int, list[torch.Tensor]] = {}
     for count in sorted(counts):
         first = 0
-        for label, own in enumerate(neurons.values()):
+        for label, ranked in enumerate(neurons.values()):
             done = by_label.setdefault(label, [])
-            start = first + min(len(own), _before(count, counts))
-            stop = first + min(len(own), count)
+            start = first + min(len(ranked), _before(count, counts))
+            stop = first + min(len(ranked), count)
             step = activations[..., start:stop] @ columns[start:stop]
             done.append(done[-1] + step if done else step)
-            first += len(own)
+            first += len(ranked)
     return {
-        (direction, count): _mixed([done[place] for done in by_label.values()], own)
-        for direction, own in weights.items()
+        (direction, count): _mixed([done[place] for done in by_label.values()], weight)
+        for direction, weight in weights.items()
         for place, count in enumerate(sorted(counts))
     }
 
@@ -171,12 +171,12 @@ def scaled_rows(projection: nn.Module, factors: torch.Tensor) -> Iterator[None]:
 
     def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         activations: torch.Tensor = args[0]
-        own = factors.to(activations.device)
+        scales = factors.to(activations.device)
         if activations.dim() == 2:  # OPT flattens batch and position before its MLP
-            own = own.repeat_interleave(activations.shape[0] // own.shape[0], dim=0)
+            scales = scales.repeat_interleave(activations.shape[0] // scales.shape[0], dim=0)
         else:
-            own = own.unsqueeze(1)
-        return ((activations * own).to(activations.dtype), *args[1:])
+            scales = scales.unsqueeze(1)
+        return ((activations * scales).to(activations.dtype), *args[1:])
 
     handle = projection.register_forward_pre_hook(hook)
     try:

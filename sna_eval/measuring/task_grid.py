@@ -72,7 +72,7 @@ class TaskGrid:
         for portion in self._portions(layers):
             plans = [LayerPlan(layer, self.routes[layer], self.neurons(layer)) for layer in portion]
             yield from self._portion(
-                plans, {own: (numbers or {}).get(own, every) for own in portion}
+                plans, {layer: (numbers or {}).get(layer, every) for layer in portion}
             )
 
     def baseline(self) -> ItemsBaseline:
@@ -93,7 +93,7 @@ class TaskGrid:
     def neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
         """A layer's neurons by label, as many as the largest count takes."""
         first = self.rankings[layer].first(self.grid.largest_count)
-        return {label: own.neurons for label, own in first.items()}
+        return {label: selected.neurons for label, selected in first.items()}
 
     def _portion(
         self, plans: Sequence[LayerPlan], numbers: Mapping[int, Sequence[int]]
@@ -102,16 +102,16 @@ class TaskGrid:
         with self.passes.shortcuts.everywhere(engine.model):
             baseline, captured = self._baseline(plans)
         for number, plan in enumerate(plans):
-            own_numbers = tuple(numbers[plan.layer])
+            places = tuple(numbers[plan.layer])
             every = self.grid.at(plan.layer)
-            wanted = [every[own] for own in own_numbers]
+            wanted = [every[place] for place in places]
             weights = self.weights(self.rankings[plan.layer].labels, baseline)
             with self.passes.shortcuts.everywhere(engine.model):
-                left = [own[number] for own in captured]
+                left = [hidden[number] for hidden in captured]
                 amplified = self._amplified(plan, left, weights, wanted)
             amplified[_idle(plan, wanted)] = baseline.log_likelihoods
             final = keep_baseline_where_not_finite(self.items, amplified, baseline.log_likelihoods)
-            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final, own_numbers)
+            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final, places)
 
     def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[ItemsBaseline, list[list[Captured]]]:
         """The unmodified model's scores, and per group of rows what each layer starts from."""
@@ -134,12 +134,12 @@ class TaskGrid:
     ) -> Floats:
         """Log-likelihoods of a layer's configurations, `[configuration, request]`."""
         filled = np.empty((len(configurations), self.items.starts[-1]))
-        for group, own in zip(self.groups, captured, strict=True):
+        for group, hidden in zip(self.groups, captured, strict=True):
             places = torch.tensor([entry.item for entry in group.entries])
             here = {
                 name: table[places].to(self.passes.engine.device) for name, table in weights.items()
             }
-            scores = self.passes.amplified(group, plan, own, here, configurations)
+            scores = self.passes.amplified(group, plan, hidden, here, configurations)
             filled[:, group.requests] = scores.cpu().double().numpy()
         return filled
 
@@ -158,7 +158,7 @@ class TaskGrid:
             ],
         }
         return {
-            direction: torch.tensor([[float(label in own) for label in labels] for own in rows])
+            direction: torch.tensor([[float(label in row) for label in labels] for row in rows])
             for direction, rows in meant.items()
             if direction in self.grid.directions
         }
@@ -178,4 +178,4 @@ class TaskGrid:
 def _idle(plan: LayerPlan, configurations: Sequence[Configuration]) -> list[bool]:
     """Which configurations change nothing; rounding must not look like an effect there."""
     empty = not plan.all_neurons
-    return [empty or own.multiplier == 1.0 for own in configurations]
+    return [empty or configuration.multiplier == 1.0 for configuration in configurations]

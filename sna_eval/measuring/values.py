@@ -30,13 +30,13 @@ def item_values(items: TaskItems, log_likelihoods: Floats) -> ItemValues:
     - `log_likelihoods`: of all requests, `[..., request]`.
     """
     log_likelihoods = log_likelihoods[..., items.first_equal]
-    gold = [start + own for start, own in zip(items.starts, items.gold, strict=False)]
+    gold = [start + right for start, right in zip(items.starts, items.gold, strict=False)]
     prob = np.exp(log_likelihoods[..., gold])
     if not items.has_choices:
         return ItemValues(prob, None)
     correct = [
-        _likeliest(log_likelihoods, start, item.choices) == own
-        for item, start, own in zip(items.items, items.starts, items.gold, strict=False)
+        _likeliest(log_likelihoods, start, item.choices) == right
+        for item, start, right in zip(items.items, items.starts, items.gold, strict=False)
     ]
     return ItemValues(prob, np.stack(correct, axis=-1))
 
@@ -57,5 +57,5 @@ def keep_baseline_where_not_finite(items: TaskItems, amplified: Floats, baseline
 
 def _likeliest(log_likelihoods: Floats, start: int, choices: tuple[int, ...]) -> NDArray[np.int64]:
     """Number, within the item, of the likeliest choice; the first of several, `[...]`."""
-    own = log_likelihoods[..., [start + choice for choice in choices]]
-    return np.asarray(choices)[own.argmax(axis=-1)]
+    offered = log_likelihoods[..., [start + choice for choice in choices]]
+    return np.asarray(choices)[offered.argmax(axis=-1)]

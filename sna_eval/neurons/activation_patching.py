@@ -63,11 +63,11 @@ class Patching:
         sign = 1.0 if self.effect >= 0 else -1.0
         wanted = share * abs(self.effect) * (1 - 1e-9)  # sums of floats fall short by a few bits
         kept: list[NeuronEffect] = []
-        for own in sorted(self.neurons, key=lambda own: -sign * own.alone):
+        for neuron in sorted(self.neurons, key=lambda neuron: -sign * neuron.alone):
             carried = sign * sum(earlier.alone for earlier in kept)
-            if carried >= wanted or sign * own.alone <= 0:
+            if carried >= wanted or sign * neuron.alone <= 0:
                 break
-            kept.append(own)
+            kept.append(neuron)
         return tuple(kept)
 
 
@@ -88,9 +88,15 @@ def patch_neurons(
     - `interventions`: on chosen neurons, at all positions, no neuron twice.
     - `progress`: called with 1 after every run.
     """
-    places = [(own.layer, neuron) for own in interventions for neuron in own.neurons]
+    places = [
+        (intervention.layer, neuron)
+        for intervention in interventions
+        for neuron in intervention.neurons
+    ]
     assert len(set(places)) == len(places), "each neuron once"
-    assert all(own.positions == "all" for own in interventions), "at all positions"
+    assert all(intervention.positions == "all" for intervention in interventions), (
+        "at all positions"
+    )
     device = next(model.parameters()).device
     batches = [
         Batch(rows[start : start + batch_size], device) for start in range(0, len(rows), batch_size)
@@ -135,21 +141,26 @@ class _Runs:
 
     def alone(self, layer: int, neuron: int) -> float:
         """The unmodified model with one neuron from the amplified run."""
-        return self._mean([(_put(layer, neuron, own[layer]),) for own in self._after])
+        return self._mean(
+            [(_put(layer, neuron, activations[layer]),) for activations in self._after]
+        )
 
     def without(self, layer: int, neuron: int) -> float:
         """The amplified model with one neuron from the unmodified run."""
-        hooks = [(*self._amplifying(), _put(layer, neuron, own[layer])) for own in self._before]
+        hooks = [
+            (*self._amplifying(), _put(layer, neuron, activations[layer]))
+            for activations in self._before
+        ]
         return self._mean(hooks)
 
     def _amplifying(self) -> tuple[Hook, ...]:
-        return tuple(_scale(own) for own in self._interventions)
+        return tuple(_scale(intervention) for intervention in self._interventions)
 
     @torch.no_grad()
     def _mean(self, hooks: Sequence[Sequence[Hook]]) -> float:
         total, rows = 0.0, 0
-        for batch, own in zip(self._batches, hooks, strict=True):
-            logits = self._bridge.run_with_hooks(batch.input_ids, fwd_hooks=list(own))
+        for batch, batch_hooks in zip(self._batches, hooks, strict=True):
+            logits = self._bridge.run_with_hooks(batch.input_ids, fwd_hooks=list(batch_hooks))
             total += float(_probabilities(logits, batch).sum())
             rows += len(batch.rows)
         self._progress(1)
@@ -167,7 +178,7 @@ class _Runs:
 
             return hook
 
-        layers = sorted({own.layer for own in self._interventions})
+        layers = sorted({intervention.layer for intervention in self._interventions})
         keeping = [(_name(layer), keep(layer)) for layer in layers]
         self._bridge.run_with_hooks(batch.input_ids, fwd_hooks=[*hooks, *keeping])
         return seen
@@ -198,7 +209,7 @@ def _probabilities(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     read = in_float64(logits[batch.slot_rows, batch.slot_positions]).log_softmax(dim=-1)
     reads, targets = batch.reads.to(read.device), batch.targets.to(read.device)
     chosen = read[reads, targets].split(batch.branch_lengths)
-    return torch.stack([own.sum() for own in chosen]).exp()
+    return torch.stack([log_probs.sum() for log_probs in chosen]).exp()
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def stand_ins(
 
     **Raises:** `InputError` where the layer has not as many neurons again.
     """
-    every = [neuron for own in chosen.values() for neuron in own.neurons]
+    every = [neuron for selected in chosen.values() for neuron in selected.neurons]
     if 2 * len(every) > means.numel():
         raise InputError(
             "select.top_k",
@@ -80,8 +80,8 @@ def stand_ins(
         )
     drawn = matched_random(means, Selected(tuple(every), (0.0,) * len(every)), seed=seed)
     parts, start = {}, 0
-    for label, own in chosen.items():
-        place = slice(start, start + len(own.neurons))
+    for label, selected in chosen.items():
+        place = slice(start, start + len(selected.neurons))
         parts[label] = Selected(drawn.neurons[place], drawn.scores[place])
-        start += len(own.neurons)
+        start += len(selected.neurons)
     return parts

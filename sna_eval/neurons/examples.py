@@ -59,7 +59,7 @@ class Examples:
     def of_label(self, label: int) -> tuple[str, ...]:
         """Prompts whose right answer is `label`."""
         labels = self.labels or ()
-        return tuple(p for p, own in zip(self.prompts, labels, strict=True) if own == label)
+        return tuple(p for p, other in zip(self.prompts, labels, strict=True) if other == label)
 
     @property
     def fingerprint(self) -> str:
@@ -73,7 +73,7 @@ class Examples:
     def answer_hash(self) -> str:
         """Hash of the questions with their right answers, in order."""
         return prompt_fingerprint(
-            [text for own in self.questions for text in (own.context, own.answer)]
+            [text for question in self.questions for text in (question.context, question.answer)]
         )
 
     def at_most(self, count: int) -> Examples:

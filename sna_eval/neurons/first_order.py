@@ -99,8 +99,8 @@ def first_order(
             batch = Batch([rows[place] for place in places], input_device(model))
             found, products = _differentiated(setting, batch, memory)
             likelihoods[places] = found
-            for layer, own in products.items():
-                effects[layer][places] = own
+            for layer, values in products.items():
+                effects[layer][places] = values
             if progress is not None:
                 progress(len(places))
     _check_finite(effects)
@@ -146,16 +146,16 @@ def _differentiated(
     likelihoods, above = None, None
     ends = [*starts[1:], setting.sites.n_layers]
     for start, end in reversed(list(zip(starts, ends, strict=True))):
-        own = [layer for layer in setting.layers if start <= layer < end]
-        with torch.enable_grad(), differentiable_neurons(setting.sites, own) as activations:
+        inside = [layer for layer in setting.layers if start <= layer < end]
+        with torch.enable_grad(), differentiable_neurons(setting.sites, inside) as activations:
             leaf = entered[start].detach().requires_grad_() if start in entered else None
             target, found = _target(setting, batch, leaf, start, end, above)
             likelihoods = found if found is not None else likelihoods
-            wanted = [activations[layer] for layer in own] + ([] if leaf is None else [leaf])
+            wanted = [activations[layer] for layer in inside] + ([] if leaf is None else [leaf])
             gradients = _gradients(setting, target, wanted)
         if leaf is not None:
             above = gradients[-1]
-        for layer, gradient in zip(own, gradients, strict=False):
+        for layer, gradient in zip(inside, gradients, strict=False):
             products[layer] = _product(setting.sites, layer, activations[layer], gradient, batch)
     assert likelihoods is not None
     return likelihoods, products
@@ -267,8 +267,8 @@ def _product(
 
 
 def _check_finite(effects: Mapping[int, torch.Tensor]) -> None:
-    for layer, own in effects.items():
-        lost = int((~own.isfinite()).any(dim=0).sum())
+    for layer, values in effects.items():
+        lost = int((~values.isfinite()).any(dim=0).sum())
         if lost:
             without = f"{lost} neurons of layer {layer} without"
             raise NoGradients(

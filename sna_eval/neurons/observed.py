@@ -53,8 +53,10 @@ class Observed:
         """Whether position 0 counts: where prompts that are set beside others have nothing else, it
         does for all of them."""
         rows, labels = self._rows
-        beside = [[row for row, own in zip(rows, labels, strict=True) if own == n] for n in (0, 1)]
-        groups = [own for own in beside if own] if self.by_class else [rows]
+        beside = [
+            [row for row, label in zip(rows, labels, strict=True) if label == n] for n in (0, 1)
+        ]
+        groups = [group for group in beside if group] if self.by_class else [rows]
         return settled_sinks(self.sinks, [*groups, self.bench.rows(self.reference)])
 
     @cached_property
@@ -93,7 +95,7 @@ class Observed:
                 got="development items without right answers", hint="use `differential`",
             )  # fmt: skip
         if self.answered is None:
-            return [self.bench.answered_row(own) for own in self.examples.questions]
+            return [self.bench.answered_row(question) for question in self.examples.questions]
         rows = self.answered()
         return rows if self.most is None else spread_over(rows, self.most)
 
@@ -113,4 +115,4 @@ class Observed:
 
     @cached_property
     def _class_means(self) -> dict[int, ByLayer]:
-        return {label: own.means() for label, own in self._sums.items() if own.tokens}
+        return {label: sums.means() for label, sums in self._sums.items() if sums.tokens}

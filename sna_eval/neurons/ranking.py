@@ -28,7 +28,7 @@ class Ranked:
 
     def first(self, count: int) -> dict[str, Selected]:
         """The `count` best of each label."""
-        return {label: own.first(count) for label, own in self.selected.items()}
+        return {label: ranked.first(count) for label, ranked in self.selected.items()}
 
 
 Rank = Callable[[Observed, int, int], Ranked]

@@ -64,7 +64,9 @@ def reference_means(
             sinks=sinks, progress=progress,
         ).values()  # fmt: skip
         known = sums.means()
-        write_entry(name, {"layers": {str(layer): _encoded(own) for layer, own in known.items()}})
+        write_entry(
+            name, {"layers": {str(layer): _encoded(means) for layer, means in known.items()}}
+        )
     bench.neutral[name] = known
     return known
 
@@ -94,4 +96,4 @@ def _decoded(entry: Mapping[str, Any] | None, d_mlp: int) -> dict[int, torch.Ten
         }
     except (LookupError, TypeError, ValueError, AttributeError):
         return {}
-    return kept if all(len(own) == d_mlp for own in kept.values()) else {}
+    return kept if all(len(means) == d_mlp for means in kept.values()) else {}

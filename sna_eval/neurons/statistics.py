@@ -46,12 +46,12 @@ class Sums:
     """How many were summed."""
 
     def __add__(self, other: Sums) -> Sums:
-        layers = {layer: own + other.layers[layer] for layer, own in self.layers.items()}
+        layers = {layer: sums + other.layers[layer] for layer, sums in self.layers.items()}
         return Sums(layers, self.tokens + other.tokens)
 
     def means(self) -> dict[int, torch.Tensor]:
         """`{layer: [d_mlp]}`."""
-        return {layer: own / self.tokens for layer, own in self.layers.items()}
+        return {layer: sums / self.tokens for layer, sums in self.layers.items()}
 
 
 def mean_activations(
@@ -134,7 +134,7 @@ def summed_activations(
         for group, chosen in counted.items():
             summed[group].tokens += len(chosen)
         progress.read(len(places))
-    return {group: own.sums(layers) for group, own in summed.items()}
+    return {group: sums.sums(layers) for group, sums in summed.items()}
 
 
 class _Running:
@@ -153,9 +153,9 @@ class _Running:
         - `chosen`: the tokens that count, `[chosen]`.
         """
         if len(chosen):
-            own = in_float64(activations[chosen.to(activations.device)]).sum(dim=0)
+            added = in_float64(activations[chosen.to(activations.device)]).sum(dim=0)
             before = self._layers.get(layer)
-            self._layers[layer] = own if before is None else before + own
+            self._layers[layer] = added if before is None else before + added
 
     def sums(self, layers: Sequence[int]) -> Sums:
         nothing = torch.zeros(self._sites.d_mlp, dtype=torch.float64)
@@ -179,20 +179,20 @@ def _batches(rows: Sequence[TokenRow], room: int) -> Iterator[list[int]]:
 
 
 def _counted(
-    rows: Sequence[TokenRow], own: Sequence[bool], pooling: Pooling, sinks: Sinks
+    rows: Sequence[TokenRow], members: Sequence[bool], pooling: Pooling, sinks: Sinks
 ) -> torch.Tensor:
     """Which tokens of right-padded rows count: places in `[batch * position]`, flattened.
 
     **Arguments:**
 
-    - `own`: whether a row belongs to the group in question.
+    - `members`: whether a row belongs to the group in question.
     """
     width = max(map(len, rows))
     first = 1 if sinks == "drop" else 0
     places = [
         number * width + position
         for number, row in enumerate(rows)
-        if own[number]
+        if members[number]
         for position in range(first if pooling == "mean" else max(first, len(row) - 1), len(row))
     ]
     return torch.tensor(places, dtype=torch.long)

@@ -24,7 +24,9 @@ def plain_interventions(plan: TaskPlan) -> tuple[Affine, ...]:
             got="few_shot", hint="use lm_eval's --num_fewshot for these tasks",
         )  # fmt: skip
     return tuple(
-        own for entry in plan.interventions for own in entry_interventions(entry, _given(entry))
+        intervention
+        for entry in plan.interventions
+        for intervention in entry_interventions(entry, _given(entry))
     )
 
 

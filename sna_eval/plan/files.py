@@ -52,7 +52,7 @@ def save_plan(plan: Plan, path: str | Path) -> None:
         raise InputError("output", expected="a file to write the plan to", got=str(path))
     beside = path.with_suffix(SUFFIX)
     entries = [entry for task in plan.tasks.values() for entry in task.interventions]
-    vectors = [own for entry in entries for own in long_vectors(entry.parameters or {})]
+    vectors = [vector for entry in entries for vector in long_vectors(entry.parameters or {})]
     text = plan_text(plan, beside.name if vectors else None)
     size = len(text.encode())
     if size > _LARGEST_FILE:

@@ -104,7 +104,7 @@ class PlanArguments:
             entry["neurons"] = _neuron_list(self.neurons)
         else:
             entry["select"] = _without_none(
-                {name: getattr(self, own) for own, name in _SELECTION.items()}
+                {name: getattr(self, attribute) for attribute, name in _SELECTION.items()}
             )
         return {"gate": self._gate_changes() or None, "interventions": [_without_none(entry)]}
 

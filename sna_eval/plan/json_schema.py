@@ -40,8 +40,8 @@ _BOUNDS: dict[tuple[type, str], Schema] = {
     (Selection, "max_prompts"): {"minimum": 1},
     (Selection, "seed"): {"minimum": 0},
 }
-_DRAWING = [name for name, own in RANKINGS.items() if "seed" in own.settings]
-_POOLED = [name for name, own in RANKINGS.items() if "pooling" not in own.settings]
+_DRAWING = [name for name, ranking in RANKINGS.items() if "seed" in ranking.settings]
+_POOLED = [name for name, ranking in RANKINGS.items() if "pooling" not in ranking.settings]
 _RULES: dict[type, list[Schema]] = {
     Selection: [
         {
@@ -115,14 +115,14 @@ def _of_class(cls: type, *, defaults: bool = True) -> Schema:
     hints, said = get_type_hints(cls), _docstrings(cls)
     properties = {}
     for entry in fields(cls):
-        own = {**_of_type(hints[entry.name]), **_BOUNDS.get((cls, entry.name), {})}
+        described = {**_of_type(hints[entry.name]), **_BOUNDS.get((cls, entry.name), {})}
         if (cls, entry.name) in _CHOICES:
-            own["enum"] = _CHOICES[cls, entry.name]()
-        if entry.name in said and "$ref" not in own:
-            own = {"description": said[entry.name], **own}
+            described["enum"] = _CHOICES[cls, entry.name]()
+        if entry.name in said and "$ref" not in described:
+            described = {"description": said[entry.name], **described}
         if defaults and _default(entry) is not None:
-            own["default"] = _default(entry)
-        properties[entry.name] = own
+            described["default"] = _default(entry)
+        properties[entry.name] = described
     rules = {"allOf": _RULES[cls]} if cls in _RULES else {}
     return {"description": _in_one_line(cls.__doc__), **_object(properties), **rules}
 
@@ -133,7 +133,7 @@ def _of_type(kind: Any) -> Schema:
     if kind == ScoreSets:
         return _by_label(_list({"type": "number"}))
     if get_origin(kind) in (Union, types.UnionType):  # a field without a value is left out
-        (kind,) = (own for own in get_args(kind) if own is not type(None))
+        (kind,) = (option for option in get_args(kind) if option is not type(None))
         return _of_type(kind)
     if get_origin(kind) is Literal:
         return {"type": "string", "enum": list(get_args(kind))}

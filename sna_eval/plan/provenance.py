@@ -54,12 +54,14 @@ _OWN = ("further", "keys")
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: own.to_dict() if isinstance(own, _Record) else own for k, own in values.items()}
+    return {
+        k: value.to_dict() if isinstance(value, _Record) else value for k, value in values.items()
+    }
 
 
 def _fitted(kind: Any, value: Any) -> Any:
     """A value as a field's type has it; `None` for a value of another type."""
-    (kind,) = (own for own in get_args(kind) if own is not type(None))
+    (kind,) = (option for option in get_args(kind) if option is not type(None))
     if isinstance(kind, type) and issubclass(kind, _Record):
         return kind.of(value) if isinstance(value, Mapping) else None
     if kind is float:

@@ -82,7 +82,7 @@ class Fields:
     def of_type(self, key: str, kind: Any) -> Any:
         """A plain value as a field's type has it; `None` where it is left out."""
         if get_origin(kind) in (Union, types.UnionType):
-            (kind,) = (own for own in get_args(kind) if own is not type(None))
+            (kind,) = (option for option in get_args(kind) if option is not type(None))
         if kind is int:
             return self.integer(key)
         if kind is float:

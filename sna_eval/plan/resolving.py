@@ -22,14 +22,14 @@ from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
 
 def check_model(plan: Plan, sites: Sites) -> None:
     """Raises `InputError` if the plan was made for a model of other dimensions."""
-    for name, expected, own in (
+    for name, expected, actual in (
         ("n_layers", plan.model.n_layers, sites.n_layers),
         ("d_mlp", plan.model.d_mlp, sites.d_mlp),
     ):
-        if expected is not None and expected != own:
+        if expected is not None and expected != actual:
             raise InputError(
                 f"model.{name}",
-                expected=f"{own}, as the loaded model has",
+                expected=f"{actual}, as the loaded model has",
                 got=expected,
                 hint=f"this plan was made for {plan.model.name or 'another model'}; load that one",
             )
@@ -51,8 +51,8 @@ def check_task(task: TaskPlan, sites: Sites, *, field: str) -> None:
 
 def _check_parameters(entry: PlannedIntervention, sites: Sites, where: str) -> None:
     try:
-        for own in entry.built():
-            own.check(sites)
+        for intervention in entry.built():
+            intervention.check(sites)
     except InputError as error:
         raise InputError(
             f"{where}.{error.field}", expected=error.expected, got=error.got, hint=error.hint
@@ -92,9 +92,9 @@ class Resolving:
     @property
     def prompts(self) -> int:
         """How many prompts will be read, neutral text left out."""
-        searched = sum(len(own.examples.prompts) for own in self._searches.values())
-        learned = (own for own in self._entries.values() if own.known is None)
-        return searched + sum(own.learned for own in learned)
+        searched = sum(len(search.examples.prompts) for search in self._searches.values())
+        learned = (entry for entry in self._entries.values() if entry.known is None)
+        return searched + sum(entry.learned for entry in learned)
 
     def resolved(self) -> TaskPlan:
         interventions = tuple(
@@ -107,16 +107,18 @@ class Resolving:
 
     def _shared(self) -> dict[SearchConfig, Search]:
         layers: dict[SearchConfig, set[int]] = {}
-        lacking = [own for own in self._entries.values() if own.known is None]
-        for own in lacking:
-            if own.search is not None:
-                layers.setdefault(own.search.config, set()).update(own.search.layers)
-        examples = {own.search.config: own.examples for own in lacking if own.search is not None}
+        lacking = [entry for entry in self._entries.values() if entry.known is None]
+        for entry in lacking:
+            if entry.search is not None:
+                layers.setdefault(entry.search.config, set()).update(entry.search.layers)
+        examples = {
+            entry.search.config: entry.examples for entry in lacking if entry.search is not None
+        }
         return {
             config: Search(
-                self._bench, examples[config], config, sorted(own), progress=self._progress
+                self._bench, examples[config], config, sorted(wanted), progress=self._progress
             )
-            for config, own in layers.items()
+            for config, wanted in layers.items()
         }
 
 
@@ -181,8 +183,8 @@ class _Entry:
             return self.search.record(entry.select.top_k) | (by if entry.method != "sna" else {})
         examples = self.examples
         prompts = [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
-        for own in examples.questions:
-            prompts += [*own.choices, str(own.right)]
+        for question in examples.questions:
+            prompts += [*question.choices, str(question.right)]
         return {
             **by,
             "model_hash": self._bench.model_hash,
@@ -200,7 +202,7 @@ class _Entry:
             "window": bench.max_length,
             "dtype": str(next(bench.model.parameters()).dtype),
             "config": config_fingerprint(bench.model),
-            "shown": [(own.context, own.described) for own in examples.questions],
+            "shown": [(question.context, question.described) for question in examples.questions],
             "delimiter": examples.delimiter,
             **({"prefix": bench.prefix} if examples.unconditional else {}),
         }

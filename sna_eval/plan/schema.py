@@ -167,7 +167,9 @@ class TaskPlan:
     interventions: tuple[PlannedIntervention, ...]
 
     def __post_init__(self) -> None:
-        if len({_frozen(vars(own)) for own in self.interventions}) < len(self.interventions):
+        if len({_frozen(vars(intervention)) for intervention in self.interventions}) < len(
+            self.interventions
+        ):
             raise InputError(
                 "interventions", expected="each entry once", got="the same entry twice",
                 hint="multiply its multiplier instead",
@@ -209,7 +211,7 @@ def _frozen(value: Any) -> Hashable:
     if isinstance(value, Provenance):
         return _frozen(value.to_dict())
     if isinstance(value, Mapping):
-        return frozenset((str(key), _frozen(own)) for key, own in value.items())
+        return frozenset((str(key), _frozen(entry)) for key, entry in value.items())
     if isinstance(value, (list, tuple)):
         return tuple(map(_frozen, value))
     return value if isinstance(value, Hashable) else repr(value)
@@ -243,17 +245,17 @@ class Plan:
         **Raises:** `InputError` where the plan has nothing for the task, is not resolved, or has a
         direction that follows from an item's choices.
         """
-        own = match_task(self, task)
-        if own is None:
+        found = match_task(self, task)
+        if found is None:
             raise InputError("task", expected=f"one of {', '.join(self.tasks)}", got=task)
-        if not own.resolved:
+        if not found.resolved:
             raise InputError(
                 f"tasks.{task}",
                 expected="neurons",
                 got="`select`, which is not resolved yet",
                 hint="sna-eval identify writes the plan with its neurons",
             )
-        return plain_interventions(own)
+        return plain_interventions(found)
 
     def with_gate(self, change: Callable[[Gate], Gate]) -> Plan:
         """A plan whose every gate has gone through `change`."""

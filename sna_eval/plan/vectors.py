@@ -28,10 +28,10 @@ Vectors = Mapping[str, Vector]
 def parameters_to_dict(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """Parameters as plain YAML values, long vectors as hash and length."""
     return {
-        name: {"sha256": own.sha256, "length": len(own)}
-        if isinstance(own, Vector) and len(own) > INLINE
-        else _plain(own)
-        for name, own in parameters.items()
+        name: {"sha256": value.sha256, "length": len(value)}
+        if isinstance(value, Vector) and len(value) > INLINE
+        else _plain(value)
+        for name, value in parameters.items()
     }
 
 
@@ -46,19 +46,23 @@ def parse_parameters(raw: Any, path: str, vectors: Vectors) -> dict[str, Paramet
         return None
     if not isinstance(raw, Mapping):
         raise InputError(path, expected="a mapping from names to numbers", got=raw)
-    return {str(name): _parse(own, f"{path}.{name}", vectors) for name, own in raw.items()}
+    return {str(name): _parse(value, f"{path}.{name}", vectors) for name, value in raw.items()}
 
 
 def long_vectors(parameters: Mapping[str, Parameter]) -> Iterator[Vector]:
     """The vectors that go into the file beside the plan."""
-    return (own for own in parameters.values() if isinstance(own, Vector) and len(own) > INLINE)
+    return (
+        value for value in parameters.values() if isinstance(value, Vector) and len(value) > INLINE
+    )
 
 
 def write_vectors(vectors: Iterable[Vector], path: Path) -> None:
     """Writes the file beside a plan; without vectors there is none."""
     from safetensors.torch import save_file
 
-    tensors = {own.sha256: own.values for own in sorted(vectors, key=lambda own: own.sha256)}
+    tensors = {
+        vector.sha256: vector.values for vector in sorted(vectors, key=lambda vector: vector.sha256)
+    }
     if tensors:
         save_file(tensors, path)
 
@@ -74,10 +78,10 @@ def read_vectors(name: Any, plan: Path) -> dict[str, Vector]:
     with reading("vectors", expected=f"a {SUFFIX} file beside the plan", got=str(path)):
         tensors = read_tensors(path, largest=_LARGEST_FILE)
         vectors = {key: Vector(values) for key, values in tensors.items()}
-    for key, own in vectors.items():
-        if own.sha256 != key:
+    for key, vector in vectors.items():
+        if vector.sha256 != key:
             raise InputError(
-                "vectors", expected=f"numbers whose hash is {key[:12]}...", got=own.sha256[:12],
+                "vectors", expected=f"numbers whose hash is {key[:12]}...", got=vector.sha256[:12],
                 hint=f"{path} was changed; copy it again or resolve the plan again",
             )  # fmt: skip
     return vectors
@@ -85,12 +89,14 @@ def read_vectors(name: Any, plan: Path) -> dict[str, Vector]:
 
 def parameters_to_lists(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """All numbers, as lists: for JSON."""
-    return {name: _plain(own) for name, own in parameters.items()}
+    return {name: _plain(value) for name, value in parameters.items()}
 
 
 def parameters_from_lists(raw: Mapping[str, Any]) -> dict[str, Parameter]:
     """Reverses `parameters_to_lists`."""
-    return {name: own if isinstance(own, str) else Vector.of(own) for name, own in raw.items()}
+    return {
+        name: value if isinstance(value, str) else Vector.of(value) for name, value in raw.items()
+    }
 
 
 def _plain(parameter: Parameter) -> Any:

@@ -82,7 +82,9 @@ def _log(run: Run, task: AnsweredTask) -> Any:
             task=filtered(task.record.name, task.filter),
             task_version=task.record.version or 0,
             dataset=EvalDataset(
-                name=task.record.name, samples=len(samples), sample_ids=[own.id for own in samples]
+                name=task.record.name,
+                samples=len(samples),
+                sample_ids=[sample.id for sample in samples],
             ),
             model=run.model,
             config=EvalConfig(),
@@ -117,8 +119,8 @@ def _reported(task: AnsweredTask) -> Iterator[Any]:
             continue
         values = {"value": found.value, "stderr": found.stderr}
         metrics = {
-            own: EvalMetric(name=own, value=value)
-            for own, value in values.items()
+            metric: EvalMetric(name=metric, value=value)
+            for metric, value in values.items()
             if value is not None
         }
         yield EvalScore(name=name.metric, scorer="lm_eval", metrics=metrics)
@@ -130,7 +132,7 @@ def _sample(run: Run, item: ItemAnswers) -> Any:
         id=item.doc,
         epoch=1,
         input=item.prompt,
-        choices=[own.text for own in item.choices] if len(item.choices) > 1 else None,
+        choices=[choice.text for choice in item.choices] if len(item.choices) > 1 else None,
         target=item.target,
         messages=[ChatMessageUser(content=item.prompt), ChatMessageAssistant(content=after or "")],
         output=ModelOutput.from_content(run.model, after or ""),
@@ -142,7 +144,9 @@ def _sample(run: Run, item: ItemAnswers) -> Any:
             "confidence": item.confidence,
             "gate_opened": item.amplified,
             "oracle": item.oracle,
-            "log_likelihoods": [[own.text, own.before, own.after] for own in item.choices],
+            "log_likelihoods": [
+                [choice.text, choice.before, choice.after] for choice in item.choices
+            ],
         },
     )
 
@@ -180,10 +184,12 @@ def _answer(item: ItemAnswers, *, baseline: bool) -> str | None:
     def likelihood(choice: Choice) -> float | None:
         return choice.before if baseline else choice.after
 
-    known = [(value, own.text) for own in item.choices if (value := likelihood(own)) is not None]
+    known = [
+        (value, choice.text) for choice in item.choices if (value := likelihood(choice)) is not None
+    ]
     if not known:
         return None
-    value, text = max(known, key=lambda own: own[0])
+    value, text = max(known, key=lambda pair: pair[0])
     return text if len(item.choices) > 1 else f"log-likelihood {value:.6g} of {text!r}"
 
 

@@ -39,8 +39,8 @@ def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Ta
 def sweep_commands(manifest: Mapping[str, Any]) -> list[str]:
     """Commands that measure the same configurations: one for each grid that tasks share."""
     grids: dict[str, list[str]] = {}
-    for task, own in manifest["tasks"].items():
-        grids.setdefault(json.dumps([own["grid"], own["select"]]), []).append(task)
+    for task, described in manifest["tasks"].items():
+        grids.setdefault(json.dumps([described["grid"], described["select"]]), []).append(task)
     return [
         _command(manifest, tasks, *json.loads(grid, object_hook=Values))
         for grid, tasks in grids.items()

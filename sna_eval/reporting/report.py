@@ -108,7 +108,7 @@ def _sections(
     yield from sweep_sections(summary, gallery.show)
     if summary.agreements:
         yield screen_section(summary)
-    curves = [summary.curves, *(tuple(_curves(own)) for own in further.labelled)]
+    curves = [summary.curves, *(tuple(_curves(labelled)) for labelled in further.labelled)]
     if any(curves):
         yield response_section(curves, gallery.show)
     measured = further.measured
@@ -117,7 +117,7 @@ def _sections(
         yield held_out_section(rows, further.gated, gallery.show)
     if measured is not None:
         yield from interference_sections(measured, gallery.show)
-    manifests = [store.manifest, *(own.manifest for own in further.labelled)]
+    manifests = [store.manifest, *(labelled.manifest for labelled in further.labelled)]
     yield made_section(manifests, measured, command)
 
 
@@ -132,7 +132,7 @@ def _title(store: SweepStore) -> str:
 
 
 def _lead(store: SweepStore, summary: Summary) -> str:
-    count = sum(own.configurations for own in summary.tasks)
+    count = sum(task.configurations for task in summary.tasks)
     tasks = "task" if len(summary.tasks) == 1 else "tasks"
     return (
         f"{count:,} configurations of {len(summary.tasks)} {tasks}, measured on "

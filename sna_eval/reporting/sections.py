@@ -74,10 +74,10 @@ def sweep_sections(summary: Summary, show: Show) -> Iterator[Section]:
 def screen_section(summary: Summary) -> Section:
     """How well a screened sweep's predictions held."""
     failed = [
-        f"{task} at x{own.multiplier:g}"
+        f"{task} at x{agreement.multiplier:g}"
         for task, found in summary.agreements.items()
-        for own in found
-        if not own.held
+        for agreement in found
+        if not agreement.held
     ]
     said = f"They do not hold for {', '.join(failed)}." if failed else "They hold throughout."
     return Section(
@@ -106,9 +106,9 @@ def response_section(sweeps: Sequence[Sequence[ResponseCurve]], show: Show) -> S
             f"response-{name.replace(' ', '-')}",
             "Accuracy among the items of each zone, at the layer and count with the best accuracy "
             "of all; zones are the unmodified model's.",
-            response.draw(own),
+            response.draw(figure),
         )
-        for name, own in figures.items()
+        for name, figure in figures.items()
     )
     return Section("Response curves", parts)
 
@@ -132,7 +132,7 @@ def interference_sections(measured: Interference, show: Show) -> Iterator[Sectio
         ),
     )
     if measured.controls:
-        spread = [own for own in measured.controls if controls.differ(own)]
+        spread = [control for control in measured.controls if controls.differ(control)]
         yield Section(
             "Random neurons",
             (
@@ -184,11 +184,14 @@ def made_section(
 
     - `manifests`: of the sweeps, the report's own first.
     """
-    commands = dict.fromkeys(line for own in manifests for line in sweep_commands(own))
+    commands = dict.fromkeys(line for manifest in manifests for line in sweep_commands(manifest))
     return Section(
         "How this was made",
         (
-            *(made_table(own, measured if own is manifests[0] else None) for own in manifests),
+            *(
+                made_table(manifest, measured if manifest is manifests[0] else None)
+                for manifest in manifests
+            ),
             "The same configurations are measured by",
             *(f"    {line}" for line in commands),
             "and this page was written by",
@@ -208,15 +211,15 @@ def _factors(summary: Summary) -> Section:
             "measured: their shares are not known."
         )
         return Section("Three factors", (text,))
-    own = summary.factors
+    factors = summary.factors
     return Section(
         "Three factors",
         (
             "Shares of the variance of the tasks' ranks by mean improvement: what each factor adds "
             "to R², averaged over all orders in which the factors may enter (Lindeman, Merenda and "
-            f"Gold 1980). {own.n_parameters} parameters are fitted to {own.n_tasks} tasks, which "
-            "bear little: read each share against what random rankings give, in the last column, "
-            "and note how wide the intervals are.",
-            tables.factor_table(own),
+            f"Gold 1980). {factors.n_parameters} parameters are fitted to {factors.n_tasks} tasks, "
+            "which bear little: read each share against what random rankings give, in the last "
+            "column, and note how wide the intervals are.",
+            tables.factor_table(factors),
         ),
     )

@@ -35,19 +35,19 @@ def task_table(tasks: Sequence[TaskSummary]) -> Table:
         ),
         tuple(
             (
-                own.task,
-                str(own.n_items),
-                str(own.zone),
-                probability(own.baseline),
-                percent(own.best_improvement),
-                own.best.label,
-                percent(own.mean_improvement),
-                share(own.success_rate),
-                f"{own.golden_zone} of {own.counted}",
-                f"{own.best_layer} ({percent(own.best_layer_improvement)} %)",
-                str(own.best_single_layer),
+                task.task,
+                str(task.n_items),
+                str(task.zone),
+                probability(task.baseline),
+                percent(task.best_improvement),
+                task.best.label,
+                percent(task.mean_improvement),
+                share(task.success_rate),
+                f"{task.golden_zone} of {task.counted}",
+                f"{task.best_layer} ({percent(task.best_layer_improvement)} %)",
+                str(task.best_single_layer),
             )
-            for own in tasks
+            for task in tasks
         ),
     )  # fmt: skip
 
@@ -58,14 +58,14 @@ def zone_table(zones: Sequence[ZoneMean]) -> Table:
         ("zone", "tasks", "mean of all %", "mean of best %", "largest %", "success rate"),
         tuple(
             (
-                str(own.zone),
-                str(len(own.tasks)),
-                percent(own.mean_improvement),
-                percent(own.best_improvement),
-                percent(own.largest_improvement),
-                share(own.success_rate),
+                str(zone.zone),
+                str(len(zone.tasks)),
+                percent(zone.mean_improvement),
+                percent(zone.best_improvement),
+                percent(zone.largest_improvement),
+                share(zone.success_rate),
             )
-            for own in zones
+            for zone in zones
         ),
     )
 
@@ -80,19 +80,19 @@ def across_table(across: Sequence[AcrossTasks]) -> Table:
         ),
         tuple(
             (
-                own.outcome,
-                own.kind,
-                coefficient(own.result.improvement.coefficient),
-                between(own.result.improvement.interval),
-                p_value(own.result.improvement.p),
-                coefficient(own.result.null_mean),
-                between(own.result.null_interval),
-                p_value(own.result.p),
-                coefficient(own.result.absolute.coefficient),
-                between(own.result.absolute.interval),
-                p_value(own.result.absolute.p),
+                correlation.outcome,
+                correlation.kind,
+                coefficient(correlation.result.improvement.coefficient),
+                between(correlation.result.improvement.interval),
+                p_value(correlation.result.improvement.p),
+                coefficient(correlation.result.null_mean),
+                between(correlation.result.null_interval),
+                p_value(correlation.result.p),
+                coefficient(correlation.result.absolute.coefficient),
+                between(correlation.result.absolute.interval),
+                p_value(correlation.result.absolute.p),
             )
-            for own in across
+            for correlation in across
         ),
     )  # fmt: skip
 
@@ -104,14 +104,16 @@ def agreement_table(agreements: Mapping[str, Sequence[Agreement]]) -> Table:
         tuple(
             (
                 task,
-                f"x{own.multiplier:g}",
-                str(own.n),
-                "unknown" if own.rank_correlation is None else coefficient(own.rank_correlation),
-                "unknown" if own.same_sign is None else share(own.same_sign),
-                "yes" if own.held else "no",
+                f"x{agreement.multiplier:g}",
+                str(agreement.n),
+                "unknown"
+                if agreement.rank_correlation is None
+                else coefficient(agreement.rank_correlation),
+                "unknown" if agreement.same_sign is None else share(agreement.same_sign),
+                "yes" if agreement.held else "no",
             )
             for task, found in agreements.items()
-            for own in found
+            for agreement in found
         ),
     )
 
@@ -120,12 +122,12 @@ def factor_table(factors: Decomposition) -> Table:
     """Shares of the variance of ranks."""
     rows = [
         (
-            own.factor,
-            share(own.share),
-            f"{share(own.interval.low)} to {share(own.interval.high)}",
-            share(own.by_chance),
+            part.factor,
+            share(part.share),
+            f"{share(part.interval.low)} to {share(part.interval.high)}",
+            share(part.by_chance),
         )
-        for own in factors.shares
+        for part in factors.shares
     ]
     return Table(
         ("factor", "share of R²", "95 % interval over tasks", "of random rankings"),
@@ -139,13 +141,13 @@ def held_out_table(rows: Sequence[HeldOut]) -> Table:
         ("task", "development %", "test %", "95 % interval", "lost, points"),
         tuple(
             (
-                f"{own.task} (oracle)" if own.oracle else own.task,
-                percent(own.development),
-                percent(own.test),
-                f"{percent(own.low)} to {percent(own.high)}",
-                percent(own.curse),
+                f"{row.task} (oracle)" if row.oracle else row.task,
+                percent(row.development),
+                percent(row.test),
+                f"{percent(row.low)} to {percent(row.high)}",
+                percent(row.curse),
             )
-            for own in rows
+            for row in rows
         ),
     )
 
@@ -159,20 +161,20 @@ def gated_table(rows: Sequence[GatedGain]) -> Table:
         ),
         tuple(
             (
-                own.task,
-                own.measure,
-                f"{own.development:+.4f}",
-                str(own.n_development),
-                str(own.among),
-                f"{own.test:+.4f}",
-                f"{own.low:+.4f} to {own.high:+.4f}",
-                str(own.n_test),
-                share(own.amplified),
-                f"{own.curse:+.4f}",
-                "yes" if own.sees_answer else "no",
-                "yes" if own.oracle else "no",
+                row.task,
+                row.measure,
+                f"{row.development:+.4f}",
+                str(row.n_development),
+                str(row.among),
+                f"{row.test:+.4f}",
+                f"{row.low:+.4f} to {row.high:+.4f}",
+                str(row.n_test),
+                share(row.amplified),
+                f"{row.curse:+.4f}",
+                "yes" if row.sees_answer else "no",
+                "yes" if row.oracle else "no",
             )
-            for own in rows
+            for row in rows
         ),
     )  # fmt: skip
 
@@ -183,15 +185,15 @@ def control_table(controls: Sequence[RandomNull]) -> Table:
         ("task", "change", "random mean", "draws", "p", "p (Holm)", "p (Benjamini-Hochberg)"),
         tuple(
             (
-                own.task,
-                f"{own.change:+.2e}",
-                f"{own.random_mean:+.2e}",
-                str(len(own.random_changes)),
-                p_value(own.p),
-                p_value(own.p_holm),
-                p_value(own.p_bh),
+                control.task,
+                f"{control.change:+.2e}",
+                f"{control.random_mean:+.2e}",
+                str(len(control.random_changes)),
+                p_value(control.p),
+                p_value(control.p_holm),
+                p_value(control.p_bh),
             )
-            for own in controls
+            for control in controls
         ),
     )
 
@@ -203,14 +205,14 @@ def text_table(found: Interference) -> Table:
         ("amplified for", "perplexity before", "after", "change", "95 % interval", "p"),
         tuple(
             (
-                found.label(own.intervention),
-                f"{own.before:.3f}",
-                f"{own.after:.3f}",
-                f"{own.change:+.3f}",
-                f"{own.low:+.3f} to {own.high:+.3f}",
-                p_value(own.p),
+                found.label(effect.intervention),
+                f"{effect.before:.3f}",
+                f"{effect.after:.3f}",
+                f"{effect.change:+.3f}",
+                f"{effect.low:+.3f} to {effect.high:+.3f}",
+                p_value(effect.p),
             )
-            for own in effects
+            for effect in effects
         ),
     )
 

@@ -93,10 +93,10 @@ def calibrate(
         )  # fmt: skip
     by_signal: dict[Signal, list[Outcomes]] = {}
     for task in store.manifest["tasks"]:
-        own = match_task(plan, task)
-        if own is not None:
-            by_signal.setdefault(_signal(store, task, own), []).append(
-                task_outcomes(store, task, own, gain=gain)
+        task_plan = match_task(plan, task)
+        if task_plan is not None:
+            by_signal.setdefault(_signal(store, task, task_plan), []).append(
+                task_outcomes(store, task, task_plan, gain=gain)
             )
     if not by_signal:
         raise InputError(
@@ -104,11 +104,11 @@ def calibrate(
             got=", ".join(plan.tasks) or "none",
             hint=f"the store has {', '.join(list(store.manifest['tasks'])[:4])}",
         )  # fmt: skip
-    found = {signal: find_boundaries(signal, own) for signal, own in by_signal.items()}
+    found = {signal: find_boundaries(signal, outcomes) for signal, outcomes in by_signal.items()}
     calibrated = _with_boundaries(plan, found)
     tasks = {
-        name: with_gain(store, name, own) if name in store.manifest["tasks"] else own
-        for name, own in calibrated.tasks.items()
+        name: with_gain(store, name, task) if name in store.manifest["tasks"] else task
+        for name, task in calibrated.tasks.items()
     }
     return replace(calibrated, tasks=tasks), tuple(found.values())
 
@@ -156,14 +156,16 @@ def _items_of(store: SweepStore, task: str, row: Mapping[str, Any]) -> pd.DataFr
     """The items of a configuration's row."""
     items = store.table("items", tasks=[task]).to_pandas()
     wanted = asdict(Configuration.of_row(row))
-    return items[np.logical_and.reduce([items[name] == own for name, own in wanted.items()])]
+    return items[np.logical_and.reduce([items[name] == value for name, value in wanted.items()])]
 
 
 def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
     """Boundaries and how well they do on what they have not seen."""
-    confidence = np.concatenate([own.confidence for own in outcomes])
-    gained = np.concatenate([own.gained for own in outcomes])
-    weights = np.concatenate([np.full(len(own.gained), 1 / len(own.gained)) for own in outcomes])
+    confidence = np.concatenate([outcome.confidence for outcome in outcomes])
+    gained = np.concatenate([outcome.gained for outcome in outcomes])
+    weights = np.concatenate(
+        [np.full(len(outcome.gained), 1 / len(outcome.gained)) for outcome in outcomes]
+    )
     if gained.all() or not gained.any():
         raise InputError(
             "gain", expected="items that gain and items that do not",
@@ -189,8 +191,8 @@ def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
         youden(below, gained, weights),
         len(gained),
         int(gained.sum()),
-        tuple(own.task for own in outcomes),
-        any(own.oracle for own in outcomes),
+        tuple(outcome.task for outcome in outcomes),
+        any(outcome.oracle for outcome in outcomes),
     )
 
 
@@ -201,8 +203,8 @@ def best_cut(confidence: Floats, gained: Bools, weights: Floats) -> float:
     order = np.argsort(confidence)
     places = np.searchsorted(confidence[order], cuts)  # items below each cut
     shares = [
-        np.concatenate([[0.0], np.cumsum(own[order])])[places] / own.sum()
-        for own in (weights * gained, weights * ~gained)
+        np.concatenate([[0.0], np.cumsum(weighted[order])])[places] / weighted.sum()
+        for weighted in (weights * gained, weights * ~gained)
     ]
     return float(cuts[int(np.argmax(shares[0] - shares[1]))])
 
@@ -235,10 +237,10 @@ def _signal(store: SweepStore, task: str, plan: TaskPlan) -> Signal:
 def _with_boundaries(plan: Plan, found: Mapping[Signal, Boundaries]) -> Plan:
     """The plan with the boundaries of each gate's signal; other signals keep theirs."""
 
-    def changed(own: TaskPlan) -> TaskPlan:
-        new = found.get(own.gate.signal)
+    def changed(task_plan: TaskPlan) -> TaskPlan:
+        new = found.get(task_plan.gate.signal)
         if new is None:
-            return own
-        return replace(own, gate=replace(own.gate, low=new.low, high=new.high))
+            return task_plan
+        return replace(task_plan, gate=replace(task_plan.gate, low=new.low, high=new.high))
 
-    return replace(plan, tasks={name: changed(own) for name, own in plan.tasks.items()})
+    return replace(plan, tasks={name: changed(task) for name, task in plan.tasks.items()})

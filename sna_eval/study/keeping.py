@@ -85,14 +85,14 @@ class Kept:
     def _check(
         self, path: Path, settings: Settings, as_today: Callable[[Settings], Settings]
     ) -> None:
-        own = json.loads(json.dumps(settings))
+        ours = json.loads(json.dumps(settings))
         if not path.is_file():
-            _write(path, own)
+            _write(path, ours)
             return
         with self._reading(path):
             there = as_today(read_json(path))
-            known = {key: there.get(key) for key in own}  # others are an older version's
-        check_same(known, own, where=path.parent)
+            known = {key: there.get(key) for key in ours}  # others are an older version's
+        check_same(known, ours, where=path.parent)
 
     def _reading(self, path: Path) -> AbstractContextManager[None]:
         return reading(

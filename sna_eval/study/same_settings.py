@@ -9,15 +9,15 @@ from typing import Any
 from sna_eval.errors import InputError
 
 
-def check_same(there: Mapping[str, Any], own: Mapping[str, Any], *, where: Path) -> None:
+def check_same(there: Mapping[str, Any], here: Mapping[str, Any], *, where: Path) -> None:
     """Raises `InputError` with the first setting that differs, by its dotted key.
 
     **Arguments:**
 
     - `there`: settings that stand in the folder.
-    - `own`: settings of what is to go on there.
+    - `here`: settings of what is to go on there.
     """
-    before, after = _flat(there), _flat(own)
+    before, after = _flat(there), _flat(here)
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
             raise InputError(

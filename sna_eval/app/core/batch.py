@@ -80,11 +80,11 @@ def run_batch(
     **Raises:** `InputError` where the gate wants a margin and a row has no choices.
     """
     lacking = [row.line for row in rows if not row.question.others]
-    own = setting.gate.measured_by
-    if setting.gate.mode == "confidence" and isinstance(own, ChoicesSignal) and lacking:
+    signal = setting.gate.measured_by
+    if setting.gate.mode == "confidence" and isinstance(signal, ChoicesSignal) and lacking:
         raise InputError(
             "gate.signal",
-            expected=f"rows with `others`, for a {own.words}",
+            expected=f"rows with `others`, for a {signal.words}",
             got=f"none in line {lacking[0]}",
             hint=f"use {either(without_choices())}",
         )
@@ -105,8 +105,8 @@ def run_batch(
             items = question_items(workspace.lm, questions, task=ITEM_TASK)
             answers = scorer.score(items.items, items.right_answer, quiet=True)
         yield tuple(
-            _outcome(row, own[0], len(item.requests[0].continuation))
-            for row, own, item in zip(portion, answers, items.items, strict=True)
+            _outcome(row, answer[0], len(item.requests[0].continuation))
+            for row, answer, item in zip(portion, answers, items.items, strict=True)
         )
 
 

@@ -119,7 +119,7 @@ def _cells(swept: TaskGrid, result: LayerResult) -> tuple[tuple[Cell, ...], floa
     baseline = float(item_values(swept.items, result.baseline.log_likelihoods).prob[0])
     after = item_values(swept.items, result.log_likelihoods).prob[:, 0]
     cells = tuple(
-        Cell(result.layer, own.multiplier, float(prob), float(prob) - baseline)
-        for own, prob in zip(swept.grid.at(result.layer), after, strict=True)
+        Cell(result.layer, configuration.multiplier, float(prob), float(prob) - baseline)
+        for configuration, prob in zip(swept.grid.at(result.layer), after, strict=True)
     )
     return cells, baseline

@@ -133,8 +133,8 @@ def saved_run(opened: ResultFolder) -> Saved:
         raise InputError("plan", expected="a run of `--model sna` with a plan", got="none")
     with reading("results", expected="a plan and arguments as lm_eval wrote them", got=list(tasks)):
         raw = {
-            name: {"gate": own["gate"], "interventions": own["interventions"]}
-            for name, own in tasks.items()
+            name: {"gate": task["gate"], "interventions": task["interventions"]}
+            for name, task in tasks.items()
         }
         given = model_arguments(opened.config.get("model_args"))
         planned = (*PlanArguments.names(), "auto_budget")

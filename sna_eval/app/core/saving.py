@@ -72,11 +72,11 @@ def save_state(workspace: Workspace, setting: Setting, questions: Sequence[Typed
     with_choices = [question for question in questions if question.others]
     files = {PLAN_FILE: plan_text(plan_of(workspace, setting, task=f"{ITEM_TASK}*"))}
     names = []
-    for name, own in ((ITEM_TASK, open_answers), (_CHOICES, with_choices)):
-        if own:
+    for name, asked in ((ITEM_TASK, open_answers), (_CHOICES, with_choices)):
+        if asked:
             names.append(name)
             files[f"{name}.yaml"] = _task_yaml(name)
-            files[f"{name}.jsonl"] = "".join(_item_line(question) for question in own)
+            files[f"{name}.jsonl"] = "".join(_item_line(question) for question in asked)
     return Saved(files, lm_eval_command(arguments_of(_where(workspace.name)), names))
 
 
@@ -101,7 +101,7 @@ def lm_eval_command(
     - `include_path`: the tasks' folder, as the shell is to read it.
     - `options`: further words.
     """
-    loading = {name: own for name, own in model_args.items() if name not in _FLAGS}
+    loading = {name: value for name, value in model_args.items() if name not in _FLAGS}
     flags = [word for name in _FLAGS if model_args.get(name) is not None
              for word in (f"--{name}", str(model_args[name]))]  # fmt: skip
     arguments = typed_arguments({**loading, "plan": PLAN_FILE})

@@ -27,7 +27,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
 
     **Raises:** `InputError` where the app has no such setting.
     """
-    manifest, own = store.manifest, best.best
+    manifest, choice = store.manifest, best.best
     described = manifest["tasks"][best.task]
     _check_prompts(best.task, described["prompts_hash"])
     if described["select"] == "random":
@@ -40,19 +40,19 @@ def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
             "sinks", expected="neurons ranked without position 0", got="keep",
             hint="the app leaves position 0 out; sna-eval select writes the plan of any sweep",
         )  # fmt: skip
-    if own.oracle:
+    if choice.oracle:
         raise InputError(
-            "direction", expected="one that does not know the right answer", got=own.direction,
+            "direction", expected="one that does not know the right answer", got=choice.direction,
             hint="the app amplifies by directions that a deployed model has",
         )  # fmt: skip
     setting = Setting(
         source=PromptSource(best.task),
-        layer=own.layer,
-        count=own.n_neurons,
-        multiplier=float(own.multiplier),
+        layer=choice.layer,
+        count=choice.n_neurons,
+        multiplier=float(choice.multiplier),
         method=described["select"],
         pooling=manifest["pooling"],
-        direction=own.direction,
+        direction=choice.direction,
         gate=task_gate(store, best.task),
     )
     return BestSetting(setting, manifest["model"], manifest["model_hash"])

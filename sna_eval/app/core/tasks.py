@@ -26,8 +26,8 @@ SPLITS: tuple[Split, ...] = ("development", "test")
 @cache
 def task_names() -> tuple[str, ...]:
     """All bundled tasks, groups left out."""
-    own = (path.stem for path in tasks_path().glob("sna_*.yaml"))
-    return tuple(sorted(name for name in own if name not in ("sna_all", "sna_generation")))
+    names = (path.stem for path in tasks_path().glob("sna_*.yaml"))
+    return tuple(sorted(name for name in names if name not in ("sna_all", "sna_generation")))
 
 
 @cache

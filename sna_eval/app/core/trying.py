@@ -147,12 +147,12 @@ def _scored(
     return [(row, numbers, score) for (row, numbers), score in zip(rows, scores, strict=True)]
 
 
-def _side(workspace: Workspace, own: Baseline, first: RowScore, continuation: str) -> Side:
+def _side(workspace: Workspace, baseline: Baseline, first: RowScore, continuation: str) -> Side:
     """One model's side, from its scores and those of the first row."""
     best = first.log_probs.float().topk(TOP)
     top = zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
     return Side(
-        tuple(score.log_likelihood for score in own.scores),
+        tuple(score.log_likelihood for score in baseline.scores),
         tuple((workspace.lm.tok_decode([token]), prob) for token, prob in top),
         continuation,
     )
@@ -161,13 +161,13 @@ def _side(workspace: Workspace, own: Baseline, first: RowScore, continuation: st
 def _signals(log_likelihoods: tuple[float, ...], scores: Sequence[RowScore]) -> dict[Signal, float]:
     log_probs = scores[0].log_probs.float()
     values: dict[Signal, float] = {}
-    for name, own in SIGNALS.items():
-        if isinstance(own, AnswerSignal):
-            values[name] = own.measure(log_likelihoods[0])
-        elif isinstance(own, NextTokenSignal):
-            values[name] = float(own.measure(log_probs))
-        elif isinstance(own, ChoicesSignal) and len(log_likelihoods) > 1:
-            values[name] = own.measure(log_likelihoods)
+    for name, signal in SIGNALS.items():
+        if isinstance(signal, AnswerSignal):
+            values[name] = signal.measure(log_likelihoods[0])
+        elif isinstance(signal, NextTokenSignal):
+            values[name] = float(signal.measure(log_probs))
+        elif isinstance(signal, ChoicesSignal) and len(log_likelihoods) > 1:
+            values[name] = signal.measure(log_likelihoods)
     return values
 
 

@@ -107,13 +107,13 @@ def _zones(rows: Sequence[BatchRow]) -> str:
     """Means by zone, as a run's own table has them."""
     lines = []
     for zone in (1, 2, 3):
-        own = [row for row in rows if row.zone == zone]
-        if own:
-            before = sum(row.baseline_prob for row in own) / len(own)
-            after = sum(row.prob for row in own) / len(own)
+        inside = [row for row in rows if row.zone == zone]
+        if inside:
+            before = sum(row.baseline_prob for row in inside) / len(inside)
+            after = sum(row.prob for row in inside) / len(inside)
             lines.append(
                 (
-                    pieces.chip(zone), str(len(own)), pieces.number(before),
+                    pieces.chip(zone), str(len(inside)), pieces.number(before),
                     pieces.number(after), pieces.change(after - before),
                 )
             )  # fmt: skip

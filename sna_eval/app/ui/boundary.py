@@ -79,11 +79,11 @@ def _loaded() -> Workspace:
         raise
 
 
-def search(model: Workspace, own: Setting) -> None:
+def search(model: Workspace, setting: Setting) -> None:
     """Looks for a setting's neurons, and shows that it does where that was not done before."""
-    asked = (own.source, own.method, own.pooling)
+    asked = (setting.source, setting.method, setting.pooling)
     if not model.has_ranked(*asked):
-        where = own.source.task or "your prompts"
+        where = setting.source.task or "your prompts"
         with st.spinner(plain(f"Looking for neurons on {where}"), show_time=True):
             model.ranked(*asked)
 

@@ -57,7 +57,7 @@ def _neurons() -> None:
         )  # fmt: skip
     st.selectbox(
         "Selected by", tuple(RANKINGS), key="method",
-        help="; ".join(f"{name}: {own.words}" for name, own in RANKINGS.items()),
+        help="; ".join(f"{name}: {ranking.words}" for name, ranking in RANKINGS.items()),
     )  # fmt: skip
     left, right = st.columns(2)
     left.number_input("Layer", step=1, key="layer")
@@ -69,7 +69,7 @@ def _gate() -> None:
     st.subheader("Gate")
     st.selectbox(
         "Confidence by", _GATES, key="gate", on_change=state.put_gate_bounds,
-        help="; ".join(f"{name}: {own.words}{_note(own)}" for name, own in SIGNALS.items()),
+        help="; ".join(f"{name}: {by.words}{_note(by)}" for name, by in SIGNALS.items()),
     )  # fmt: skip
     if state.value("gate") in ("always", "never"):
         return

@@ -44,7 +44,8 @@ def chart(panel: Panel, *, height: int | None = None) -> Any:
     colours = alt.Color(
         "series:N",
         scale=alt.Scale(
-            domain=[own.name for own in panel.series], range=[own.colour for own in panel.series]
+            domain=[series.name for series in panel.series],
+            range=[series.colour for series in panel.series],
         ),
         legend=alt.Legend(orient="bottom", title=None, labelLimit=400, symbolOpacity=1)
         if panel.series
@@ -100,8 +101,8 @@ def _(mark: Points, x: Any, y: Any, colours: Any) -> Iterator[Any]:
     told = mark.told or tuple({} for _ in mark.x)
     rows = pd.DataFrame(
         [
-            {"x": across, "y": up, "series": mark.series.name, **own}
-            for across, up, own in zip(mark.x, mark.y, told, strict=True)
+            {"x": across, "y": up, "series": mark.series.name, **tip}
+            for across, up, tip in zip(mark.x, mark.y, told, strict=True)
         ]
     )
     base = alt.Chart(rows)
@@ -163,7 +164,7 @@ def _(mark: Cells, x: Any, y: Any, colours: Any) -> Iterator[Any]:
         tooltip=_tooltip([first]),
     )  # fmt: skip
     if mark.framed:
-        framed = [own in mark.framed for own in places]
+        framed = [place in mark.framed for place in places]
         frames = alt.Chart(rows[framed]).mark_rect(filled=False, stroke=mark.frame, strokeWidth=1.6)
         yield frames.encode(**box)
     if any(rows["text"]):

@@ -11,7 +11,7 @@ from sna_eval.reporting.figures.marks import Axis, Line, Panel, Points, Series
 
 def panel(items: Sequence[ItemPoint]) -> Panel:
     """A point an item, in its zone's colour."""
-    zones = sorted({own.zone for own in items})
+    zones = sorted({item.zone for item in items})
     return Panel(
         Axis("P(target) before"),
         Axis("change"),
@@ -20,14 +20,14 @@ def panel(items: Sequence[ItemPoint]) -> Panel:
 
 
 def _zone(items: Sequence[ItemPoint], zone: int) -> Points:
-    own = [item for item in items if item.zone == zone]
+    inside = [item for item in items if item.zone == zone]
     return Points(
         Series(f"zone {zone}", ZONE_COLOURS[zone]),
-        tuple(item.before for item in own),
-        tuple(item.after - item.before for item in own),
+        tuple(item.before for item in inside),
+        tuple(item.after - item.before for item in inside),
         tuple(
             {"task": short(item.task), "item": item.item, "amplified": item.amplified,
              "before": item.before, "after": item.after, "change": item.after - item.before}
-            for item in own
+            for item in inside
         ),
     )  # fmt: skip

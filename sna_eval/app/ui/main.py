@@ -20,6 +20,6 @@ def show() -> None:
     ]
     page = st.navigation(pages, position="top")
     with st.container(key=NARROW, horizontal=True):  # where the bar at the top is folded away
-        for own in pages:
-            st.page_link(own)
+        for target in pages:
+            st.page_link(target)
     page.run()

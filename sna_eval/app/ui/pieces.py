@@ -33,8 +33,8 @@ def card(name: str, big: str, note: str = "") -> str:
     )
 
 
-def cards(*own: str) -> str:
-    return f'<div class="sna-cards">{"".join(own)}</div>'
+def cards(*inner: str) -> str:
+    return f'<div class="sna-cards">{"".join(inner)}</div>'
 
 
 def chip(zone: Zone) -> str:

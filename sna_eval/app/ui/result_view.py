@@ -30,9 +30,9 @@ def show(opened: ResultFolder) -> None:
         st.html(pieces.note(f"Oracles, amplified by the right answer: {marked}."))
     if opened.items:
         st.subheader("Items")
-        names = list(dict.fromkeys(own.task for own in opened.items))
+        names = list(dict.fromkeys(item.task for item in opened.items))
         chosen = st.multiselect("Tasks", names, default=names)
-        shown = [own for own in opened.items if own.task in chosen]
+        shown = [item for item in opened.items if item.task in chosen]
         if shown:
             st.altair_chart(chart(item_figure.panel(shown), height=360), width="stretch")
     with st.expander("Save: plan file and command"), messages():

@@ -74,8 +74,8 @@ def value(name: str) -> Any:
 
 def put(**values: Any) -> None:
     """Sets values; only before their widgets are shown, so in callbacks."""
-    for name, own in values.items():
-        st.session_state[name] = own
+    for name, new in values.items():
+        st.session_state[name] = new
 
 
 def begin_with(look: FirstLook) -> None:
@@ -83,7 +83,7 @@ def begin_with(look: FirstLook) -> None:
     before: FirstLook = value(_LOOK)
     if look == before:
         return
-    untouched = all(value(name) == own for name, own in _values_of(before).items())
+    untouched = all(value(name) == shown for name, shown in _values_of(before).items())
     put(**{_LOOK: look})
     if untouched:
         put(**{_NEXT: _values_of(look)})
@@ -107,13 +107,13 @@ def _controls_of(name: str) -> dict[str, str]:
     return {"model": OTHER_MODEL, "other_model": name}
 
 
-def put_setting(own: Setting) -> None:
+def put_setting(setting: Setting) -> None:
     """Sets the controls to what a setting says; its neurons are found on a task."""
-    gate = own.gate
+    gate = setting.gate
     put(
-        source=own.source.task, method=own.method, layer=own.layer, count=own.count,
-        multiplier=own.multiplier, pooling=own.pooling, positions=own.positions,
-        direction=own.direction, gate=gate.signal if gate.mode == "confidence" else gate.mode,
+        source=setting.source.task, method=setting.method, layer=setting.layer, count=setting.count,
+        multiplier=setting.multiplier, pooling=setting.pooling, positions=setting.positions,
+        direction=setting.direction, gate=gate.signal if gate.mode == "confidence" else gate.mode,
         low=gate.low, high=gate.high, transition=gate.transition == "amplify",
     )  # fmt: skip
 
@@ -169,9 +169,9 @@ def setting() -> Setting:
 
 def put_gate_bounds() -> None:
     """After another signal was chosen: the bounds that go with it."""
-    own = SIGNALS.get(value("gate"))
-    if own is not None:
-        put(low=own.low, high=own.high)
+    signal = SIGNALS.get(value("gate"))
+    if signal is not None:
+        put(low=signal.low, high=signal.high)
 
 
 def put_method() -> None:

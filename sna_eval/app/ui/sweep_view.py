@@ -26,7 +26,7 @@ _TAKEN = "taken"
 def show(opened: SweepFolder, measured: Interference | None) -> None:
     """Draws everything."""
     manifest, summary = opened.store.manifest, opened.summary
-    count = sum(own.configurations for own in summary.tasks)
+    count = sum(task.configurations for task in summary.tasks)
     st.html(
         pieces.note(
             f"{manifest['model']}: {count:,} configurations of {len(summary.tasks)} tasks on "
@@ -92,12 +92,12 @@ def _tasks(summary: Summary) -> None:
 def _grids(summary: Summary, opened: SweepFolder) -> None:
     st.subheader("Counts and multipliers")
     left, middle, right = st.columns(3)
-    names = [own.task for own in summary.tasks]
+    names = [task.task for task in summary.tasks]
     number = names.index(chosen(left, "Task", names))
-    own, best = summary.measurements[number], summary.tasks[number]
-    layer = chosen(middle, "Layer", own.layers, first=best.best_layer)
-    direction = chosen(right, "Direction", own.directions, first=best.best.direction)
-    st.altair_chart(chart(grids.panel(own, layer, direction)), width="stretch")
+    measured, best = summary.measurements[number], summary.tasks[number]
+    layer = chosen(middle, "Layer", measured.layers, first=best.best_layer)
+    direction = chosen(right, "Direction", measured.directions, first=best.best.direction)
+    st.altair_chart(chart(grids.panel(measured, layer, direction)), width="stretch")
     st.button(
         f"Take the best into Try it: {best.best.label}",
         on_click=_take,
@@ -132,13 +132,13 @@ def _responses(summary: Summary) -> None:
     found = dict.fromkeys((curve.task, curve.direction) for curve in summary.curves)
     for task, direction in found:
         st.subheader(f"Response curves: {short(task)}, {direction}")
-        own = [c for c in summary.curves if (c.task, c.direction) == (task, direction)]
-        st.altair_chart(chart(response.panel(own)), width="stretch")
-        oracle = "An oracle: it knows the right answer. " if own[0].oracle else ""
+        curves = [c for c in summary.curves if (c.task, c.direction) == (task, direction)]
+        st.altair_chart(chart(response.panel(curves)), width="stretch")
+        oracle = "An oracle: it knows the right answer. " if curves[0].oracle else ""
         st.html(
             pieces.note(
-                f"{oracle}Layer {own[0].layer}, {own[0].n_neurons} neurons a label; zones are the "
-                "unmodified model's."
+                f"{oracle}Layer {curves[0].layer}, {curves[0].n_neurons} neurons a label; zones "
+                "are the unmodified model's."
             )
         )
 

@@ -114,17 +114,17 @@ def _moved(known: dict[str, float], text: str, prob: float) -> str:
 
 
 def _neurons(tried: TryResult) -> str:
-    labelled = any(own.label for own in tried.neurons)
+    labelled = any(neuron.label for neuron in tried.neurons)
     rows = [
         (
-            *((escape(own.label),) if labelled else ()),
-            str(own.neuron),
-            f"{own.score:+.4f}",
-            f"{own.last:+.3f}",
-            f"{own.mean:+.3f}",
-            " ".join(map(pieces.token, own.promotes)),
+            *((escape(neuron.label),) if labelled else ()),
+            str(neuron.neuron),
+            f"{neuron.score:+.4f}",
+            f"{neuron.last:+.3f}",
+            f"{neuron.mean:+.3f}",
+            " ".join(map(pieces.token, neuron.promotes)),
         )
-        for own in tried.neurons
+        for neuron in tried.neurons
     ]
     if not rows:
         return pieces.note("No neuron responds more to these prompts than to the reference.")

@@ -99,13 +99,13 @@ def _result(model: Workspace, found: LayerMultiplierMap) -> None:
 
 def _cards(found: LayerMultiplierMap, taken: Cell | None) -> None:
     best = found.best
-    own = "none of these cells"
+    shown = "none of these cells"
     if taken is not None:
-        own = f"layer {taken.layer}, x{taken.multiplier:g}: {pieces.change(taken.change)}"
+        shown = f"layer {taken.layer}, x{taken.multiplier:g}: {pieces.change(taken.change)}"
     st.html(
         pieces.cards(
             pieces.card("P(target) before", pieces.number(found.baseline)),
-            pieces.card("Taken", pieces.number(taken.prob) if taken else "-", own),
+            pieces.card("Taken", pieces.number(taken.prob) if taken else "-", shown),
             pieces.card(
                 "Best cell",
                 pieces.number(best.prob),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sna_eval.export.format import ExportFormat
 from sna_eval.registry import lookup, registered
 
-FORMATS: dict[str, ExportFormat] = {own.name: own for own in registered(__name__, "FORMAT")}
+FORMATS: dict[str, ExportFormat] = {it.name: it for it in registered(__name__, "FORMAT")}
 
 
 def find_format(name: str) -> ExportFormat:

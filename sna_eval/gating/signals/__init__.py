@@ -13,13 +13,13 @@ from sna_eval.registry import lookup, registered
 T = TypeVar("T", bound=ConfidenceSignal)
 
 
-def _in_order(own: ConfidenceSignal) -> tuple[bool, str]:
+def _in_order(signal: ConfidenceSignal) -> tuple[bool, str]:
     """Those that are usually meant come first."""
-    return (not own.usual, own.name)
+    return (not signal.usual, signal.name)
 
 
 SIGNALS: dict[str, ConfidenceSignal] = {
-    own.name: own for own in sorted(registered(__name__, "SIGNAL"), key=_in_order)
+    signal.name: signal for signal in sorted(registered(__name__, "SIGNAL"), key=_in_order)
 }
 
 
@@ -33,14 +33,14 @@ def find_signal(name: str, *, field: str = "gate.signal") -> ConfidenceSignal:
 
 def signals_of(kind: type[T]) -> dict[str, T]:
     """The signals that read the same: `AnswerSignal`, `ChoicesSignal` or `NextTokenSignal`."""
-    return {name: own for name, own in SIGNALS.items() if isinstance(own, kind)}
+    return {name: signal for name, signal in SIGNALS.items() if isinstance(signal, kind)}
 
 
 def usual_signal(kind: type[T]) -> T:
     """The one of them that stands in where nobody names a signal."""
-    return next(own for own in signals_of(kind).values() if own.usual)
+    return next(signal for signal in signals_of(kind).values() if signal.usual)
 
 
 def blind_signals() -> list[str]:
     """Names of the signals that never look at the right answer."""
-    return [name for name, own in SIGNALS.items() if not own.sees_answer]
+    return [name for name, signal in SIGNALS.items() if not signal.sees_answer]

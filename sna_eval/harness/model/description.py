@@ -33,22 +33,22 @@ def describe(
 
     resolved = plans.resolved if plans is not None else {}
     file = plans.file if plans is not None and resolved else None
-    items = sum(own.items for own in counts.tasks.values())
-    amplified = sum(own.amplified for own in counts.tasks.values())
+    items = sum(task.items for task in counts.tasks.values())
+    amplified = sum(task.amplified for task in counts.tasks.values())
     return {
         "version": __version__,
         "plan_fingerprint": plan_fingerprint(plans.plan if plans and resolved else plan),
         **({"plan_file": str(file)} if file is not None else {}),
         "model_hash": model_hash,
         **settings,
-        "oracle": any(own.oracle for own in resolved.values()),
-        "sees_answer": any(own.sees_answer for own in resolved.values()),
+        "oracle": any(plan.oracle for plan in resolved.values()),
+        "sees_answer": any(plan.sees_answer for plan in resolved.values()),
         "found_on_another_model": any(
-            found_on_another(own, model_hash) for own in resolved.values()
+            found_on_another(plan, model_hash) for plan in resolved.values()
         ),
         "amplified_fraction": amplified / items if items else 0.0,
         "tasks": {
-            name: _task(own, counts.tasks.get(name), model_hash) for name, own in resolved.items()
+            name: _task(plan, counts.tasks.get(name), model_hash) for name, plan in resolved.items()
         },
         "passes": counts.as_dict(),
         "processes": processes,

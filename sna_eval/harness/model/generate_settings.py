@@ -31,13 +31,13 @@ _MAKES_PROCESSORS = "_get_logits_processor"
 class GenerateSettings:
     """What `generate` goes by: a request's own settings, else those that come with the model."""
 
-    def __init__(self, model: nn.Module, own: Mapping[str, Any]) -> None:
+    def __init__(self, model: nn.Module, arguments: Mapping[str, Any]) -> None:
         self._model = base_model(model)
         self._defaults = getattr(self._model, "generation_config", None)
-        self._own = own
+        self._arguments = arguments
 
     def __getitem__(self, name: str) -> Any:
-        return self._own.get(name, getattr(self._defaults, name, None))
+        return self._arguments.get(name, getattr(self._defaults, name, None))
 
     @property
     def texts(self) -> int:
@@ -90,9 +90,9 @@ def asked_first(model: nn.Module, processor: LogitsProcessor) -> Iterator[None]:
     def with_this_first(*args: Any, **kwargs: Any) -> LogitsProcessorList:
         return LogitsProcessorList([processor, *make(*args, **kwargs)])
 
-    own = vars(inner)
-    own[_MAKES_PROCESSORS] = with_this_first  # hides the class's method
+    attributes = vars(inner)
+    attributes[_MAKES_PROCESSORS] = with_this_first  # hides the class's method
     try:
         yield
     finally:
-        del own[_MAKES_PROCESSORS]
+        del attributes[_MAKES_PROCESSORS]

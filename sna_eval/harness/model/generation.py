@@ -101,9 +101,9 @@ class GatedGeneration:
         # the scores of a beam that overflowed are wrong, and with them the choice among beams
         ended = self._ended(output, context, kwargs) if settings.copies == 1 else None
         found = watch.items(settings.copies, ended)
-        items = [bad and own for bad, own in zip(found, opened, strict=True)]
+        items = [bad and opens for bad, opens in zip(found, opened, strict=True)]
         self._overflowed.extend(items)
-        self._changed.extend(own and not bad for bad, own in zip(items, opened, strict=True))
+        self._changed.extend(opens and not bad for bad, opens in zip(items, opened, strict=True))
         if not any(items):
             return output
 
@@ -122,12 +122,12 @@ class GatedGeneration:
         closing = self._settings(kwargs).closing
         # after a stop string in its thoughts, a text may still come to its answer
         thinks = self._lm.think_end_token is not None
-        stops = [] if thinks else [own for own in kwargs["stop"] if own]
+        stops = [] if thinks else [stop for stop in kwargs["stop"] if stop]
 
         def ended(row: int, width: int) -> bool:
             ids = output[row, context.shape[1] : width].tolist()
             text = self._lm.tok_decode(ids)
-            return not closing.isdisjoint(ids) or any(own in text for own in stops)
+            return not closing.isdisjoint(ids) or any(stop in text for stop in stops)
 
         return ended
 
@@ -140,8 +140,8 @@ class GatedGeneration:
             return False  # the model may read the text again, and otherwise
         return self._engine.abilities.resumes and keeps_keys(self._lm.model)
 
-    def _settings(self, own: dict[str, Any]) -> GenerateSettings:
-        return GenerateSettings(self._lm.model, own)
+    def _settings(self, arguments: dict[str, Any]) -> GenerateSettings:
+        return GenerateSettings(self._lm.model, arguments)
 
     def _open(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Decides on the rows of a batch by the first token's distribution: bool, `[batch]`."""

@@ -46,5 +46,5 @@ class JoinedTargets:
     def count(self, items: Iterable[Item], ledger: Ledger) -> None:
         """Counts the documents with such a target, by task."""
         for item in items if self._met else ():
-            pairs = ((own.context_text, own.continuation_text) for own in item.requests)
+            pairs = ((request.context_text, request.continuation_text) for request in item.requests)
             ledger.tasks[item.task].tokenized_apart += not self._met.isdisjoint(pairs)

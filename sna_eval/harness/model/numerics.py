@@ -18,7 +18,7 @@ def numerics(lm: Any) -> dict[str, Any]:
         "softmax_dtype": lm.softmax_dtype,
     }
     named = {
-        name: None if own is None else str(own).removeprefix("torch.")
-        for name, own in dtypes.items()
+        name: None if dtype is None else str(dtype).removeprefix("torch.")
+        for name, dtype in dtypes.items()
     }
     return {**named, "max_length": lm.max_length, "config_hash": config_fingerprint(lm.model)}

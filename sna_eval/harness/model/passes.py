@@ -46,7 +46,7 @@ class HFPasses:
     def scores(
         self, asked: Sequence[Asked], decide: Decide, *, quiet: bool = False
     ) -> Iterator[tuple[int, Scores]]:
-        items = [own.item for own in asked]
+        items = [entry.item for entry in asked]
         passes = RowPasses(
             self._engine(), self._rows_per_batch, self._lm.max_length, self._ledger,
             self._strict_baseline(items, quiet) if self._strict else None,

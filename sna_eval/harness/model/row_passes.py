@@ -45,7 +45,7 @@ class RowPasses:
         self, asked: Sequence[Asked], decide: Decide, *, quiet: bool = False
     ) -> Iterator[tuple[int, Scores]]:
         """As `harness.scoring.passes` asks for."""
-        works = [self._start(number, own) for number, own in enumerate(asked)]
+        works = [self._start(number, item) for number, item in enumerate(asked)]
         # rows go on in batches of another width than they came from
         longest = max((_longest_row(work) for work in works), default=0)
         self._resumes = self.engine.abilities.resumes and longest <= steady_width(self.engine.model)
@@ -62,14 +62,14 @@ class RowPasses:
             tasks[work.item.task].append(work)
         together: list[Work] = []
         groups = [together]
-        for own in tasks.values():
-            prefix = self._prefix([row for work in own for row, _ in work.rows])
-            for work in own:
+        for group in tasks.values():
+            prefix = self._prefix([row for work in group for row, _ in work.rows])
+            for work in group:
                 work.prefix = prefix
             if prefix is None:
-                together.extend(own)
+                together.extend(group)
             else:
-                groups.append(own)
+                groups.append(group)
         for group in groups:
             group.sort(key=_longest_row, reverse=True)
         return sorted(filter(None, groups), key=lambda group: -_longest_row(group[0]))
@@ -128,13 +128,13 @@ class RowPasses:
     def _strict_baseline(
         self, work: Work, baseline: Callable[[Item], tuple[BranchScore, ...]]
     ) -> None:
-        own, given = work.begun, baseline(work.item)
-        own.hidden, own.strict = [None] * len(work.rows), True
+        begun, given = work.begun, baseline(work.item)
+        begun.hidden, begun.strict = [None] * len(work.rows), True
         following = self._following(work)
         for row, numbers in work.rows:
             branches = tuple(given[number] for number in numbers)
             score = RowScore(branches, following.get(row.context, NOTHING))
-            own.scored.append((row, numbers, score))
+            begun.scored.append((row, numbers, score))
 
     def _following(self, work: Work) -> dict[Tokens, torch.Tensor]:
         """What follows the item's contexts, `[vocabulary]` each, where the gate reads it."""
@@ -155,13 +155,13 @@ class RowPasses:
         scores, captured = self.engine.run(batch, capture=sorted(capture), prefix=prefix)
         self.ledger.count_baseline(batch)
         for place, ((work, number), score) in enumerate(zip(chunk, scores, strict=True)):
-            own, gate = work.begun, work.plan.gate if work.plan is not None else None
-            own.scored.append((*work.rows[number], kept(score, gate)))
+            begun, gate = work.begun, work.plan.gate if work.plan is not None else None
+            begun.scored.append((*work.rows[number], kept(score, gate)))
             hidden = None
             if work.layer is not None and work.layer in captured:
                 length = len(rows[place]) - batch.skip
                 hidden = captured[work.layer][place, :length].clone()
-            own.hidden.append(hidden)
+            begun.hidden.append(hidden)
 
     def _go_on(self, work: Work, opened: Opened | None) -> list[OpenRow]:
         """An item's rows, if they go on."""
@@ -212,12 +212,12 @@ def _assigned(queue: Sequence[OpenRow], batch: Batch) -> list[Assigned]:
     for number, entry in enumerate(queue):
         for place, intervention in enumerate(entry.interventions):
             before = entry.interventions[:place].count(intervention)
-            own = rows.setdefault(
+            chosen = rows.setdefault(
                 (intervention, before),
                 torch.zeros(len(queue), dtype=torch.bool, device=batch.device),
             )
-            own[number] = True
-    return [Assigned(intervention, own) for (intervention, _), own in rows.items()]
+            chosen[number] = True
+    return [Assigned(intervention, chosen) for (intervention, _), chosen in rows.items()]
 
 
 def _stacked(hidden: Sequence[torch.Tensor | None], width: int) -> torch.Tensor:

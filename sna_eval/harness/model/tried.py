@@ -31,7 +31,7 @@ from sna_eval.typed import build
 T = TypeVar("T")
 _TRIALS = 2
 """Raised where a trial comes to ask for something else."""
-_KERNELS = {own.__name__: own for own in (fused_activations,)}
+_KERNELS = {kernel.__name__: kernel for kernel in (fused_activations,)}
 
 
 class Loaded(Protocol):
@@ -101,7 +101,7 @@ def _depends_on(lm: Loaded) -> dict[str, Any]:
     return {
         "trials": _TRIALS,
         "model_hash": lm.model_hash,
-        "modules": [[name, _kind(own)] for name, own in model.named_modules()],
+        "modules": [[name, _kind(module)] for name, module in model.named_modules()],
         "attention": str(getattr(model.config, "_attn_implementation", None)),
         "numerics": numerics(lm),
         "device": _device(lm.device),
@@ -145,7 +145,7 @@ class _Names:
 
 
 def _shortcuts_entry(found: Shortcuts) -> dict[str, Any]:
-    return asdict(_Names(tuple(own.__name__ for own in found.kernels), found.narrow))
+    return asdict(_Names(tuple(kernel.__name__ for kernel in found.kernels), found.narrow))
 
 
 def _read_shortcuts(entry: dict[str, Any], block: nn.Module) -> Shortcuts:

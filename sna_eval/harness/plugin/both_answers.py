@@ -133,8 +133,10 @@ class _Document:
     def sample(self, name: str) -> dict[str, Any]:
         """What a sample carries beside lm_eval's own entries and the metrics."""
         answers = [answer for instance in self.instances for answer in instance.resps]
-        found = [own for own in map(decision_of, answers) if own is not None]
-        decided = next((own for own in found if own.amplified), found[0] if found else None)
+        found = [decision for decision in map(decision_of, answers) if decision is not None]
+        decided = next(
+            (decision for decision in found if decision.amplified), found[0] if found else None
+        )
         return {
             "baseline_resps": [twin.resps for twin in self.twins],
             "baseline_filtered_resps": self.baseline_results(name),
@@ -185,21 +187,21 @@ class _Run:
 
 
 def _all_groups(groups: Any) -> list[Any]:
-    found = [own for group in groups for own in (group, *group.get_all_groups())]
+    found = [member for group in groups for member in (group, *group.get_all_groups())]
     return list({id(group): group for group in found}.values())
 
 
 def _aggregated(listed: Sequence[Any]) -> list[Any]:
     """A group's metrics and their baselines, aggregated alike."""
-    names = {own.metric for own in listed}
-    more = [own for own in listed if _has_baseline(own.metric, names)]
-    return [*listed, *(_renamed(own, PREFIX + own.metric) for own in more)]
+    names = {listing.metric for listing in listed}
+    more = [listing for listing in listed if _has_baseline(listing.metric, names)]
+    return [*listed, *(_renamed(listing, PREFIX + listing.metric) for listing in more)]
 
 
 def _renamed(config: Any, metric: str) -> Any:
-    own = copy.copy(config)
-    own.metric = metric
-    return own
+    renamed = copy.copy(config)
+    renamed.metric = metric
+    return renamed
 
 
 def _unmodified(instance: Any) -> Any:
@@ -213,9 +215,11 @@ def _documents(instances: Sequence[Any], twins: Sequence[Any]) -> dict[int, _Doc
     pairs: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     for pair in zip(instances, twins, strict=True):
         pairs[pair[0].doc_id].append(pair)
-    in_order = {number: sorted(own, key=lambda pair: pair[0].idx) for number, own in pairs.items()}
+    in_order = {
+        number: sorted(together, key=lambda pair: pair[0].idx) for number, together in pairs.items()
+    }
     return {
-        number: _Document([own for own, _ in pair], [twin for _, twin in pair])
+        number: _Document([instance for instance, _ in pair], [twin for _, twin in pair])
         for number, pair in in_order.items()
     }
 

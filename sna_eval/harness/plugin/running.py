@@ -40,11 +40,11 @@ def output_folder() -> Path | None:
 
 def prompting() -> Prompting:
     """How the prompts of the evaluation were put together; plain ones where none is running."""
-    own = evaluator_variables("evaluate")
+    variables = evaluator_variables("evaluate")
     return Prompting(
-        own.get("system_instruction"),
-        bool(own.get("apply_chat_template")),
-        bool(own.get("fewshot_as_multiturn")),
+        variables.get("system_instruction"),
+        bool(variables.get("apply_chat_template")),
+        bool(variables.get("fewshot_as_multiturn")),
     )
 
 
@@ -58,15 +58,15 @@ def requests_in_hand() -> list[Any]:
     by_kind = evaluator_variables("evaluate").get("requests")
     if not isinstance(by_kind, Mapping):
         return []
-    return [request for own in by_kind.values() for request in own]
+    return [request for requests in by_kind.values() for request in requests]
 
 
 def evaluator_variables(function: str) -> Mapping[str, Any]:
     """The variables of the nearest caller of that name in lm_eval's evaluator; empty for none."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        own = frame.f_code.co_name == function
-        if own and frame.f_globals.get("__name__") == "lm_eval.evaluator":
+        named = frame.f_code.co_name == function
+        if named and frame.f_globals.get("__name__") == "lm_eval.evaluator":
             return frame.f_locals
         frame = frame.f_back
     return {}

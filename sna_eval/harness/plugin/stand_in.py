@@ -16,9 +16,9 @@ from lm_eval.models.huggingface import HFLM
 
 def stand_in(lm: HFLM, **replaced: Any) -> HFLM:
     """The same model, some of whose attributes are replaced."""
-    own = copy.copy(lm)  # an instance of its class, as lm_eval's `super()` wants
-    vars(own).update(replaced)
-    return own
+    copied = copy.copy(lm)  # an instance of its class, as lm_eval's `super()` wants
+    vars(copied).update(replaced)
+    return copied
 
 
 def encoded(lm: Any, requests: Sequence[Any], *, quiet: bool = True) -> list[Any]:

@@ -143,7 +143,7 @@ def _confidence(
 
 def without_choices() -> list[str]:
     """Names of the signals that items with one continuation have too."""
-    return [name for name, own in SIGNALS.items() if not isinstance(own, ChoicesSignal)]
+    return [name for name, signal in SIGNALS.items() if not isinstance(signal, ChoicesSignal)]
 
 
 def predicted_of_one(task: str) -> InputError:

@@ -69,11 +69,13 @@ class Ledger:
     @property
     def overflowed(self) -> int:
         """Items of all tasks that keep their baseline because they overflowed."""
-        return sum(own.overflowed for own in self.tasks.values())
+        return sum(task.overflowed for task in self.tasks.values())
 
     def remarks(self) -> dict[str, str]:
         """What a user should know beside the scores, by what it is about."""
-        single = {name: own.single_choice for name, own in self.tasks.items() if own.single_choice}
+        single = {
+            name: task.single_choice for name, task in self.tasks.items() if task.single_choice
+        }
         said: dict[str, str] = {}
         if self.overflowed:
             said["overflowed"] = (
@@ -118,15 +120,15 @@ class Ledger:
         - `kind`: of its requests, as lm_eval names them.
         - `alone`: whether it is the one choice of a document.
         """
-        own = self.tasks[task]
-        own.kind = own.kind or kind
-        if kind != own.kind:
+        counts = self.tasks[task]
+        counts.kind = counts.kind or kind
+        if kind != counts.kind:
             return
-        own.single_choice += alone
-        own.items += 1
-        own.zones[decision.zone] += 1
-        own.amplified += decision.amplified
-        own.overflowed += overflowed
+        counts.single_choice += alone
+        counts.items += 1
+        counts.zones[decision.zone] += 1
+        counts.amplified += decision.amplified
+        counts.overflowed += overflowed
 
     def count_kept(self, item: Item, answers: Sequence[tuple[float, bool]]) -> None:
         """Counts an item whose answers were kept from an earlier run."""
@@ -150,12 +152,12 @@ class Ledger:
 def total(ledgers: Iterable[Ledger]) -> Ledger:
     """The counts of several processes of one run."""
     whole = Ledger()
-    for own in ledgers:
-        for name, task in own.tasks.items():
+    for ledger in ledgers:
+        for name, task in ledger.tasks.items():
             whole.tasks[name].add(task)
-        whole.baseline_rows += own.baseline_rows
-        whole.baseline_tokens += own.baseline_tokens
-        whole.shared_tokens += own.shared_tokens
-        whole.full_rows += own.full_rows
-        whole.resumed_rows += own.resumed_rows
+        whole.baseline_rows += ledger.baseline_rows
+        whole.baseline_tokens += ledger.baseline_tokens
+        whole.shared_tokens += ledger.shared_tokens
+        whole.full_rows += ledger.full_rows
+        whole.resumed_rows += ledger.resumed_rows
     return whole

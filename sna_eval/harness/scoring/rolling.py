@@ -68,12 +68,12 @@ def _decide(
     plan: TaskPlan, request: Any, log_likelihood: float, tokens: Callable[[str], int]
 ) -> Decision:
     gate = plan.gate
-    own = gate.measured_by
-    if not isinstance(own, AnswerSignal):
+    signal = gate.measured_by
+    if not isinstance(signal, AnswerSignal):
         assert gate.mode != "confidence", "a run's gates are looked at before it begins"
-        own = usual_signal(AnswerSignal)
-        gate = gate.with_zones_by(own)
-    return gate.decide(own.measure(log_likelihood / max(1, tokens(request.args[0]))))
+        signal = usual_signal(AnswerSignal)
+        gate = gate.with_zones_by(signal)
+    return gate.decide(signal.measure(log_likelihood / max(1, tokens(request.args[0]))))
 
 
 def _interventions(plan: TaskPlan) -> tuple[Affine, ...]:

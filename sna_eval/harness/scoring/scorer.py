@@ -76,8 +76,8 @@ class Scorer:
                 oracle=asked.plan.oracle,
                 overflowed=overflowed,
             )
-            own = final[number]
-            answers.append((Score(own.log_likelihood, evidence), own.is_greedy))
+            result = final[number]
+            answers.append((Score(result.log_likelihood, evidence), result.is_greedy))
         return answers
 
 

@@ -49,17 +49,17 @@ def check_suits(plan_of: PlanOf, requests: Sequence[Any]) -> None:
     asked: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for instance in requests:
         asked[instance.task_name or "", instance.request_type].append(instance)
-    for (name, kind), own in asked.items():
+    for (name, kind), of_kind in asked.items():
         plan = plan_of(name)
         if plan is None or plan.gate.mode == "never":
             continue
         if not plan.resolved:
-            _check_searchable(name, live.of(own[0]))
+            _check_searchable(name, live.of(of_kind[0]))
         if kind in _SIGNALS_OF:
             check_signal(name, kind, plan.gate)
             _check_plain(name, plan)
         else:
-            _check_documents(name, plan, own, live)
+            _check_documents(name, plan, of_kind, live)
 
 
 def check_signal(name: str, kind: str, gate: Gate) -> None:
@@ -103,8 +103,8 @@ def _check_documents(name: str, plan: TaskPlan, requests: Sequence[Any], live: L
     signal = gate.measured_by if gate.mode == "confidence" else None
     compares = isinstance(signal, ChoicesSignal)
     predicts = any(
-        own.direction == PREDICTED and list(own.neurons or {}) != [UNLABELLED]
-        for own in plan.interventions
+        intervention.direction == PREDICTED and list(intervention.neurons or {}) != [UNLABELLED]
+        for intervention in plan.interventions
     )
     answers = isinstance(signal, AnswerSignal)
     if not compares and not predicts and not answers:
@@ -112,15 +112,15 @@ def _check_documents(name: str, plan: TaskPlan, requests: Sequence[Any], live: L
     documents: dict[Any, list[Any]] = defaultdict(list)
     for instance in requests:
         documents[instance.doc_id].append(instance)
-    for own in documents.values():
-        given = len(own)
-        if not own[-1].args[0]:
-            given -= live.unconditional(own[0], len(own))
+    for document in documents.values():
+        given = len(document)
+        if not document[-1].args[0]:
+            given -= live.unconditional(document[0], len(document))
         if given > 1:
             if answers:
-                live.right_of(own[0], [one.args[1] for one in own[:given]])
+                live.right_of(document[0], [one.args[1] for one in document[:given]])
             continue
-        if live.offers_choices(own[0]):
+        if live.offers_choices(document[0]):
             continue
         if compares:
             raise InputError(

@@ -39,9 +39,9 @@ def gated_texts(
     texts: list[str] = [""] * len(requests)
     changed: list[int] = []
     for task, numbers in groups.items():
-        own = [requests[number] for number in numbers]
-        found = _of_task(passes, plans, own, quiet=quiet)
-        for number, made, counts in zip(numbers, found, asked_for(own), strict=True):
+        of_task = [requests[number] for number in numbers]
+        found = _of_task(passes, plans, of_task, quiet=quiet)
+        for number, made, counts in zip(numbers, found, asked_for(of_task), strict=True):
             texts[number] = GeneratedText(made.text, decision=made.decision)
             changed.extend([number] if made.changed else [])
             if counts and made.decision is not None:
@@ -68,9 +68,9 @@ def _of_task(
 
 def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
     """By the first new token's log-probabilities, `[vocabulary]`."""
-    own = gate.measured_by
-    if not isinstance(own, NextTokenSignal):
+    signal = gate.measured_by
+    if not isinstance(signal, NextTokenSignal):
         assert gate.mode != "confidence", "a run's gates are looked at before it begins"
-        own = usual_signal(NextTokenSignal)
-        gate = gate.with_zones_by(own)
-    return gate.decide(float(own.measure(log_probs)))
+        signal = usual_signal(NextTokenSignal)
+        gate = gate.with_zones_by(signal)
+    return gate.decide(float(signal.measure(log_probs)))

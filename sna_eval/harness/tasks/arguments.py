@@ -43,7 +43,7 @@ class TaskArguments:
     def given(self) -> dict[str, Any]:
         """Those that are not left open, as a record of a measurement holds them."""
         open_ones = TaskArguments()
-        values = {own.name: getattr(self, own.name) for own in fields(self)}
+        values = {argument.name: getattr(self, argument.name) for argument in fields(self)}
         return {
             name: dict(value) if name == "metadata" else value
             for name, value in values.items()
@@ -59,10 +59,10 @@ class TaskArguments:
 
     def settle(self, task: Any) -> None:
         """Makes a loaded task prompt as an evaluation with these arguments would."""
-        own = task.get_config("num_fewshot")
-        if self.num_fewshot is not None and own != 0:
+        written = task.get_config("num_fewshot")
+        if self.num_fewshot is not None and written != 0:
             task.set_config(key="num_fewshot", value=self.num_fewshot)
-        elif own is None:
+        elif written is None:
             task.set_config(key="num_fewshot", value=0)
         _PROMPTINGS[task] = self.prompting
 

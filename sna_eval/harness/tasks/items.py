@@ -118,9 +118,9 @@ def group_items(
         members.setdefault(key, {}).setdefault(id(instance), (instance, request))
         places.append((key, id(instance)))
     numbers = {key: number for number, key in enumerate(members)}
-    order = {key: list(own) for key, own in members.items()}
-    answers = tuple((numbers[key], order[key].index(own)) for key, own in places)
-    items = tuple(_item(own, unconditional, offers_choices) for own in members.values())
+    order = {key: list(member) for key, member in members.items()}
+    answers = tuple((numbers[key], order[key].index(place)) for key, place in places)
+    items = tuple(_item(member, unconditional, offers_choices) for member in members.values())
     return Grouped(items, answers)
 
 
@@ -191,7 +191,9 @@ def _rows(
     item: Item, context: Tokens, numbers: list[int], packs: bool
 ) -> list[tuple[Row, tuple[int, ...]]]:
     continuations = [item.requests[number].continuation for number in numbers]
-    shared = shared_rows(len(context), [len(own) for own in continuations], packs=packs)
+    shared = shared_rows(
+        len(context), [len(continuation) for continuation in continuations], packs=packs
+    )
     return [
         (
             Row(context, tuple(continuations[place] for place in group)),
@@ -214,17 +216,17 @@ class _ItemKeys:
 
     def of(self, instance: Any) -> Hashable:
         """The key of an instance's item; repeats are one and the same instance."""
-        own = id(instance)
+        key = id(instance)
         if instance.doc_id is None:
-            return own
+            return key
         document = (instance.task_name, instance.doc_id)
         choice = (*document, instance.idx)
-        if self._first.setdefault(choice, own) == own:
+        if self._first.setdefault(choice, key) == key:
             return document
         again = self._again.setdefault(choice, [])
-        if own not in again:
-            again.append(own)
-        return (*document, again.index(own))
+        if key not in again:
+            again.append(key)
+        return (*document, again.index(key))
 
 
 def check_context(instance: Any, context: Sequence[Any]) -> None:

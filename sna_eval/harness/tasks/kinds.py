@@ -34,7 +34,7 @@ def output_type(task: Any) -> str:
 def _by_requests(task: Any) -> str | None:
     doc = next(iter(task.eval_docs))
     made = requests_of(task, doc, zero_shot(task, doc))
-    if any(own.request_type != "loglikelihood" for own in made):
+    if any(request.request_type != "loglikelihood" for request in made):
         return None
     return "multiple_choice" if len(made) > 1 else "loglikelihood"
 
@@ -74,8 +74,8 @@ def _first(target: Any) -> Any:
     """The first of several right answers that says something."""
     if not isinstance(target, (list, tuple)):
         return target
-    found = (_first(own) for own in target)
-    return next((own for own in found if own is not None and str(own).strip()), None)
+    found = (_first(answer) for answer in target)
+    return next((answer for answer in found if answer is not None and str(answer).strip()), None)
 
 
 def named_by_target(target: Any, continuations: Sequence[str]) -> int | None:
@@ -85,5 +85,5 @@ def named_by_target(target: Any, continuations: Sequence[str]) -> int | None:
     """
     if not isinstance(target, str):
         return None
-    texts = [own.strip() for own in continuations]
+    texts = [continuation.strip() for continuation in continuations]
     return texts.index(target.strip()) if texts.count(target.strip()) == 1 else None

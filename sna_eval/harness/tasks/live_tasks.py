@@ -54,7 +54,7 @@ class LiveTasks:
         if name not in self._tasks:
             if self._alive is None:  # every object of the process is looked at: once for all tasks
                 self._alive = _with_requests()
-            made = (own for own in self._alive if any(one is instance for one in own._instances))
+            made = (task for task in self._alive if any(one is instance for one in task._instances))
             self._tasks[name] = next(made, None)
         return self._tasks[name]
 
@@ -188,13 +188,13 @@ def examples_of(task: Any, most: int | None = None) -> Examples:
     kind, several = output_type(task), getattr(task, "multiple_input", False)
     scored = kind in ("loglikelihood", "multiple_choice") and not several
     asked = (_question(task, doc) for doc in docs) if scored else ()
-    questions = tuple(own for own in asked if own is not None)
+    questions = tuple(question for question in asked if question is not None)
     examples = Examples(
-        tuple(own.text for own in shown),
+        tuple(prompt.text for prompt in shown),
         questions=questions,
         delimiter=str(task.config.fewshot_delimiter),
-        unconditional=frozenset(n for n, own in enumerate(shown) if own.unconditional),
-        whole=any(own.whole for own in shown),
+        unconditional=frozenset(n for n, prompt in enumerate(shown) if prompt.unconditional),
+        whole=any(prompt.whole for prompt in shown),
     )
     if kind != "multiple_choice" or several:
         return examples
@@ -202,7 +202,7 @@ def examples_of(task: Any, most: int | None = None) -> Examples:
     if not names:
         return examples
     gold = (gold_index(task, doc) for doc in docs)
-    labels = tuple(_NO_LABEL if own is None else own for own in gold)
+    labels = tuple(_NO_LABEL if label is None else label for label in gold)
     return replace(examples, labels=labels, label_names=names)
 
 
@@ -248,7 +248,7 @@ def _prompt(task: Any, doc: Any) -> _Prompt:
 
 def _scored(task: Any, doc: Any, context: Any) -> list[tuple[str, str]]:
     """Context and continuation of a document's requests, those without their context left out."""
-    pairs = [own.args[:2] for own in requests_of(task, doc, context)]
+    pairs = [request.args[:2] for request in requests_of(task, doc, context)]
     return pairs[: len(pairs) - unconditional_requests(task, doc, len(pairs))]
 
 

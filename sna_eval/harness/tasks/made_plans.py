@@ -60,16 +60,16 @@ class MadePlans(TaskPlans):
 
     def _new(self, instances: Sequence[Any]) -> dict[str, Any]:
         """One instance of each task whose plan is still to be made."""
-        first = {own.task_name or "": own for own in instances}
-        return {name: own for name, own in first.items() if name not in self._resolved}
+        first = {instance.task_name or "": instance for instance in instances}
+        return {name: instance for name, instance in first.items() if name not in self._resolved}
 
     def _resolve(self, name: str, instance: Any, task: Any = None) -> TaskPlan:
         owner = task or LiveTasks().of(instance)
         self._check(name, owner)
-        own, model = self._ranks.agreed(lambda: self._make(name, owner))
-        self.plan = Plan({**self.plan.tasks, name: own}, model)
+        made, model = self._ranks.agreed(lambda: self._make(name, owner))
+        self.plan = Plan({**self.plan.tasks, name: made}, model)
         self._save()
-        return own
+        return made
 
     def _make(self, name: str, task: Any) -> tuple[TaskPlan, ModelSpec]:
         with torch.random.fork_rng():  # what is sampled later must not depend on the sweep

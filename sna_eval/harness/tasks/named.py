@@ -68,4 +68,4 @@ def _configurations(name: str) -> list[dict[str, Any]]:
     place = Path(name).expanduser()
     folder, pattern = (place, "*.yaml") if place.is_dir() else (place.parent, place.name)
     read = [dict(load_yaml(path, resolve_func=True)) for path in sorted(folder.glob(pattern))]
-    return [own for own in read if {"task", "group", "class"} & own.keys()]
+    return [config for config in read if {"task", "group", "class"} & config.keys()]

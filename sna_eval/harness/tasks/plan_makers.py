@@ -77,13 +77,15 @@ class Making:
             if budget is not None:
                 raise InputError("auto_budget", expected="plan=auto beside it", got=budget)
             return None
-        for own, value in arguments.items():
-            if own not in ("plan", *_GATE_ARGUMENTS):
+        for argument, value in arguments.items():
+            if argument not in ("plan", *_GATE_ARGUMENTS):
                 raise InputError(
-                    own, expected=f"no such argument beside plan={name}", got=value,
+                    argument, expected=f"no such argument beside plan={name}", got=value,
                     hint="it is what is looked for",
                 )  # fmt: skip
-        gate = {own: value for own, value in arguments.items() if own in _GATE_ARGUMENTS}
+        gate = {
+            argument: value for argument, value in arguments.items() if argument in _GATE_ARGUMENTS
+        }
         return cls(name, Budget() if budget is None else Budget.parse(budget), gate)
 
 

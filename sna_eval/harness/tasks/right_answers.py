@@ -55,7 +55,7 @@ def gold_index(task: Any, doc: Any) -> int | None:
     """
     gold, choices = target_of(task, doc), choices_of(task, doc)
     several = gold if isinstance(gold, (list, tuple)) else [gold]
-    numbers = (_choice_number(own, choices) for own in several)
+    numbers = (_choice_number(answer, choices) for answer in several)
     return next((number for number in numbers if number is not None), None)
 
 

@@ -55,7 +55,9 @@ class TaskPlans:
     def prepare(self, instances: Sequence[Any]) -> None:
         """Told of requests before they are answered: all their tasks are searched for together."""
         live = LiveTasks()
-        self._search_all({own.task_name or "": partial(live.of, own) for own in instances})
+        self._search_all(
+            {instance.task_name or "": partial(live.of, instance) for instance in instances}
+        )
 
     def for_tasks(self, tasks: Mapping[str, Any]) -> None:
         """Searches for lm_eval tasks, all of them together."""
@@ -104,7 +106,7 @@ class TaskPlans:
         planned = {name: match_task(self.plan, name) for name in owners.keys() - self._resolved}
         waiting = {
             name: plan
-            for name, plan in sorted(planned.items(), key=lambda own: list(owners).index(own[0]))
+            for name, plan in sorted(planned.items(), key=lambda pair: list(owners).index(pair[0]))
             if plan is not None and plan.gate.mode != "never" and not plan.resolved
         }
         # asked of all processes, whichever tasks they have met: they must ask equally often
@@ -118,20 +120,25 @@ class TaskPlans:
     ) -> dict[str, TaskPlan]:
         with closing(SearchBar(quiet=not self._ranks.first)) as bar:
             begun = {
-                name: self._begun(name, own, owners[name](), bar) for name, own in waiting.items()
+                name: self._begun(name, wanted, owners[name](), bar)
+                for name, wanted in waiting.items()
             }
-            bar.expect(sum(own.prompts for own in begun.values()))
+            bar.expect(sum(resolving.prompts for resolving in begun.values()))
             found = {}
-            for name, own in begun.items():
+            for name, resolving in begun.items():
                 _LOGGER.info("searching neurons for task %r", name)
                 bar.name(name)
-                found[name] = own.resolved()
+                found[name] = resolving.resolved()
         return found
 
     def _begun(self, name: str, plan: TaskPlan, task: Any, progress: Progress) -> Resolving:
         if task is None:
             raise no_development_items(name)
-        learned = [own.method for own in plan.interventions if not own.how.chooses_neurons]
+        learned = [
+            intervention.method
+            for intervention in plan.interventions
+            if not intervention.how.chooses_neurons
+        ]
         if self._ranks.sharded and learned:
             raise InputError(
                 f"tasks.{name}.method", expected="one that chooses neurons, under tp_plan",

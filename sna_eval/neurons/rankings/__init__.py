@@ -13,13 +13,13 @@ USUAL = "differential"
 """The ranking that is meant where none is named."""
 
 
-def _in_order(own: Ranking) -> tuple[bool, str]:
+def _in_order(ranking: Ranking) -> tuple[bool, str]:
     """The usual one comes first."""
-    return (own.name != USUAL, own.name)
+    return (ranking.name != USUAL, ranking.name)
 
 
 RANKINGS: dict[str, Ranking] = {
-    own.name: own for own in sorted(registered(__name__, "RANKING"), key=_in_order)
+    ranking.name: ranking for ranking in sorted(registered(__name__, "RANKING"), key=_in_order)
 }
 
 

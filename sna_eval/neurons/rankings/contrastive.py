@@ -47,7 +47,7 @@ def _best(observed: Observed, layer: int, top_k: int, seed: int) -> Ranked:
     neutral = observed.neutral[layer]
 
     def about(count: int) -> dict[str, Any]:
-        apart = (differential(own, neutral, top_k=count) for own in (first, second))
+        apart = (differential(label_means, neutral, top_k=count) for label_means in (first, second))
         return {"one_vs_neutral_overlap": round(overlap(*apart), 4)}
 
     selected = contrastive(first, second, top_k=top_k)
@@ -60,8 +60,8 @@ def _last(observed: Observed, layer: int, top_k: int) -> Ranked:
     difference = first - second
     order = torch.argsort(difference.abs(), stable=True)[: 2 * top_k].tolist()
     dealt = [
-        Selected(tuple(own), tuple(float(difference[neuron]) for neuron in own))
-        for own in (order[::2], order[1::2])
+        Selected(tuple(ranked), tuple(float(difference[neuron]) for neuron in ranked))
+        for ranked in (order[::2], order[1::2])
     ]
     return Ranked(dict(zip(observed.examples.label_names, dealt, strict=True)))
 

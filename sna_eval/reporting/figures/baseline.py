@@ -36,11 +36,11 @@ def draw(tasks: Sequence[TaskSummary], across: Sequence[AcrossTasks]) -> Drawing
 
 def scatter(tasks: Sequence[TaskSummary]) -> Panel:
     """A point a task, before the band of the null."""
-    shown = [own for own in tasks if own.baseline > 0]
+    shown = [task for task in tasks if task.baseline > 0]
     return Panel(
         Axis("baseline P(target), log scale", log=True),
         Axis("improvement of the best configuration, %", limits=_limits(shown)),
-        (*_band(shown), *(_zone(shown, zone) for zone in sorted({own.zone for own in shown})),
+        (*_band(shown), *(_zone(shown, zone) for zone in sorted({task.zone for task in shown})),
          Line("x")),
         title="Baseline against improvement",
         width=3,
@@ -48,18 +48,18 @@ def scatter(tasks: Sequence[TaskSummary]) -> Panel:
 
 
 def _zone(tasks: Sequence[TaskSummary], zone: int) -> Points:
-    own = [task for task in tasks if task.zone == zone]
+    inside = [task for task in tasks if task.zone == zone]
     told = tuple(
         {"task": short(task.task), "baseline": task.baseline,
          "improvement": task.best_improvement, "best": task.best.label}
-        for task in own
+        for task in inside
     )  # fmt: skip
     return Points(
         Series(f"zone {zone}", ZONE_COLOURS[zone]),
-        tuple(task.baseline for task in own),
-        tuple(task.best_improvement for task in own),
+        tuple(task.baseline for task in inside),
+        tuple(task.best_improvement for task in inside),
         told,
-        names=tuple(short(task.task) for task in own),
+        names=tuple(short(task.task) for task in inside),
     )
 
 
@@ -71,31 +71,34 @@ def _band(tasks: Sequence[TaskSummary]) -> list[Mark]:
 
 def _limits(tasks: Sequence[TaskSummary]) -> tuple[float, float]:
     """Room for the tasks; the band may leave at the top."""
-    values = [0.0, *(own.best_improvement for own in tasks)]
+    values = [0.0, *(task.best_improvement for task in tasks)]
     reach = max(values) - min(values) or 1.0
     return min(values) - 0.15 * reach, max(values) + 0.3 * reach
 
 
 def correlations(across: Sequence[AcrossTasks]) -> Panel:
     """Each correlation with its interval; grey, the null of the percentages."""
-    names = tuple(f"{own.kind}\n{_OUTCOMES[own.outcome]}" for own in across)
+    names = tuple(f"{correlation.kind}\n{_OUTCOMES[correlation.outcome]}" for correlation in across)
     rows = tuple(map(float, range(len(across))))
-    nulls = [own.result.null_interval for own in across]
+    nulls = [correlation.result.null_interval for correlation in across]
     marks: list[Mark] = [
         Spans(_NULL, tuple(n.low for n in nulls), tuple(n.high for n in nulls), rows,
               width=20, opacity=0.25),
     ]  # fmt: skip
     for shift, series, percent in ((-_SHIFT, _PERCENT, True), (_SHIFT, _ABSOLUTE, False)):
-        found = [own.result.improvement if percent else own.result.absolute for own in across]
+        found = [
+            correlation.result.improvement if percent else correlation.result.absolute
+            for correlation in across
+        ]
         places = tuple(row + shift for row in rows)
         plain = Series("", series.colour)
         marks += [
-            Spans(plain, tuple(own.interval.low for own in found),
-                  tuple(own.interval.high for own in found), places, width=1.4),
-            Points(series, tuple(own.coefficient for own in found), places, tuple(
-                {"correlation": own.coefficient, "low": own.interval.low,
-                 "high": own.interval.high, "with": series.name}
-                for own in found
+            Spans(plain, tuple(bar.interval.low for bar in found),
+                  tuple(bar.interval.high for bar in found), places, width=1.4),
+            Points(series, tuple(bar.coefficient for bar in found), places, tuple(
+                {"correlation": bar.coefficient, "low": bar.interval.low,
+                 "high": bar.interval.high, "with": series.name}
+                for bar in found
             )),
         ]  # fmt: skip
     return Panel(

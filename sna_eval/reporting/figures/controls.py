@@ -21,10 +21,10 @@ def draw(controls: Sequence[RandomNull]) -> Drawing:
 
     - `controls`: tasks whose draws `differ`; the others have no such scale.
     """
-    names = [short(own.task) for own in controls]
-    scaled = [_standardised(own) for own in controls]
+    names = [short(control.task) for control in controls]
+    scaled = [_standardised(control) for control in controls]
     strokes = [(z, row) for row, (randoms, _) in enumerate(scaled) for z in randoms]
-    own = tuple(change for _, change in scaled)
+    shifts = tuple(change for _, change in scaled)
     panel = Panel(
         Axis("change of mean P(target), in standard deviations of the random draws"),
         Axis(names=tuple(names)),
@@ -34,8 +34,9 @@ def draw(controls: Sequence[RandomNull]) -> Drawing:
                 tuple({"task": names[row], "deviations": z} for z, row in strokes),
             ),
             Points(
-                _PLAN, own, tuple(map(float, range(len(own)))),
-                tuple({"task": name, "deviations": z} for name, z in zip(names, own, strict=True)),
+                _PLAN, shifts, tuple(map(float, range(len(shifts)))),
+                tuple({"task": name, "deviations": z}
+                      for name, z in zip(names, shifts, strict=True)),
             ),
             Line("y"),
         ),
@@ -43,15 +44,15 @@ def draw(controls: Sequence[RandomNull]) -> Drawing:
     return Drawing((panel,), 8, 1.2 + 0.3 * len(controls), legend="above")
 
 
-def differ(own: RandomNull) -> bool:
+def differ(null: RandomNull) -> bool:
     """Whether a task's draws are not all alike, as a single one is."""
-    return bool(np.ptp(own.random_changes) > 0)
+    return bool(np.ptp(null.random_changes) > 0)
 
 
-def _standardised(own: RandomNull) -> tuple[list[float], float]:
+def _standardised(null: RandomNull) -> tuple[list[float], float]:
     """Random changes and the plan's own."""
-    randoms = np.asarray(own.random_changes)
+    randoms = np.asarray(null.random_changes)
     spread = randoms.std()
     return [float(z) for z in (randoms - randoms.mean()) / spread], float(
-        (own.change - randoms.mean()) / spread
+        (null.change - randoms.mean()) / spread
     )

@@ -20,8 +20,8 @@ _ROOM = 12
 def draw(measurements: Sequence[TaskMeasurements], tasks: Sequence[TaskSummary]) -> Drawing:
     """A panel a task at its best layer, each in the colours of its own largest change."""
     panels = tuple(
-        panel(own, summary.best_layer, summary.best.direction)
-        for own, summary in zip(measurements, tasks, strict=True)
+        panel(measurement, summary.best_layer, summary.best.direction)
+        for measurement, summary in zip(measurements, tasks, strict=True)
     )
     across = min(_ACROSS, len(panels))
     down = math.ceil(len(panels) / across)
@@ -31,16 +31,16 @@ def draw(measurements: Sequence[TaskMeasurements], tasks: Sequence[TaskSummary])
     )  # fmt: skip
 
 
-def panel(own: TaskMeasurements, layer: int, direction: str) -> Panel:
+def panel(measured: TaskMeasurements, layer: int, direction: str) -> Panel:
     """One layer and direction of one task, in percent."""
-    table = own.improvement[own.directions.index(direction), own.layers.index(layer)]
+    table = measured.improvement[measured.directions.index(direction), measured.layers.index(layer)]
     largest = np.nanmax(table) if np.isfinite(table).any() else np.nan
     told = tuple(
         tuple(
             {"neurons": count, "multiplier": factor, "improvement, %": float(value)}
-            for factor, value in zip(own.multipliers, row, strict=True)
+            for factor, value in zip(measured.multipliers, row, strict=True)
         )
-        for count, row in zip(own.n_neurons, table, strict=True)
+        for count, row in zip(measured.n_neurons, table, strict=True)
     )
     cells = Cells(
         relative(table),
@@ -50,8 +50,8 @@ def panel(own: TaskMeasurements, layer: int, direction: str) -> Panel:
         frame=GOLD,
     )
     return Panel(
-        Axis(names=tuple(f"{factor:g}" for factor in own.multipliers)),
-        Axis(names=tuple(map(str, own.n_neurons))),
+        Axis(names=tuple(f"{factor:g}" for factor in measured.multipliers)),
+        Axis(names=tuple(map(str, measured.n_neurons))),
         (cells,),
-        title=f"{short(own.task)}, layer {layer}, up to {largest:+.1f} %",
+        title=f"{short(measured.task)}, layer {layer}, up to {largest:+.1f} %",
     )

@@ -19,7 +19,7 @@ def draw(rows: Sequence[HeldOut]) -> Drawing:
 
 def draw_gated(rows: Sequence[GatedGain]) -> Drawing:
     """Gains behind the gate."""
-    names = [f"{_name(own)} ({own.measure})" for own in rows]
+    names = [f"{_name(row)} ({row.measure})" for row in rows]
     return _draw(rows, names, "change of mean P(target) or accuracy behind the gate")
 
 
@@ -30,9 +30,9 @@ def _name(row: HeldOut | GatedGain) -> str:
 def _draw(rows: Sequence[HeldOut | GatedGain], names: Sequence[str], title: str) -> Drawing:
     """One line a task, from its development gain to its test gain with an interval."""
     places = tuple(map(float, range(len(rows))))
-    development = tuple(own.development for own in rows)
-    test = tuple(own.test for own in rows)
-    low, high = tuple(own.low for own in rows), tuple(own.high for own in rows)
+    development = tuple(row.development for row in rows)
+    test = tuple(row.test for row in rows)
+    low, high = tuple(row.low for row in rows), tuple(row.high for row in rows)
 
     def told(items: str, values: Sequence[float]) -> tuple[dict[str, object], ...]:
         return tuple(

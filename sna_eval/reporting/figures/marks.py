@@ -118,8 +118,8 @@ class Panel:
     @property
     def series(self) -> tuple[Series, ...]:
         """What the legend lists, in order."""
-        named = [own.series for own in self.marks if isinstance(own, (Points, Spans, Band))]
-        return tuple(dict.fromkeys(own for own in named if own.name))
+        named = [mark.series for mark in self.marks if isinstance(mark, (Points, Spans, Band))]
+        return tuple(dict.fromkeys(series for series in named if series.name))
 
 
 @dataclass(frozen=True, eq=False)

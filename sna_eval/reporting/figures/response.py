@@ -24,7 +24,8 @@ _SYMBOLS: dict[int, Symbol] = {1: "dot", 2: "square", 3: "triangle"}
 def draw(curves: Sequence[ResponseCurve]) -> Drawing:
     """Curves of one task; each zone's number of items stands beside it."""
     panels = tuple(
-        panel(list(own)) for _, own in groupby(curves, key=lambda curve: curve.direction)
+        panel(list(same_direction))
+        for _, same_direction in groupby(curves, key=lambda curve: curve.direction)
     )
     return Drawing(
         panels, max(5, 3.6 * len(panels)), 3.6, shared_y=True, legend="inside",

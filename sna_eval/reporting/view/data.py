@@ -81,7 +81,8 @@ def item_texts(item: ItemAnswers) -> dict[str, Any]:
             content["taken"] = [texts.before_taken, texts.after_taken]
     if item.choices:
         content["choices"] = [
-            [own.text, _rounded(own.before), _rounded(own.after)] for own in item.choices
+            [choice.text, _rounded(choice.before), _rounded(choice.after)]
+            for choice in item.choices
         ]
         content["gold"] = item.gold
     return content
@@ -123,7 +124,7 @@ def as_index(run: dict[str, Any], tasks: Sequence[TaskColumns], blocks: Blocks) 
     """All that the page has to know before it shows anything."""
     content = {
         "run": run,
-        "tasks": [own.as_json() for own in tasks],
+        "tasks": [task.as_json() for task in tasks],
         "blocks": blocks.starts,
     }
     return packed(json.dumps(content, separators=(",", ":"), allow_nan=False))

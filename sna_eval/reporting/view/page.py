@@ -50,7 +50,7 @@ def write_view(
     """
     run = read_run(folder, scored=False)
     blocks = Blocks()
-    columns = [_columns(own, blocks) for own in answered_tasks(run, tasks)]
+    columns = [_columns(task, blocks) for task in answered_tasks(run, tasks)]
     blocks.close()
     path = _output(run, output)
     with writing(path, field="--output"):
@@ -59,16 +59,18 @@ def write_view(
         with unfinished.open("w", encoding="utf-8") as file:
             _write(file, run, as_index(_facts(run), columns, blocks), blocks)
         unfinished.replace(path)
-    return View(path, sum(len(own.doc) for own in columns), len({own.task for own in columns}))
+    return View(
+        path, sum(len(column.doc) for column in columns), len({column.task for column in columns})
+    )
 
 
 def _columns(task: AnsweredTask, blocks: Blocks) -> TaskColumns:
     """Its columns; its texts go into the blocks, behind those that are there."""
-    own = TaskColumns(task.record.name, task.filter, dict(task.record.higher_is_better))
+    columns = TaskColumns(task.record.name, task.filter, dict(task.record.higher_is_better))
     for item in task.items():
-        own.add(item)
+        columns.add(item)
         blocks.add(item)
-    return own
+    return columns
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -84,9 +86,10 @@ def _output(run: Run, output: str | Path | None) -> Path:
 
 def _write(file: TextIO, run: Run, index: str, blocks: Blocks) -> None:
     """Piece by piece: a page of a hundred thousand items is large."""
-    own = files("sna_eval.reporting.view")
+    folder = files("sna_eval.reporting.view")
     parts: Mapping[str, str] = {
-        name: own.joinpath(name).read_text("utf-8") for name in ("body.html", "look.css", "view.js")
+        name: folder.joinpath(name).read_text("utf-8")
+        for name in ("body.html", "look.css", "view.js")
     }
     style, script = f"\n{parts['look.css']}", f"\n{parts['view.js']}"
     policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"

@@ -84,7 +84,7 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
     choices = output_type(task) == "multiple_choice"
     gate = Gate.by(usual_signal(ChoicesSignal if choices else NextTokenSignal))
     key = "mode" if asked.get("gate") == "always" else "signal"
-    renamed = {key if own == "gate" else own: value for own, value in asked.items()}
+    renamed = {key if argument == "gate" else argument: value for argument, value in asked.items()}
     return parse_gate(renamed or None, "gate", gate)
 
 

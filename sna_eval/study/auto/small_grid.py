@@ -33,11 +33,11 @@ def small_grid(full: Grid, configurations: int) -> Grid:
 
 def _shape(full: Grid, room: int) -> tuple[int, int]:
     """The finest shape that fits into `room`, no finer than the full grid's."""
-    own = [
+    shapes = [
         (min(counts, len(full.n_neurons)), min(multipliers, len(full.multipliers)))
         for counts, multipliers in _SHAPES
     ]
-    return max((shape for shape in own if _size(shape) <= max(1, room)), key=_size)
+    return max((shape for shape in shapes if _size(shape) <= max(1, room)), key=_size)
 
 
 def _size(shape: Sequence[int]) -> int:

@@ -71,11 +71,11 @@ def choose(
             got="only `gold`",
             hint="sweep other directions too, or add --allow_oracle",
         )
-    own = effects.effects[usable]
-    means = own.mean(axis=-1)
+    allowed = effects.effects[usable]
+    means = allowed.mean(axis=-1)
     bounds = None
-    if by == "lower_bound" or own.shape[-1] > 1:
-        bounds = lower_bounds(own, confidence=confidence)
+    if by == "lower_bound" or allowed.shape[-1] > 1:
+        bounds = lower_bounds(allowed, confidence=confidence)
     scores = means if bounds is None or by == "mean" else bounds
     ties = np.flatnonzero(scores >= scores.max() - _TIE * np.abs(scores).max())
     best = min(ties.tolist(), key=lambda place: _strength(effects.rows[usable[place]]))
@@ -85,7 +85,7 @@ def choose(
         measure=effects.measure,
         gain=float(means[best]),
         lower_bound=None if bounds is None else float(bounds[best]),
-        n_items=own.shape[-1],
+        n_items=allowed.shape[-1],
         among=len(usable),
     )
 

@@ -71,7 +71,7 @@ def _difference(items: pa.Table, measure: Measure) -> Floats:
         for state in ("amplified", "baseline")
     )
     if measure == "log_prob":
-        after, before = (np.log(np.maximum(own, _SMALLEST)) for own in (after, before))
+        after, before = (np.log(np.maximum(probs, _SMALLEST)) for probs in (after, before))
     return np.asarray(after - before)
 
 

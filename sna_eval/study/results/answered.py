@@ -55,8 +55,8 @@ def answered_tasks(run: Run, wanted: Sequence[str] = ()) -> list[AnsweredTask]:
         if not any(fnmatchcase(name, asked) for name in known):
             raise InputError("tasks", expected=f"one of {', '.join(known)}", got=asked)
     return [
-        AnsweredTask(run.tasks[name], own, path)
+        AnsweredTask(run.tasks[name], filter_name, path)
         for name, path in known.items()
         if not wanted or any(fnmatchcase(name, asked) for asked in wanted)
-        for own in dict.fromkeys(sample.filter for sample in read_samples(path))
+        for filter_name in dict.fromkeys(sample.filter for sample in read_samples(path))
     ]

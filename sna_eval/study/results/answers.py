@@ -69,9 +69,9 @@ class ItemAnswers:
         if self.texts is not None:
             return _other_words(self.texts.before, self.texts.after)
         known = [
-            abs(own.after - own.before)
-            for own in self.choices
-            if own.before is not None and own.after is not None
+            abs(choice.after - choice.before)
+            for choice in self.choices
+            if choice.before is not None and choice.after is not None
         ]
         return max(known, default=0.0)
 
@@ -113,19 +113,21 @@ def _apart(requests: Sequence[Sequence[Any]]) -> tuple[str, list[str]]:
     Choices are continuations of one context, or contexts before one continuation; a text that is
     scored as a whole has nothing before it.
     """
-    if any(len(own) < 2 for own in requests):
-        return "", [str(own[0]) if own else "" for own in requests]
-    contexts = [str(own[0]) for own in requests]
+    if any(len(request) < 2 for request in requests):
+        return "", [str(request[0]) if request else "" for request in requests]
+    contexts = [str(request[0]) for request in requests]
     prompt = os.path.commonprefix(contexts)  # noqa: RUF071, they are no paths
-    rest = (own.removeprefix(prompt) for own in contexts)
-    return prompt, [f"{own}{request[1]}" for own, request in zip(rest, requests, strict=True)]
+    rest = (context.removeprefix(prompt) for context in contexts)
+    return prompt, [
+        f"{remainder}{request[1]}" for remainder, request in zip(rest, requests, strict=True)
+    ]
 
 
 def _choices(raw: Mapping[str, Any], words: Sequence[str]) -> tuple[Choice, ...]:
     before = _likelihoods(raw.get("baseline_filtered_resps", ()))
     after = _likelihoods(raw.get("filtered_resps", ()))
-    both = (_padded(own, len(words)) for own in (before, after))
-    return tuple(Choice(*own) for own in zip(words, *both, strict=True))
+    both = (_padded(likelihoods, len(words)) for likelihoods in (before, after))
+    return tuple(Choice(*columns) for columns in zip(words, *both, strict=True))
 
 
 def _padded(values: list[float | None], count: int) -> list[float | None]:
@@ -134,7 +136,10 @@ def _padded(values: list[float | None], count: int) -> list[float | None]:
 
 def _likelihoods(answers: Any) -> list[float | None]:
     """From `[log-likelihood, is greedy]` or the bare number; lm_eval writes numbers as words."""
-    return [_number(own[0] if isinstance(own, list) and own else own) for own in answers or ()]
+    return [
+        _number(answer[0] if isinstance(answer, list) and answer else answer)
+        for answer in answers or ()
+    ]
 
 
 def _number(value: Any) -> float | None:
@@ -152,7 +157,7 @@ def _gold(target: Any, choices: Sequence[Choice]) -> int | None:
     shown = str(target).strip()
     if shown.isdecimal() and len(shown) < 6 and int(shown) < len(choices):
         return int(shown)
-    return next((n for n, own in enumerate(choices) if own.text.strip() == shown), None)
+    return next((n for n, choice in enumerate(choices) if choice.text.strip() == shown), None)
 
 
 def _texts(raw: Mapping[str, Any]) -> Texts:

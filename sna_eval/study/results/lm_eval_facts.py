@@ -87,7 +87,8 @@ def is_oracle(task: Mapping[str, Any]) -> bool:
         return task["oracle"] is True
     entries = task.get("interventions")
     return isinstance(entries, list) and any(
-        isinstance(own, Mapping) and follows_answer(own.get("direction", "")) for own in entries
+        isinstance(entry, Mapping) and follows_answer(entry.get("direction", ""))
+        for entry in entries
     )
 
 

@@ -56,10 +56,11 @@ def read_run(path: str | Path, *, scored: bool = True) -> Run:
     raw = read_raw(file)
     if isinstance(raw, list) and len(raw) == 1:
         raw = raw[0]
-    known = next((own for own in result_formats() if own.handles(raw)), None)
+    known = next((kind for kind in result_formats() if kind.handles(raw)), None)
     if known is None:
         raise InputError(
-            str(file), expected=", or ".join(dict.fromkeys(own.HOLDS for own in result_formats())),
+            str(file),
+            expected=", or ".join(dict.fromkeys(kind.HOLDS for kind in result_formats())),
             got=sorted(raw) if isinstance(raw, dict) else raw,
             hint="name the results_*.json that lm_eval wrote",
         )  # fmt: skip
@@ -75,8 +76,8 @@ def read_run(path: str | Path, *, scored: bool = True) -> Run:
 
 def _check_scored(run: Run) -> None:
     """Placeholders are no scores: alike in every run, they would pass for what did not change."""
-    scores = {name.metric for own in run.tasks.values() for name in own.scores}
-    asked = {name for own in run.tasks.values() for name in own.definitions}
+    scores = {name.metric for task in run.tasks.values() for name in task.scores}
+    asked = {name for task in run.tasks.values() for name in task.definitions}
     if all(name.removeprefix(BASELINE) == PLACEHOLDER for name in scores):
         unscored = bool(scores) or PLACEHOLDER in asked
         raise InputError(

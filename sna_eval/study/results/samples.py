@@ -69,7 +69,10 @@ class Sample:
         """The arguments of its requests: a list of lists in older files, a mapping in today's."""
         given = self.raw.get("arguments", ())
         if isinstance(given, Mapping):
-            return [[own.get(f"arg_{n}", "") for n in range(len(own))] for own in given.values()]
+            return [
+                [arguments.get(f"arg_{n}", "") for n in range(len(arguments))]
+                for arguments in given.values()
+            ]
         return list(given)
 
     @property

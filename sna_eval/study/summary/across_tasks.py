@@ -39,11 +39,11 @@ def across_tasks(
 
     Tasks with a baseline of 0 have no improvement in percent and are left out.
     """
-    tasks = [own for own in summaries if own.baseline > 0]
-    baseline = [own.baseline for own in tasks]
+    tasks = [summary for summary in summaries if summary.baseline > 0]
+    baseline = [task.baseline for task in tasks]
     changes: dict[Outcome, list[float]] = {
-        "best": [own.best_change for own in tasks],
-        "mean": [own.mean_change for own in tasks],
+        "best": [task.best_change for task in tasks],
+        "mean": [task.mean_change for task in tasks],
     }
     kinds: tuple[CorrelationKind, ...] = ("spearman", "pearson")
     return tuple(
@@ -68,12 +68,12 @@ class NullBand:
 
 def null_band(summaries: Sequence[TaskSummary]) -> NullBand | None:
     """The band for a figure; `None` for fewer than three tasks."""
-    tasks = [own for own in summaries if own.baseline > 0]
+    tasks = [summary for summary in summaries if summary.baseline > 0]
     if len(tasks) < 3:
         return None
-    baselines = [own.baseline for own in tasks]
+    baselines = [task.baseline for task in tasks]
     grid = np.geomspace(min(baselines), max(baselines), _POINTS)
-    dealt = np.array([own.best_change for own in tasks])[:, None] / grid * 100
+    dealt = np.array([task.best_change for task in tasks])[:, None] / grid * 100
     low, middle, high = np.quantile(dealt, [0.025, 0.5, 0.975], axis=0)
     return NullBand(grid, low, middle, high)
 

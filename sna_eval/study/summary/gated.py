@@ -82,12 +82,12 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     halves = split(run)
     tasks = mapping(read_raw(run.path), "config", "sna", "tasks")
     found: list[GatedGain] = []
-    for task, own in tasks.items():
+    for task, settings in tasks.items():
         with reading(
             str(run.path), expected=f"what {task} was chosen by, as lm_eval wrote it", got=task,
             hint="run lm_eval again with that plan",
         ):  # fmt: skip
-            chosen = _chosen(own)
+            chosen = _chosen(settings)
         found += _gains(halves, task, chosen, draws=draws, seed=seed)
     if not found:
         raise InputError(
@@ -98,23 +98,23 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     return tuple(found)
 
 
-def _chosen(own: Mapping[str, Any]) -> _Chosen | None:
+def _chosen(settings: Mapping[str, Any]) -> _Chosen | None:
     """How a task's one configuration was chosen, if it was, and by one of the measures here.
 
     A gate or neurons that were changed afterwards were not chosen: their gain is not on record.
     """
-    entries = own["interventions"]
+    entries = settings["interventions"]
     raw = mapping(entries[0], "found", "chosen") if len(entries) == 1 else {}
     record = ChoiceRecord.of(raw)
     if record.split != "development" or record.measure not in _MEASURES:
         return None
-    if record.fingerprint != acting_fingerprint(own):
+    if record.fingerprint != acting_fingerprint(settings):
         return None
     asked = {name: getattr(record, name) for name in ("measure", "gain", "n_items", "among")}
     return build(_Chosen, {
-        **asked, "sees_answer": own["sees_answer"],
-        "amplified_fraction": own.get("amplified_fraction", 0.0),
-        "oracle": own.get("oracle", is_oracle(own)),
+        **asked, "sees_answer": settings["sees_answer"],
+        "amplified_fraction": settings.get("amplified_fraction", 0.0),
+        "oracle": settings.get("oracle", is_oracle(settings)),
     })  # fmt: skip
 
 

@@ -50,9 +50,13 @@ def held_out(
     sources = {source.task: source for source in measured.sources}
     return tuple(
         row
-        for own in measurements
-        if own.task in sources and _was_swept(store, sources[own.task])
-        for row in _row(own, sources[own.task], measured.effect(own.task, own.task))
+        for measurement in measurements
+        if measurement.task in sources and _was_swept(store, sources[measurement.task])
+        for row in _row(
+            measurement,
+            sources[measurement.task],
+            measured.effect(measurement.task, measurement.task),
+        )
     )
 
 
@@ -67,11 +71,11 @@ def _was_swept(store: SweepStore, source: AppliedPlan) -> bool:
     return neurons_fingerprint(row_plan(store, row).tasks[source.task]) == source.configuration
 
 
-def _row(own: TaskMeasurements, source: AppliedPlan, effect: CrossEffect) -> Iterator[HeldOut]:
+def _row(measured: TaskMeasurements, source: AppliedPlan, effect: CrossEffect) -> Iterator[HeldOut]:
     """Nothing where a baseline is 0."""
-    gain = own.improvement_of(source.parts[0])
+    gain = measured.improvement_of(source.parts[0])
     if gain is None or not effect.before:
         return
     scale = 100 / effect.before
     low, high = effect.low * scale, effect.high * scale
-    yield HeldOut(own.task, gain, effect.percent, low, high, source.oracle)
+    yield HeldOut(measured.task, gain, effect.percent, low, high, source.oracle)

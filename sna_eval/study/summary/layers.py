@@ -27,9 +27,9 @@ class LayerMap:
 
 def layer_map(measurements: Sequence[TaskMeasurements]) -> LayerMap:
     """The map of all tasks, over every layer that any was swept at."""
-    layers = tuple(sorted({layer for own in measurements for layer in own.layers}))
+    layers = tuple(sorted({layer for measurement in measurements for layer in measurement.layers}))
     table = np.full((len(measurements), len(layers)), np.nan)
-    for number, own in enumerate(measurements):
-        places = [layers.index(layer) for layer in own.layers]
-        table[number, places] = own.in_percent(own.by_layer)
-    return LayerMap(tuple(own.task for own in measurements), layers, table)
+    for number, measured in enumerate(measurements):
+        places = [layers.index(layer) for layer in measured.layers]
+        table[number, places] = measured.in_percent(measured.by_layer)
+    return LayerMap(tuple(measurement.task for measurement in measurements), layers, table)

@@ -71,9 +71,9 @@ class TaskMeasurements:
         """The improvement of one configuration; `None` where it was not swept or has none."""
         axes = (self.directions, self.layers, self.n_neurons, self.multipliers)
         pairs = list(zip((getattr(cell, axis) for axis in AXES), axes, strict=True))
-        if not self.baseline or any(value not in own for value, own in pairs):
+        if not self.baseline or any(value not in values for value, values in pairs):
             return None
-        found = float(self.improvement[tuple(own.index(value) for value, own in pairs)])
+        found = float(self.improvement[tuple(values.index(value) for value, values in pairs)])
         return None if math.isnan(found) else found
 
     def at(self, place: int) -> Configuration:

@@ -53,7 +53,7 @@ def summarise(
         hint="delete the damaged task's files, and the same sweep computes them anew",
     ):  # fmt: skip
         measurements = read_measurements(store, allow_oracle=allow_oracle)
-        tasks = tuple(summarise_task(own) for own in measurements)
+        tasks = tuple(summarise_task(measurement) for measurement in measurements)
         return Summary(
             measurements=measurements,
             tasks=tasks,
@@ -70,10 +70,10 @@ def _factors(
     measurements: Sequence[TaskMeasurements], tasks: Sequence[TaskSummary], *, draws: int, seed: int
 ) -> Decomposition | None:
     """Of the mean improvement, which no single lucky configuration decides."""
-    screened = any(own.drawn is not None for own in measurements)
-    if screened or any(own.baseline == 0 for own in tasks):
+    screened = any(measurement.drawn is not None for measurement in measurements)
+    if screened or any(task.baseline == 0 for task in tasks):
         return None
-    means = [own.mean_improvement for own in tasks]
+    means = [task.mean_improvement for task in tasks]
     return decompose_ranks(means, paper_factors(measurements), draws=draws, seed=seed)
 
 

@@ -50,27 +50,27 @@ class TaskSummary:
         return self.best.layer
 
 
-def summarise_task(own: TaskMeasurements) -> TaskSummary:
+def summarise_task(measured: TaskMeasurements) -> TaskSummary:
     """Reduces a task's measurements."""
-    place = int(np.nanargmax(own.change))
-    typical = own.typical[~np.isnan(own.typical)]
-    improvement = own.in_percent(typical)
-    layer = int(np.nanargmax(own.by_layer))
+    place = int(np.nanargmax(measured.change))
+    typical = measured.typical[~np.isnan(measured.typical)]
+    improvement = measured.in_percent(typical)
+    layer = int(np.nanargmax(measured.by_layer))
     defined = not np.isnan(improvement).any()
     return TaskSummary(
-        task=own.task,
-        zone=own.zone,
-        n_items=own.n_items,
-        configurations=int((~np.isnan(own.change)).sum()),
+        task=measured.task,
+        zone=measured.zone,
+        n_items=measured.n_items,
+        configurations=int((~np.isnan(measured.change)).sum()),
         counted=int(typical.size),
-        baseline=own.baseline,
-        best=own.at(place),
-        best_change=float(own.change.flat[place]),
-        best_improvement=float(own.improvement.flat[place]),
+        baseline=measured.baseline,
+        best=measured.at(place),
+        best_change=float(measured.change.flat[place]),
+        best_improvement=float(measured.improvement.flat[place]),
         mean_change=float(typical.mean()),
         mean_improvement=float(improvement.mean()),
         success_rate=success_rate(typical),
         golden_zone=golden_zone_count(improvement) if defined else 0,
-        best_layer=own.layers[layer],
-        best_layer_improvement=float(own.in_percent(own.by_layer)[layer]),
+        best_layer=measured.layers[layer],
+        best_layer_improvement=float(measured.in_percent(measured.by_layer)[layer]),
     )

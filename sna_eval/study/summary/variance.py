@@ -130,10 +130,10 @@ def shapley_shares(outcome: Floats, factors: Mapping[str, Floats], tasks: Places
     return shares
 
 
-def localization(own: TaskMeasurements) -> float:
+def localization(measured: TaskMeasurements) -> float:
     """Share of the variance of changes that lies between layers, in [0, 1]; 0 without any."""
-    total = own.change.var()
-    between = own.change.mean(axis=(0, 2, 3)).var()
+    total = measured.change.var()
+    between = measured.change.mean(axis=(0, 2, 3)).var()
     return float(between / total) if total > 0 else 0.0
 
 
@@ -144,12 +144,14 @@ def task_type(task: str) -> str:
 
 def paper_factors(measurements: Sequence[TaskMeasurements]) -> dict[str, Floats]:
     """The three factors of the paper, `{name: [task, column]}`."""
-    types = [task_type(own.task) for own in measurements]
+    types = [task_type(measurement.task) for measurement in measurements]
     names = sorted(set(types))[1:]
     return {
-        "baseline": rankdata([own.baseline for own in measurements])[:, None],
-        "localization": rankdata([localization(own) for own in measurements])[:, None],
-        "task type": np.array([[float(own == name) for name in names] for own in types]),
+        "baseline": rankdata([measurement.baseline for measurement in measurements])[:, None],
+        "localization": rankdata([localization(measurement) for measurement in measurements])[
+            :, None
+        ],
+        "task type": np.array([[float(kind == name) for name in names] for kind in types]),
     }
 
 

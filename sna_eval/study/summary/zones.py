@@ -29,18 +29,21 @@ class ZoneMean:
 
 def zone_means(summaries: Sequence[TaskSummary]) -> tuple[ZoneMean, ...]:
     """All three zones; every task counts alike."""
-    return tuple(_zone_mean(zone, [own for own in summaries if own.zone == zone]) for zone in ZONES)
+    return tuple(
+        _zone_mean(zone, [summary for summary in summaries if summary.zone == zone])
+        for zone in ZONES
+    )
 
 
 def _zone_mean(zone: int, tasks: Sequence[TaskSummary]) -> ZoneMean:
-    best = _numbers([own.best_improvement for own in tasks])
+    best = _numbers([task.best_improvement for task in tasks])
     return ZoneMean(
         zone,
-        tuple(own.task for own in tasks),
-        _mean(_numbers([own.mean_improvement for own in tasks])),
+        tuple(task.task for task in tasks),
+        _mean(_numbers([task.mean_improvement for task in tasks])),
         _mean(best),
         max(best, default=float("nan")),
-        _mean([own.success_rate for own in tasks]),
+        _mean([task.success_rate for task in tasks]),
     )
 
 

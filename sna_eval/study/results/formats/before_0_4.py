@@ -90,7 +90,7 @@ def _records(raw: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Tas
             name, todays_metric = todays_names(archived["task"] if archived else key, metric)
             scores[name][MetricName(todays_metric)] = score
             source[name] = key
-    return {name: _record(name, own, raw, config, source[name]) for name, own in scores.items()}
+    return {name: _record(name, score, raw, config, source[name]) for name, score in scores.items()}
 
 
 def _record(
