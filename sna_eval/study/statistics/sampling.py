@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sna_eval.errors import InputError
+from sna_eval.study.statistics.clusters import Ints, cluster_sums
 
 Floats = NDArray[np.float64]
 
@@ -74,6 +75,22 @@ def resampled_means(rows: Floats, *, draws: int, seed: int) -> Iterator[Floats]:
         return
     for size in chunks(draws, rows.size):
         yield rows[rng.integers(len(rows), size=(size, len(rows)))].mean(axis=1)
+
+
+def resampled_cluster_means(
+    rows: Floats, clusters: Ints, *, draws: int, seed: int
+) -> Iterator[Floats]:
+    """Means of samples of whole clusters, `[draw, column]`, as many as there are, in chunks.
+
+    A mean is that of all items that were drawn; clusters of unlike sizes give samples of unlike
+    sizes.
+    """
+    rng = np.random.default_rng(seed)
+    sums, sizes = cluster_sums(rows, clusters), np.bincount(clusters)
+    count = len(sizes)
+    for size in chunks(draws, count):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=size)
+        yield drawn @ sums / (drawn @ sizes)[:, None]
 
 
 def chunks(draws: int, width: int) -> Iterator[int]:
