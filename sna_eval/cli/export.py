@@ -6,10 +6,14 @@ The gate is not part of an export; `docs/serving.md` shows how a client applies 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sna_eval.cli.common import add_include_path, add_metadata, add_model
 from sna_eval.registry import module_names
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+    from sna_eval.plan import TaskPlan
 
 NAME = "export"
 HELP = "write a plan as an adapter or a checkpoint that other engines serve"
@@ -70,7 +74,7 @@ def _check_base(args: argparse.Namespace) -> None:
             )  # fmt: skip
 
 
-def _task_plan(lm: Any, args: argparse.Namespace) -> Any:
+def _task_plan(lm: SNALM, args: argparse.Namespace) -> TaskPlan:
     """The task's plan, with neurons searched for where it says `select:`."""
     from sna_eval.errors import InputError
     from sna_eval.harness.loading import load_tasks
@@ -95,10 +99,12 @@ def _task_plan(lm: Any, args: argparse.Namespace) -> Any:
             "task", expected="one task, not a group or glob", got=task,
             hint=f"name one of {', '.join(list(tasks)[:5])}",
         )  # fmt: skip
-    return lm.plans.for_task(tasks[task])
+    resolved = lm.plans.for_task(tasks[task])
+    assert resolved is not None, "the plan has an entry for the task"
+    return resolved
 
 
-def _revision(lm: Any) -> str | None:
+def _revision(lm: SNALM) -> str | None:
     """The revision asked for; folders have none."""
     from pathlib import Path
 

@@ -18,13 +18,17 @@ from lm_eval.models.huggingface import HFLM
 
 import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
-from sna_eval.harness.model.arguments import DecideAt, check_arguments, for_loading
+from sna_eval.harness.model.arguments import (
+    DecideAt,
+    check_adapter,
+    check_arguments,
+    for_loading,
+)
 from sna_eval.harness.model.description import describe
+from sna_eval.harness.model.hf_passes import HFPasses
 from sna_eval.harness.model.joined import JoinedTargets
 from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.numerics import numerics
-from sna_eval.harness.model.passes import HFPasses
-from sna_eval.harness.model.peft_adapters import check_adapter
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.both_answers import report_both
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
@@ -46,10 +50,10 @@ from sna_eval.harness.tasks.items import (
 from sna_eval.harness.tasks.live_tasks import LiveTasks
 from sna_eval.harness.tasks.made_plans import MadePlans
 from sna_eval.harness.tasks.other_model import warn_of_another
-from sna_eval.harness.tasks.plan_makers import Making
+from sna_eval.harness.tasks.plan_makers import PlanMakerOptions
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Answer
-from sna_eval.intervention import Abilities, Engine, find_sites
+from sna_eval.intervention import Abilities, Engine, Sites, find_sites
 from sna_eval.methods import Workbench
 from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.plan import (
@@ -97,8 +101,8 @@ class SNALM(HFLM):
         switches = {"strict": strict, "report_baseline": report_baseline}
         check_arguments(decide_at, switches, kwargs.get("batch_size"), kwargs.get("device"))
         given = {name: kwargs.pop(name) for name in PlanArguments.names() if name in kwargs}
-        self._making = Making.take(given, auto_budget)
-        self.plan = plan_from_arguments(given) if self._making is None else Plan({})
+        self._maker_options = PlanMakerOptions.take(given, auto_budget)
+        self.plan = plan_from_arguments(given) if self._maker_options is None else Plan({})
         self.strict, self.decide_at, self.report_baseline = strict, decide_at, report_baseline
         self._load(pretrained, kwargs)
         self.ranks = ranks_of(
@@ -145,12 +149,12 @@ class SNALM(HFLM):
     @property
     def has_plan(self) -> bool:
         """Without one this is HFLM, on any architecture."""
-        return bool(self.plan.tasks) or self._making is not None
+        return bool(self.plan.tasks) or self._maker_options is not None
 
     # What a run is made of, each found when first needed
 
     @cached_property
-    def sites(self) -> Any:
+    def sites(self) -> Sites:
         return find_sites(self.model)
 
     @cached_property
@@ -183,19 +187,19 @@ class SNALM(HFLM):
 
     @cached_property
     def plans(self) -> TaskPlans:
-        if self._making is not None:
-            return MadePlans(self, self._making, self.bench)
+        if self._maker_options is not None:
+            return MadePlans(self, self._maker_options, self.bench)
         return TaskPlans(self.plan, self.bench, self.ranks)
 
     @contextmanager
     def under(self, plan: Plan) -> Iterator[None]:
         """The model answers under another plan in the body."""
-        before, kept = (self.plan, self._making), self.__dict__.pop("plans", None)
-        self.plan, self._making = plan, None
+        before, kept = (self.plan, self._maker_options), self.__dict__.pop("plans", None)
+        self.plan, self._maker_options = plan, None
         try:
             yield
         finally:
-            self.plan, self._making = before
+            self.plan, self._maker_options = before
             self.__dict__.pop("plans", None)
             if kept is not None:
                 self.__dict__["plans"] = kept

@@ -15,6 +15,8 @@ from functools import cached_property
 import torch
 
 Tokens = tuple[int, ...]
+ROOM = 128
+"""Tokens of continuations that a row may hold however short its context is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +160,35 @@ def right_padded(values: Sequence[Sequence[int]], fill: int = 0) -> torch.Tensor
     for number, row in enumerate(values):
         padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
     return padded
+
+
+def shared_rows(context: int, continuations: Sequence[int], *, packs: bool) -> list[list[int]]:
+    """Groups the continuations of one context into rows, in order.
+
+    A shared row reads the context once. But attention's memory grows with the square of a row's
+    length, and every token of a continuation takes a distribution over the vocabulary. So the
+    continuations in a row have no more tokens between them than the longest of them has by itself,
+    context included. A row is then at most twice as long as one of its continuations needs anyway,
+    and its distributions are no more than a pass that keeps those of all positions has for that
+    one.
+
+    **Arguments:**
+
+    - `context`: tokens in the context.
+    - `continuations`: tokens in each continuation, at least one; its last token is never read.
+    - `packs`: whether several continuations of more than one token may share a row.
+
+    **Returns:** for every row the numbers of its continuations, those of one token first.
+    """
+    long = [number for number, tokens in enumerate(continuations) if tokens > 1]
+    room = max(ROOM, context + max(continuations) - 1) if packs else 0
+    rows = [[number for number, tokens in enumerate(continuations) if tokens == 1]]
+    held = 0
+    for number in long:
+        read = continuations[number] - 1
+        if held and held + read > room:
+            rows.append([])
+            held = 0
+        rows[-1].append(number)
+        held += read
+    return rows

@@ -76,7 +76,7 @@ def verify(model: nn.Module) -> Verified:
 
 
 @dataclass(frozen=True)
-class _Tried:
+class _Trial:
     """One layer's differences."""
 
     effect: float
@@ -84,7 +84,7 @@ class _Tried:
     resumed: float | None
 
 
-def _try_layer(engine: Engine, batch: Batch, layer: int, plain: torch.Tensor) -> _Tried:
+def _try_layer(engine: Engine, batch: Batch, layer: int, plain: torch.Tensor) -> _Trial:
     sites = engine.sites
     neurons = _spread(tuple(range(sites.d_mlp)), _NEURONS)
     intervention = Intervention(layer, neurons, FACTOR)
@@ -93,7 +93,7 @@ def _try_layer(engine: Engine, batch: Batch, layer: int, plain: torch.Tensor) ->
     with scaled_weights(sites, intervention):
         folded = engine.log_likelihoods(batch)
     resumed = _resumed(engine, batch, intervention) if engine.abilities.resumes else None
-    return _Tried(
+    return _Trial(
         _largest(hooked - plain),
         _largest(hooked - folded),
         None if resumed is None else _largest(hooked - resumed),

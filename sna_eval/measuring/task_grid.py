@@ -14,9 +14,9 @@ from sna_eval.harness.scoring.decisions import kept, predicted_of_one
 from sna_eval.measuring.baselines import ItemsBaseline, items_baseline
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.layout import RowGroup
-from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.starts import LabelWeights, Route
 from sna_eval.measuring.values import Floats, keep_baseline_where_not_finite
 from sna_eval.neurons import Ranked

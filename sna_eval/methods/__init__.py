@@ -4,10 +4,10 @@ from sna_eval.methods.method import Fitted, Method
 from sna_eval.methods.registry import CONTROLS, METHODS, RIVALS, find_method
 from sna_eval.methods.resolution import (
     Examples,
+    MethodConfig,
     Parameter,
     Question,
     Resolution,
-    Wanted,
     Workbench,
 )
 
@@ -18,10 +18,10 @@ __all__ = [
     "Examples",
     "Fitted",
     "Method",
+    "MethodConfig",
     "Parameter",
     "Question",
     "Resolution",
-    "Wanted",
     "Workbench",
     "find_method",
 ]

@@ -18,14 +18,14 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Addition, Affine, Vector
 from sna_eval.intervention.rows import Tokens
 from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.methods.states import residual_states
 from sna_eval.neurons import neutral_sentences
 
 _TOKEN = "token_{:03d}"
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """One vector for every token of the longer prompt."""
     positive, negative = _pair(wanted.options["pair"], examples)
     rows = _padded(bench, positive, negative)

@@ -26,12 +26,12 @@ from sna_eval.intervention.family import Component
 from sna_eval.intervention.gradients import frozen
 from sna_eval.methods.fitting import descend, drawn, negative_log_likelihood
 from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 
 OPTIONS = {"steps": 60, "rate": 0.05, "minimality": 0.1, "batch": 16, "seed": 0}
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """Scalars by component, each `[blocks from layer on]`."""
     options = wanted.options
     rows = [bench.answered_row(own) for own in examples.answered()]

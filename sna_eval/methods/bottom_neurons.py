@@ -8,10 +8,10 @@ take most from the right answers.
 from __future__ import annotations
 
 from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench, searched
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench, searched
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """As many neurons as `sna` would choose at most, from the other end."""
     return Resolution(searched(bench, examples, wanted).last(wanted.layer, wanted.top_k).selected)
 

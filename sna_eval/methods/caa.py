@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from sna_eval.intervention import Addition, Affine, Vector
 from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.methods.states import answer_pairs
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """`mean(h(right) - h(wrong))`, `[d_model]`."""
     right, wrong = answer_pairs(bench, examples.answered(), wanted.layer)
     vector = Vector((right - wrong).mean(dim=0))

@@ -14,10 +14,10 @@ import random
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine
 from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """The text that goes before a question."""
     count, questions = wanted.options["k"], examples.answered()
     if not 1 <= count <= len(questions):

@@ -21,14 +21,14 @@ from sna_eval.intervention import Affine, Batch, NeuronScaling, Sites, Vector
 from sna_eval.intervention.gradients import frozen
 from sna_eval.methods.fitting import descend, drawn, negative_log_likelihood
 from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 
 OPTIONS = {"steps": 60, "rate": 0.01, "batch": 16, "seed": 0}
 _NAME = "layer_{:03d}"
 _NUMBERED = re.compile("layer_([0-9]{3,6})")
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """One vector `[d_mlp]` for every block with neurons from the layer on."""
     options, sites = wanted.options, bench.sites
     rows = [bench.answered_row(own) for own in examples.answered()]

@@ -9,11 +9,11 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Positions, Vector
-from sna_eval.methods.resolution import Examples, Parameter, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Parameter, Resolution, Workbench
 
 _LARGEST = sys.float_info.max
 
-Find = Callable[[Workbench, Examples, Wanted], Resolution]
+Find = Callable[[Workbench, Examples, MethodConfig], Resolution]
 """Searches on development items; never sees what is evaluated."""
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from sna_eval.errors import InputError
 from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.methods.sna import find as find_sna
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """Neurons of the layer `other`; by default the one half the model's depth away."""
     other = wanted.options["other"]
     if other is not None and (type(other) is not int or other == wanted.layer):

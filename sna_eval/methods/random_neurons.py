@@ -7,11 +7,11 @@ several seeds make a null distribution.
 from __future__ import annotations
 
 from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench, searched
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench, searched
 from sna_eval.neurons import stand_ins
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """One draw; the sets of several labels share no neuron, and none with any chosen one."""
     search = searched(bench, examples, wanted)
     chosen = search.best(wanted.layer, wanted.top_k).selected

@@ -16,11 +16,11 @@ import torch
 from sna_eval.intervention import Vector
 from sna_eval.methods.caa import build
 from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.methods.states import answer_pairs
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """A unit vector, `[d_model]`."""
     right, wrong = answer_pairs(bench, examples.answered(), wanted.layer)
     differences = right - wrong

@@ -9,14 +9,22 @@ from typing import Any
 from sna_eval.intervention import Vector
 from sna_eval.neurons import Examples, Question, Search, SearchConfig, Selected, Workbench
 
-__all__ = ["Examples", "Parameter", "Question", "Resolution", "Wanted", "Workbench", "searched"]
+__all__ = [
+    "Examples",
+    "MethodConfig",
+    "Parameter",
+    "Question",
+    "Resolution",
+    "Workbench",
+    "searched",
+]
 
 Parameter = Vector | str
 """What a method learned: numbers, or a text."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MethodConfig:
     """What a plan's entry asks of its method."""
 
     layer: int
@@ -30,7 +38,7 @@ class Wanted:
     """The search that the entries of a task have in common; `None`: one for this entry alone."""
 
 
-def searched(bench: Workbench, examples: Examples, wanted: Wanted) -> Search:
+def searched(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Search:
     """The search in the wanted layer, by the wanted ranking."""
     shared = wanted.search
     if shared is not None and wanted.layer in shared.layers:

@@ -6,10 +6,10 @@ Source: Akhtar (2026), arXiv:2604.07098. The rankings are `sna_eval.neurons.rank
 from __future__ import annotations
 
 from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench, searched
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench, searched
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """Neurons by the ranking that the plan names."""
     found = searched(bench, examples, wanted).best(wanted.layer, wanted.top_k)
     return Resolution(found.selected, found.about(wanted.top_k))

@@ -19,7 +19,7 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Batch, LogitScaling, Row, Vector
 from sna_eval.intervention.forward import scored_positions_only
 from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
 
 BOUNDS = (0.05, 20.0)
 """Temperatures that are considered."""
@@ -27,7 +27,7 @@ _STEPS = 50
 _CHUNK = 256  # positions whose distributions are worked on at once
 
 
-def find(bench: Workbench, examples: Examples, wanted: Wanted) -> Resolution:
+def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """The temperature; its layer is the last, where a pass may resume most cheaply."""
     rows = [bench.answered_row(own) for own in examples.answered()]
     logits, targets = _logits(bench, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.evidence import ProtocolEvidence
 from sna_eval.paper.rules import Claim, Verdict, ceiling, figure, judged, only_for, within
 from sna_eval.study.summary import Share
 
@@ -18,7 +18,7 @@ N_TASKS = 12
 """Of the paper."""
 
 
-def correlations(found: Evidence) -> Iterator[Claim]:
+def correlations(found: ProtocolEvidence) -> Iterator[Claim]:
     """Both coefficients, and the interval of the first."""
     across = found.summary.across
     for kind, published in CORRELATIONS.items():
@@ -50,7 +50,7 @@ def correlations(found: Evidence) -> Iterator[Claim]:
             yield only_for(small, found.is_model("gpt2"))
 
 
-def zones(found: Evidence) -> Iterator[Claim]:
+def zones(found: ProtocolEvidence) -> Iterator[Claim]:
     """What the tasks of each zone gain, and which tasks those are."""
     first, second, third = found.summary.zones
     mean, largest = first.mean_improvement, first.largest_improvement
@@ -83,7 +83,7 @@ def zones(found: Evidence) -> Iterator[Claim]:
     yield _transition(found)
 
 
-def _baselines(found: Evidence) -> Iterator[Claim]:
+def _baselines(found: ProtocolEvidence) -> Iterator[Claim]:
     for name, low, high in (("math", 0.003, 0.026), ("coding", 0.32, 0.51)):
         own = [task.baseline for task in found.tasks(f"sna_{name}")]
         shown = ", ".join(f"{value:.4f}" for value in own) or "not run"
@@ -91,7 +91,7 @@ def _baselines(found: Evidence) -> Iterator[Claim]:
         yield only_for(claim, found.is_model("gpt2-medium"))
 
 
-def _transition(found: Evidence) -> Claim:
+def _transition(found: ProtocolEvidence) -> Claim:
     """Unstable: neither nearly all nor nearly none of the configurations help."""
     statement = "zone 2 responds unstably (items built for it)"
     own = found.transition
@@ -108,7 +108,7 @@ def _transition(found: Evidence) -> Claim:
     )
 
 
-def shares(found: Evidence) -> Iterator[Claim]:
+def shares(found: ProtocolEvidence) -> Iterator[Claim]:
     """The three factors' shares of the ranks' variance."""
     factors = found.summary.factors
     known = {own.factor: own for own in factors.shares} if factors else {}

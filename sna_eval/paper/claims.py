@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sna_eval.paper.across import correlations, shares, zones
 from sna_eval.paper.classification import classification
-from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.evidence import ProtocolEvidence
 from sna_eval.paper.interfering import interference
 from sna_eval.paper.layers import layers, pythia
 from sna_eval.paper.rules import Claim
@@ -17,7 +17,7 @@ from sna_eval.paper.rules import Claim
 HEADINGS = ("statement", "published", "measured", "verdict")
 
 
-def claims(found: Evidence) -> list[Claim]:
+def claims(found: ProtocolEvidence) -> list[Claim]:
     """All of them, in the paper's order."""
     return [
         *correlations(found),

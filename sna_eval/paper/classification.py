@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sna_eval.paper.evidence import Evidence, Labelled
+from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.rules import Cell, Claim, ceiling, figure, judged, only_for, within
 from sna_eval.study.summary import accuracy_changes
 
@@ -27,7 +27,7 @@ MULTIPLIER = 12.0
 _CLOSE = 0.05  # of an accuracy, some 10 of 200 sentences
 
 
-def classification(found: Evidence) -> Iterator[Claim]:
+def classification(found: ProtocolEvidence) -> Iterator[Claim]:
     """Zones, gains, layers and multipliers of SST-2."""
     table = found.sst2.configurations if found.sst2 else None
     rows = [] if table is None else table.to_pylist()

@@ -19,7 +19,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ProtocolEvidence:
     """Everything that was measured on one model; `None` for what was not run."""
 
     model: str

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.evidence import ProtocolEvidence
 from sna_eval.paper.rules import Claim, ceiling, figure, percent
 from sna_eval.study.interference import Interference
 from sna_eval.study.summary import task_type
 
 
-def interference(found: Evidence) -> Iterator[Claim]:
+def interference(found: ProtocolEvidence) -> Iterator[Claim]:
     """Arithmetic and poetry, both ways."""
     on_poetry = _mean(_between(found.measured, "sna_math", "sna_poetry"))
     on_math = _between(found.measured, "sna_poetry", "sna_math")

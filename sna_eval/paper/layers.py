@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sna_eval.paper.evidence import Evidence
+from sna_eval.paper.evidence import ProtocolEvidence
 from sna_eval.paper.rules import Claim, figure, judged, only_for, percent, within
 from sna_eval.study.summary import task_type
 
@@ -14,7 +14,7 @@ LAYERS = {"sna_math": 8, "sna_logic": 10, "sna_poetry": 21, "sna_coding": 22}
 MEANS = {"sna_logic": 6.8, "sna_coding": 3.2}
 
 
-def layers(found: Evidence) -> Iterator[Claim]:
+def layers(found: ProtocolEvidence) -> Iterator[Claim]:
     """Peaks of the mean over counts and multipliers, in GPT-2 Medium and in general."""
     medium = found.is_model("gpt2-medium")
     for kind, layer in LAYERS.items():
@@ -44,7 +44,7 @@ def layers(found: Evidence) -> Iterator[Claim]:
     yield only_for(_layer_8(found), medium)
 
 
-def pythia(found: Evidence) -> Iterator[Claim]:
+def pythia(found: ProtocolEvidence) -> Iterator[Claim]:
     """Arithmetic in Pythia-160M."""
     own = [task for task in found.tasks("sna_math") if task.zone == 1]
     mean = float(np.mean([task.mean_improvement for task in own])) if own else float("nan")
@@ -68,7 +68,7 @@ def pythia(found: Evidence) -> Iterator[Claim]:
         yield only_for(claim, found.is_model("pythia-160m"))
 
 
-def _layer_8(found: Evidence) -> Claim:
+def _layer_8(found: ProtocolEvidence) -> Claim:
     """Less than 1 % either way counts as almost nothing."""
     table = found.summary.layers
     rows = [n for n, t in enumerate(table.tasks) if task_type(t) in ("sna_poetry", "sna_coding")]

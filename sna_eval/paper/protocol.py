@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
-from sna_eval.paper.evidence import Evidence, Labelled
+from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.rules import Claim, Verdict
 from sna_eval.reporting.page import Section
 from sna_eval.reporting.report import ReportOptions, write_report
@@ -108,11 +108,11 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
     return 0
 
 
-def _evidence(config: ProtocolConfig) -> Evidence:
+def _evidence(config: ProtocolConfig) -> ProtocolEvidence:
     store = SweepStore.load(config.output / "sweep")
     (transition,) = read_measurements(SweepStore.load(config.output / "transition"))
     sst2 = SweepStore.load(config.output / "sst2") if config.with_sst2 else None
-    return Evidence(
+    return ProtocolEvidence(
         model=store.manifest["model"],
         n_layers=store.manifest["n_layers"],
         summary=summarise(store, draws=_DRAWS[config.grid]),

@@ -12,7 +12,7 @@ from sna_eval.errors import InputError
 from sna_eval.hashing import digest, prompt_fingerprint
 from sna_eval.intervention import Sites
 from sna_eval.intervention.fingerprint import config_fingerprint
-from sna_eval.methods import Examples, Resolution, Wanted, Workbench
+from sna_eval.methods import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.neurons import Search, SearchConfig, Selected, neutral_sentences
 from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.plan.provenance import Provenance
@@ -167,13 +167,13 @@ class _Entry:
             found=found,
         )
 
-    def _wanted(self, searches: Mapping[SearchConfig, Search]) -> Wanted:
+    def _wanted(self, searches: Mapping[SearchConfig, Search]) -> MethodConfig:
         entry = self._entry
         options = entry.how.settle(entry.options)
         if entry.select is None:
-            return Wanted(entry.layer, options)
+            return MethodConfig(entry.layer, options)
         config = entry.select.config
-        return Wanted(entry.layer, options, config, entry.select.top_k, searches.get(config))
+        return MethodConfig(entry.layer, options, config, entry.select.top_k, searches.get(config))
 
     def _record(self) -> dict[str, Any]:
         """All that the result depends on beside the layer and how texts are read."""

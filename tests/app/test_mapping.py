@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sna_eval.app.core.mapping import LayerMultiplierMap, MapAsked, map_layers
+from sna_eval.app.core.mapping import LayerMultiplierMap, MapConfig, map_layers
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
@@ -18,7 +18,7 @@ from sna_eval.errors import InputError
 from tests.app.conftest import SENTIMENT, TEN, a_setting
 
 
-def drawn(workspace: Workspace, asked: MapAsked) -> LayerMultiplierMap:
+def drawn(workspace: Workspace, asked: MapConfig) -> LayerMultiplierMap:
     rows = list(map_layers(workspace, asked))
     cells = tuple(cell for row in rows for cell in row.cells)
     assert [row.done for row in rows] == [(n + 1) / 8 for n in range(8)]
@@ -27,7 +27,7 @@ def drawn(workspace: Workspace, asked: MapAsked) -> LayerMultiplierMap:
 
 @pytest.mark.parametrize("question", [TEN, SENTIMENT])
 def test_cells_equal_single_questions(workspace: Workspace, question: object) -> None:
-    asked = MapAsked(question, a_setting(), (0.5, 1.0, 3.0))  # type: ignore[arg-type]
+    asked = MapConfig(question, a_setting(), (0.5, 1.0, 3.0))  # type: ignore[arg-type]
     found = drawn(workspace, asked)
     for layer in (0, 4, 7):
         for multiplier in (0.5, 3.0):
@@ -45,7 +45,7 @@ def test_cells_equal_single_questions(workspace: Workspace, question: object) ->
 
 
 def test_other_positions_have_no_map(workspace: Workspace) -> None:
-    asked = MapAsked(TEN, a_setting(positions="last"))
+    asked = MapConfig(TEN, a_setting(positions="last"))
     with pytest.raises(InputError, match="positions: expected `all` for a map, got 'last'"):
         next(map_layers(workspace, asked))
 
@@ -53,7 +53,7 @@ def test_other_positions_have_no_map(workspace: Workspace) -> None:
 def test_sessions_at_once_get_what_each_gets_alone(workspace: Workspace) -> None:
     settings = [a_setting(layer=layer, multiplier=m) for layer in (1, 4, 6) for m in (0.0, 5.0)]
     alone = [try_it(workspace, TryConfig(TEN, setting)) for setting in settings]
-    expected_map = drawn(workspace, MapAsked(TEN, a_setting(), (0.0, 5.0)))
+    expected_map = drawn(workspace, MapConfig(TEN, a_setting(), (0.0, 5.0)))
     start = threading.Barrier(len(settings) + 1)
 
     def one(number: int) -> bool:
@@ -66,7 +66,7 @@ def test_sessions_at_once_get_what_each_gets_alone(workspace: Workspace) -> None
 
     def a_map() -> bool:
         start.wait()
-        return drawn(workspace, MapAsked(TEN, a_setting(), (0.0, 5.0))) == expected_map
+        return drawn(workspace, MapConfig(TEN, a_setting(), (0.0, 5.0))) == expected_map
 
     with ThreadPoolExecutor(len(settings) + 1) as pool:
         done = [pool.submit(one, number) for number in range(len(settings))]
@@ -76,7 +76,7 @@ def test_sessions_at_once_get_what_each_gets_alone(workspace: Workspace) -> None
 
 def test_an_abandoned_map_leaves_nothing_behind(workspace: Workspace) -> None:
     before = try_it(workspace, TryConfig(TEN, a_setting()))
-    rows = map_layers(workspace, MapAsked(TEN, a_setting(multiplier=9.0)))
+    rows = map_layers(workspace, MapConfig(TEN, a_setting(multiplier=9.0)))
     next(rows)
     ids = torch.tensor([workspace.lm.tok_encode(TEN.prompt)])
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_a_prediction_needs_a_choice(workspace: Workspace, shared_data: Path) ->
     )
     alone = replace(SENTIMENT, others=())
     with pytest.raises(InputError, match=r"direction: .* got 'predicted'; the only continuation"):
-        list(map_layers(workspace, MapAsked(alone, setting)))
+        list(map_layers(workspace, MapConfig(alone, setting)))
     with pytest.raises(InputError, match=r"direction: .* got 'predicted'; the only continuation"):
         try_it(workspace, TryConfig(alone, setting))
     assert try_it(workspace, TryConfig(SENTIMENT, setting)).amplified

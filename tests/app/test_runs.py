@@ -21,8 +21,9 @@ from sna_eval.app.core.runs import (
     saved_run,
 )
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.app.ui import item_figure, pieces
+from sna_eval.app.ui import pieces
 from sna_eval.app.ui.in_altair import chart
+from sna_eval.app.ui.result_view import item_panel
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_tasks
 from sna_eval.plan import load_plan, parse_plan
@@ -196,9 +197,7 @@ def test_results_are_read_with_their_items_and_plan(evaluated: Path) -> None:
     assert plan.tasks["sna_math_easy"] == bundled.tasks["sna_math_easy"]
     assert "pretrained=sna-reference,plan=plan.yaml" in saved.command
     assert "--limit 8" in saved.command
-    drawn = [
-        value for own in columns(chart(item_figure.panel(found.items)), "after") for value in own
-    ]
+    drawn = [value for own in columns(chart(item_panel(found.items)), "after") for value in own]
     assert sorted(drawn) == sorted(own.after for own in found.items)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from sna_eval.app.core.mapping import MapAsked, map_layers
+from sna_eval.app.core.mapping import MapConfig, map_layers
 from sna_eval.app.core.models import Shelf
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.trying import TryConfig, TryResult, try_it
@@ -225,7 +225,7 @@ def test_other_architectures(name: str, word_tokenizer: Any, tmp_path: Path) -> 
     found = try_it(other, TryConfig(TEN, setting))
     (row,) = [
         cells
-        for cells in map_layers(other, MapAsked(TEN, setting, (2.4,)))
+        for cells in map_layers(other, MapConfig(TEN, setting, (2.4,)))
         if cells.cells[0].layer == 2
     ]
     assert found.after.prob != found.before.prob

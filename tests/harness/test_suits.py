@@ -11,7 +11,7 @@ from lm_eval.evaluator import evaluate as run
 from lm_eval.tasks import TaskManager
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.plan_makers import Making
+from sna_eval.harness.tasks.plan_makers import PlanMakerOptions
 
 PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 3.0}
 FURTHER = """
@@ -109,7 +109,7 @@ def test_a_gate_that_is_asked_for_beside_a_plan_to_be_made(
         "sna_eval.harness.tasks.made_plans.load_maker", lambda name: lambda *a: made.append(a)
     )
     lm = make_sna(plan="auto", gate="margin")
-    assert isinstance(lm._making, Making)
+    assert isinstance(lm._maker_options, PlanMakerOptions)
     match = r"tasks\.own_generation\.gate\.signal: expected .* for generated text, got 'margin'"
     with pytest.raises(InputError, match=match):
         run(lm, load("own_choices", "own_generation"), bootstrap_iters=0)

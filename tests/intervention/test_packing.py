@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sna_eval.intervention import Batch, Engine, Row, amplify, find_sites, probe
-from sna_eval.intervention.packing import ALWAYS, shared_rows
-from sna_eval.intervention.rows import Tokens
+from sna_eval.intervention.rows import ROOM, Tokens, shared_rows
 from sna_eval.intervention.spec import Intervention
 from tests.conftest import build_model, token_ids
 
@@ -27,13 +26,13 @@ def test_rows_stay_within_twice_the_longest(context: int, own: list[int], packs:
     longest = context + max(own) - 1
     for row in rows:
         held = sum(own[number] - 1 for number in row)
-        assert held <= max(longest, ALWAYS)
-        assert context + held <= max(2 * longest, context + ALWAYS)
+        assert held <= max(longest, ROOM)
+        assert context + held <= max(2 * longest, context + ROOM)
         assert packs or sum(own[number] > 1 for number in row) <= 1
     if packs:  # no two rows would have fitted into one
         held = [sum(own[number] - 1 for number in row) for row in rows]
         first = [own[row[0]] - 1 for row in rows[1:]]
-        assert all(a + b > max(longest, ALWAYS) for a, b in zip(held, first, strict=False))
+        assert all(a + b > max(longest, ROOM) for a, b in zip(held, first, strict=False))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sna_eval.intervention import find_sites
-from sna_eval.methods import Examples, Question, Wanted, Workbench, find_method
+from sna_eval.methods import Examples, MethodConfig, Question, Workbench, find_method
 from tests.conftest import VOCABULARY, build_model
 
 SHAPES = {
@@ -43,8 +43,8 @@ def examples(*, choices: bool = True, labels: bool = False) -> Examples:
     return Examples(prompts, (0, 1, 0, 1, 0, 1), ("yes", "no"), questions)
 
 
-def wanted(method: str, layer: int = LAYER, **options: Any) -> Wanted:
-    return Wanted(layer, find_method(method).settle(options), top_k=4)
+def wanted(method: str, layer: int = LAYER, **options: Any) -> MethodConfig:
+    return MethodConfig(layer, find_method(method).settle(options), top_k=4)
 
 
 @pytest.fixture(scope="session", params=SHAPES)

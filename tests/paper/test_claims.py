@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from sna_eval.paper.claims import as_markdown, claims
-from sna_eval.paper.evidence import Evidence, Labelled
+from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.interfering import interference
 from sna_eval.paper.rules import Claim, ceiling, figure, judged, only_for, within
 from sna_eval.study.interference import CrossEffect, Interference
@@ -31,12 +31,12 @@ _EMPTY = ("not run", "no task", "no item", "too few")
 
 
 @pytest.fixture(scope="module")
-def evidence(store: SweepStore) -> Evidence:
+def evidence(store: SweepStore) -> ProtocolEvidence:
     """A model of three layers, none of the paper's tasks, no interference, no SST-2."""
-    return Evidence("tiny", 3, summarise(store, draws=50))
+    return ProtocolEvidence("tiny", 3, summarise(store, draws=50))
 
 
-def verdicts(found: Evidence) -> dict[str, Claim]:
+def verdicts(found: ProtocolEvidence) -> dict[str, Claim]:
     return {own.statement: own for own in claims(found)}
 
 
@@ -75,7 +75,7 @@ def test_an_empty_cell_is_never_judged(cell: float | None) -> None:
     assert figure(cell, 27.85) == "not tested"
 
 
-def test_another_model_is_not_tested_but_shown(evidence: Evidence) -> None:
+def test_another_model_is_not_tested_but_shown(evidence: ProtocolEvidence) -> None:
     own = Claim("a", "1", "1", "confirmed")
     assert only_for(own, True) is own
     assert only_for(own, False) == Claim("a", "1", "1", "not tested")
@@ -83,7 +83,7 @@ def test_another_model_is_not_tested_but_shown(evidence: Evidence) -> None:
     assert not replace(evidence, model="gpt2-medium").is_model("gpt2")
 
 
-def test_what_was_not_run_is_not_tested(evidence: Evidence) -> None:
+def test_what_was_not_run_is_not_tested(evidence: ProtocolEvidence) -> None:
     """Also where the model is one of the paper's."""
     words = ("layer", "SST-2", "amplifying", "share", "arithmetic", "baselines", "unstably")
     for model in ("tiny", "gpt2-medium", "gpt2", "EleutherAI/pythia-160m"):
@@ -99,7 +99,7 @@ def test_what_was_not_run_is_not_tested(evidence: Evidence) -> None:
     assert verdicts(evidence)["SST-2 zero-shot accuracy"].published == "64 %"
 
 
-def test_a_share_must_be_more_than_chance(evidence: Evidence) -> None:
+def test_a_share_must_be_more_than_chance(evidence: ProtocolEvidence) -> None:
     shares = (
         Share("baseline", 0.5, Interval(0.3, 0.7), 0.09),
         Share("localization", 0.2, Interval(0.1, 0.4), 0.25),
@@ -112,7 +112,7 @@ def test_a_share_must_be_more_than_chance(evidence: Evidence) -> None:
     assert found["share of rank variance: task type"].verdict == "not confirmed"  # 14 % is outside
 
 
-def test_pythia_s_arithmetic(evidence: Evidence) -> None:
+def test_pythia_s_arithmetic(evidence: ProtocolEvidence) -> None:
     """Two tasks in zone 1 at 200 and 100 %: more than half of 178.98 on average."""
     own = evidence.summary.tasks[0]
     tasks = tuple(
@@ -133,7 +133,7 @@ def test_pythia_s_arithmetic(evidence: Evidence) -> None:
     ("helped", "verdict"), [(0.5, "confirmed"), (1.0, "not confirmed"), (0.0, "not confirmed")]
 )
 def test_zone_2_is_unstable_where_only_some_configurations_help(
-    evidence: Evidence, store: SweepStore, helped: float, verdict: str
+    evidence: ProtocolEvidence, store: SweepStore, helped: float, verdict: str
 ) -> None:
     own = read_measurements(store)[0]
     signs = np.where(np.arange(own.change.size) < helped * own.change.size, 1e-3, -1e-3)
@@ -179,7 +179,7 @@ def labelled(rows: list[dict[str, Any]]) -> Labelled:
 
 
 def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
-    evidence: Evidence,
+    evidence: ProtocolEvidence,
 ) -> None:
     rows = [row(0, 2.0, 0.25), row(0, 12.0, 0.625), row(1, 2.0, 0.125), row(1, 12.0, 0.25)]
     sst2 = labelled([*rows, row(1, 12.0, 1.0, oracle=True)])
@@ -202,7 +202,7 @@ def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
     assert found["SST-2: accuracy rises with the zone"].verdict == "confirmed"
 
 
-def test_an_empty_zone_leaves_its_claims_untested(evidence: Evidence) -> None:
+def test_an_empty_zone_leaves_its_claims_untested(evidence: ProtocolEvidence) -> None:
     """Eight sentences, none of them uncertain."""
     empty = {"n_zone1": 0, "baseline_acc_zone1": None, "acc_zone1": None}
     found = verdicts(
@@ -236,21 +236,21 @@ def test_nothing_changes_only_where_no_pair_does() -> None:
     assert alone.verdict == "confirmed"
 
 
-def test_a_plateau_has_its_last_multiplier_among_the_best(evidence: Evidence) -> None:
+def test_a_plateau_has_its_last_multiplier_among_the_best(evidence: ProtocolEvidence) -> None:
     rows = [row(0, 2.0, 0.25), row(0, 8.0, 0.625), row(0, 12.0, 0.625)]
     found = verdicts(replace(evidence, sst2=labelled(rows)))
     best = found["SST-2, zone 1: multiplier of the largest gain"]
     assert (best.measured, best.verdict) == ("8, 12", "confirmed")
 
 
-def test_the_members_of_zone_1_need_all_tasks(evidence: Evidence) -> None:
+def test_the_members_of_zone_1_need_all_tasks(evidence: ProtocolEvidence) -> None:
     found = verdicts(replace(evidence, model="gpt2-medium"))
     members = found["zone 1 is arithmetic and the two harder poetry levels"]
     assert members.verdict == "not tested"
     assert members.measured.endswith(f"({len(evidence.summary.tasks)} tasks run)")
 
 
-def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: Evidence) -> None:
+def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: ProtocolEvidence) -> None:
     sst2 = labelled([row(0, 2.0, 0.25)])
     for model, verdict in (("gpt2-medium", "confirmed"), ("gpt2", "not tested")):
         found = verdicts(replace(evidence, model=model, sst2=sst2))
@@ -263,14 +263,14 @@ def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: Evidence) -> None:
     assert before.verdict == "not confirmed"  # 25 % is not 34.8
 
 
-def test_without_a_gain_no_multiplier_is_the_best(evidence: Evidence) -> None:
+def test_without_a_gain_no_multiplier_is_the_best(evidence: ProtocolEvidence) -> None:
     found = verdicts(replace(evidence, sst2=labelled([row(0, 2.0, 0.25), row(0, 12.0, 0.1)])))
     best = found["SST-2, zone 1: multiplier of the largest gain"]
     assert (best.measured, best.verdict) == ("no gain", "not tested")
     assert found["SST-2, zone 1: layers that improve it on average"].verdict == "not confirmed"
 
 
-def test_as_a_table(evidence: Evidence) -> None:
+def test_as_a_table(evidence: ProtocolEvidence) -> None:
     found = claims(evidence)
     lines = as_markdown(found).splitlines()
     assert lines[0] == "| statement | published | measured | verdict |"

@@ -9,7 +9,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import model_arguments
-from sna_eval.harness.tasks.plan_makers import Making
+from sna_eval.harness.tasks.plan_makers import PlanMakerOptions
 from sna_eval.plan import Plan, PlanArguments, plan_from_arguments
 
 NAMED: dict[str, Any] = {
@@ -132,7 +132,7 @@ def test_refuses_in_selections(change: dict[str, Any], message: str) -> None:
 )
 def test_refuses_elsewhere(given: dict[str, Any], message: str) -> None:
     arguments = model_arguments(json.dumps(given))
-    assert Making.take(arguments) is None
+    assert PlanMakerOptions.take(arguments) is None
     with pytest.raises(InputError, match=message):
         plan_from_arguments(arguments)
 
@@ -145,7 +145,7 @@ def test_odd_values_are_taken_or_refused_in_one_line(name: str) -> None:
     for value in ODD:
         given = {**base, name: value}
         try:
-            Making.take(given)
+            PlanMakerOptions.take(given)
             plan_from_arguments(given)
         except InputError as error:
             refused += len(str(error).splitlines()) == 1

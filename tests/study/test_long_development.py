@@ -18,7 +18,7 @@ from sna_eval.app.core.workspace import Workspace
 from sna_eval.harness.loading import load_lm, load_tasks
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Intervention
-from sna_eval.methods import METHODS, Wanted
+from sna_eval.methods import METHODS, MethodConfig
 from sna_eval.study.interference.controls import random_sets
 from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants
 from sna_eval.study.sweep import Sweep, SweepOptions, run_sweep
@@ -79,7 +79,7 @@ def by_hand(planned: Any, task: Any) -> tuple[int, ...]:
     assert all(len(encode(prompt)) > POSITIONS for prompt in examples.prompts)
     cut = replace(planned.plans._bench, encode=lambda text: encode(text)[-POSITIONS:])
     found = METHODS["sna"].find(
-        replace(cut, max_length=None), examples, Wanted(LAYER, {}, top_k=COUNT)
+        replace(cut, max_length=None), examples, MethodConfig(LAYER, {}, top_k=COUNT)
     )
     return found.selected[""].neurons
 

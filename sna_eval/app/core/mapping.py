@@ -19,7 +19,7 @@ MULTIPLIERS = (0.0, 0.5, 1.2, 1.5, 2.0, 2.4, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 
 @dataclass(frozen=True)
-class MapAsked:
+class MapConfig:
     """What is mapped."""
 
     question: TypedQuestion
@@ -27,7 +27,7 @@ class MapAsked:
     """Its layer, multiplier and gate do not matter here."""
     multipliers: tuple[float, ...] = MULTIPLIERS
 
-    def draws_as(self, other: MapAsked) -> bool:
+    def draws_as(self, other: MapConfig) -> bool:
         """Whether the other map would be the same one."""
         alike = replace(
             self.setting,
@@ -64,7 +64,7 @@ class LayerRow:
 class LayerMultiplierMap:
     """The finished map."""
 
-    asked: MapAsked
+    asked: MapConfig
     baseline: float
     cells: tuple[Cell, ...]
 
@@ -81,7 +81,7 @@ class LayerMultiplierMap:
         return {(cell.layer, cell.multiplier): cell for cell in self.cells}
 
 
-def map_layers(workspace: Workspace, asked: MapAsked) -> Iterator[LayerRow]:
+def map_layers(workspace: Workspace, asked: MapConfig) -> Iterator[LayerRow]:
     """The map, layer by layer; the model is free for others in between."""
     with workspace.passes():
         swept = _task_grid(workspace, asked)
@@ -94,7 +94,7 @@ def map_layers(workspace: Workspace, asked: MapAsked) -> Iterator[LayerRow]:
         yield LayerRow(cells, baseline, (number + 1) / len(layers))
 
 
-def _task_grid(workspace: Workspace, asked: MapAsked) -> TaskGrid:
+def _task_grid(workspace: Workspace, asked: MapConfig) -> TaskGrid:
     setting = asked.setting
     if setting.positions != "all":
         raise InputError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from sna_eval.measuring.items import rows_of
 from sna_eval.measuring.scores import Floats, log_likelihoods
 from sna_eval.measuring.subjects import Subject
 from sna_eval.paths import REFERENCE_MODEL
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 _NAME = "first-look"
 _SHARE = 25 / 768
@@ -44,7 +47,7 @@ BUNDLED = FirstLook(4, 25, 2.4, Gate().low, Gate().high, TypedQuestion("Five plu
 """The bundled plan's setting for the first task, and an item of zone 1."""
 
 
-def first_look(name: str, lm: Any, questions: Sequence[TypedQuestion]) -> FirstLook:
+def first_look(name: str, lm: SNALM, questions: Sequence[TypedQuestion]) -> FirstLook:
     """The values for a model.
 
     **Arguments:**
@@ -69,7 +72,7 @@ def first_look(name: str, lm: Any, questions: Sequence[TypedQuestion]) -> FirstL
     )
 
 
-def _probabilities(lm: Any, questions: Sequence[TypedQuestion]) -> Floats:
+def _probabilities(lm: SNALM, questions: Sequence[TypedQuestion]) -> Floats:
     """P(target) under the unmodified model, `[question]`."""
     items = question_items(lm, questions, task=_NAME)
     rows = rows_of(items, max_length=lm.max_length, packs=lm.engine.abilities.packs)

@@ -27,8 +27,8 @@ from sna_eval.app.core.tasks import (
 from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites
 from sna_eval.intervention.rows import Row
+from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.layout import tokens_per_pass
-from sna_eval.measuring.passes import GridPasses
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples

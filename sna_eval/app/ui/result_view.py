@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
 
-from sna_eval.app.core.runs import ResultFolder, saved_run
-from sna_eval.app.ui import item_figure, pieces
+from sna_eval.app.core.runs import ItemPoint, ResultFolder, saved_run
+from sna_eval.app.ui import pieces
 from sna_eval.app.ui.boundary import messages
 from sna_eval.app.ui.in_altair import chart
 from sna_eval.app.ui.run_save import save
+from sna_eval.reporting.colours import ZONE_COLOURS, short
+from sna_eval.reporting.figures.marks import Axis, Line, Panel, Points, Series
 
 
 def show(opened: ResultFolder) -> None:
@@ -34,6 +37,30 @@ def show(opened: ResultFolder) -> None:
         chosen = st.multiselect("Tasks", names, default=names)
         shown = [item for item in opened.items if item.task in chosen]
         if shown:
-            st.altair_chart(chart(item_figure.panel(shown), height=360), width="stretch")
+            st.altair_chart(chart(item_panel(shown), height=360), width="stretch")
     with st.expander("Save: plan file and command"), messages():
         save(saved_run(opened), note="The plan of this run, and the command that runs it again:")
+
+
+def item_panel(items: Sequence[ItemPoint]) -> Panel:
+    """Probability before, and how far the run moved it: a point an item, in its zone's colour."""
+    zones = sorted({item.zone for item in items})
+    return Panel(
+        Axis("P(target) before"),
+        Axis("change"),
+        (Line("x"), *(_zone(items, zone) for zone in zones)),
+    )
+
+
+def _zone(items: Sequence[ItemPoint], zone: int) -> Points:
+    inside = [item for item in items if item.zone == zone]
+    return Points(
+        Series(f"zone {zone}", ZONE_COLOURS[zone]),
+        tuple(item.before for item in inside),
+        tuple(item.after - item.before for item in inside),
+        tuple(
+            {"task": short(item.task), "item": item.item, "amplified": item.amplified,
+             "before": item.before, "after": item.after, "change": item.after - item.before}
+            for item in inside
+        ),
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from sna_eval.app.core.mapping import Cell, LayerMultiplierMap, MapAsked, map_layers
+from sna_eval.app.core.mapping import Cell, LayerMultiplierMap, MapConfig, map_layers
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import charts, controls, pieces, question_form, save_panel, state
 from sna_eval.app.ui.boundary import messages, search, workspace
@@ -39,14 +39,14 @@ def show() -> None:
         _result(model, found)
 
 
-def _asked() -> MapAsked:
+def _asked() -> MapConfig:
     multipliers = parse_numbers("multipliers", state.value("multipliers")) or ()
     if len(multipliers) > 40:
         raise InputError("multipliers", expected="at most 40", got=len(multipliers))
-    return MapAsked(state.question(), state.setting(), tuple(dict.fromkeys(multipliers)))
+    return MapConfig(state.question(), state.setting(), tuple(dict.fromkeys(multipliers)))
 
 
-def _draw(model: Workspace, asked: MapAsked) -> LayerMultiplierMap:
+def _draw(model: Workspace, asked: MapConfig) -> LayerMultiplierMap:
     """Runs the map, showing every layer as it comes."""
     search(model, asked.setting)
     bar, place = st.progress(0.0, "Baseline"), st.empty()

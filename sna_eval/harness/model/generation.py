@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from lm_eval.models.huggingface import HFLM
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision
@@ -39,7 +40,7 @@ class GatedGeneration:
     """HFLM's generation of one task's requests, with its gate and interventions."""
 
     def __init__(
-        self, lm: Any, engine: Engine, plan: TaskPlan, decide: DecideText, *, every_step: bool
+        self, lm: HFLM, engine: Engine, plan: TaskPlan, decide: DecideText, *, every_step: bool
     ) -> None:
         self._lm, self._engine, self._plan = lm, engine, plan
         self._decide, self._decides_every_step = decide, every_step
@@ -213,7 +214,7 @@ class GatedGeneration:
 
     def _first_token(self, context: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of the first new token, `[batch, vocabulary]`."""
-        with self._lm.autocast(), torch.no_grad():
+        with self._engine.context(), torch.no_grad():
             output = self._lm.model.generate(
                 input_ids=context,
                 attention_mask=mask,

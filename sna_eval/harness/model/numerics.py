@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lm_eval.models.huggingface import HFLM
+
 from sna_eval.intervention.fingerprint import config_fingerprint
 
 
-def numerics(lm: Any) -> dict[str, Any]:
+def numerics(lm: HFLM) -> dict[str, Any]:
     """A model's precision, window and settings, as plain values.
 
     Answers, sweeps and measurements that differ in any of it must not be mixed.

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from sna_eval.harness.model.work import OpenRow, Work
 from sna_eval.harness.scoring.decisions import NOTHING, asks, kept, needs_next_token
 from sna_eval.harness.scoring.ledger import Ledger
-from sna_eval.harness.scoring.passes import Asked, Decide, Opened, Scores
+from sna_eval.harness.scoring.passes import Decide, Opened, PlannedItem, Scores
 from sna_eval.harness.tasks.items import Item, item_rows
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row, RowScore
 from sna_eval.intervention.config import steady_width
@@ -42,7 +42,7 @@ class RowPasses:
     _resumes: bool = field(default=False, init=False)
 
     def scores(
-        self, asked: Sequence[Asked], decide: Decide, *, quiet: bool = False
+        self, asked: Sequence[PlannedItem], decide: Decide, *, quiet: bool = False
     ) -> Iterator[tuple[int, Scores]]:
         """As `harness.scoring.passes` asks for."""
         works = [self._start(number, item) for number, item in enumerate(asked)]
@@ -100,7 +100,7 @@ class RowPasses:
             if queue:
                 yield from self._amplify(queue)
 
-    def _start(self, number: int, asked: Asked) -> Work:
+    def _start(self, number: int, asked: PlannedItem) -> Work:
         plan, layer = asked.plan, None
         rows = self._rows(asked.item)
         if plan is not None and plan.gate.mode != "never":

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from sna_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from lm_eval.models.huggingface import HFLM
 
 T = TypeVar("T")
 
@@ -111,7 +114,7 @@ def join_launched(device: str, *, tp_plan: Any = None) -> None:
 
 
 @contextmanager
-def on_its_own(lm: Any) -> Iterator[None]:
+def on_its_own(lm: HFLM) -> Iterator[None]:
     """lm_eval's model methods wait for no other process in the body.
 
     HFLM evens out the number of windows and the size of batches over all processes, and so must be

@@ -21,14 +21,14 @@ def stand_in(lm: HFLM, **replaced: Any) -> HFLM:
     return copied
 
 
-def encoded(lm: Any, requests: Sequence[Any], *, quiet: bool = True) -> list[Any]:
+def encoded(lm: HFLM, requests: Sequence[Any], *, quiet: bool = True) -> list[Any]:
     """Log-likelihood requests as lm_eval tokenizes them: texts, context and continuation tokens."""
     handed_over = stand_in(lm, _loglikelihood_tokens=lambda found, **_: found)
     return HFLM.loglikelihood(handed_over, requests, disable_tqdm=quiet)
 
 
 def generated(
-    lm: Any, requests: Sequence[Any], *, generate: Any, quiet: bool
+    lm: HFLM, requests: Sequence[Any], *, generate: Any, quiet: bool
 ) -> tuple[list[str], list[str]]:
     """Texts by lm_eval's `generate_until`, and contexts in the order of their rows.
 

@@ -1,7 +1,7 @@
 """The seam between gates and models: what the gate and the scorer know of a model.
 
-`harness.model.passes` runs them in this process. An engine or a server that offers the same takes
-its place: plans, gates, decisions, counts, samples and metrics are on this side, and stay.
+`harness.model.hf_passes` runs them in this process. An engine or a server that offers the same
+takes its place: plans, gates, decisions, counts, samples and metrics are on this side, and stay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sna_eval.plan import TaskPlan
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class PlannedItem:
     """An item to be scored, and the plan that says what may happen to it."""
 
     item: Item
@@ -62,7 +62,7 @@ class ScorePasses(Protocol):
     """Log-likelihoods of the continuations of items."""
 
     def scores(
-        self, asked: Sequence[Asked], decide: Decide, *, quiet: bool = False
+        self, asked: Sequence[PlannedItem], decide: Decide, *, quiet: bool = False
     ) -> Iterator[tuple[int, Scores]]:
         """Runs every item unmodified, asks how it goes on, and does that.
 

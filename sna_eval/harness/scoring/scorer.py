@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sna_eval.gating import Decision
 from sna_eval.harness.scoring.decisions import Baseline, RightAnswer, decide, interventions_for
 from sna_eval.harness.scoring.ledger import SCORED, Ledger
-from sna_eval.harness.scoring.passes import Asked, Opened, ScorePasses, Scores
+from sna_eval.harness.scoring.passes import Opened, PlannedItem, ScorePasses, Scores
 from sna_eval.harness.tasks.items import Item, prompted
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Answer, Evidence, Score
@@ -30,7 +30,7 @@ class Scorer:
         self, items: Sequence[Item], right: RightAnswer, *, quiet: bool = False
     ) -> list[list[Answer]]:
         """Both answers of every request of every item, in order."""
-        asked = [Asked(item, self.plans.for_instance(item.instance)) for item in items]
+        asked = [PlannedItem(item, self.plans.for_instance(item.instance)) for item in items]
         known: dict[int, _Known] = {}
 
         def how_it_goes_on(number: int, baseline: Baseline) -> Opened | None:
@@ -43,7 +43,7 @@ class Scorer:
         return answers
 
     def _decide(
-        self, asked: Asked, baseline: Baseline, right: RightAnswer
+        self, asked: PlannedItem, baseline: Baseline, right: RightAnswer
     ) -> tuple[_Known, Opened | None]:
         item, plan = asked.item, asked.plan
         if plan is None:
@@ -59,7 +59,7 @@ class Scorer:
             return known, None
         return known, Opened(item, interventions)
 
-    def _answers(self, asked: Asked, known: _Known, amplified: Scores) -> list[Answer]:
+    def _answers(self, asked: PlannedItem, known: _Known, amplified: Scores) -> list[Answer]:
         before, decision = known.baseline, known.decision
         if asked.plan is None or decision is None:
             return [(score.log_likelihood, score.is_greedy) for score in before]

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
-from sna_eval.intervention.packing import shared_rows
-from sna_eval.intervention.rows import Tokens
+from sna_eval.intervention.rows import Tokens, shared_rows
 
 EncodedRequest = tuple[tuple[str, str] | None, list[int], list[int]]
 """As lm_eval encodes a log-likelihood request: texts, context tokens, continuation tokens."""

@@ -17,7 +17,12 @@ from sna_eval.errors import InputError, writing
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.plugin.running import output_folder
 from sna_eval.harness.tasks.live_tasks import LiveTasks, development_docs, no_development_items
-from sna_eval.harness.tasks.plan_makers import Making, announce, load_gate_check, load_maker
+from sna_eval.harness.tasks.plan_makers import (
+    PlanMakerOptions,
+    announce,
+    load_gate_check,
+    load_maker,
+)
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
@@ -26,20 +31,20 @@ from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
 class MadePlans(TaskPlans):
     """Asks a maker for each task's plan; `plan` holds those made so far."""
 
-    def __init__(self, lm: Any, making: Making, bench: Workbench) -> None:
+    def __init__(self, lm: Any, options: PlanMakerOptions, bench: Workbench) -> None:
         super().__init__(Plan({}), bench, lm.ranks)
         if self._ranks.sharded:
             raise InputError(
-                "plan", expected=f"a model that one process holds, for plan={making.maker}",
+                "plan", expected=f"a model that one process holds, for plan={options.maker}",
                 got=f"one held by {self._ranks.size}",
                 hint="make the plan with parallelize=True in one process, and give its file",
             )  # fmt: skip
-        self._lm, self._making = lm, making
+        self._lm, self._maker_options = lm, options
 
     def unsearched(self, name: str) -> TaskPlan | None:
         """The gate that is asked for where the plan is still to be made; `None` for none."""
         made = self._resolved.get(name)
-        signal = self._making.gate.get("gate")
+        signal = self._maker_options.gate.get("gate")
         if made is not None or not isinstance(signal, str) or signal not in SIGNALS:
             return made
         return TaskPlan(Gate.by(SIGNALS[signal]), ())
@@ -51,7 +56,7 @@ class MadePlans(TaskPlans):
         for instance in new.values():
             self.for_instance(instance)
         if new and self._ranks.first:
-            announce(f"plan={self._making.maker} saved as {self.file}")
+            announce(f"plan={self._maker_options.maker} saved as {self.file}")
 
     def check(self, instances: Sequence[Any]) -> None:
         live = LiveTasks()
@@ -73,7 +78,7 @@ class MadePlans(TaskPlans):
 
     def _make(self, name: str, task: Any) -> tuple[TaskPlan, ModelSpec]:
         with torch.random.fork_rng():  # what is sampled later must not depend on the sweep
-            made = load_maker(self._making.maker)(self._lm, name, task, self._making)
+            made = load_maker(self._maker_options.maker)(self._lm, name, task, self._maker_options)
         return made.tasks[name], made.model
 
     def _check(self, name: str, task: Any) -> None:
@@ -84,12 +89,12 @@ class MadePlans(TaskPlans):
         except InputError as error:
             raise InputError(
                 "plan",
-                expected=f"tasks with development items for plan={self._making.maker} (a "
+                expected=f"tasks with development items for plan={self._maker_options.maker} (a "
                 "validation or training split beside the evaluated one)",
                 got=f"{name}, which has none",
                 hint="add a split to the task, or give plan=FILE or neurons=",
             ) from error
-        load_gate_check(self._making.maker)(self._making.gate, task)
+        load_gate_check(self._maker_options.maker)(self._maker_options.gate, task)
 
     def _save(self) -> None:
         """Writes all plans made so far."""

@@ -55,7 +55,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Making:
+class PlanMakerOptions:
     """What a user asks of a maker."""
 
     maker: str
@@ -64,7 +64,7 @@ class Making:
     """The arguments `gate`, `low`, `high`, `transition`, as far as they were given."""
 
     @classmethod
-    def take(cls, arguments: dict[str, Any], budget: Any = None) -> Making | None:
+    def take(cls, arguments: dict[str, Any], budget: Any = None) -> PlanMakerOptions | None:
         """What model arguments ask; `None` where they ask for no maker.
 
         **Arguments:**
@@ -92,7 +92,7 @@ class Making:
 class PlanMaker(Protocol):
     """Makes the plan of one task, resolved, from development items alone."""
 
-    def __call__(self, lm: Any, name: str, task: Any, making: Making) -> Plan:
+    def __call__(self, lm: Any, name: str, task: Any, options: PlanMakerOptions) -> Plan:
         """
         **Arguments:**
 

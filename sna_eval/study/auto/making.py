@@ -25,7 +25,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import ChoicesSignal, Gate, NextTokenSignal, usual_signal
 from sna_eval.harness.plugin.running import prompting
 from sna_eval.harness.tasks.kinds import output_type
-from sna_eval.harness.tasks.plan_makers import Making, announce
+from sna_eval.harness.tasks.plan_makers import PlanMakerOptions, announce
 from sna_eval.hashing import digest
 from sna_eval.neurons.first_order import NoGradients
 from sna_eval.plan import Plan
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
 _ROLLING = "loglikelihood_rolling"
 
 
-def make_plan(lm: SNALM, name: str, task: Any, making: Making) -> Plan:
+def make_plan(lm: SNALM, name: str, task: Any, asked: PlanMakerOptions) -> Plan:
     """The plan of one task; see `sna_eval.harness.tasks.plan_makers.PlanMaker`.
 
     **Raises:** `InputError` for a gate that cannot be.
     """
-    gate = asked_gate(making.gate, task)
+    gate = asked_gate(asked.gate, task)
     options = SweepOptions(tasks=(name,), gate=gate, spread=True, prompting=prompting())
-    size = affordable(making.budget, options, lm, name, task)
+    size = affordable(asked.budget, options, lm, name, task)
     options = replace(options, limit=size.items)
     store = _searched(options, size.configurations, lm, name, task)
     long = output_type(task) in ("generate_until", _ROLLING)
     measure: Measure | None = "log_prob" if long else None
     selection = _selected(
-        store, name, gate, measure, fixed=bool({"low", "high"} & making.gate.keys())
+        store, name, gate, measure, fixed=bool({"low", "high"} & asked.gate.keys())
     )
     _announce(name, selection.choices[0])
     return selection.plan

@@ -137,7 +137,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
 
 def read_items(path: Path) -> ItemsByFilter:
     """All items of a sample file, by filter, without their texts."""
-    groups: dict[str, list[_Kept]] = defaultdict(list)
+    groups: dict[str, list[_KeptSample]] = defaultdict(list)
     metrics: set[str] = set()
     choices = 0
     for number, sample in enumerate(read_samples(path), 1):
@@ -155,7 +155,7 @@ def read_items(path: Path) -> ItemsByFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KeptSample:
     """What is kept of one line: its texts would fill the memory."""
 
     document: str
@@ -166,13 +166,13 @@ class _Kept:
     zone: Zone | None
 
 
-def _kept(sample: Sample) -> _Kept:
-    return _Kept(
+def _kept(sample: Sample) -> _KeptSample:
+    return _KeptSample(
         sample.document, sample.prompt, sample.target, sample.scores, sample.choices, sample.zone
     )
 
 
-def _items(samples: Sequence[_Kept]) -> Items:
+def _items(samples: Sequence[_KeptSample]) -> Items:
     seen: Counter[str] = Counter()
     keys = []
     for sample in samples:

@@ -13,9 +13,9 @@ from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretr
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Row, Sites
+from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.measuring.layout import RowGroup, tokens_per_pass
-from sna_eval.measuring.passes import GridPasses
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid

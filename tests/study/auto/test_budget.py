@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.plan_makers import Budget, Making
+from sna_eval.harness.tasks.plan_makers import Budget, PlanMakerOptions
 from sna_eval.measuring.grid import LABEL_COUNTS, LABEL_MULTIPLIERS, Grid
 from sna_eval.measuring.items import spread_over
 from sna_eval.study.auto import Affordable, affordable, small_grid
@@ -32,14 +32,14 @@ def test_impossible_budgets(value: Any) -> None:
 
 
 def test_arguments_beside_auto() -> None:
-    asked = Making.take({"plan": "auto", "gate": "entropy", "low": 0.2}, "9s")
-    assert asked == Making("auto", Budget(seconds=9.0), {"gate": "entropy", "low": 0.2})
-    assert Making.take({"plan": "auto"}) == Making("auto", Budget(200), {})
-    assert Making.take({"plan": "sna-reference"}) is None
+    asked = PlanMakerOptions.take({"plan": "auto", "gate": "entropy", "low": 0.2}, "9s")
+    assert asked == PlanMakerOptions("auto", Budget(seconds=9.0), {"gate": "entropy", "low": 0.2})
+    assert PlanMakerOptions.take({"plan": "auto"}) == PlanMakerOptions("auto", Budget(200), {})
+    assert PlanMakerOptions.take({"plan": "sna-reference"}) is None
     with pytest.raises(InputError, match="auto_budget: expected plan=auto beside it, got '9s'"):
-        Making.take({"plan": "sna-reference"}, "9s")
+        PlanMakerOptions.take({"plan": "sna-reference"}, "9s")
     with pytest.raises(InputError, match="layer: expected no such argument beside plan=auto"):
-        Making.take({"plan": "auto", "layer": 3})
+        PlanMakerOptions.take({"plan": "auto", "layer": 3})
 
 
 @pytest.mark.parametrize("layers", [1, 3, 12, 24])

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sna_eval.measuring.configuration import Configuration
-from sna_eval.measuring.passes import LayerPlan
+from sna_eval.measuring.grid_passes import LayerPlan
 from sna_eval.study.sweep import CostModel, Sweep
 from sna_eval.study.sweep.cost import Cost
 from tests.conftest import build_model

@@ -11,7 +11,7 @@ from sna_eval.harness.model.generation import GatedGeneration
 from sna_eval.harness.model.row_passes import RowPasses
 from sna_eval.harness.plugin.ranks import on_its_own
 from sna_eval.harness.scoring.ledger import Ledger
-from sna_eval.harness.scoring.passes import Asked, Decide, DecideText, Generated, Scores
+from sna_eval.harness.scoring.passes import Decide, DecideText, Generated, PlannedItem, Scores
 from sna_eval.harness.tasks.items import Item, check_length
 from sna_eval.intervention import Affine, BranchScore, Engine, Row, amplify
 from sna_eval.plan import TaskPlan
@@ -44,7 +44,7 @@ class HFPasses:
         self._strict, self._every_step = strict, every_step
 
     def scores(
-        self, asked: Sequence[Asked], decide: Decide, *, quiet: bool = False
+        self, asked: Sequence[PlannedItem], decide: Decide, *, quiet: bool = False
     ) -> Iterator[tuple[int, Scores]]:
         items = [entry.item for entry in asked]
         passes = RowPasses(
