@@ -148,6 +148,18 @@ class Engine:
         return _branch_sums(chosen, batch.branch_lengths)
 
     @torch.no_grad()
+    def slot_log_probs(self, batch: Batch) -> torch.Tensor:
+        """Log-probabilities at every scored position, `[slot, vocabulary]`, in float32 at least.
+
+        As for `log_likelihoods`, what is in force around the call applies.
+        """
+        with self.context(), scored_positions_only(self.model, batch) as pick:
+            output = self.model(batch.input_ids, use_cache=False, **self._masks(batch))
+        logits = pick(output.logits)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        return torch.log_softmax(logits, dim=-1, dtype=wide)
+
+    @torch.no_grad()
     def _score(
         self, batch: Batch, prefix: Prefix | None, assigned: Sequence[Assigned]
     ) -> list[RowScore]:

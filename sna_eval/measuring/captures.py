@@ -40,19 +40,3 @@ def captured_activations(
             handle = sites.projections[layer].register_forward_pre_hook(keep(layer))
             stack.callback(handle.remove)
         yield captured
-
-
-@torch.no_grad()
-def output_columns(sites: Sites, layer: int, neurons: Sequence[int]) -> torch.Tensor:
-    """What a layer's projection writes per unit of each neuron, `[neuron, d_model]`.
-
-    Asked of the module itself, so that adapters, other layouts and quantised weights count as they
-    act. The bias drops out of the difference.
-    """
-    projection = sites.projections[layer]
-    parameter = next(projection.parameters())
-    dtype = parameter.dtype if parameter.dtype.is_floating_point else torch.float16
-    units = torch.zeros(len(neurons) + 1, sites.d_mlp, dtype=dtype, device=parameter.device)
-    units[torch.arange(len(neurons)), torch.tensor(neurons, dtype=torch.long)] = 1.0
-    written: torch.Tensor = projection(units)
-    return written[:-1] - written[-1:]

@@ -1,4 +1,4 @@
-"""Control: as many neurons of the same layer, drawn at random, matched in mean activation.
+"""Control: as many neurons of the same layer, drawn at random, matched in push.
 
 Each stands in for one neuron that `sna` would choose; see `sna_eval.neurons.control`. Draws of
 several seeds make a null distribution.
@@ -15,8 +15,8 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
     """One draw; the sets of several labels share no neuron, and none with any chosen one."""
     search = searched(bench, examples, wanted)
     chosen = search.best(wanted.layer, wanted.top_k).selected
-    means = search.observed.task[wanted.layer]
-    return Resolution(stand_ins(means, chosen, seed=wanted.options["seed"]))
+    push = search.observed.push[wanted.layer]
+    return Resolution(stand_ins(push, chosen, seed=wanted.options["seed"]))
 
 
 METHOD = Method("random_neurons", find, options={"seed": 0}, needs_ranking=True)

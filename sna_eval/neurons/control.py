@@ -1,8 +1,10 @@
 """Random neurons that are like the chosen ones in all but the choice: the null of every result.
 
-Neurons differ widely in how strongly they fire, and scaling strong ones moves the output whatever
-they stand for. So each control neuron is drawn from those whose mean activation on the task comes
-closest to that of the chosen neuron it stands in for, by absolute value.
+Neurons differ widely in how far they push: scaling one moves the stream by its activation times
+what it writes, whatever it stands for. So each control neuron is drawn from those whose
+`rms(a_n) * |w_n|` on the task's prompts comes closest to that of the chosen neuron it stands in
+for. The mean activation is no measure of that: it leaves out how much the activation varies and how
+long the neuron's output column is.
 """
 
 from __future__ import annotations
@@ -20,65 +22,64 @@ CANDIDATES = 20
 
 
 def matched_random(
-    means: torch.Tensor, chosen: Selected, *, seed: int, candidates: int = CANDIDATES
+    push: torch.Tensor, chosen: Selected, *, seed: int, candidates: int = CANDIDATES
 ) -> Selected:
-    """Draws one neuron for each chosen one, matched in mean activation, none of them chosen.
+    """Draws one neuron for each chosen one, matched in push, none of them chosen.
 
     The first `k` drawn depend on the first `k` chosen and the later ones only through being left
     out, so sets of growing size stay nested as the chosen ones are.
 
     **Arguments:**
 
-    - `means`: mean activation on the task's prompts, `[d_mlp]`.
+    - `push`: how far each neuron moves the stream, `[d_mlp]`, see `Observed.push`.
     - `chosen`: the neurons to stand in for, best first.
     - `seed`: a seed gives the same draw at every call.
     - `candidates`: nearest neurons that each draw is made from; fewer where the layer has fewer.
 
-    **Returns:** as many neurons as were chosen, each with its mean activation as its score.
+    **Returns:** as many neurons as were chosen, each with its push as its score.
 
     **Raises:** `InputError` where the layer has not as many neurons again.
     """
-    if 2 * len(chosen.neurons) > means.numel():
+    if 2 * len(chosen.neurons) > push.numel():
         raise InputError(
-            "top_k", expected=f"at most {means.numel() // 2} neurons, to draw as many again",
+            "top_k", expected=f"at most {push.numel() // 2} neurons, to draw as many again",
             got=len(chosen.neurons),
         )  # fmt: skip
-    size = means.double().abs()
-    taken = torch.zeros(means.numel(), dtype=torch.bool)
+    taken = torch.zeros(push.numel(), dtype=torch.bool)
     taken[list(chosen.neurons)] = True
     generator = random.Random(seed)
     drawn: list[int] = []
     for neuron in chosen.neurons:
-        distance = (size - size[neuron]).abs().masked_fill(taken, torch.inf)
+        distance = (push - push[neuron]).abs().masked_fill(taken, torch.inf)
         free = int((~taken).sum())
         nearest = torch.argsort(distance, stable=True)[: min(candidates, free)].tolist()
         drawn.append(generator.choice(nearest))
         taken[drawn[-1]] = True
-    return Selected(tuple(drawn), tuple(float(means[neuron]) for neuron in drawn))
+    return Selected(tuple(drawn), tuple(float(push[neuron]) for neuron in drawn))
 
 
 def stand_ins(
-    means: torch.Tensor, chosen: Mapping[str, Selected], *, seed: int
+    push: torch.Tensor, chosen: Mapping[str, Selected], *, seed: int
 ) -> dict[str, Selected]:
-    """One draw: a neuron for each chosen one, matched in mean activation on the task's prompts.
+    """One draw: a neuron for each chosen one, matched in push.
 
     The sets of several labels share no neuron, and none with any chosen one.
 
     **Arguments:**
 
-    - `means`: mean activation on the task's prompts, `[d_mlp]`.
+    - `push`: how far each neuron moves the stream, `[d_mlp]`.
     - `chosen`: the neurons to stand in for, by label.
 
     **Raises:** `InputError` where the layer has not as many neurons again.
     """
     every = [neuron for selected in chosen.values() for neuron in selected.neurons]
-    if 2 * len(every) > means.numel():
+    if 2 * len(every) > push.numel():
         raise InputError(
             "select.top_k",
-            expected=f"at most {means.numel() // 2} neurons in all, to draw as many again",
+            expected=f"at most {push.numel() // 2} neurons in all, to draw as many again",
             got=len(every),
         )
-    drawn = matched_random(means, Selected(tuple(every), (0.0,) * len(every)), seed=seed)
+    drawn = matched_random(push, Selected(tuple(every), (0.0,) * len(every)), seed=seed)
     parts, start = {}, 0
     for label, selected in chosen.items():
         place = slice(start, start + len(selected.neurons))

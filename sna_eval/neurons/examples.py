@@ -78,12 +78,17 @@ class Examples:
 
     def at_most(self, count: int) -> Examples:
         """So many prompts and so many questions, each spread evenly over all of them."""
-        places = spread_over(range(len(self.prompts)), count)
+        prompts = self.only(spread_over(range(len(self.prompts)), count))
+        return replace(prompts, questions=tuple(spread_over(self.questions, count)))
+
+    def only(self, places: Sequence[int]) -> Examples:
+        """The prompts at some places, with their questions where every prompt has one."""
+        whole = len(self.questions) == len(self.prompts)
         return replace(
             self,
             prompts=tuple(self.prompts[place] for place in places),
             labels=None if self.labels is None else tuple(self.labels[place] for place in places),
-            questions=tuple(spread_over(self.questions, count)),
+            questions=tuple(self.questions[place] for place in places) if whole else (),
             unconditional=frozenset(
                 number for number, place in enumerate(places) if place in self.unconditional
             ),

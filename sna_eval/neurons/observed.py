@@ -10,6 +10,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
+from sna_eval.intervention.columns import column_norms
 from sna_eval.intervention.gradients import frozen
 from sna_eval.neurons.attribution import attribution_scores
 from sna_eval.neurons.bench import Workbench, no_prompts
@@ -62,8 +63,16 @@ class Observed:
     @cached_property
     def task(self) -> ByLayer:
         """Mean activations on all prompts."""
-        first, *others = self._sums.values()
-        return sum(others, first).means()
+        return self._together.means()
+
+    @cached_property
+    def push(self) -> ByLayer:
+        """How far each neuron moves the stream: the root mean square of its activation on all
+        prompts times the length of what it writes per unit."""
+        return {
+            layer: own * column_norms(self.bench.sites, layer)
+            for layer, own in self._together.root_mean_squares().items()
+        }
 
     def of_class(self, label: int) -> ByLayer:
         """Mean activations on the prompts whose right answer is `label`."""
@@ -102,6 +111,11 @@ class Observed:
     @cached_property
     def _rows(self) -> tuple[list[TokenRow], list[int]]:
         return self.bench.task_rows(self.examples)
+
+    @property
+    def _together(self) -> Sums:
+        first, *others = self._sums.values()
+        return sum(others, first)
 
     @cached_property
     def _sums(self) -> dict[int, Sums]:

@@ -42,16 +42,23 @@ class Sums:
 
     layers: dict[int, torch.Tensor]
     """`{layer: [d_mlp]}`, float64, on the CPU."""
+    squares: dict[int, torch.Tensor]
+    """Sums of their squares, the same way."""
     tokens: int
     """How many were summed."""
 
     def __add__(self, other: Sums) -> Sums:
         layers = {layer: sums + other.layers[layer] for layer, sums in self.layers.items()}
-        return Sums(layers, self.tokens + other.tokens)
+        squares = {layer: sums + other.squares[layer] for layer, sums in self.squares.items()}
+        return Sums(layers, squares, self.tokens + other.tokens)
 
     def means(self) -> dict[int, torch.Tensor]:
         """`{layer: [d_mlp]}`."""
         return {layer: sums / self.tokens for layer, sums in self.layers.items()}
+
+    def root_mean_squares(self) -> dict[int, torch.Tensor]:
+        """`{layer: [d_mlp]}`."""
+        return {layer: (sums / self.tokens).sqrt() for layer, sums in self.squares.items()}
 
 
 def mean_activations(
@@ -143,6 +150,7 @@ class _Running:
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
         self._layers: dict[int, torch.Tensor] = {}
+        self._squares: dict[int, torch.Tensor] = {}
         self.tokens = 0
 
     def add(self, layer: int, activations: torch.Tensor, chosen: torch.Tensor) -> None:
@@ -153,19 +161,26 @@ class _Running:
         - `chosen`: the tokens that count, `[chosen]`.
         """
         if len(chosen):
-            added = in_float64(activations[chosen.to(activations.device)]).sum(dim=0)
-            before = self._layers.get(layer)
-            self._layers[layer] = added if before is None else before + added
+            counted = in_float64(activations[chosen.to(activations.device)])
+            for table, values in ((self._layers, counted), (self._squares, counted.square())):
+                added, before = values.sum(dim=0), table.get(layer)
+                table[layer] = added if before is None else before + added
 
     def sums(self, layers: Sequence[int]) -> Sums:
+        return Sums(
+            self._whole(self._layers, layers), self._whole(self._squares, layers), self.tokens
+        )
+
+    def _whole(
+        self, table: dict[int, torch.Tensor], layers: Sequence[int]
+    ) -> dict[int, torch.Tensor]:
         nothing = torch.zeros(self._sites.d_mlp, dtype=torch.float64)
-        whole = {
-            layer: whole_layer(self._sites.projections[layer], self._layers[layer]).cpu()
-            if layer in self._layers
+        return {
+            layer: whole_layer(self._sites.projections[layer], table[layer]).cpu()
+            if layer in table
             else nothing
             for layer in layers
         }
-        return Sums(whole, self.tokens)
 
 
 def _batches(rows: Sequence[TokenRow], room: int) -> Iterator[list[int]]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.intervention.projections import written
 from sna_eval.methods import METHODS, Workbench, find_method
 from sna_eval.neurons import SearchConfig, mean_activations, neutral_sentences
 from tests.methods.conftest import LAYER, examples, wanted
@@ -17,6 +18,18 @@ from tests.methods.conftest import LAYER, examples, wanted
 def means(bench: Workbench, texts: tuple[str, ...]) -> np.ndarray:
     rows = bench.rows(texts)
     return mean_activations(bench.model, bench.sites, rows, layers=[LAYER])[LAYER].numpy()
+
+
+def pushes(bench: Workbench, texts: tuple[str, ...]) -> np.ndarray:
+    """Root mean square of every neuron's activation behind position 0, times what it writes."""
+    projection, seen = bench.sites.projections[LAYER], []
+    keep = projection.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    with keep, torch.no_grad():
+        for row in bench.rows(texts):
+            bench.model(torch.tensor([row]))
+    activations = torch.cat([own.reshape(-1, own.shape[-1])[1:] for own in seen]).double()
+    columns = written(projection).double()
+    return (activations.square().mean(dim=0).sqrt() * columns.norm(dim=1)).detach().numpy()
 
 
 def test_random_neurons_are_like_the_chosen_ones(bench: Workbench) -> None:
@@ -29,7 +42,7 @@ def test_random_neurons_are_like_the_chosen_ones(bench: Workbench) -> None:
     sets = [draw.selected[""].neurons for draw in draws]
     assert sets[0] == sets[1]
     assert len(set(sets)) > 1
-    size = np.abs(means(bench, own.prompts))
+    size = pushes(bench, own.prompts)
     for drawn in sets:
         assert len(set(drawn)) == len(chosen)
         assert not set(drawn) & set(chosen)

@@ -18,6 +18,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
+from sna_eval.intervention.projections import written
 from sna_eval.methods import METHODS, Examples, Question, Workbench
 from sna_eval.neurons import SearchConfig, Selected, stand_ins
 from sna_eval.plan import (
@@ -141,15 +142,16 @@ def test_random_is_the_controls_own_draw(bench: Workbench, seed: int) -> None:
     assert (drawn.found.method, drawn.found.seed) == ("random", seed)
 
 
-def test_random_scores_are_mean_activations(bench: Workbench) -> None:
+def test_random_scores_are_pushes(bench: Workbench) -> None:
     own = examples()
     with torch.no_grad():
         passes = [pass_by_hand(bench.model, bench.encode(text))[1][0][1:] for text in own.prompts]
-    means = torch.cat(passes).double().mean(dim=0).detach()
+    sizes = torch.cat(passes).double().square().mean(dim=0).sqrt().detach()
+    pushes = sizes * written(bench.sites.projections[LAYER]).double().norm(dim=1)
     drawn = resolved(bench, own, {"method": "random"})
     assert drawn.neurons is not None
     assert drawn.scores is not None
-    assert drawn.scores[""] == pytest.approx(means[list(drawn.neurons[""])].numpy(), abs=1e-5)
+    assert drawn.scores[""] == pytest.approx(pushes[list(drawn.neurons[""])].numpy(), abs=1e-5)
 
 
 def test_random_draws_differ_by_their_seed_alone(bench: Workbench) -> None:

@@ -1,4 +1,4 @@
-"""Control: neurons drawn at random, none of those that `differential` takes, alike in activation.
+"""Control: neurons drawn at random, none of those that `differential` takes, alike in push.
 
 Each stands in for one of them; see `sna_eval.neurons.control`. Of equal seeds, this draw and that
 of the method `random_neurons` are the same.
@@ -14,12 +14,12 @@ from sna_eval.neurons.rankings.differential import against_neutral
 
 def _best(observed: Observed, layer: int, top_k: int, seed: int) -> Ranked:
     chosen = {UNLABELLED: against_neutral(observed, layer, top_k)}
-    return Ranked(stand_ins(observed.task[layer], chosen, seed=seed))
+    return Ranked(stand_ins(observed.push[layer], chosen, seed=seed))
 
 
 RANKING = Ranking(
     "random",
-    "a control, alike in mean activation to the differential neurons",
+    "a control, alike in push to the differential neurons",
     _best,
     settings=("reference", "pooling", "seed"),
 )

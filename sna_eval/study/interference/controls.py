@@ -73,12 +73,12 @@ def random_sets(
     layers = sorted({own.layer for own in chosen})
     config = SearchConfig()
     search = Search(lm.bench, examples_of(task, config.max_prompts), config, layers)
-    means = search.observed.task
+    push = search.observed.push
 
     def stand_in(own: Intervention, number: int, draw: int) -> Intervention:
         chosen = Selected(own.neurons, (0.0,) * len(own.neurons))
         own_seed = int(digest([seed, task.config.task, number, draw]), 16)
-        drawn = matched_random(means[own.layer], chosen, seed=own_seed)
+        drawn = matched_random(push[own.layer], chosen, seed=own_seed)
         return replace(own, neurons=drawn.neurons)
 
     return [

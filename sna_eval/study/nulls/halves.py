@@ -1,0 +1,31 @@
+"""Development items in two halves that share no right answer: one ranks neurons, one chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+
+def halves(clusters: Sequence[Hashable], *, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Places of either half, in order.
+
+    Clusters stay together, the largest first, each to the smaller half; where there is but one,
+    places are dealt out in turn, and the halves share it.
+
+    **Arguments:**
+
+    - `clusters`: of each place.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for place, cluster in enumerate(clusters):
+        members.setdefault(cluster, []).append(place)
+    if len(members) < 2:
+        return list(range(0, len(clusters), 2)), list(range(1, len(clusters), 2))
+    order = np.random.default_rng(seed).permutation(len(members))
+    shuffled = [list(members.values())[place] for place in order]
+    first: list[int] = []
+    second: list[int] = []
+    for own in sorted(shuffled, key=len, reverse=True):
+        (first if len(first) <= len(second) else second).extend(own)
+    return sorted(first), sorted(second)

@@ -1,0 +1,169 @@
+"""Items that sets of neurons are measured on: the choosing half, and the test items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sna_eval.gating import Decision, Gate, NextTokenSignal
+from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
+from sna_eval.intervention import Intervention
+from sna_eval.measuring.answers import Answers, answer_texts
+from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.neuron_sets import Read, SetPasses
+from sna_eval.measuring.readings import Confidence, Divergence, Panel
+from sna_eval.measuring.values import Floats
+from sna_eval.study.nulls.records import Outcomes, TestItems, kept_digits
+
+Moved = Callable[[float], object]
+"""Told of sets as they are done, in parts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pushes:
+    """What sets do to the choosing items."""
+
+    gains: Floats
+    """Mean specific gain in log-odds behind the gate, `[set]`."""
+    kls: Floats
+    """Mean divergence of the next token, `[set]`."""
+
+
+class MeasuredItems:
+    """Some items under one gate; the unmodified model runs once, for all that is asked later.
+
+    **Arguments:**
+
+    - `gate`: whose items count.
+    """
+
+    def __init__(self, answers: Answers, passes: SetPasses, gate: Gate, read: Read) -> None:
+        self.answers, self.passes, self.gate = answers, passes, gate
+        self.groups: list[RowGroup] = passes.groups(answers.rows)
+        first: Read = read
+        if needs_next_token(gate):
+            assert isinstance(gate.measured_by, NextTokenSignal)
+            first = Confidence(read, gate.measured_by.measure)
+        self._values = passes.baseline(self.groups, first, requests=len(answers.requests))
+        self.baseline: Floats = self._values[:, 0]
+        """Log-likelihoods of the unmodified model, `[request]`."""
+        self.decisions = [self._decision(number) for number in range(len(answers.own))]
+        self.opened = np.array([own.amplified for own in self.decisions])
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that a set takes."""
+        return sum(group.width * len(group.rows) for group in self.groups)
+
+    def _decision(self, number: int) -> Decision:
+        item, asked = self.answers.items.items[number], self.answers.own[number]
+        if needs_next_token(self.gate):
+            contexts = {self.answers.requests[own][0]: own for own in asked.choices}
+            confidence = float(np.mean([self._values[own, -1] for own in contexts.values()]))
+            return self.gate.decide(confidence)
+        scores = [math.nan] * len(item.requests)
+        for choice, request in zip(item.choices, asked.choices, strict=True):
+            scores[choice] = float(self.baseline[request])
+        right = self.answers.items.right_answer
+        return decide(self.gate, item, Baseline.of_values(scores), right)
+
+    def _measure(self, sets: Sequence[Intervention], read: Read, moved: Moved | None) -> Floats:
+        """Values of every set, `[set, request, value]`; what is no number stays the baseline's."""
+        found = self.passes.measure(
+            self.groups, sets, read, requests=len(self.answers.requests), progress=moved
+        )
+        scores = found[..., 0]
+        found[..., 0] = np.where(np.isfinite(scores), scores, self.baseline)
+        return found
+
+    def specific(self, log_likelihoods: Floats) -> Floats:
+        """`[..., item]`, gate held open."""
+        return self.answers.specific(log_likelihoods, self.baseline)
+
+
+class ChoosingItems(MeasuredItems):
+    """Development items that configurations are chosen on."""
+
+    def __init__(self, answers: Answers, passes: SetPasses, gate: Gate) -> None:
+        self._divergence = Divergence()
+        super().__init__(answers, passes, gate, self._divergence.base)
+
+    def pushes(self, sets: Sequence[Intervention], moved: Moved | None = None) -> Pushes:
+        """Gain and push of every set."""
+        found = self._measure(sets, self._divergence, moved)
+        gains = (self.specific(found[..., 0]) * self.opened).mean(axis=-1)
+        return Pushes(gains, found[:, list(self.answers.right), 1].mean(axis=-1))
+
+    def slopes(self) -> Floats:
+        """Derivative of the gain by each request's log-likelihood, `[request]`."""
+        return self.answers.slopes(self.baseline, self.opened.astype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What one set does to the test items, each `[item]`."""
+
+    specific: Floats
+    shift: Floats
+    after: Outcomes
+
+
+class TestedItems(MeasuredItems):
+    """Test items."""
+
+    def __init__(self, answers: Answers, passes: SetPasses, gate: Gate) -> None:
+        self._panel = Panel(frozenset(answers.right))
+        super().__init__(answers, passes, gate, self._panel)
+
+    def record(self) -> TestItems:
+        """The items as the unmodified model has them."""
+        return TestItems(
+            baseline=self._outcomes(self._values),
+            zones=tuple(own.zone for own in self.decisions),
+            confidence=kept_digits(np.array([own.confidence for own in self.decisions])),
+            opened=tuple(bool(own) for own in self.opened),
+            answers=tuple(answer_texts(self.answers.items)),
+            n_others=self.answers.n_others,
+            sees_answer=self.gate.sees_answer,
+        )
+
+    def measure(self, sets: Sequence[Intervention], moved: Moved | None = None) -> list[Tested]:
+        """Every set on every item, gate held open."""
+        found = self._measure(sets, self._panel, moved)
+        return [self._tested(values) for values in found]
+
+    def _tested(self, values: Floats) -> Tested:
+        shift = self.answers.shift(values[:, 0], self.baseline)
+        return Tested(self.specific(values[:, 0]), shift, self._outcomes(values))
+
+    def _outcomes(self, values: Floats) -> Outcomes:
+        """From values of requests, `[request, value]`."""
+        scores, right = values[:, 0], list(self.answers.right)
+        margins, ranks, greedy = (values[right, column] for column in (1, 2, 3))
+        for number, asked in enumerate(self.answers.own):
+            if len(asked.choices) > 1:
+                own, rivals = _apart(scores, asked.choices, asked.right)
+                margins[number] = own - rivals.max()
+                ranks[number] = 1 + int((rivals > own).sum())
+                greedy[number] = float(_likeliest(scores, asked.choices) == asked.right)
+        return Outcomes(
+            log_prob=kept_digits(scores[right]),
+            log_odds=kept_digits(self.answers.log_odds(scores)),
+            margin=kept_digits(margins),
+            rank=tuple(int(own) for own in ranks),
+            correct=tuple(bool(own) for own in greedy),
+        )
+
+
+def _apart(scores: Floats, choices: Sequence[int], right: int) -> tuple[float, Floats]:
+    """The right answer's score, and the others'."""
+    own = scores[list(choices)]
+    return float(own[right]), np.delete(own, right)
+
+
+def _likeliest(scores: Floats, choices: Sequence[int]) -> int:
+    """The first of the likeliest."""
+    return int(scores[list(choices)].argmax())

@@ -1,0 +1,128 @@
+"""Equal push: multipliers at which sets of neurons move the model equally far.
+
+How far is the mean `KL(base || changed)` of the next token on development items. Near 1 it grows
+with the square of `m - 1`, so the first step follows that; then the multiplier is bracketed and
+found between its bounds by false position on logarithms, kept inside the bracket as bisection is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sna_eval.intervention import Intervention
+from sna_eval.measuring.values import Floats
+
+TOLERANCE = 0.05
+"""Relative difference of divergences that counts as none."""
+ROUNDS = 8
+"""Multipliers that are tried at most, the one that was there included."""
+FARTHEST = 64.0
+"""Largest `m - 1`."""
+_STEP = 4.0  # how far a step may go that has no bound yet
+_INSIDE = 0.1  # of a bracket, on logarithms, that false position keeps from its ends
+
+Divergences = Callable[[Sequence[Intervention]], Floats]
+"""Mean divergence of each set, `[set]`, in nats."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A set at the multiplier that comes closest."""
+
+    intervention: Intervention
+    kl: float
+    wanted: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether it pushes as far as is wanted."""
+        return _close(self.kl, self.wanted)
+
+
+def equal_push(
+    sets: Sequence[Intervention],
+    kls: Sequence[float],
+    wanted: Sequence[float],
+    measure: Divergences,
+) -> list[Pushed]:
+    """Every set at the multiplier that pushes as far as is wanted of it.
+
+    **Arguments:**
+
+    - `kls`: divergences at the multipliers the sets have now.
+    - `wanted`: divergences they are to have.
+    - `measure`: asked about many sets at once, those that are not settled yet.
+    """
+    searches = [_Search(*own) for own in zip(sets, kls, wanted, strict=True)]
+    for _ in range(ROUNDS - 1):
+        open_ones = [own for own in searches if own.goes_on]
+        if not open_ones:
+            break
+        tried = [own.next() for own in open_ones]
+        for own, one, kl in zip(open_ones, tried, measure(tried), strict=True):
+            own.tell(one, float(kl))
+    return [own.best for own in searches]
+
+
+class _Search:
+    """One set's multiplier, bracketed step by step; `x` is `|m - 1|`."""
+
+    def __init__(self, own: Intervention, kl: float, wanted: float) -> None:
+        self.best = Pushed(own, kl, wanted)
+        self._sign = math.copysign(1.0, own.multiplier - 1.0)
+        self._farthest = FARTHEST if self._sign > 0 else 1.0  # a neuron is not turned round
+        self._low: tuple[float, float] | None = None
+        self._high: tuple[float, float] | None = None
+        self._stuck = wanted <= 0.0 or kl <= 0.0 or not own.neurons
+        self._bound(own, kl)
+
+    @property
+    def goes_on(self) -> bool:
+        return not (self._stuck or self.best.reached)
+
+    def next(self) -> Intervention:
+        x = self._guess()
+        return replace(self.best.intervention, multiplier=1.0 + self._sign * x)
+
+    def tell(self, tried: Intervention, kl: float) -> None:
+        if not math.isfinite(kl):
+            kl = math.inf
+        if _distance(kl, self.best.wanted) < _distance(self.best.kl, self.best.wanted):
+            self.best = replace(self.best, intervention=tried, kl=kl)
+        at_end = abs(tried.multiplier - 1.0) >= self._farthest
+        self._stuck = at_end and kl < self.best.wanted
+        self._bound(tried, kl)
+
+    def _bound(self, own: Intervention, kl: float) -> None:
+        point = (abs(own.multiplier - 1.0), kl)
+        if kl < self.best.wanted:
+            self._low = point if self._low is None or point[0] > self._low[0] else self._low
+        else:
+            self._high = point if self._high is None or point[0] < self._high[0] else self._high
+
+    def _guess(self) -> float:
+        wanted = self.best.wanted
+        if self._low is not None and self._high is not None:
+            (low, low_kl), (high, high_kl) = self._low, self._high
+            share = 0.5
+            if low_kl > 0 and math.isfinite(high_kl):
+                share = math.log(wanted / low_kl) / math.log(high_kl / low_kl)
+            share = min(max(share, _INSIDE), 1.0 - _INSIDE)
+            return float(low * (high / low) ** share)
+        known = self._low or self._high
+        assert known is not None
+        x, kl = known
+        factor = math.sqrt(wanted / kl) if 0 < kl < math.inf else 1 / _STEP
+        return min(x * min(max(factor, 1 / _STEP), _STEP), self._farthest)
+
+
+def _distance(kl: float, wanted: float) -> float:
+    if kl <= 0 or wanted <= 0 or math.isinf(kl):
+        return 0.0 if kl == wanted else math.inf
+    return abs(math.log(kl / wanted))
+
+
+def _close(kl: float, wanted: float) -> bool:
+    return kl == wanted or _distance(kl, wanted) <= math.log1p(TOLERANCE)

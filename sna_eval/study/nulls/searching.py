@@ -1,0 +1,57 @@
+"""A claim and its nulls, portion by portion, taken up where a run was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from sna_eval.study.nulls.keeping import NullFiles
+from sna_eval.study.nulls.options import NullOptions
+from sna_eval.study.nulls.records import SearchedNull
+from sna_eval.study.nulls.task_search import TaskSearch
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+PORTION = 20
+"""Draws that are worked on together; a batch must not depend on what is left to do."""
+
+
+def searched_null(
+    lm: SNALM,
+    name: str,
+    task: Any,
+    options: NullOptions | None = None,
+    *,
+    output: str | Path | None = None,
+    quiet: bool = False,
+) -> SearchedNull:
+    """A claim on one task, and the same search with random rankings.
+
+    **Arguments:**
+
+    - `name`, `task`: an lm_eval task with development items.
+    - `output`: folder that finished draws are kept in; a run that was stopped goes on there.
+
+    **Raises:** `InputError` where the gate opens for no item, where halves of the development items
+    cannot be made, and where the folder holds another search; `NoGradients` for a model without.
+    """
+    options = options or NullOptions()
+    search = TaskSearch(lm, name, task, options)
+    files = NullFiles(output, search.settings())
+    known = files.read()
+    total = options.draws + 1
+    with tqdm(total=total, desc=name, unit="search", disable=quiet, leave=False) as bar:
+        items, claim = known.items, known.claim
+        if items is None or claim is None:
+            items, claim = search.test.record(), search.claim(bar.update)
+            files.write_claim(items, claim)
+        found = known.complete(PORTION)[: options.draws]
+        while len(found) < options.draws:
+            bar.update(1 + len(found) - bar.n)
+            numbers = range(len(found), min(len(found) + PORTION, options.draws))
+            found += search.nulls(numbers, bar.update)
+            files.write_draws(found)
+    return SearchedNull(name, items, claim, tuple(found))

@@ -1,0 +1,315 @@
+"""One task's search, for the claim and for random rankings alike.
+
+1. First-order effects of every neuron on the choosing items' outcome, from one backward pass per
+   batch: a ranking's whole grid is then a few cumulative sums.
+2. The configurations that promise most are measured on the choosing items; the best is chosen.
+3. Its multiplier is set so that it pushes the choosing items' next tokens as far as the claim's
+   best candidate does at the multiplier that was chosen: no ranking gains by pushing harder.
+4. Its gain is taken on the test items.
+
+The claim and every random ranking go through this file's `search_all` and nothing else. Draws are
+worked on in portions of fixed numbers (`searching`), so that a run that was stopped gives the same
+bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sna_eval.errors import InputError
+from sna_eval.gating import Gate
+from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.hashing import digest
+from sna_eval.intervention import Row
+from sna_eval.measuring.answers import Answers, answer_texts, ask_answers
+from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.items import TaskItems, answered_rows, load_items
+from sna_eval.measuring.layout import tokens_per_pass
+from sna_eval.measuring.neuron_sets import SetPasses
+from sna_eval.measuring.grid_passes import GridPasses
+from sna_eval.measuring.routes import find_routes
+from sna_eval.measuring.values import Floats
+from sna_eval.neurons import Search, SearchConfig, spread_over
+from sna_eval.neurons.first_order import first_order
+from sna_eval.neurons.rankings import USUAL
+from sna_eval.study.nulls.halves import halves
+from sna_eval.study.nulls.measured import ChoosingItems, Moved, TestedItems
+from sna_eval.study.nulls.options import RANDOM, NullOptions
+from sna_eval.study.nulls.push import Pushed, equal_push
+from sna_eval.study.nulls.rankings import Ranking, Rankings
+from sna_eval.study.nulls.records import CLAIM, Found, kept_digits
+from sna_eval.study.nulls.shortlist import Candidate, shortlist
+from sna_eval.study.sweep.options import SweepOptions
+from sna_eval.study.sweep.swept_task import swept_task
+from sna_eval.study.versions import versions
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+_PLACEBO = 1_000_000_007  # the draws a placebo claim is taken from: apart from all others
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a ranking chose on the choosing items."""
+
+    candidate: Candidate
+    gain: float
+    kl: float
+
+
+class TaskSearch:
+    """Everything a task's searches have in common; parts are made when first needed."""
+
+    def __init__(self, lm: SNALM, name: str, task: Any, options: NullOptions) -> None:
+        self.lm, self.name, self.task, self.options = lm, name, task, options
+        profile = USUAL if options.select == RANDOM else options.select
+        asked = SweepOptions(
+            tasks=(name,), layers=options.layers, n_neurons=options.n_neurons,
+            multipliers=options.multipliers, select=profile, pooling=options.pooling,
+            max_prompts=options.max_prompts, sinks=options.sinks,
+            gate=options.gate or Gate(mode="always"), split="development",
+            limit=options.development_limit, spread=True,
+        )  # fmt: skip
+        self._swept = swept_task(name, task, lm, asked)
+        self._halves = halves(answer_texts(self._swept.items), seed=options.seed)
+        for half in self._halves:
+            if not half:
+                raise InputError(
+                    name, expected="at least two development items with right answers",
+                    got=len(self._swept.items.items),
+                    hint="one half ranks neurons, the other chooses",
+                )  # fmt: skip
+
+    # What is searched, and on what
+
+    @property
+    def grid(self) -> Grid:
+        return self._swept.grid
+
+    @property
+    def gate(self) -> Gate:
+        return self._swept.gate
+
+    @cached_property
+    def rankings(self) -> Rankings:
+        own = self.options
+        ranking_half, _ = self._halves
+        items = _some(self._swept.items, ranking_half)
+        examples, limit = examples_of(self.task), own.development_limit
+        if limit is not None:
+            examples = examples.only(spread_over(range(len(examples.prompts)), limit))
+        examples = examples.only([item.instance.doc_id for item in items.items])
+        config = SearchConfig(self._swept.method, own.pooling, own.seed, own.max_prompts, own.sinks)
+        rows: Callable[[], Sequence[Row]] = lambda: answered_rows(  # noqa: E731
+            items, max_length=self.lm.max_length
+        )
+        search = Search(self.lm.bench, examples, config, self.grid.layers, answered=rows)
+        return Rankings(search, self.grid.largest_count, own.seed)
+
+    @cached_property
+    def passes(self) -> SetPasses:
+        engine = self.lm.engine
+        tokens = self.options.tokens_per_pass or tokens_per_pass(engine.device)
+        passes = GridPasses(engine, tokens)
+        return SetPasses(passes, find_routes(passes.engine, self.grid.layers))
+
+    @cached_property
+    def choosing(self) -> ChoosingItems:
+        _, half = self._halves
+        items = ChoosingItems(self._ask(_some(self._swept.items, half)), self.passes, self.gate)
+        _check_open(items.opened, self.name, "development")
+        return items
+
+    @cached_property
+    def test_items(self) -> TaskItems:
+        return load_items(self.task, self.lm, split="test", limit=self.options.limit, spread=True)
+
+    @cached_property
+    def test(self) -> TestedItems:
+        found = TestedItems(self._ask(self.test_items), self.passes, self.gate)
+        _check_open(found.opened, self.name, "test")
+        return found
+
+    def _ask(self, items: TaskItems) -> Answers:
+        return ask_answers(
+            items, max_length=self.lm.max_length, packs=self.lm.engine.abilities.packs,
+            others=self.options.others, seed=self.options.seed,
+        )  # fmt: skip
+
+    @cached_property
+    def slopes(self) -> Mapping[int, Floats]:
+        """What doubling each neuron adds to the choosing items' gain, to first order,
+        `{layer: [d_mlp]}`."""
+        by_request = self.choosing.slopes()
+        wanted = np.flatnonzero(by_request)
+        requests = [self.choosing.answers.requests[number] for number in wanted]
+        engine = self.passes.passes.engine
+        found = first_order(
+            engine.model,
+            engine.sites,
+            [Row(context, (continuation,)) for context, continuation in requests],
+            layers=self.grid.layers,
+            abilities=engine.abilities,
+            context=engine.context,
+        )
+        return {
+            layer: by_request[wanted] @ effects.double().numpy()
+            for layer, effects in found.effects.items()
+        }
+
+    # The search, the same for every ranking
+
+    @cached_property
+    def profile(self) -> Ranking:
+        """The ranking whose push random ones have."""
+        return self.rankings.real()
+
+    @cached_property
+    def claimed(self) -> Ranking:
+        """The claim's ranking; of a placebo one more random one."""
+        if self.options.select != RANDOM:
+            return self.profile
+        return self.rankings.random(self.profile, _PLACEBO + self.options.claim_seed)
+
+    @cached_property
+    def levels(self) -> Floats:
+        """How far each measured multiplier is to push: as far as the claim's most promising
+        configuration does at it, `[level]`."""
+        best = [own for own in self._shortlist(self.claimed) if own.place == 0]
+        return self.choosing.pushes([own.intervention for own in best]).kls
+
+    def claim(self, moved: Moved | None = None) -> Found:
+        """The claim's search."""
+        (found,) = self.search_all({CLAIM: self.claimed}, moved)
+        return found
+
+    def nulls(self, draws: Sequence[int], moved: Moved | None = None) -> list[Found]:
+        """The searches of some random rankings."""
+        drawn = {draw: self.rankings.random(self.profile, draw) for draw in draws}
+        return self.search_all(drawn, moved)
+
+    def search_all(
+        self, rankings: Mapping[int, Ranking], moved: Moved | None = None
+    ) -> list[Found]:
+        """The searches of some rankings, by their numbers.
+
+        **Arguments:**
+
+        - `moved`: told of searches as they are done, in parts.
+        """
+        costs = self._costs()
+        choices = self._choose(list(rankings.values()), _part(moved, costs[0]))
+        pushed = self._pushed(choices, _part(moved, costs[1]))
+        final = [own.intervention for own in pushed]
+        tested = self.test.measure(final, _part(moved, costs[2]))
+        gains = [float((own.specific * self.test.opened).mean()) for own in tested]
+        return [
+            Found(
+                draw=draw,
+                layer=choice.candidate.layer,
+                n_neurons=choice.candidate.n_neurons,
+                multiplier=push.intervention.multiplier,
+                searched_multiplier=choice.candidate.multiplier,
+                neurons=choice.candidate.neurons,
+                predicted=_rounded(choice.candidate.predicted),
+                development_gain=_rounded(choice.gain),
+                kl=_rounded(push.kl),
+                kl_wanted=_rounded(push.wanted),
+                push_reached=push.reached,
+                gain=_rounded(gain),
+                specific=kept_digits(own.specific),
+                shift=kept_digits(own.shift),
+                after=own.after,
+            )
+            for draw, choice, push, own, gain in zip(
+                rankings, choices, pushed, tested, gains, strict=True
+            )
+        ]
+
+    def _shortlist(self, ranking: Ranking) -> list[Candidate]:
+        return shortlist(self.grid, ranking, self.slopes, size=self.options.measured)
+
+    def _choose(self, rankings: Sequence[Ranking], moved: Moved | None) -> list[_Choice]:
+        """The best measured configuration of each ranking."""
+        lists = [self._shortlist(ranking) for ranking in rankings]
+        every = [own for one in lists for own in one]
+        share = None if moved is None else _scaled(moved, len(lists) / len(every))
+        found = self.choosing.pushes([own.intervention for own in every], share)
+        choices, start = [], 0
+        for one in lists:
+            gains = found.gains[start : start + len(one)]
+            best = int(gains.argmax())
+            choices.append(_Choice(one[best], float(gains[best]), float(found.kls[start + best])))
+            start += len(one)
+        return choices
+
+    def _pushed(self, choices: Sequence[_Choice], moved: Moved | None) -> list[Pushed]:
+        """Every choice at the multiplier that pushes as far as the claim's."""
+        sets = [own.candidate.intervention for own in choices]
+        kls = [own.kl for own in choices]
+        if not self.options.equal_push:
+            found = [Pushed(*own) for own in zip(sets, kls, kls, strict=True)]
+        else:
+            wanted = [float(self.levels[own.candidate.level]) for own in choices]
+            found = equal_push(sets, kls, wanted, lambda tried: self.choosing.pushes(tried).kls)
+        if moved is not None:
+            moved(len(choices))
+        return found
+
+    def _costs(self) -> Floats:
+        """Shares of a search's tokens: choosing, making pushes equal, testing."""
+        choosing, test = self.choosing.tokens, self.test.tokens
+        costs = np.array([self.options.measured * choosing, 2.0 * choosing, test])
+        return costs / costs.sum()
+
+    def settings(self) -> dict[str, Any]:
+        """What must be the same for draws to stand beside one another; more draws may be asked."""
+        asked = asdict(self.options)
+        del asked["draws"]
+        return {
+            **asked,
+            "gate": asdict(self.gate),
+            "task": self.name,
+            "model_hash": self.lm.model_hash,
+            **numerics(self.lm),
+            "search": self._swept.described(),
+            "test_hash": digest(self.test_items.described()),
+            "tokens_per_pass": self.passes.passes.tokens,
+            "versions": versions(),
+        }
+
+
+def _some(items: TaskItems, places: Sequence[int]) -> TaskItems:
+    return replace(
+        items,
+        items=tuple(items.items[place] for place in places),
+        gold=tuple(items.gold[place] for place in places),
+    )
+
+
+def _check_open(opened: NDArray[np.bool_], name: str, split: str) -> None:
+    if not opened.any():
+        raise InputError(
+            f"tasks.{name}.gate", expected=f"a gate that opens for some of the {split} items",
+            got="none", hint="nothing would be amplified: choose wider bounds, or gate=always",
+        )  # fmt: skip
+
+
+def _part(moved: Moved | None, share: float) -> Moved | None:
+    return None if moved is None else _scaled(moved, share)
+
+
+def _scaled(moved: Moved, factor: float) -> Moved:
+    return lambda done: moved(done * factor)
+
+
+def _rounded(value: float) -> float:
+    return kept_digits(np.array([value]))[0]
