@@ -21,8 +21,7 @@ import numpy as np
 
 from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Row
-from sna_eval.intervention.packing import shared_rows
-from sna_eval.intervention.rows import Tokens
+from sna_eval.intervention.rows import Tokens, shared_rows
 from sna_eval.measuring.items import ItemRow, TaskItems
 from sna_eval.measuring.values import Floats
 

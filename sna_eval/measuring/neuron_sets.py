@@ -18,9 +18,9 @@ import torch
 from sna_eval.intervention import Batch, Intervention
 from sna_eval.intervention.columns import output_columns
 from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import RowGroup, group_rows
-from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.starts import AtBlock, BehindBlock, Route, Start
 from sna_eval.measuring.values import Floats
 
