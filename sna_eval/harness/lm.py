@@ -18,6 +18,7 @@ from lm_eval.models.huggingface import HFLM
 
 import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
+from sna_eval.harness.model.answer_keys import item_key, text_key
 from sna_eval.harness.model.arguments import (
     DecideAt,
     check_adapter,
@@ -28,15 +29,16 @@ from sna_eval.harness.model.description import describe
 from sna_eval.harness.model.hf_passes import HFPasses
 from sna_eval.harness.model.joined import JoinedTargets
 from sna_eval.harness.model.not_loaded import not_loaded
-from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.both_answers import report_both
+from sna_eval.harness.plugin.cache_file import take_over
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
 from sna_eval.harness.plugin.running import requests_in_hand
 from sna_eval.harness.plugin.stand_in import encoded
+from sna_eval.harness.scoring.kept_texts import KeptTexts
 from sna_eval.harness.scoring.ledger import Ledger, total
 from sna_eval.harness.scoring.passes import Passes
-from sna_eval.harness.scoring.response_cache import ResponseCache, take_over
+from sna_eval.harness.scoring.response_cache import ResponseCache
 from sna_eval.harness.scoring.rolling import score_rolling
 from sna_eval.harness.scoring.scorer import Scorer
 from sna_eval.harness.scoring.suits import check_suits
@@ -62,12 +64,10 @@ from sna_eval.plan import (
     check_model,
     model_fingerprint,
     plan_from_arguments,
-    task_fingerprint,
 )
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
-_ANSWERS = "loglikelihood 4"  # of cached answers: before, choices without a context were none
 
 exit_cleanly_on_input_error()
 
@@ -207,7 +207,7 @@ class SNALM(HFLM):
     @property
     def passes(self) -> Passes:
         """What gates and scorers know of this model."""
-        return HFPasses(
+        passes = HFPasses(
             self,
             engine=lambda: self.scoring_engine,
             generating=lambda: self.engine,
@@ -215,6 +215,10 @@ class SNALM(HFLM):
             strict=self.strict,
             every_step=self.decide_at == "every_step",
         )
+        if self._answers is None:
+            return passes
+        together = None if self.batch_size == "auto" else max(16, 4 * int(self.batch_size))
+        return KeptTexts(passes, self._answers, text_key(self), together=together)
 
     @cached_property
     def model_hash(self) -> str:
@@ -258,8 +262,8 @@ class SNALM(HFLM):
             return scorer.score(items, live.right_answer, quiet=quiet)
         return self._answers.complete(
             items,
-            self._cache_key(live),
-            lambda missing: scorer.score(missing, live.right_answer, quiet=quiet),
+            item_key(self, live),
+            lambda missing: scorer.scored(missing, live.right_answer, quiet=quiet),
             self.ledger.count_kept,
         )
 
@@ -334,22 +338,8 @@ class SNALM(HFLM):
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Keeps answers in lm_eval's cache file, but under keys that tell plans and tasks apart."""
-        self._answers = take_over(cache_hook)
-
-    def _cache_key(self, live: LiveTasks) -> Any:
-        settings = numerics(self)
-
-        def key(item: Item) -> list[Any] | None:
-            plan = self.plans.for_instance(item.instance)
-            right = live.right_answer(item) if plan is not None and plan.sees_answer else None
-            return [
-                _ANSWERS, self.model_hash, self.strict, right, item.unconditional,
-                task_fingerprint(plan) if plan is not None else None, settings,
-                [[request.context, request.continuation] for request in item.requests],
-                *(["alone"] if item.alone else []),
-            ]  # fmt: skip
-
-        return key
+        path = take_over(cache_hook)
+        self._answers = None if path is None else ResponseCache(path)
 
     def get_model_info(self) -> dict[str, Any]:
         """HFLM's information and, under `sna`, what was done: it stands in every result file."""

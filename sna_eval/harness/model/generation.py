@@ -12,6 +12,7 @@ beams multiply the rows, the decision costs a prompt pass of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
 from sna_eval.harness.plugin.stand_in import generated
-from sna_eval.harness.scoring.passes import DecideText, Generated
+from sna_eval.harness.scoring.passes import DecideText, Generated, Told, tell_nobody
 from sna_eval.intervention import Affine, Engine, amplify
 from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.decoding import DecodingMask, keeps_keys
@@ -51,17 +52,34 @@ class GatedGeneration:
         self._changed: list[bool] = []
         """For each decision whether the text may be another than the unmodified model's."""
 
-    def run(self, requests: Sequence[Any], *, quiet: bool) -> list[Generated]:
-        """The texts of all requests, in order."""
-        texts, contexts = generated(self._lm, requests, generate=self._generate, quiet=quiet)
-        if not self._decisions:
-            return [Generated(text) for text in texts]
-        outcomes = zip(self._decisions, self._overflowed, self._changed, strict=True)
-        decided = dict(zip(contexts, outcomes, strict=True))
+    def run(
+        self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
+    ) -> list[Generated]:
+        """The texts of all requests, in order.
+
+        **Arguments:**
+
+        - `told`: of each text once its batch has ended.
+        """
+        made: list[Generated] = []
+        by_context: dict[str, Generated] = {}
+
+        def row(arguments: tuple[Any, ...], text: str) -> None:
+            made.append(self._made(len(made), text))
+            by_context[arguments[0]] = made[-1]
+            told(arguments, made[-1])
+
+        texts = generated(self._lm, requests, generate=self._generate, told=row, quiet=quiet)
         return [
-            Generated(text, *decided[request.args[0]])
+            replace(by_context[request.args[0]], text=text)
             for request, text in zip(requests, texts, strict=True)
         ]
+
+    def _made(self, row: int, text: str) -> Generated:
+        """The text of a row, counted over all batches, with what was decided on it."""
+        if not self._decisions:
+            return Generated(text)
+        return Generated(text, self._decisions[row], self._overflowed[row], self._changed[row])
 
     def _generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """HFLM's `_model_generate` for one batch, `[batch, position]`."""

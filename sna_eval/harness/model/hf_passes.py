@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from lm_eval.models.huggingface import HFLM
@@ -10,8 +11,17 @@ from lm_eval.models.huggingface import HFLM
 from sna_eval.harness.model.generation import GatedGeneration
 from sna_eval.harness.model.row_passes import RowPasses
 from sna_eval.harness.plugin.ranks import on_its_own
+from sna_eval.harness.plugin.stand_in import generated
 from sna_eval.harness.scoring.ledger import Ledger
-from sna_eval.harness.scoring.passes import Decide, DecideText, Generated, PlannedItem, Scores
+from sna_eval.harness.scoring.passes import (
+    Decide,
+    DecideText,
+    Generated,
+    PlannedItem,
+    Scores,
+    Told,
+    tell_nobody,
+)
 from sna_eval.harness.tasks.items import Item, check_length
 from sna_eval.intervention import Affine, BranchScore, Engine, Row, amplify
 from sna_eval.plan import TaskPlan
@@ -56,23 +66,34 @@ class HFPasses:
     def rolling(
         self, requests: Sequence[Any], interventions: tuple[Affine, ...] = (), *, quiet: bool
     ) -> list[float]:
-        if not interventions:
-            return HFLM.loglikelihood_rolling(self._lm, list(requests), disable_tqdm=quiet)
-        sites = self._generating().sites
-        with on_its_own(self._lm), amplify(self._lm.model, interventions, sites=sites):
+        acting: AbstractContextManager[Any] = nullcontext()
+        if interventions:
+            acting = amplify(self._lm.model, interventions, sites=self._generating().sites)
+        with on_its_own(self._lm), acting:
             return HFLM.loglikelihood_rolling(self._lm, list(requests), disable_tqdm=quiet)
 
-    def texts(self, requests: Sequence[Any], *, quiet: bool) -> list[str]:
+    def texts(
+        self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
+    ) -> list[str]:
         with on_its_own(self._lm):
-            return HFLM.generate_until(self._lm, list(requests), disable_tqdm=quiet)
+            return generated(
+                self._lm, requests, quiet=quiet, told=lambda own, text: told(own, Generated(text))
+            )
 
     def gated_texts(
-        self, requests: Sequence[Any], plan: TaskPlan, decide: DecideText, *, quiet: bool
+        self,
+        requests: Sequence[Any],
+        plan: TaskPlan,
+        decide: DecideText,
+        *,
+        quiet: bool,
+        told: Told[Generated] = tell_nobody,
     ) -> list[Generated]:
         run = GatedGeneration(
             self._lm, self._generating(), plan, decide, every_step=self._every_step
         )
-        return run.run(requests, quiet=quiet)
+        with on_its_own(self._lm):
+            return run.run(requests, quiet=quiet, told=told)
 
     def _strict_baseline(
         self, items: Sequence[Item], quiet: bool

@@ -8,7 +8,8 @@ stand-in, and ask the model for everything else. The model itself changes in not
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lm_eval.models.huggingface import HFLM
@@ -28,27 +29,31 @@ def encoded(lm: HFLM, requests: Sequence[Any], *, quiet: bool = True) -> list[An
 
 
 def generated(
-    lm: HFLM, requests: Sequence[Any], *, generate: Any, quiet: bool
-) -> tuple[list[str], list[str]]:
-    """Texts by lm_eval's `generate_until`, and contexts in the order of their rows.
+    lm: HFLM,
+    requests: Sequence[Any],
+    *,
+    told: Callable[[tuple[Any, ...], str], None],
+    quiet: bool,
+    generate: Any = None,
+) -> list[str]:
+    """Texts by lm_eval's `generate_until`.
 
     **Arguments:**
 
+    - `told`: of a request's arguments and its text, row by row of each batch.
     - `generate`: in place of the model's `_model_generate`.
     """
-    rows = _RowOrder()
-    handed_over = stand_in(lm, _model_generate=generate, cache_hook=rows)
-    texts = HFLM.generate_until(handed_over, list(requests), disable_tqdm=quiet)
-    return texts, rows.contexts
+    replaced = {} if generate is None else {"_model_generate": generate}
+    handed_over = stand_in(lm, cache_hook=_Rows(told), **replaced)
+    return HFLM.generate_until(handed_over, list(requests), disable_tqdm=quiet)
 
 
-class _RowOrder:
+@dataclass(frozen=True, eq=False)
+class _Rows:
     """Stands in for lm_eval's cache hook, to which HFLM reports its texts in row order."""
 
-    dbdict = None
+    told: Callable[[tuple[Any, ...], str], None]
+    dbdict: None = None
 
-    def __init__(self) -> None:
-        self.contexts: list[str] = []
-
-    def add_partial(self, kind: str, request: tuple[Any, ...], result: Any) -> None:
-        self.contexts.append(request[0])
+    def add_partial(self, kind: str, request: tuple[Any, ...], result: str) -> None:
+        self.told(request, result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -43,6 +43,13 @@ DecideText = Callable[[torch.Tensor], Decision]
 """From the log-probabilities of a text's first new token, `[vocabulary]`, to its decision."""
 Scores = Mapping[int, BranchScore]
 """Of an item's requests, by their number."""
+A = TypeVar("A")
+Told = Callable[[tuple[Any, ...], A], None]
+"""Told of a request's arguments and its answer as soon as that is known, in any order."""
+
+
+def tell_nobody(arguments: tuple[Any, ...], answer: Any) -> None:
+    """Whoever waits for all answers need not be told of each."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +92,20 @@ class RollingPasses(Protocol):
 class TextPasses(Protocol):
     """Generated texts."""
 
-    def texts(self, requests: Sequence[Any], *, quiet: bool) -> list[str]:
+    def texts(
+        self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
+    ) -> list[str]:
         """The unmodified model's."""
         ...
 
     def gated_texts(
-        self, requests: Sequence[Any], plan: TaskPlan, decide: DecideText, *, quiet: bool
+        self,
+        requests: Sequence[Any],
+        plan: TaskPlan,
+        decide: DecideText,
+        *,
+        quiet: bool,
+        told: Told[Generated] = tell_nobody,
     ) -> list[Generated]:
         """Those of one task's requests under its plan, in order."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sna_eval.gating import Decision
@@ -30,6 +30,13 @@ class Scorer:
         self, items: Sequence[Item], right: RightAnswer, *, quiet: bool = False
     ) -> list[list[Answer]]:
         """Both answers of every request of every item, in order."""
+        found = dict(self.scored(items, right, quiet=quiet))
+        return [found[number] for number in range(len(items))]
+
+    def scored(
+        self, items: Sequence[Item], right: RightAnswer, *, quiet: bool = False
+    ) -> Iterator[tuple[int, list[Answer]]]:
+        """The same as soon as it is known: each item's number and answers, in any order."""
         asked = [PlannedItem(item, self.plans.for_instance(item.instance)) for item in items]
         known: dict[int, _Known] = {}
 
@@ -37,10 +44,8 @@ class Scorer:
             known[number], opened = self._decide(asked[number], baseline, right)
             return opened
 
-        answers: list[list[Answer]] = [[] for _ in items]
         for number, amplified in self.passes.scores(asked, how_it_goes_on, quiet=quiet):
-            answers[number] = self._answers(asked[number], known.pop(number), amplified)
-        return answers
+            yield number, self._answers(asked[number], known.pop(number), amplified)
 
     def _decide(
         self, asked: PlannedItem, baseline: Baseline, right: RightAnswer

@@ -8,7 +8,6 @@ objects of the process; so a task's own YAML is all that is needed, wherever it 
 
 from __future__ import annotations
 
-import gc
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import blind_signals
+from sna_eval.harness.plugin.live_objects import made, tasks_with_requests
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.kinds import output_type, requests_of, zero_shot
 from sna_eval.harness.tasks.right_answers import (
@@ -53,9 +53,8 @@ class LiveTasks:
         name = instance.task_name or ""
         if name not in self._tasks:
             if self._alive is None:  # every object of the process is looked at: once for all tasks
-                self._alive = _with_requests()
-            made = (task for task in self._alive if any(one is instance for one in task._instances))
-            self._tasks[name] = next(made, None)
+                self._alive = tasks_with_requests()
+            self._tasks[name] = next((task for task in self._alive if made(task, instance)), None)
         return self._tasks[name]
 
     def unconditional(self, instance: Any, count: int) -> int:
@@ -108,18 +107,6 @@ def _no_right_answer(task: Any, instance: Any) -> InputError:
         got=target_of(task, instance.doc),
         hint=f"document {instance.doc_id}: {_OTHER_SIGNALS}",
     )
-
-
-def _with_requests() -> list[Any]:
-    """All tasks of the process that have made requests."""
-    from lm_eval.api.task import Task
-
-    return [
-        candidate
-        for candidate in gc.get_objects()
-        # `__mro__` rather than isinstance: some live objects answer `__class__` with side effects
-        if Task in type(candidate).__mro__ and getattr(candidate, "_instances", None)
-    ]
 
 
 def development_docs(task: Any, most: int | None = None) -> list[Any]:
