@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 _Own = TypeVar("_Own", bound="_Record")
 
@@ -64,6 +64,8 @@ def _fitted(kind: Any, value: Any) -> Any:
     (kind,) = (option for option in get_args(kind) if option is not type(None))
     if isinstance(kind, type) and issubclass(kind, _Record):
         return kind.of(value) if isinstance(value, Mapping) else None
+    if get_origin(kind) is dict:
+        return value if isinstance(value, dict) else None
     if kind is float:
         return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
     return value if type(value) is kind else None
@@ -97,6 +99,8 @@ class ChoiceRecord(_Record):
     """Fingerprint of the sweep's plan."""
     fingerprint: str | None = None
     """Of what the plan did when it was chosen: gate and neurons."""
+    task_arguments: dict[str, Any] | None = None
+    """What was said of the tasks that it was chosen on, `num_fewshot` and the like, if anything."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GenerationMixin
 
 from architectures.tiny import build, entries
 from sna_eval.errors import InputError
@@ -240,6 +241,16 @@ def test_such_settings_are_found_with_the_model_too(
     monkeypatch.setattr(tiny_gpt2.generation_config, "guidance_scale", 1.5)
     with pytest.raises(InputError, match=r"generation_kwargs\.guidance_scale"):
         generated(make_sna(**PLAN, gate="always"), *TEXTS)
+
+
+@pytest.mark.parametrize("decide_at", ["start", "every_step"])
+def test_a_transformers_that_makes_its_processors_elsewhere(
+    make_sna: Any, decide_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = make_sna(**PLAN, gate="always", decide_at=decide_at)
+    monkeypatch.delattr(GenerationMixin, "_get_logits_processor")
+    with pytest.raises(InputError, match=r"transformers: expected a release whose `generate`"):
+        generated(lm, *TEXTS)
 
 
 def test_beams_that_a_model_brings_along(

@@ -42,6 +42,16 @@ def test_json_says_what_text_says(given: dict[str, Any]) -> None:
     assert build(typed) == build(json.dumps(given))
 
 
+@pytest.mark.parametrize(
+    ("typed", "low"), [("1e-4", 1e-4), ("1E-4", 1e-4), (".5e-1", 0.05), ("0.0001", 1e-4)]
+)
+def test_small_bounds_in_scientific_notation(typed: str, low: float) -> None:
+    gate = build(f"layer=8,neurons=1,multiplier=2,gate=margin,low={typed},high=3e-1")
+    assert gate.tasks["*"].gate.low == low
+    assert gate.tasks["*"].gate.high == 0.3
+    assert build(f"plan=sna-reference,low={typed}").tasks["sna_sst2"].gate.low == low
+
+
 def test_these_are_all_arguments() -> None:
     assert {*NAMED, *FOUND, *LEARNED, *BUNDLED} == set(PlanArguments.names())
 

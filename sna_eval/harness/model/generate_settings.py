@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 from torch import nn
@@ -83,9 +84,17 @@ def asked_first(model: nn.Module, processor: LogitsProcessor) -> Iterator[None]:
 
     Given to `generate`, it would come behind penalties, bans and replacements of invalid values,
     and would see what they left.
+
+    **Raises:** `InputError` where transformers makes its processors elsewhere.
     """
     inner = base_model(model)  # a PEFT wrapper's own `generate` calls this one's
-    make: Callable[..., Any] = getattr(inner, _MAKES_PROCESSORS)
+    make: Callable[..., Any] | None = getattr(inner, _MAKES_PROCESSORS, None)
+    if make is None:
+        raise InputError(
+            "transformers", expected=f"a release whose `generate` calls `{_MAKES_PROCESSORS}`",
+            got=version("transformers"),
+            hint="install one that docs/versions.md names; scores need none of it",
+        )  # fmt: skip
 
     def with_this_first(*args: Any, **kwargs: Any) -> LogitsProcessorList:
         return LogitsProcessorList([processor, *make(*args, **kwargs)])

@@ -150,6 +150,7 @@ def _record(
     store: SweepStore, choice: ChosenConfiguration, selecting: SelectOptions
 ) -> ChoiceRecord:
     """How a configuration was chosen, for the plan file."""
+    said = store.manifest.get("task_arguments")
     return ChoiceRecord.of(
         {
             "split": store.manifest["split"],
@@ -163,6 +164,7 @@ def _record(
             "n_items": choice.n_items,
             "among": choice.among,
             "sweep": store.manifest["plan_fingerprint"],
+            **({"task_arguments": said} if said else {}),
         }
     )
 

@@ -39,7 +39,7 @@ def format_summary(table: MethodTable) -> str:
         marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in own]
         lines.append(
             f"| {_label(own)} | {' | '.join(marked)} | {_mean(own, 'gain'):+.2f} | "
-            f"{_mean(own, 'over_random'):+.2f} | {_mean(own, 'harm_zone3'):+.2f} | "
+            f"{_mean(own, 'over_random'):+.2f} | {_signed(_mean(own, 'harm_zone3'))} | "
             f"{np.mean([row.seconds for row in own]):.1f} |"
         )
     return "\n".join(lines)
@@ -64,7 +64,7 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
 def _line(row: MethodRow) -> str:
     interval = f"[{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
     chance = "" if math.isnan(row.p_random) else f"{row.p_random:.3f}"
-    harm = "" if math.isnan(row.harm_zone3) else f"{100 * row.harm_zone3:+.2f}"
+    harm = _signed(100 * row.harm_zone3)
     strength = "" if row.strength is None else f"{row.strength:.3g}"
     return (
         f"{100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
@@ -81,7 +81,7 @@ def _means(table: MethodTable) -> Iterator[str]:
     yield f"{'method':<{width}} {'gain':>8} {'over random':>12} {'harm zone 3':>12}"
     for own in methods.values():
         gain, over, harm = (_mean(own, name) for name in ("gain", "over_random", "harm_zone3"))
-        yield f"{_label(own):<{width}} {gain:>+8.2f} {over:>+12.2f} {harm:>+12.2f}"
+        yield f"{_label(own):<{width}} {gain:>+8.2f} {over:>+12.2f} {_signed(harm):>12}"
 
 
 def _label(rows: Sequence[MethodRow]) -> str:
@@ -93,6 +93,11 @@ def _mean(rows: Sequence[MethodRow], name: str) -> float:
     """In points, over the tasks that have a value."""
     values = [getattr(row, name) for row in rows if not math.isnan(getattr(row, name))]
     return 100 * float(np.mean(values)) if values else math.nan
+
+
+def _signed(points: float) -> str:
+    """A change as text; empty where no task has an item that it is told of."""
+    return "" if math.isnan(points) else f"{points:+.2f}"
 
 
 def _star(row: MethodRow) -> str:

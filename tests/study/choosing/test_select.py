@@ -13,6 +13,7 @@ import pytest
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.harness.tasks.arguments import TaskArguments
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from sna_eval.study.choosing import SelectOptions, select, task_effects
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
@@ -114,6 +115,24 @@ def test_the_plan_says_how_it_was_chosen(store: SweepStore) -> None:
     assert plan.tasks["own_labels"].gate == Gate("margin", 0.30, 0.60)
     always = select(store, SelectOptions(gate="always")).plan
     assert always.tasks["own_labels"].gate.mode == "always"
+
+
+def test_the_plan_says_what_was_said_of_its_tasks(
+    lm: Any, load: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Chosen on prompts with examples: on others it is another choice."""
+    task = load("own_open")["own_open"]
+    asked = TaskArguments({"lengths": [1, 2]}, num_fewshot=2)
+    options = SweepOptions(
+        tasks=("own_open",), layers=(0,), n_neurons=(2,), multipliers=(2.0,), arguments=asked
+    )
+    asked.settle(task)
+    store = run_sweep(Sweep(options, lm=lm, tasks={"own_open": task}), tmp_path, quiet=True)
+    save_plan(select(store, SelectOptions(by="mean")).plan, tmp_path / "plan.yaml")
+    (entry,) = load_plan(tmp_path / "plan.yaml").tasks["own_open"].interventions
+    assert entry.chosen is not None
+    assert entry.chosen.task_arguments == {"metadata": {"lengths": [1, 2]}, "num_fewshot": 2}
+    assert "task_arguments" not in entry.chosen.further
 
 
 def test_test_items_are_refused_unless_forced(

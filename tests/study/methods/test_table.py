@@ -239,6 +239,17 @@ def test_files_hold_the_rows(table: tuple[MethodTable, Path]) -> None:
     assert format_summary(found).count("\n") == 1 + 10
 
 
+def test_no_harm_is_told_where_no_item_is_in_zone_3(table: tuple[MethodTable, Path]) -> None:
+    """The table said `+nan`."""
+    found, _ = table
+    rows = [replace(row, harm_zone3=math.nan, n_zone3=0) for row in found.rows]
+    none = replace(found, rows=tuple(rows))
+    assert any(not math.isnan(row.harm_zone3) for row in found.rows)
+    assert "nan" not in format_table(none) + format_summary(none)
+    line = format_summary(none).splitlines()[-1]
+    assert line.split("|")[-3].strip() == ""
+
+
 def test_the_strength_with_the_largest_gain_is_taken(
     planned_lm: Any, load: Callable[..., dict[str, Any]]
 ) -> None:
