@@ -6,7 +6,7 @@ A group's configurations ride as further rows of its batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -76,12 +76,30 @@ class GridPasses:
     def shortcuts(self) -> Shortcuts:
         return find_shortcuts(self.engine)
 
-    def groups(self, items: TaskItems, *, max_length: int, configurations: int) -> list[RowGroup]:
-        """How a task's rows travel, each as often as there are configurations."""
+    def groups(
+        self,
+        items: TaskItems,
+        *,
+        max_length: int,
+        configurations: int,
+        ahead: Collection[int] = (),
+    ) -> list[RowGroup]:
+        """How a task's rows travel, each as often as there are configurations.
+
+        **Arguments:**
+
+        - `ahead`: items whose rows make groups of their own, before the others'.
+        """
         rows = rows_of(items, max_length=max_length, packs=self.engine.abilities.packs)
-        return group_rows(
-            rows, configurations=configurations, tokens=self.tokens, device=self.engine.device
-        )
+        first = [entry for entry in rows if entry.item in ahead]
+        rest = [entry for entry in rows if entry.item not in ahead]
+        return [
+            group
+            for own in (first, rest)
+            for group in group_rows(
+                own, configurations=configurations, tokens=self.tokens, device=self.engine.device
+            )
+        ]
 
     def baseline(
         self, group: RowGroup, plans: Sequence[LayerPlan]

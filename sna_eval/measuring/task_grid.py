@@ -43,6 +43,16 @@ class LayerResult:
     """Measured configurations that chance chose."""
 
 
+@dataclass(frozen=True, eq=False)
+class Started:
+    """The unmodified model on all rows, and what the configurations of some layers start from."""
+
+    baseline: ItemsBaseline
+    plans: tuple[LayerPlan, ...]
+    captured: tuple[tuple[Captured, ...], ...]
+    """By group of rows, for every plan."""
+
+
 @dataclass(eq=False)
 class TaskGrid:
     """The grid of one task."""
@@ -69,79 +79,85 @@ class TaskGrid:
         - `numbers`: configurations wanted by layer, numbers in the grid's order; `None`: all.
         """
         every = range(self.grid.per_layer)
-        for portion in self._portions(layers):
-            plans = [LayerPlan(layer, self.routes[layer], self.neurons(layer)) for layer in portion]
-            yield from self._portion(
-                plans, {layer: (numbers or {}).get(layer, every) for layer in portion}
-            )
+        for portion in self.portions(layers):
+            started = self.start(portion)
+            for layer in portion:
+                wanted = tuple((numbers or {}).get(layer, every))
+                found = self.measured(started, layer, wanted)
+                yield LayerResult(layer, self.rankings[layer], started.baseline, found, wanted)
 
-    def baseline(self) -> ItemsBaseline:
-        """What the unmodified model says."""
-        with self.passes.shortcuts.everywhere(self.passes.engine.model):
-            return self._baseline([])[0]
-
-    def _portions(self, layers: Sequence[int]) -> Iterator[Sequence[int]]:
+    def portions(self, layers: Sequence[int]) -> list[Sequence[int]]:
         """As many layers at once as captured activations have room for."""
         engine = self.passes.engine
         width = engine.sites.d_model + self.grid.largest_count
         tokens = sum(group.width * len(group.rows) for group in self.groups)
         size = next(engine.model.parameters()).element_size()
         at_once = max(1, CAPTURED_BYTES // (tokens * width * size))
-        for start in range(0, len(layers), at_once):
-            yield layers[start : start + at_once]
+        return [layers[start : start + at_once] for start in range(0, len(layers), at_once)]
 
     def neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
         """A layer's neurons by label, as many as the largest count takes."""
         first = self.rankings[layer].first(self.grid.largest_count)
         return {label: selected.neurons for label, selected in first.items()}
 
-    def _portion(
-        self, plans: Sequence[LayerPlan], numbers: Mapping[int, Sequence[int]]
-    ) -> Iterator[LayerResult]:
-        engine = self.passes.engine
-        with self.passes.shortcuts.everywhere(engine.model):
-            baseline, captured = self._baseline(plans)
-        for number, plan in enumerate(plans):
-            places = tuple(numbers[plan.layer])
-            every = self.grid.at(plan.layer)
-            wanted = [every[place] for place in places]
-            weights = self.weights(self.rankings[plan.layer].labels, baseline)
-            with self.passes.shortcuts.everywhere(engine.model):
-                left = [hidden[number] for hidden in captured]
-                amplified = self._amplified(plan, left, weights, wanted)
-            amplified[_idle(plan, wanted)] = baseline.log_likelihoods
-            final = keep_baseline_where_not_finite(self.items, amplified, baseline.log_likelihoods)
-            yield LayerResult(plan.layer, self.rankings[plan.layer], baseline, final, places)
-
-    def _baseline(self, plans: Sequence[LayerPlan]) -> tuple[ItemsBaseline, list[list[Captured]]]:
-        """The unmodified model's scores, and per group of rows what each layer starts from."""
+    def start(self, layers: Sequence[int]) -> Started:
+        """The unmodified model, run once; it leaves what configurations of the layers need."""
+        plans = tuple(LayerPlan(layer, self.routes[layer], self.neurons(layer)) for layer in layers)
         gate, scored, captured = self.gate, [], []
-        for group in self.groups:
-            scores, left = self.passes.baseline(group, plans)
-            scored += [
-                (entry, kept(score, gate))
-                for entry, score in zip(group.entries, scores, strict=True)
-            ]
-            captured.append(left)
-        return items_baseline(self.items, gate, scored), captured
+        with self.passes.shortcuts.everywhere(self.passes.engine.model):
+            for group in self.groups:
+                scores, left = self.passes.baseline(group, plans)
+                scored += [
+                    (entry, kept(score, gate))
+                    for entry, score in zip(group.entries, scores, strict=True)
+                ]
+                captured.append(tuple(left))
+        return Started(items_baseline(self.items, gate, scored), plans, tuple(captured))
 
-    def _amplified(
+    def measured(
         self,
+        started: Started,
+        layer: int,
+        numbers: Sequence[int],
+        *,
+        groups: Sequence[int] | None = None,
+    ) -> Floats:
+        """Log-likelihoods of some configurations of a layer, `[configuration, request]`.
+
+        **Arguments:**
+
+        - `numbers`: of the configurations, in the grid's order.
+        - `groups`: places of the groups of rows to run; the other rows keep their baseline.
+        """
+        (place,) = [own for own, plan in enumerate(started.plans) if plan.layer == layer]
+        plan, baseline = started.plans[place], started.baseline
+        every = self.grid.at(layer)
+        wanted = [every[number] for number in numbers]
+        weights = self.weights(self.rankings[layer].labels, baseline)
+        filled = np.tile(baseline.log_likelihoods, (len(wanted), 1))
+        with self.passes.shortcuts.everywhere(self.passes.engine.model):
+            for number in range(len(self.groups)) if groups is None else groups:
+                group = self.groups[number]
+                left = started.captured[number][place]
+                filled[:, group.requests] = self._group(group, plan, left, weights, wanted)
+        filled[_idle(plan, wanted)] = baseline.log_likelihoods
+        return keep_baseline_where_not_finite(self.items, filled, baseline.log_likelihoods)
+
+    def _group(
+        self,
+        group: RowGroup,
         plan: LayerPlan,
-        captured: Sequence[Captured],
+        captured: Captured,
         weights: LabelWeights,
         configurations: Sequence[Configuration],
     ) -> Floats:
-        """Log-likelihoods of a layer's configurations, `[configuration, request]`."""
-        filled = np.empty((len(configurations), self.items.starts[-1]))
-        for group, hidden in zip(self.groups, captured, strict=True):
-            places = torch.tensor([entry.item for entry in group.entries])
-            here = {
-                name: table[places].to(self.passes.engine.device) for name, table in weights.items()
-            }
-            scores = self.passes.amplified(group, plan, hidden, here, configurations)
-            filled[:, group.requests] = scores.cpu().double().numpy()
-        return filled
+        """Log-likelihoods of one group's requests, `[configuration, request]`."""
+        places = torch.tensor([entry.item for entry in group.entries])
+        here = {
+            name: table[places].to(self.passes.engine.device) for name, table in weights.items()
+        }
+        scores = self.passes.amplified(group, plan, captured, here, configurations)
+        return np.asarray(scores.cpu().double().numpy())
 
     def weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:
         """Whether each direction amplifies each label's neurons: `{direction: [item, label]}`."""

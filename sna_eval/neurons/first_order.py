@@ -52,6 +52,47 @@ class FirstOrder:
     effects: Mapping[int, torch.Tensor]
     """`G` by layer, `[row, d_mlp]`, float32, on the CPU."""
 
+    def slopes(self, layer: int, ranked: Sequence[int], counts: Sequence[int]) -> torch.Tensor:
+        """`d log P(answer) / d m` of a ranking's first neurons, `[count, row]`, float64.
+
+        Times `m - 1` it is what amplifying them by `m` does to first order. One look-up and one
+        cumulative sum, however many sets a ranking holds; nothing is run.
+
+        **Arguments:**
+
+        - `ranked`: neurons, best first; any neurons in any order.
+        - `counts`: how many of them each set takes.
+        """
+        return first_slopes(self.effects[layer], ranked, counts)
+
+    def weighted(self, weights: Sequence[float]) -> dict[int, torch.Tensor]:
+        """`d outcome / d m` of every neuron, `{layer: [d_mlp]}`, float64.
+
+        An outcome is any smooth function of the rows' log-likelihoods. Its slope for a set of
+        neurons is the sum over them, so that hundreds of rankings cost a look-up each.
+
+        **Arguments:**
+
+        - `weights`: derivative of the outcome by each row's log-likelihood, `[row]`.
+        """
+        by_row = torch.as_tensor(weights, dtype=torch.float64)
+        return {layer: by_row @ own.double() for layer, own in self.effects.items()}
+
+
+def first_slopes(
+    effects: torch.Tensor, ranked: Sequence[int], counts: Sequence[int]
+) -> torch.Tensor:
+    """Effects summed over the first neurons of a ranking, `[count, row]`, float64.
+
+    **Arguments:**
+
+    - `effects`: `G` of one layer, `[row, d_mlp]`.
+    - `counts`: a ranking that is shorter counts as a whole.
+    """
+    chosen = effects[:, list(ranked)].double()
+    sums = torch.cat([chosen.new_zeros(len(chosen), 1), chosen.cumsum(dim=1)], dim=1)
+    return sums[:, [min(count, len(ranked)) for count in counts]].T
+
 
 @dataclass(frozen=True, eq=False)
 class _Setting:

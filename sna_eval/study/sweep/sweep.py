@@ -161,10 +161,12 @@ class Sweep:
         return answered_rows(items, max_length=self.lm.max_length)
 
     def groups(self, task: str) -> list[RowGroup]:
-        """How a task's rows travel."""
-        own = self.subjects[task]
+        """How a task's rows travel; what a screen measures runs a few configurations at a time."""
+        own, screen = self.subjects[task], self.options.screen
         return self.passes.groups(
-            own.items, max_length=self.lm.max_length, configurations=own.grid.per_layer
+            own.items,
+            max_length=self.lm.max_length,
+            configurations=own.grid.per_layer if screen is None else 1,
         )
 
     @property

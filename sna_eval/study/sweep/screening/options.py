@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sna_eval.errors import InputError
+from sna_eval.neurons.examples import spread_over
+
+_SMALLEST_HEAT = 8
+"""Items that tell configurations apart at all."""
 
 
 @dataclass(frozen=True)
@@ -12,7 +17,7 @@ class ScreenOptions:
     """Shares of a task's grid that are measured; the rest stays predicted."""
 
     verify: float = 0.05
-    """Share measured because the prediction, or what was measured around it, says it is good."""
+    """Share tried because the prediction, or what was measured around it, says it is good."""
     at_least: int = 40
     """Configurations that `verify` stands for in a small grid."""
     sample: float = 0.02
@@ -20,9 +25,13 @@ class ScreenOptions:
     hold."""
     sample_at_least: int = 40
     """Configurations that `sample` stands for in a small grid."""
+    heat: float = 0.16
+    """Share of the items that what is tried runs on first; 1 runs it on all of them at once."""
+    finalists: float = 0.2
+    """Share of what was tried that goes on to the other items, and so is measured: the best."""
 
     def __post_init__(self) -> None:
-        for name in ("verify", "sample"):
+        for name in ("verify", "sample", "heat", "finalists"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise InputError(name, expected="a share from 0 to 1", got=share)
@@ -38,12 +47,26 @@ class ScreenOptions:
         """
         sample = max(1, configurations // 5)
         best = max(1, configurations - 2 * sample)
-        return cls(verify=0.0, at_least=best, sample=0.0, sample_at_least=sample)
+        return cls(verify=0.0, at_least=best, sample=0.0, sample_at_least=sample, heat=1.0)
 
     def n_best(self, grid_size: int) -> int:
-        """Configurations measured for what they promise."""
+        """Configurations tried for what they promise."""
         return min(grid_size, max(self.at_least, round(self.verify * grid_size)))
 
     def n_sample(self, grid_size: int) -> int:
         """Configurations measured by chance."""
         return min(grid_size, max(self.sample_at_least, round(self.sample * grid_size)))
+
+    def heat_of(self, opened: Sequence[int], n_items: int) -> tuple[int, ...]:
+        """Places of the heat's items; none where they would be half of all, or more.
+
+        **Arguments:**
+
+        - `opened`: places of the items that a gain is taken over.
+        """
+        count = max(_SMALLEST_HEAT, round(self.heat * n_items))
+        return tuple(spread_over(opened, count)) if 2 * count < n_items else ()
+
+    def n_finalists(self, tried: int) -> int:
+        """How many of those tried are measured."""
+        return min(tried, max(1, round(self.finalists * tried)))

@@ -20,6 +20,7 @@ from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.starts import LabelNeurons, LabelWeights
 from sna_eval.measuring.values import Floats
+from sna_eval.neurons.first_order import first_slopes
 
 RIVALS = 3
 """Wrong choices of an item that are predicted beside the right one: the likeliest."""
@@ -77,22 +78,14 @@ def predicted(
         `{direction: [item, label]}`.
     - `baseline`: log-likelihoods, `[request]`.
     """
-    table = effects.by_layer[layer].double()
-    sums = [_cumulative(table, own) for own in neurons.values()]
+    counts = sorted({own.n_neurons for own in configurations})
+    table = effects.by_layer[layer]
+    slopes = [first_slopes(table, own, counts).numpy() for own in neurons.values()]
     found = np.tile(baseline, (len(configurations), 1))
     requests, places = list(effects.requests), torch.tensor(effects.items)
+    acting = {name: own[places].double().numpy() for name, own in weights.items()}
     for number, configuration in enumerate(configurations):
-        own = weights[configuration.direction][places].double()  # [request, label]
-        slope = sum(
-            (part[:, min(configuration.n_neurons, part.shape[1] - 1)] * own[:, label]
-             for label, part in enumerate(sums)),
-            start=torch.zeros(len(requests), dtype=torch.float64),
-        )  # fmt: skip
-        found[number, requests] += (configuration.multiplier - 1.0) * slope.numpy()
+        count, own = counts.index(configuration.n_neurons), acting[configuration.direction]
+        slope = sum(part[count] * own[:, label] for label, part in enumerate(slopes))
+        found[number, requests] += (configuration.multiplier - 1.0) * slope
     return np.asarray(np.minimum(found, 0.0))
-
-
-def _cumulative(table: torch.Tensor, neurons: Sequence[int]) -> torch.Tensor:
-    """Sums over the first 0, 1, 2, ... neurons, `[request, count]`."""
-    chosen = table[:, list(neurons)]
-    return torch.cat([chosen.new_zeros(len(chosen), 1), chosen.cumsum(dim=1)], dim=1)

@@ -42,7 +42,7 @@ def promising(grid: Grid, promise: Floats, count: int, *, taken: Cells) -> Cells
     """
     columns = _columns_by_multiplier(grid)
     chosen = _best_of_each(columns, promise, count // 2 // len(columns), taken=taken)
-    return chosen | _best(promise, count - int(chosen.sum()), among=~taken & ~chosen)
+    return chosen | best_of(promise, count - int(chosen.sum()), among=~taken & ~chosen)
 
 
 def denser(
@@ -57,7 +57,7 @@ def denser(
     inside = np.zeros_like(taken)
     inside[:, [number for own in columns for number in own]] = True
     left = count - int(chosen.sum())
-    return chosen | _best(promise, left, among=inside & ~taken & ~chosen)
+    return chosen | best_of(promise, left, among=inside & ~taken & ~chosen)
 
 
 def around(grid: Grid, measured: Floats, count: int, *, best: int, taken: Cells) -> Cells:
@@ -100,15 +100,16 @@ def _best_of_each(
     for own in columns:
         inside = np.zeros_like(taken)
         inside[:, own] = True
-        chosen |= _best(promise, count, among=inside & ~taken)
+        chosen |= best_of(promise, count, among=inside & ~taken)
     return chosen
 
 
-def _best(promise: Floats, count: int, *, among: Cells) -> Cells:
+def best_of(scores: Floats, count: int, *, among: Cells) -> Cells:
+    """The `count` best of some cells."""
     chosen = np.zeros_like(among)
     if count > 0:
-        scores = np.where(among, promise, -np.inf)
-        order = np.argsort(-scores, axis=None, kind="stable")[: min(count, int(among.sum()))]
+        inside = np.where(among, scores, -np.inf)
+        order = np.argsort(-inside, axis=None, kind="stable")[: min(count, int(among.sum()))]
         chosen.flat[order] = True
     return chosen
 

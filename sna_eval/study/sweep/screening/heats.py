@@ -1,0 +1,155 @@
+"""Measures chosen cells of one task's grid, and tries others on a part of the items first.
+
+What is tried runs on the items of the *heat*; the best of it go on to the other items, and only
+what has run on all of them counts as measured (successive halving: Karnin et al. 2013, Jamieson and
+Talwalkar 2016, arXiv:1502.07943, with one round). All configurations of a heat run on the same
+items, and where predictions follow what was measured on these, they say what the others would add:
+a regression estimate of the mean over all items (Cochran 1977, *Sampling techniques*, chapter 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sna_eval.measuring.baselines import ItemsBaseline
+from sna_eval.measuring.task_grid import Started, TaskGrid
+from sna_eval.measuring.values import Floats
+from sna_eval.study.sweep.screening.gains import counted, gains, item_gains
+from sna_eval.study.sweep.screening.options import ScreenOptions
+from sna_eval.study.sweep.screening.shortlist import Cells, best_of
+
+Cell = tuple[int, int]
+"""Place of a layer in the grid, and number of a configuration in it."""
+
+
+class Heats:
+    """Cells of one grid that were measured, and those that were tried.
+
+    **Arguments:**
+
+    - `swept`: the grid, its rows grouped for a few configurations at a time.
+    - `done`: told how many configurations were measured or tried.
+    """
+
+    def __init__(
+        self,
+        swept: TaskGrid,
+        options: ScreenOptions,
+        *,
+        max_length: int,
+        done: Callable[[int], object],
+    ) -> None:
+        self._options, self._done = options, done
+        first = swept.start([])
+        self._heat = options.heat_of(counted(first.baseline).tolist(), len(swept.items.items))
+        if self._heat:
+            groups = swept.passes.groups(
+                swept.items, max_length=max_length, configurations=1, ahead=set(self._heat)
+            )
+            swept = replace(swept, groups=groups)
+        self._swept = swept
+        layers = swept.grid.layers
+        self._kept = swept.start(layers) if len(swept.portions(layers)) == 1 else None
+        self.baseline: ItemsBaseline = (self._kept or swept.start([])).baseline
+        self.measured: dict[Cell, Floats] = {}
+        """Log-likelihoods, `[request]`."""
+        self.tried: set[Cell] = set()
+
+    @property
+    def taken(self) -> Cells:
+        """Cells that were measured or tried."""
+        cells = np.zeros((len(self._swept.grid.layers), self._swept.grid.per_layer), dtype=bool)
+        for cell in {*self.measured, *self.tried}:
+            cells[cell] = True
+        return cells
+
+    def gains(self) -> Floats:
+        """Of what was measured, NaN elsewhere: `[layer, configuration]`."""
+        found = np.full(self.taken.shape, np.nan)
+        if self.measured:
+            rows = np.stack(list(self.measured.values()))
+            cells = tuple(np.array(list(self.measured)).T)
+            found[cells] = gains(self._swept.items, self.baseline, rows)
+        return found
+
+    def measure(self, cells: Cells) -> None:
+        """Runs cells on all items."""
+        for cell, row in self._run(cells, None):
+            self.measured[cell] = row
+        self._done(int(cells.sum()))
+
+    def race(self, cells: Cells, forecast: Sequence[Floats]) -> None:
+        """Runs cells on the heat's items, and the best of them on the others.
+
+        **Arguments:**
+
+        - `forecast`: predicted log-likelihoods by place of the layer, `[configuration, request]`.
+        """
+        if not self._heat:
+            self.measure(cells)
+            return
+        ahead, rest = self._split()
+        ran = dict(self._run(cells, ahead))
+        self.tried |= ran.keys()
+        finalists = best_of(
+            self._estimates(ran, forecast), self._options.n_finalists(len(ran)), among=cells
+        )
+        for cell, row in self._run(finalists, rest):
+            requests = [number for place in ahead for number in self._swept.groups[place].requests]
+            row[requests] = ran[cell][requests]
+            self.measured[cell] = row
+        self._done(int(cells.sum()))
+
+    def _split(self) -> tuple[list[int], list[int]]:
+        """Places of the groups that hold the heat's items, and of the others."""
+        heat, every = set(self._heat), range(len(self._swept.groups))
+        ahead = [
+            own for own in every if any(row.item in heat for row in self._swept.groups[own].entries)
+        ]
+        return ahead, [own for own in every if own not in ahead]
+
+    def _estimates(self, ran: Mapping[Cell, Floats], forecast: Sequence[Floats]) -> Floats:
+        """Estimated gain over all items that count, `[layer, configuration]`; NaN if not run."""
+        items, every = self._swept.items, counted(self.baseline)
+        heat = np.array(self._heat)
+        found = np.full(self.taken.shape, np.nan)
+        for cell, row in ran.items():
+            own = item_gains(items, self.baseline, row)[heat]
+            foreseen = item_gains(items, self.baseline, forecast[cell[0]][cell[1]])
+            missing = foreseen[every].mean() - foreseen[heat].mean()
+            found[cell] = own.mean() + _slope(own, foreseen[heat]) * missing
+        return found
+
+    def _run(self, cells: Cells, groups: Sequence[int] | None) -> Iterator[tuple[Cell, Floats]]:
+        """Log-likelihoods of cells, `[request]` each, on some groups of rows or all."""
+        layers = self._swept.grid.layers
+        wanted = {
+            layer: np.flatnonzero(cells[place]).tolist()
+            for place, layer in enumerate(layers)
+            if cells[place].any()
+        }
+        for started, portion in self._starts(tuple(wanted)):
+            for layer in portion:
+                rows = self._swept.measured(started, layer, wanted[layer], groups=groups)
+                for number, row in zip(wanted[layer], rows, strict=True):
+                    yield (layers.index(layer), number), row
+
+    def _starts(self, layers: Sequence[int]) -> Iterator[tuple[Started, Sequence[int]]]:
+        """What the layers start from: kept where there is room for all of the grid's."""
+        if self._kept is not None:
+            yield self._kept, layers
+            return
+        for portion in self._swept.portions(layers):
+            yield self._swept.start(portion), portion
+
+
+def _slope(measured: Floats, predicted: Floats) -> float:
+    """Of a regression of measured on predicted gains, from 0 to 1: what a prediction is worth."""
+    spread = float(np.var(predicted))
+    if spread == 0.0:
+        return 0.0
+    covariance = float(np.mean((measured - measured.mean()) * (predicted - predicted.mean())))
+    return min(1.0, max(0.0, covariance / spread))
