@@ -16,7 +16,9 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +66,27 @@ def main() -> None:
 
 
 def _middle_layers(sweep: Sweep) -> dict[str, Any]:
-    """Seconds of the middle layer of every task, and what they come to for all layers."""
+    """Seconds of the middle layer of every task, and what they come to for all layers.
+
+    Ranking and baseline are done once for all layers, and count once.
+    """
     measured = extrapolated = 0.0
     for name, subject in sweep.subjects.items():
         layers = subject.grid.layers
-        start = time.perf_counter()
-        for _ in sweep.compute(name, [layers[len(layers) // 2]]):
-            pass
-        own = time.perf_counter() - start
-        measured += own
-        extrapolated += own * len(layers)
+        grid, ranking = _timed(partial(sweep.task_grid, name))
+        started, once = _timed(partial(grid.start, layers))
+        every = range(subject.grid.per_layer)
+        middle = layers[len(layers) // 2]
+        _, own = _timed(partial(grid.measured, started, middle, every))
+        measured += ranking + once + own
+        extrapolated += ranking + once + own * len(layers)
     return {"exact_measured_s": measured, "exact_s": extrapolated, "exact": "extrapolated"}
+
+
+def _timed(run: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = run()
+    return result, time.perf_counter() - start
 
 
 def _all_layers(sweep: Sweep, folder: Path, screened: SweepStore) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from sna_eval.intervention.shards import whole_layer
 
 GRAPH_BYTES = 2**31
 """Memory that the graph of one backward pass may take, by the estimate of `graph_bytes`."""
+_FULL_ON_CPU = 2**28
+"""Beyond which further rows in a pass gain nothing on a CPU, and fresh memory and padding cost."""
 _WIDTHS_OF_STREAM = (
     16  # tensors of d_model that a block keeps for its gradients: norms, q, k, v, sums
 )
@@ -165,6 +167,8 @@ def _batches(
 ) -> Iterator[list[int]]:
     """Rows of like length, as many at once as there is memory for; at least one."""
     blocks = setting.sites.n_layers - setting.layers[0]
+    if input_device(setting.model).type == "cpu":
+        memory = min(memory, _FULL_ON_CPU)
     start = 0
     while start < len(order):
         row = graph_bytes(

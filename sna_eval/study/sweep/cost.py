@@ -19,7 +19,9 @@ from sna_eval.intervention.config import text_config
 from sna_eval.measuring.grid_passes import LayerPlan
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.starts import Route
+from sna_eval.study.sweep.screening.prediction import RIVALS
 from sna_eval.study.sweep.sweep import Sweep
+from sna_eval.study.sweep.swept_task import SweptTask
 
 _TRIAL_SECONDS = 1.0
 
@@ -33,11 +35,14 @@ class Cost:
     """Rows that are run, one for each configuration of each row of each item."""
     flops: float
     seconds: float
+    run: int | None = None
+    """Of a screened sweep: configurations that are run on some items at least, at most."""
 
     def __str__(self) -> str:
+        part = "" if self.run is None else f" (at most {self.run:,} of them run)"
         return (
-            f"{self.configurations:,} configurations, {self.rows:,} rows, {self.flops:.2e} FLOPs, "
-            f"about {_spoken(self.seconds)} on this machine"
+            f"{self.configurations:,} configurations{part}, {self.rows:,} rows, "
+            f"{self.flops:.2e} FLOPs, about {_spoken(self.seconds)} on this machine"
         )
 
 
@@ -49,17 +54,49 @@ class CostModel:
 
     def estimate(self) -> Cost:
         """The whole sweep's cost; the time from a short trial on its own rows."""
-        configurations = rows = 0
-        flops = 0.0
+        configurations = run = 0
+        rows = flops = 0.0
         for name, subject in self.sweep.subjects.items():
-            groups = self.sweep.groups(name)
-            configurations += len(subject.grid)
-            rows += len(subject.grid) * sum(len(group.rows) for group in groups)
+            groups, grid = self.sweep.groups(name), subject.grid
+            share = self._share(subject)
+            configurations += len(grid)
+            run += self._run(subject)
+            rows += share * len(grid) * sum(len(group.rows) for group in groups)
             for group in groups:
                 flops += self.baseline_flops(group)
-                each = subject.grid.per_layer
-                flops += sum(each * self.flops(group, own) for own in subject.grid.layers)
-        return Cost(configurations, rows, flops, flops / self.measured_rate())
+                each = share * grid.per_layer
+                flops += sum(each * self.flops(group, own) for own in grid.layers)
+            flops += self.prediction_flops(subject)
+        seconds = flops / self.measured_rate()
+        screened = self.sweep.options.screen is not None
+        return Cost(configurations, round(rows), flops, seconds, run if screened else None)
+
+    def _run(self, subject: SweptTask) -> int:
+        """Configurations that are run, in full or in part."""
+        screen, size = self.sweep.options.screen, len(subject.grid)
+        return size if screen is None else screen.n_run(size)
+
+    def _share(self, subject: SweptTask) -> float:
+        """Cost of the configurations that are run, over that of all of them."""
+        screen, size = self.sweep.options.screen, len(subject.grid)
+        return 1.0 if screen is None else screen.effort(size, len(subject.items.items)) / size
+
+    def prediction_flops(self, subject: SweptTask) -> float:
+        """Operations of a screened sweep's gradients: back costs as much as there, for weights
+        have none. Attention's are counted so too, though they cost somewhat more."""
+        if self.sweep.options.screen is None:
+            return 0.0
+        items = subject.items
+        rivals = [min(RIVALS, max(0, len(item.choices) - 1)) for item in items.items]
+        lengths = [
+            len(item.requests[gold].context) + len(item.requests[gold].continuation) - 1
+            for item, gold in zip(items.items, items.gold, strict=True)
+        ]
+        tokens = sum(length * (1 + own) for length, own in zip(lengths, rivals, strict=True))
+        longest = max(lengths)
+        weights = sum(self._matrices(block) for block in self.sweep.sites.blocks)
+        attention = 4.0 * longest * self.sweep.sites.d_model * self.sweep.sites.n_layers
+        return 2.0 * tokens * (2.0 * weights + attention)
 
     def baseline_flops(self, group: RowGroup) -> float:
         """Operations of the unmodified pass over a group."""
@@ -115,7 +152,8 @@ class CostModel:
         neurons = {"": tuple(range(subject.grid.largest_count))}
         plan = LayerPlan(layer, self.sweep.routes[layer], neurons)
         passes = self.sweep.passes
-        configurations = subject.grid.at(layer)
+        fits = max(1, passes.tokens // (group.width * len(group.rows)))
+        configurations = subject.grid.at(layer)[:fits]
         every = torch.ones(len(group.rows), 1, device=group.device)
         weights = dict.fromkeys(subject.grid.directions, every)
         per_run = len(configurations) * self.flops(group, layer)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -13,8 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid_passes import LayerPlan
-from sna_eval.study.sweep import CostModel, Sweep
+from sna_eval.neurons.first_order import first_order
+from sna_eval.study.sweep import CostModel, ScreenOptions, Sweep
 from sna_eval.study.sweep.cost import Cost
+from sna_eval.study.sweep.screening.prediction import predicted_requests, request_row
 from tests.conftest import build_model
 
 MakeSweep = Callable[..., Sweep]
@@ -70,7 +73,36 @@ def test_estimate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cost.seconds == pytest.approx(expected / 1e6)
 
 
-def testmeasured_rate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_of_a_screened_sweep(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 12 configurations 3 are drawn, and 2 and at most 3 more tried: 8, on all six items."""
+    screen = ScreenOptions(verify=0.1, at_least=2, sample=0.2, sample_at_least=3)
+    sweep = sweep_of("own_choices", layers=(0, 2), screen=screen)
+    model = CostModel(sweep)
+    monkeypatch.setattr(model, "measured_rate", lambda: 1e6)
+    cost = model.estimate()
+    groups, subject = sweep.groups("own_choices"), sweep.subjects["own_choices"]
+    assert (cost.configurations, cost.run, cost.rows) == (12, 8, 8 * 6)
+    expected = model.prediction_flops(subject) + sum(
+        model.baseline_flops(group) + 4 * (model.flops(group, 0) + model.flops(group, 2))
+        for group in groups
+    )
+    assert cost.flops == pytest.approx(expected)
+    assert "12 configurations (at most 8 of them run), 48 rows" in str(cost)
+
+
+def test_operations_of_gradients(sweep_of: MakeSweep) -> None:
+    """Weights have no gradients, so back is as much as there, but for attention: 2.5 times, and the
+    first layer's attention and the vocabulary, which the estimate leaves out."""
+    sweep = sweep_of("own_choices", screen=ScreenOptions())
+    subject, engine = sweep.subjects["own_choices"], sweep.passes.engine
+    baseline = np.zeros(subject.items.starts[-1])
+    pairs = predicted_requests(subject.items, baseline)
+    rows = [request_row(subject.items, *own, max_length=100) for own in pairs]
+    flops = counted(lambda: first_order(engine.model, engine.sites, rows, layers=(0, 1, 2)))
+    assert flops == pytest.approx(CostModel(sweep).prediction_flops(subject), rel=0.35)
+
+
+def test_measured_rate(sweep_of: MakeSweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sna_eval.study.sweep.cost._TRIAL_SECONDS", 0.05)
     rate = CostModel(sweep_of("own_labels", layers=(1,))).measured_rate()
     assert 1e6 < rate < 1e15

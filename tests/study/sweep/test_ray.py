@@ -116,6 +116,20 @@ def test_a_killed_workers_units_run_again(
     assert content(tmp_path / "ray") == content(tmp_path / "local")
 
 
+@needs_ray
+@pytest.mark.slow
+def test_a_screened_sweep_by_workers(
+    cluster: Any, checkpoint: Path, own_tasks: Path, tmp_path: Path
+) -> None:
+    """The whole of it, by workers that load model and tasks: the same bytes as in one process."""
+    screen = ScreenOptions(verify=0.2, at_least=2, sample=0.2, sample_at_least=3)
+    options = replace(options_of(checkpoint, own_tasks), screen=screen)
+    run_sweep(Sweep(options), tmp_path / "ray", executor=RayExecutor(), quiet=True)
+    sweep_into(options, tmp_path / "local")
+    assert units_in(tmp_path / "ray") == 9
+    assert content(tmp_path / "ray") == content(tmp_path / "local")
+
+
 def test_workers_need_options(checkpoint: Path, own_tasks: Path, lm: Any) -> None:
     sweep = Sweep(options_of(checkpoint, own_tasks), lm=lm)
     with pytest.raises(ValueError, match="workers load a sweep by its options"):

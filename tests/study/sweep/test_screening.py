@@ -256,6 +256,8 @@ def test_agreement_by_hand() -> None:
         ({"sample": 1.5}, "sample: expected a share from 0 to 1"),
         ({"at_least": 0}, "at_least: expected 1 or more"),
         ({"sample_at_least": 0}, "sample_at_least: expected 1 or more"),
+        ({"heat": 1.2}, "heat: expected a share from 0 to 1"),
+        ({"finalists": -1.0}, "finalists: expected a share from 0 to 1"),
     ],
 )
 def test_refuses_settings(settings: dict[str, Any], message: str) -> None:

@@ -70,3 +70,16 @@ class ScreenOptions:
     def n_finalists(self, tried: int) -> int:
         """How many of those tried are measured."""
         return min(tried, max(1, round(self.finalists * tried)))
+
+    def n_run(self, grid_size: int) -> int:
+        """Configurations that are run on some items at least; fewer where predictions hold."""
+        return min(grid_size, self.n_best(grid_size) + 2 * self.n_sample(grid_size))
+
+    def effort(self, grid_size: int, n_items: int) -> float:
+        """What is run, counted in configurations on all items; less where predictions hold."""
+        sample = self.n_sample(grid_size)
+        tried = self.n_run(grid_size) - sample
+        heat = len(self.heat_of(range(n_items), n_items)) / n_items
+        if heat == 0.0:
+            return sample + tried
+        return sample + tried * heat + self.n_finalists(tried) * (1 - heat)

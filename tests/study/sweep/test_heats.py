@@ -1,0 +1,109 @@
+"""What is tried on a part of the items first, against full sweeps and hand-worked estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sna_eval.measuring.baselines import ItemsBaseline
+from sna_eval.study.sweep import ScreenOptions, Sweep, SweepStore, run_sweep
+from sna_eval.study.sweep.screening import heats, options
+from sna_eval.study.sweep.screening.heats import Heats
+from tests.study.sweep.test_screening import TASKS, WANTED, rows_of
+
+MakeSweep = Callable[..., Sweep]
+HEATED = ScreenOptions(
+    verify=0.4, at_least=2, sample=0.1, sample_at_least=2, heat=0.3, finalists=0.5
+)
+
+
+@pytest.fixture(scope="module")
+def heated(sweep_of: MakeSweep, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A screened store, and the cells that were tried in it: tasks of six items have heats of 2."""
+    tried: dict[str, set[tuple[int, int]]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options, "_SMALLEST_HEAT", 2)
+        whole = Heats.race
+
+        def race(self: Heats, *given: Any) -> None:
+            whole(self, *given)
+            tried[self._swept.items.items[0].task] = self.tried
+
+        patch.setattr(Heats, "race", race)
+        folder = tmp_path_factory.mktemp("heated")
+        store = run_sweep(sweep_of(*TASKS, screen=HEATED, **WANTED), folder, quiet=True)
+    return store, tried
+
+
+def test_what_is_measured_ran_on_all_items(store: SweepStore, heated: Any) -> None:
+    """Some of it in two parts: the numbers are a full sweep's."""
+    own, full = rows_of(heated[0]), rows_of(store)
+    for name in ("baseline_prob", "amplified_prob", "acc", "zone"):
+        pd.testing.assert_series_equal(own[name], full.loc[own.index, name], rtol=1e-5)
+
+
+def test_some_are_tried_and_left(heated: Any) -> None:
+    store, tried = heated
+    assert set(tried) == set(TASKS)
+    measured = rows_of(store).groupby(level="task").size()
+    drawn = rows_of(store).groupby(level="task")["drawn"].sum()
+    for task, cells in tried.items():
+        assert 0 < measured[task] - drawn[task] < len(cells)
+
+
+def test_where_a_heat_would_be_half_of_the_items_there_is_none() -> None:
+    opened = list(range(0, 50, 2))
+    wide = ScreenOptions(heat=0.2)
+    assert len(wide.heat_of(opened, 50)) == 10
+    assert set(wide.heat_of(opened, 50)) <= set(opened)
+    assert len(wide.heat_of(opened[:4], 50)) == 4, "no more than there are"
+    assert wide.heat_of(range(16), 16) == ()
+    assert len(wide.heat_of(range(17), 17)) == 8
+    assert ScreenOptions(heat=1.0).heat_of(range(50), 50) == ()
+
+
+def test_effort_by_hand() -> None:
+    """Of 2,520 configurations 50 are drawn, 126 and at most 50 more tried on 10 of 50 items, and a
+    fifth of them, 35, goes on to the other 40."""
+    screen = ScreenOptions(heat=0.2, finalists=0.2)
+    assert screen.n_run(2520) == 226
+    assert screen.effort(2520, 50) == pytest.approx(50 + 176 * 0.2 + 35 * 0.8)
+    assert ScreenOptions(heat=1.0).effort(2520, 50) == 226
+    assert (screen.n_finalists(2), screen.n_finalists(0)) == (1, 0)
+
+
+def test_estimates_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gains 1 and 3 on the heat, predicted 0.5 and 1.5: twice as large, but a prediction is worth
+    1 at most. Over all items 2 is predicted, over the heat 1: the mean gain 2 becomes 3."""
+    foreseen = np.array([0.5, 1.5, 4.0])
+    ran = np.array([1.0, 3.0, 99.0])
+    monkeypatch.setattr(heats, "item_gains", lambda items, baseline, row: row)
+    monkeypatch.setattr(heats, "counted", lambda baseline: np.arange(3))
+    own: Any = SimpleNamespace(
+        _swept=SimpleNamespace(items=None), baseline=ItemsBaseline(np.empty(0), ()),
+        _heat=(0, 1), taken=np.zeros((1, 2), dtype=bool),
+    )  # fmt: skip
+    found = Heats._estimates(own, {(0, 1): ran}, [np.stack([foreseen, foreseen])])
+    assert np.isnan(found[0, 0])
+    assert found[0, 1] == pytest.approx(3.0)
+    against = Heats._estimates(own, {(0, 0): ran[::-1]}, [np.stack([foreseen, foreseen])])
+    assert against[0, 0] == pytest.approx((99 + 3) / 2), "a prediction that misleads counts nothing"
+
+
+def test_a_grid_too_large_to_keep_gives_the_same(
+    heated: Any, sweep_of: MakeSweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What configurations start from is computed anew, layer by layer."""
+    monkeypatch.setattr(options, "_SMALLEST_HEAT", 2)
+    monkeypatch.setattr("sna_eval.measuring.task_grid.CAPTURED_BYTES", 1)
+    sweep = sweep_of("own_open", screen=HEATED, **WANTED)
+    store = run_sweep(sweep, tmp_path / "store", quiet=True)
+    own, kept = rows_of(store), rows_of(heated[0]).loc[["own_open"]]
+    assert list(own.index) == list(kept.index)
+    np.testing.assert_allclose(own["amplified_prob"], kept["amplified_prob"], rtol=1e-6)
