@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py                  # GPT-2 Small shape, every layer, 84 configurations
     python benchmarks/sweep.py --every 1        # the loops run the whole grid too: half an hour
-    python benchmarks/sweep.py --model PATH     # on a model of yours
+    python benchmarks/sweep.py --model PATH     # on a model of yours; --dtype bfloat16 for half of it
     python benchmarks/sweep.py --device cuda
     python benchmarks/sweep.py --check          # exit status 1 where a bound does not hold
 
@@ -58,7 +58,8 @@ def main() -> int:
     torch.set_grad_enabled(False)
     if args.threads:
         torch.set_num_threads(args.threads)
-    model = _model(args.model, args.shape).eval().to(args.device)
+    dtype = getattr(torch, args.dtype)
+    model = _model(args.model, args.shape, dtype).eval().to(args.device)
     sites, vocabulary = find_sites(model), model.config.vocab_size
     ids = torch.randint(0, vocabulary, (args.prompts, args.length), device=args.device)
     targets = torch.randint(0, vocabulary, (args.prompts,), device=args.device)
@@ -71,6 +72,7 @@ def main() -> int:
     swept, seconds = _sweep(model, ids, targets, grid, neurons, args.tokens)
     result: dict[str, Any] = {
         "model": args.model or args.shape,
+        "dtype": args.dtype,
         "prompts": args.prompts,
         "length": args.length,
         "threads": torch.get_num_threads(),
@@ -91,12 +93,12 @@ def main() -> int:
     return 1 if args.check and not held else 0
 
 
-def _model(folder: str | None, shape: str) -> Any:
+def _model(folder: str | None, shape: str, dtype: torch.dtype) -> Any:
     if folder is None:
-        return GPT2LMHeadModel(GPT2Config(**SHAPES[shape]))
+        return GPT2LMHeadModel(GPT2Config(**SHAPES[shape])).to(dtype)
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
 
 
 def _holds(compared: dict[str, float]) -> bool:
@@ -209,7 +211,7 @@ def _any_tokenizer() -> Any:
 
 
 def _target_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    last = torch.softmax(logits[:, -1], dim=-1)
+    last = torch.softmax(logits[:, -1].float(), dim=-1)
     return last[torch.arange(len(targets), device=last.device), targets]
 
 
@@ -225,6 +227,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
     parser.add_argument("--model", help="folder of a model to measure instead of a random one")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--layers", type=int, help="about so many layers, evenly spaced")
     parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--length", type=int, default=16, help="tokens of a prompt")

@@ -205,9 +205,15 @@ def test_the_sample_is_spread_over_multipliers() -> None:
     assert drawn(GRID, 1, task="a", seed=0).sum() == 1
 
 
-def test_half_of_the_promising_are_the_best_of_each_multiplier() -> None:
-    chosen = promising(GRID, PROMISE, 4, taken=cells((0, 1)))
-    assert (chosen == cells((1, 2), (0, 3), (1, 1), (1, 3))).all()
+def test_the_promising_come_from_every_layer_and_multiplier() -> None:
+    """Of six, one a layer and the best three of the rest; of eight, also one a multiplier."""
+    six = promising(GRID, PROMISE, 6, taken=cells((0, 1)))
+    assert (six == cells((0, 3), (1, 1), (2, 3), (1, 3), (1, 2), (0, 2))).all()
+    eight = promising(GRID, PROMISE, 8, taken=cells((0, 1)))
+    assert (eight == (six | cells((0, 0), (1, 0)))).all()
+    weak = np.where(np.arange(4) % 2 == 0, PROMISE - 10, PROMISE)
+    eight = promising(GRID, weak, 8, taken=cells((0, 1)))
+    assert eight[:, [0, 2]].sum() >= 1, "x1.5 is predicted to do harm, and one of it is tried"
 
 
 def test_denser_stays_at_its_multipliers() -> None:
