@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py                  # GPT-2 Small shape, every layer, 84 configurations
     python benchmarks/sweep.py --every 1        # the loops run the whole grid too: half an hour
-    python benchmarks/sweep.py --model PATH     # on a model of yours; --dtype bfloat16 for half of it
+    python benchmarks/sweep.py --model PATH     # on a model of yours; --dtype bfloat16
     python benchmarks/sweep.py --device cuda
     python benchmarks/sweep.py --check          # exit status 1 where a bound does not hold
 
