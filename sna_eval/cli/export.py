@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     folder = export_plan(source, args.output, format=args.format)
     for scaling in source.scalings:
         factors = ", ".join(f"{factor:g}" for factor in dict.fromkeys(scaling.factors.values()))
-        print(f"{source.module_name(scaling.layer)}: {len(scaling.neurons)} neurons x {factors}")
+        units = source.sites.of(scaling.unit).units
+        print(f"{source.name_of(scaling)}: {len(scaling.neurons)} {units} x {factors}")
     print(f"{folder}: {args.format}, plan {source.plan_hash}, ungated")
     return 0
 

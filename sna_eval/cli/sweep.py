@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_tasks(parser, default="sna_generation")
     add("--output", help="folder of the store; a sweep that was stopped goes on there")
+    add("--unit", default="mlp", help="what is amplified: neurons (mlp) or attention heads (head)")
     add("--layers", help="such as 0-7 or 2,5,8-10; default: every layer, for labels five of them")
     add("--top_k", help="counts of neurons; default: the paper's 3,5,8,10,15,20,25, labels 5,10,15")
     add_old_name(parser, "neurons", now="top_k")  # elsewhere the word holds indices
@@ -82,6 +83,7 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         model_args=args.model_args,
         include_path=args.include_path,
         arguments=task_arguments(args),
+        unit=args.unit,
         layers=parse_layers(args.layers),
         n_neurons=parse_counts(args.top_k),
         multipliers=parse_numbers("multipliers", args.multipliers),

@@ -60,9 +60,10 @@ def _interventions(source: Source) -> str:
     rows = [
         (
             str(scaling.layer),
-            f"`{source.module_name(scaling.layer)}`",
+            f"`{source.name_of(scaling)}`",
             f"{factor:g}",
-            ", ".join(str(n) for n, scale in scaling.factors.items() if scale == factor),
+            ("heads " if scaling.unit == "head" else "")
+            + ", ".join(str(n) for n, scale in scaling.factors.items() if scale == factor),
         )
         for scaling in source.scalings
         for factor in dict.fromkeys(scaling.factors.values())

@@ -5,14 +5,15 @@ multiplier, so a layer with several becomes several interventions. An adapter ho
 plan is ungated (`gate: always`), unless the adapter is an export of this package whose record says
 what the gate was, and whose vectors are still those of its plan.
 
-Adapters on other layers than the output projection are refused: they do not scale neurons.
+Adapters on other layers than the output projection are refused: they do not scale neurons. Vectors
+on the attention's are heads, and say so only together with such a record.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.export.adapters import CONFIG_NAME, PREFIX, TENSORS_NAME
 from sna_eval.export.record import RECORD_NAME, read_object, read_record
-from sna_eval.export.scaling import LayerScaling, layer_scalings
+from sna_eval.export.scaling import LayerScaling, Place, layer_scalings
 from sna_eval.gating import Gate
 from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
 from sna_eval.tensors import read_tensors
@@ -33,6 +34,7 @@ MOST_NEURONS = 200_000
 _LARGEST_CONFIG = 2**20  # bytes
 _LARGEST_TENSORS = 256 * 2**20  # bytes; a hundred layers of 50,000 neurons take 20 MB
 _TENSOR = re.compile(r"(?P<module>[\w.]+)\.ia3_l")
+_ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 
 
 def import_ia3(folder: str | Path, *, task: str = "*") -> Plan:
@@ -53,9 +55,10 @@ def import_ia3(folder: str | Path, *, task: str = "*") -> Plan:
     recorded = read_record(folder)
     if recorded is not None:
         return _verified(*recorded, vectors, folder)
+    _check_neurons(vectors, folder)
     interventions = tuple(
         PlannedIntervention(layer, multiplier, neurons={UNLABELLED: neurons})
-        for layer, vector in sorted(vectors.items())
+        for (layer, _), vector in sorted(vectors.items())
         for multiplier, neurons in _by_multiplier(vector).items()
     )
     if not interventions:
@@ -94,11 +97,11 @@ def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _vectors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[int, torch.Tensor]:
-    """The vector of each layer's output projection, `[d_mlp]`."""
-    vectors: dict[int, torch.Tensor] = {}
+def _vectors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[Place, torch.Tensor]:
+    """The vector of each layer's output projection, `[d_mlp]`; the attention's beside the MLP's."""
+    vectors: dict[Place, torch.Tensor] = {}
     for name, tensor in tensors.items():
-        layer = _layer(name, path)
+        place = _place(name, path)
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
             raise InputError(f"{path}: {name}", expected="finite numbers", got=str(tensor.dtype))
         if bool((tensor == 1).all()):
@@ -108,18 +111,20 @@ def _vectors(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[int, torch
                 f"{path}: {name}", expected="a vector on a layer's input, [1, d_mlp]",
                 got=list(tensor.shape), hint="this adapter scales outputs, which are not neurons",
             )  # fmt: skip
-        if layer in vectors:
+        if place in vectors:
             raise InputError(
                 f"{path}: {name}", expected="one output projection in each layer",
-                got=f"a second one in layer {layer}",
+                got=f"a second one in layer {place[0]}",
             )  # fmt: skip
-        vectors[layer] = tensor.flatten()
-    _check_widths(vectors, path)
+        vectors[place] = tensor.flatten()
+    for unit in ("mlp", "head"):
+        _check_widths([vector for (_, of), vector in vectors.items() if of == unit], path)
     return vectors
 
 
-def _layer(name: str, path: Path) -> int:
-    """The block that a tensor belongs to: the first number in its module's path."""
+def _place(name: str, path: Path) -> Place:
+    """The block that a tensor belongs to, the first number in its module's path, and which of its
+    units, the path's words."""
     match = _TENSOR.fullmatch(name.removeprefix(PREFIX))
     numbers = [p for p in match["module"].split(".") if p.isdecimal()] if match else []
     if not numbers or len(numbers[0]) > 6:
@@ -127,11 +132,11 @@ def _layer(name: str, path: Path) -> int:
             str(path), expected=f"names like {PREFIX}transformer.h.0.mlp.c_proj.ia3_l",
             got=name, hint="this is no IA3 adapter of a decoder",
         )  # fmt: skip
-    return int(numbers[0])
+    return int(numbers[0]), "head" if _ATTENTION.search(name) else "mlp"
 
 
-def _check_widths(vectors: Mapping[int, torch.Tensor], path: Path) -> None:
-    widths = {vector.numel() for vector in vectors.values()}
+def _check_widths(vectors: Sequence[torch.Tensor], path: Path) -> None:
+    widths = {vector.numel() for vector in vectors}
     if len(widths) > 1:
         raise InputError(
             str(path), expected="vectors of one length", got=sorted(widths),
@@ -139,10 +144,21 @@ def _check_widths(vectors: Mapping[int, torch.Tensor], path: Path) -> None:
         )  # fmt: skip
 
 
-def _check_counts(vectors: Mapping[int, torch.Tensor]) -> None:
+def _check_neurons(vectors: Mapping[Place, torch.Tensor], folder: Path) -> None:
+    """Raises `InputError` for heads: how wide one is stands in no adapter."""
+    heads = [layer for layer, unit in vectors if unit == "head"]
+    if heads:
+        raise InputError(
+            str(folder), expected=f"vectors on MLPs, or {RECORD_NAME} beside those on attention",
+            got=f"one on the attention of layer {heads[0]}",
+            hint="name the heads in a plan: unit: head",
+        )  # fmt: skip
+
+
+def _check_counts(vectors: Mapping[Place, torch.Tensor]) -> None:
     """What a plan can hold, before a neuron becomes a Python object."""
     trained = "evaluate a trained adapter with --model hf and peft="
-    for layer, vector in sorted(vectors.items()):
+    for (layer, _), vector in sorted(vectors.items()):
         multipliers = vector[vector != 1].unique().numel()
         if multipliers > MOST_MULTIPLIERS:
             raise InputError(
@@ -171,11 +187,11 @@ def _shortest(value: torch.Tensor) -> float:
     return float(str(exact.numpy()))  # numpy prints a number as short as its dtype allows
 
 
-def _verified(task: str, plan: Plan, vectors: Mapping[int, torch.Tensor], folder: Path) -> Plan:
+def _verified(task: str, plan: Plan, vectors: Mapping[Place, torch.Tensor], folder: Path) -> Plan:
     """The recorded plan, if its vectors are the adapter's."""
-    expected = {scaling.layer: scaling for scaling in layer_scalings(plan.tasks[task])}
+    expected = {(it.layer, it.unit): it for it in layer_scalings(plan.tasks[task])}
     same = expected.keys() == vectors.keys() and all(
-        _is_vector_of(expected[layer], vector) for layer, vector in vectors.items()
+        _is_vector_of(expected[place], vector) for place, vector in vectors.items()
     )
     if not same:
         raise InputError(
@@ -186,6 +202,11 @@ def _verified(task: str, plan: Plan, vectors: Mapping[int, torch.Tensor], folder
 
 
 def _is_vector_of(scaling: LayerScaling, vector: torch.Tensor) -> bool:
-    if scaling.neurons[-1] >= vector.numel():
-        return False
-    return torch.equal(scaling.vector(vector.numel()).to(vector.dtype), vector)
+    """Of heads: for some width that they could have."""
+    most = vector.numel()
+    widths = [1] if scaling.unit == "mlp" else [w for w in range(2, most + 1) if most % w == 0]
+    return any(
+        torch.equal(scaling.vector(most // width).to(vector.dtype).repeat_interleave(width), vector)
+        for width in widths
+        if scaling.neurons[-1] < most // width
+    )

@@ -46,8 +46,9 @@ def record_of(source: Source, kind: str) -> dict[str, Any]:
         "oracle": source.plan.oracle,
         "modules": [
             {
-                "name": source.module_name(scaling.layer),
+                "name": source.name_of(scaling),
                 "layer": scaling.layer,
+                **({"unit": scaling.unit} if scaling.unit != "mlp" else {}),
                 "neurons": list(scaling.neurons),
                 "factors": list(scaling.factors.values()),
             }

@@ -1,16 +1,17 @@
-"""What of a plan a file of weights can hold: one factor per neuron, whatever the item or token."""
+"""What of a plan a file of weights can hold: one factor per unit, whatever the item or token."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from sna_eval.directions import follows_choices
 from sna_eval.errors import InputError
+from sna_eval.intervention import Sites, Unit
 from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.plan.applying import label_neurons
@@ -19,18 +20,33 @@ SCALING_METHODS = tuple(name for name, method in METHODS.items() if method.choos
 """Methods whose entries do nothing but multiply their neurons; others are refused."""
 
 
+Place = tuple[int, Unit]
+"""A layer and which of its units."""
+
+
 @dataclass(frozen=True)
 class LayerScaling:
-    """All interventions on one layer, as one factor per neuron."""
+    """All interventions on one layer's neurons, or heads, as one factor for each."""
 
     layer: int
     """Block index, from 0."""
     factors: Mapping[int, float]
     """Factor by neuron, in the order of neurons; factors of 1 are left out, so it is not empty."""
+    unit: Unit = "mlp"
 
     @property
     def neurons(self) -> tuple[int, ...]:
         return tuple(self.factors)
+
+    def by_channel(self, sites: Sites) -> LayerScaling:
+        """The same as one factor per input of the output projection that the units write by."""
+        seen = sites.of(self.unit)
+        factors = {
+            channel: factor
+            for unit, factor in self.factors.items()
+            for channel in seen.channels_of([unit])
+        }
+        return replace(self, factors=factors)
 
     def vector(self, d_mlp: int) -> torch.Tensor:
         """The factors of all neurons, 1 where nothing changes: float64, `[d_mlp]`."""
@@ -40,7 +56,7 @@ class LayerScaling:
 
 
 def layer_scalings(plan: TaskPlan, *, field: str = "plan") -> tuple[LayerScaling, ...]:
-    """The layers that a plan changes, first to last.
+    """The layers that a plan changes, first to last, neurons before heads.
 
     Interventions that share a neuron multiply, as they do in the forward pass.
 
@@ -52,9 +68,9 @@ def layer_scalings(plan: TaskPlan, *, field: str = "plan") -> tuple[LayerScaling
             f"{field}.gate.mode", expected="a gate that can open", got="never",
             hint="nothing is amplified, so there is nothing to export",
         )  # fmt: skip
-    factors: dict[int, dict[int, float]] = defaultdict(dict)
+    factors: dict[Place, dict[int, float]] = defaultdict(dict)
     for number, entry in enumerate(plan.interventions):
-        of_layer = factors[entry.layer]
+        of_layer = factors[entry.layer, entry.unit]
         for neuron in _neurons(entry, f"{field}.interventions[{number}]"):
             of_layer[neuron] = of_layer.get(neuron, 1.0) * entry.multiplier
     return _without_ones(factors, field)
@@ -91,11 +107,11 @@ def _check_static(entry: PlannedIntervention, where: str) -> None:
 
 
 def _without_ones(
-    factors: Mapping[int, Mapping[int, float]], field: str
+    factors: Mapping[Place, Mapping[int, float]], field: str
 ) -> tuple[LayerScaling, ...]:
     scalings = []
-    for layer in sorted(factors):
-        changed = {n: f for n, f in sorted(factors[layer].items()) if f != 1.0}
+    for layer, unit in sorted(factors, key=lambda place: (place[0], place[1] == "head")):
+        changed = {n: f for n, f in sorted(factors[layer, unit].items()) if f != 1.0}
         for neuron, factor in changed.items():
             if not math.isfinite(factor) or abs(factor) > torch.finfo(torch.float32).max:
                 raise InputError(
@@ -103,7 +119,7 @@ def _without_ones(
                     got=factor, hint=f"look at neuron {neuron} of layer {layer}",
                 )  # fmt: skip
         if changed:
-            scalings.append(LayerScaling(layer, changed))
+            scalings.append(LayerScaling(layer, changed, unit))
     if not scalings:
         raise InputError(
             f"{field}.interventions", expected="a neuron with a multiplier other than 1",

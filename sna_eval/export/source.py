@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from torch import nn
+
 from sna_eval.errors import InputError
 from sna_eval.export.scaling import LayerScaling, layer_scalings
-from sna_eval.intervention import Sites, base_model
+from sna_eval.intervention import Sites, Unit, base_model
 from sna_eval.plan import Plan, TaskPlan, check_task, model_fingerprint, plan_fingerprint
 
 
@@ -45,7 +47,8 @@ class Source:
                 "peft", expected="a base model without an adapter", got=type(self.model).__name__,
                 hint="merge the adapter into a checkpoint first, and export for that",
             )  # fmt: skip
-        if self.sites.n_experts:
+        on_neurons = any(entry.unit == "mlp" for entry in self.plan.interventions)
+        if self.sites.n_experts and on_neurons:
             raise InputError(
                 "pretrained", expected="a model whose neurons have one output projection a layer",
                 got=f"{self.sites.architecture}, {self.sites.n_experts} experts a layer",
@@ -54,10 +57,6 @@ class Source:
         where = f"tasks.{self.task}"
         check_task(self.plan, self.sites, field=where)
         object.__setattr__(self, "scalings", layer_scalings(self.plan, field=where))
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        return tuple(scaling.layer for scaling in self.scalings)
 
     @property
     def shown_name(self) -> str:
@@ -82,9 +81,22 @@ class Source:
     def plan_hash(self) -> str | None:
         return plan_fingerprint(self.whole_plan) if self.whole_plan is not None else None
 
-    def module_name(self, layer: int) -> str:
-        """Path of a layer's output projection in the model."""
-        return f"{self.sites.block_path}.{layer}.{self.sites.projection_path}"
+    def module_name(self, layer: int, unit: Unit = "mlp") -> str:
+        """Path in the model of the output projection that a layer's units write by."""
+        return f"{self.sites.block_path}.{layer}.{self.sites.of(unit).projection_path}"
+
+    def name_of(self, scaling: LayerScaling) -> str:
+        """Path of the module that a scaling is on."""
+        return self.module_name(scaling.layer, scaling.unit)
+
+    def projection(self, scaling: LayerScaling) -> nn.Module:
+        """The module that a scaling is on."""
+        return self.sites.of(scaling.unit).projections[scaling.layer]
+
+    @property
+    def channel_scalings(self) -> tuple[LayerScaling, ...]:
+        """`scalings` as factors on the inputs of the modules: of a head, on its channels."""
+        return tuple(scaling.by_channel(self.sites) for scaling in self.scalings)
 
 
 def made_by() -> str:

@@ -6,7 +6,7 @@ from sna_eval.intervention.forward import Abilities, Assigned, BranchScore, Engi
 from sna_eval.intervention.probing import probe
 from sna_eval.intervention.rows import Batch, Row
 from sna_eval.intervention.sites import Sites, base_model, find_sites
-from sna_eval.intervention.spec import Affine, Intervention, Positions
+from sna_eval.intervention.spec import Affine, Intervention, Positions, Unit
 from sna_eval.intervention.vector import Vector
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Row",
     "RowScore",
     "Sites",
+    "Unit",
     "Vector",
     "amplify",
     "base_model",

@@ -11,7 +11,7 @@ from torch import nn
 
 from sna_eval.intervention.shards import Shard, shard_of
 from sna_eval.intervention.sites import Sites, base_model, find_sites
-from sna_eval.intervention.spec import Affine, acts_everywhere
+from sna_eval.intervention.spec import Affine, Intervention, acts_everywhere
 
 MaskFn = Callable[[Affine, int], "torch.Tensor | None"]
 """Says where an intervention acts in the coming forward pass.
@@ -67,13 +67,13 @@ def _install(
     stack: ExitStack, model: nn.Module, sites: Sites, intervention: Affine, mask: MaskFn | None
 ) -> None:
     """Registers one intervention's hooks, to be removed when the stack closes."""
-    hook = _Hook(intervention, mask)
+    hook = _Hook(intervention, mask, _by_channel(sites, intervention))
     if mask is not None and intervention.site != "logits":
         block = sites.blocks[intervention.layer]
         look = block.register_forward_pre_hook(hook.note_shape, with_kwargs=True)
         stack.callback(look.remove)
     module = _module(model, sites, intervention)
-    if intervention.site == "neurons":
+    if intervention.site in ("neurons", "heads"):
         stack.callback(module.register_forward_pre_hook(hook.before).remove)
     elif intervention.site == "logits":
         stack.callback(module.register_forward_hook(hook.logits).remove)
@@ -82,11 +82,13 @@ def _install(
 
 
 def _module(model: nn.Module, sites: Sites, intervention: Affine) -> nn.Module:
-    """The module whose input (`neurons`) or output is changed."""
+    """The module whose input (`neurons`, `heads`) or output is changed."""
     if intervention.site == "logits":
         return base_model(model)
+    if intervention.site == "heads":
+        return sites.of("head").projections[intervention.layer]
     modules = {
-        "neurons": sites.projections,
+        "neurons": sites.of("mlp").projections,
         "attention": sites.attention_outputs,
         "mlp": sites.mlp_outputs,
         "block": sites.blocks,
@@ -94,11 +96,23 @@ def _module(model: nn.Module, sites: Sites, intervention: Affine) -> nn.Module:
     return modules[intervention.layer]
 
 
+def _by_channel(sites: Sites, intervention: Affine) -> Affine:
+    return (
+        sites.by_channel(intervention) if isinstance(intervention, Intervention) else intervention
+    )
+
+
 class _Hook:
     """Puts the changed values in the place of a module's input or output."""
 
-    def __init__(self, intervention: Affine, mask: MaskFn | None) -> None:
-        self._intervention = intervention
+    def __init__(self, intervention: Affine, mask: MaskFn | None, by_channel: Affine) -> None:
+        """
+        **Arguments:**
+
+        - `intervention`: as the mask knows it.
+        - `by_channel`: what is done to the values of the last axis.
+        """
+        self._intervention, self._by_channel = intervention, by_channel
         self._mask = mask
         self._shape = (0, 0)
         """Batch and positions of the pass; OPT flattens the two before its MLP."""
@@ -133,11 +147,9 @@ class _Hook:
     ) -> torch.Tensor:
         if where is not None and not bool(where.any()):
             return values
-        intervention = self._intervention
+        by_channel = self._by_channel
         changed = (
-            intervention.transform(values)
-            if shard is None
-            else shard.transform(intervention, values)
+            by_channel.transform(values) if shard is None else shard.transform(by_channel, values)
         )
         return changed if where is None else torch.where(where.unsqueeze(-1), changed, values)
 

@@ -45,19 +45,20 @@ class Shard:
         return torch.cat(slices, dim=-1)[..., : self.d_mlp]
 
 
-def shard_of(projection: nn.Module, values: torch.Tensor) -> Shard | None:
+def shard_of(projection: nn.Module, values: torch.Tensor, *, channels: int = 1) -> Shard | None:
     """The slice that an output projection is given; `None` where it is the whole layer.
 
     **Arguments:**
 
-    - `values`: what enters the projection, `[..., neurons]`.
+    - `values`: what enters the projection, `[..., neurons]`, or a number per unit of these.
+    - `channels`: of a unit; processes divide attention by whole heads.
     """
     module: Any = getattr(projection, "base_layer", projection)
     weight = getattr(module, "weight", None)
     mesh = getattr(weight, "device_mesh", None)  # a DTensor's
-    if mesh is None or values.shape[-1] == module.in_features:
+    if mesh is None or values.shape[-1] * channels == module.in_features:
         return None
-    d_mlp = int(module.in_features)
+    d_mlp = int(module.in_features) // channels
     longest = -(-d_mlp // mesh.size())
     start = min(mesh.get_local_rank() * longest, d_mlp)
     stop = min(start + longest, d_mlp)
@@ -65,7 +66,7 @@ def shard_of(projection: nn.Module, values: torch.Tensor) -> Shard | None:
     return Shard(start, stop, d_mlp, mesh.get_group())
 
 
-def whole_layer(projection: nn.Module, values: torch.Tensor) -> torch.Tensor:
-    """One value per neuron of a layer, `[..., d_mlp]`, from those of this process's neurons."""
-    shard = shard_of(projection, values)
+def whole_layer(projection: nn.Module, values: torch.Tensor, channels: int = 1) -> torch.Tensor:
+    """One value per unit of a layer, `[..., n_units]`, from those of this process's units."""
+    shard = shard_of(projection, values, channels=channels)
     return values if shard is None else shard.whole(values)

@@ -1,4 +1,4 @@
-"""Where a decoder's MLP neurons are, in any architecture.
+"""Where a decoder's MLP neurons and attention heads are, in any architecture.
 
 A neuron's activation is the value that enters the MLP's output projection. TransformerLens names
 the module paths for the architectures it supports; those of others are told from the shapes of
@@ -6,18 +6,25 @@ their layers, where these leave no doubt. Either way the modules are those of th
 as it was loaded, and nothing about it changes.
 
 In a mixture of experts a neuron belongs to one expert: `intervention.experts`.
+
+A head is a run of `d_head` neighbouring inputs of the attention's output projection. `Sites.of`
+gives the same model seen by its heads: wherever neurons are searched, scaled or exported, that view
+takes the place of the plain one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention.adapters import component_mapping, unknown_architecture
+from sna_eval.intervention.heads import Heads, find_heads
 from sna_eval.intervention.projections import (
     NoProjection,
     Projection,
@@ -25,12 +32,13 @@ from sna_eval.intervention.projections import (
     submodule,
     widths,
 )
+from sna_eval.intervention.spec import Intervention, Unit
 from sna_eval.intervention.structure import Structure, find_structure
 
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """The blocks of a decoder and the output projection of each block's MLP."""
+    """The blocks of a decoder and the output projections that its units write by."""
 
     architecture: str
     """Name that TransformerLens gives the architecture, e.g. `GPT2LMHeadModel`."""
@@ -41,7 +49,8 @@ class Sites:
     blocks: tuple[nn.Module, ...]
     """The blocks, first to last."""
     projections: tuple[nn.Module, ...]
-    """Each block's output projection; its input, `[..., d_mlp]`, holds the activations."""
+    """Each block's output projection; its input, `[..., d_mlp]`, holds the activations. Of heads:
+    the attention's, `[..., n_heads * d_head]`."""
     d_mlp: int
     """Neurons in a layer, those of all its experts."""
     d_model: int
@@ -57,10 +66,83 @@ class Sites:
     """Experts a layer's neurons belong to; 0 for a plain MLP."""
     found_by: Literal["TransformerLens", "shapes"] = "TransformerLens"
     """What told where the output projection is."""
+    heads: Heads | None = None
+    """Where attention heads are; `None` where nothing tells."""
+    unit: Unit = "mlp"
+    """What is chosen and amplified."""
+    plain: Sites | None = None
+    """Of a view by heads: the one by neurons."""
 
     @property
     def n_layers(self) -> int:
         return len(self.blocks)
+
+    @property
+    def n_units(self) -> int:
+        """Neurons, or heads, in a layer."""
+        return self.heads.count if self.heads is not None and self.unit == "head" else self.d_mlp
+
+    @property
+    def channels(self) -> int:
+        """Inputs of the output projection that belong to one unit: 1 for a neuron, `d_head` for a
+        head."""
+        return self.heads.width if self.heads is not None and self.unit == "head" else 1
+
+    @property
+    def units(self) -> str:
+        """What the units are called."""
+        return "neurons" if self.unit == "mlp" else "heads"
+
+    def of(self, unit: Unit, *, field: str = "unit") -> Sites:
+        """The same model, seen by its neurons (`mlp`) or by its attention heads (`head`).
+
+        **Raises:** `InputError` where it is not known where the heads are.
+        """
+        if unit == self.unit:
+            return self
+        if self.plain is not None:
+            return self.plain
+        if self.heads is None:
+            raise InputError(
+                field, expected="`mlp`, or a model whose attention output projection is known",
+                got=f"head, for {self.architecture}", hint="leave `unit` out",
+            )  # fmt: skip
+        return replace(
+            self, unit="head", plain=self, layers=self.heads.layers,
+            projection_path=self.heads.path, projections=self.heads.projections,
+        )  # fmt: skip
+
+    def by_channel(self, intervention: Intervention) -> Intervention:
+        """The same intervention, its indices those of the output projection's inputs."""
+        width = self.of(intervention.unit).channels
+        if width == 1:
+            return intervention
+        channels = self.of(intervention.unit).channels_of(intervention.neurons)
+        return replace(intervention, neurons=channels)
+
+    def channels_of(self, units: Sequence[int]) -> tuple[int, ...]:
+        """The output projection's inputs that belong to some units, unit by unit."""
+        width = self.channels
+        return tuple(channel for i in units for channel in range(i * width, (i + 1) * width))
+
+    def spread(self, values: torch.Tensor) -> torch.Tensor:
+        """One value per unit, `[..., n_units]`, as one per channel, `[..., n_units * channels]`."""
+        return values if self.channels == 1 else values.repeat_interleave(self.channels, dim=-1)
+
+    def summed(self, values: torch.Tensor) -> torch.Tensor:
+        """One value per channel as one per unit, the sum of its channels'."""
+        return values if self.channels == 1 else self._by_unit(values).sum(dim=-1)
+
+    def strengths(self, activations: torch.Tensor) -> torch.Tensor:
+        """How strongly each unit is active: `[..., n_units * channels]` to `[..., n_units]`.
+
+        A neuron's is its activation, with its sign. A head has `d_head` of them: the Euclidean norm
+        of these, which the head's amplification multiplies as a neuron's multiplies its activation.
+        """
+        return activations if self.channels == 1 else self._by_unit(activations).norm(dim=-1)
+
+    def _by_unit(self, values: torch.Tensor) -> torch.Tensor:
+        return values.unflatten(-1, (-1, self.channels))
 
     def check_layer(self, layer: int, *, field: str = "layer") -> None:
         """Raises `InputError` unless `layer` exists."""
@@ -74,21 +156,21 @@ class Sites:
         if layer not in self.layers:
             raise InputError(
                 field,
-                expected=f"a layer with {self.d_mlp} neurons ({self.architecture}): "
+                expected=f"a layer with {self.n_units} {self.units} ({self.architecture}): "
                 f"{', '.join(map(str, self.layers))}",
                 got=layer,
-                hint="the other blocks have no MLP, or one of another width",
+                hint="the other blocks have none, or another number of them",
             )
 
     def check_neurons(self, neurons: tuple[int, ...], *, field: str = "neurons") -> None:
-        """Raises `InputError` unless every neuron exists."""
-        outside = [index for index in neurons if not 0 <= index < self.d_mlp]
+        """Raises `InputError` unless every neuron, or head, exists."""
+        outside = [index for index in neurons if not 0 <= index < self.n_units]
         if outside:
             raise InputError(
                 field,
-                expected=f"neurons from 0 to {self.d_mlp - 1} ({self.architecture})",
+                expected=f"{self.units} from 0 to {self.n_units - 1} ({self.architecture})",
                 got=outside[0],
-                hint="name neurons of this model, or load the model that the plan was made for",
+                hint=f"name {self.units} of this model, or load the one that the plan was made for",
             )
 
 
@@ -128,6 +210,7 @@ def _named(model: nn.Module) -> Sites:
     sites = _sites(architecture, Structure(blocks.name, modules, paths))
     return replace(
         sites,
+        heads=find_heads(model, blocks, modules),
         attention_outputs=_outputs(blocks, modules, "attn", "o", "ln1_post"),
         mlp_outputs=_outputs(blocks, modules, "mlp", "out", "ln2_post"),
     )

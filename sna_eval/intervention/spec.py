@@ -20,10 +20,18 @@ Positions = Literal["all", "last", "continuation"]
 `continuation`: that one and every token after it.
 """
 
-Site = Literal["neurons", "attention", "mlp", "block", "logits"]
+Unit = Literal["mlp", "head"]
+"""What is chosen and amplified: a neuron of the MLP, or an attention head.
+
+A head's activation is what enters the attention's output projection for it, `[..., d_head]`:
+TransformerLens' `hook_z`. Where query heads share keys and values, a unit is a query head.
+"""
+
+Site = Literal["neurons", "heads", "attention", "mlp", "block", "logits"]
 """Where an intervention acts.
 
-`neurons`: what enters the MLP's output projection, `[..., d_mlp]`. `attention`, `mlp`: what the
+`neurons`: what enters the MLP's output projection, `[..., d_mlp]`. `heads`: what enters the
+attention's, `[..., n_heads * d_head]`. `attention`, `mlp`: what the
 output projection of that component writes, `[..., d_model]`. `block`: the residual stream as it
 leaves the block, `[..., d_model]`. `logits`: what the model answers, `[..., vocabulary]`.
 """
@@ -72,6 +80,12 @@ def check_positions(positions: str) -> None:
         )
 
 
+def check_unit(unit: str) -> None:
+    """Raises `InputError` unless `unit` is one of `Unit`."""
+    if unit not in get_args(Unit):
+        raise InputError("unit", expected=f"one of {', '.join(get_args(Unit))}", got=unit)
+
+
 def check_finite(name: str, value: float) -> None:
     """Raises `InputError` unless `value` is a finite number."""
     if not math.isfinite(value):
@@ -82,17 +96,18 @@ def check_finite(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class Intervention:
-    """`a[t, i] <- multiplier * a[t, i]` for the chosen neurons `i` of one layer."""
+    """`a[t, i] <- multiplier * a[t, i]` for the chosen neurons, or heads, `i` of one layer."""
 
     layer: int
     """Block index, from 0."""
     neurons: tuple[int, ...]
-    """Neuron indices; empty means that nothing changes."""
+    """Indices of neurons, or of heads; empty means that nothing changes."""
     multiplier: float = 1.0
     """Factor; 1 changes nothing."""
     positions: Positions = "all"
     """Tokens it touches."""
-    site: ClassVar[Site] = "neurons"
+    unit: Unit = "mlp"
+    """What the indices count."""
     token: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
@@ -100,17 +115,26 @@ class Intervention:
         if len(set(self.neurons)) != len(self.neurons):
             raise InputError("neurons", expected="distinct indices", got=list(self.neurons))
         check_positions(self.positions)
+        check_unit(self.unit)
+
+    @property
+    def site(self) -> Site:
+        return "neurons" if self.unit == "mlp" else "heads"
 
     @property
     def changes_nothing(self) -> bool:
         return self.multiplier == 1.0 or not self.neurons
 
     def check(self, sites: Sites) -> None:
+        sites = sites.of(self.unit)
         sites.check_layer(self.layer)
         sites.check_neurons(self.neurons)
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
         """Applies the map everywhere.
+
+        The indices must be those of the last axis: of a head, those of its channels
+        (`Sites.by_channel`).
 
         **Arguments:**
 

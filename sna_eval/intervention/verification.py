@@ -113,8 +113,9 @@ def _resumed(engine: Engine, batch: Batch, intervention: Intervention) -> torch.
 @contextmanager
 def scaled_weights(sites: Sites, intervention: Intervention) -> Iterator[None]:
     """The same amplification, by scaling what the neurons write with; put back to the bit."""
-    projection = sites.projections[intervention.layer]
-    columns = [written_by(projection, neuron) for neuron in intervention.neurons]
+    projection = sites.of(intervention.unit).projections[intervention.layer]
+    channels = sites.by_channel(intervention).neurons
+    columns = [written_by(projection, channel) for channel in channels]
     kept = [column.clone() for column in columns]
     try:
         for column in columns:

@@ -45,6 +45,7 @@ class Configuration:
         return PlannedIntervention(
             layer=self.layer,
             multiplier=self.multiplier,
+            unit=found.get("unit", "mlp"),
             direction=self.direction,
             allow_oracle=self.oracle,
             neurons={label: selected.neurons for label, selected in chosen.items()},

@@ -23,6 +23,8 @@ LABEL_MULTIPLIERS = (2.0, 4.0, 8.0, 12.0)
 
 The paper names 10 neurons, layer 21 of 24 and multipliers up to 12; the rest of the grid is ours.
 """
+HEAD_COUNTS = (1, 2, 4)
+"""Counts of attention heads, of which a layer has few; ours."""
 _LABEL_LAYERS_OF_24 = (5, 9, 13, 17, 21)
 
 
@@ -72,10 +74,10 @@ class Grid:
         """Raises `InputError` if a layer does not exist or has fewer neurons than asked for."""
         for layer in self.layers:
             sites.check_layer(layer, field="layers")
-        if self.largest_count > sites.d_mlp:
+        if self.largest_count > sites.n_units:
             raise InputError(
                 "n_neurons",
-                expected=f"at most {sites.d_mlp}, the neurons of a layer",
+                expected=f"at most {sites.n_units}, the {sites.units} of a layer",
                 got=self.largest_count,
             )
 

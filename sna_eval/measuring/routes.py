@@ -2,7 +2,8 @@
 
 No table of architectures: a short random text is scored the fast and the plain way. Blocks that
 normalise or scale their MLP's output before adding it (Gemma 2, OLMo 2, Granite) fail the check for
-the rank-k update, and are entered at the block.
+the rank-k update, and are entered at the block; so are attention heads, which the block's MLP
+reads.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def find_routes(engine: Engine, layers: Sequence[int]) -> dict[int, Route]:
 
 def _route(engine: Engine, layer: int) -> Route:
     try:
-        if adds_unscaled(engine, layer):
+        if engine.sites.unit == "mlp" and adds_unscaled(engine, layer):
             return "behind"
     except Exception as error:  # any failure means that this way is not open
         _LOGGER.debug("layer %d: no rank-k update: %s", layer, error)

@@ -83,8 +83,9 @@ class AtBlock:
 
     @contextmanager
     def enter(self, configurations: Sequence[Configuration]) -> Iterator[None]:
+        sites = self.engine.sites
         factors = torch.cat([self._factors(configuration) for configuration in configurations])
-        with scaled_rows(self.engine.sites.projections[self.layer], factors):
+        with scaled_rows(sites.projections[self.layer], sites.spread(factors)):
             if self.hidden is None:
                 yield
                 return
@@ -97,9 +98,9 @@ class AtBlock:
                 yield
 
     def _factors(self, configuration: Configuration) -> torch.Tensor:
-        """What each row's activations are multiplied by, `[row, d_mlp]`."""
+        """What each row's activations are multiplied by, `[row, n_units]`."""
         weights = self.weights[configuration.direction]
-        factors = torch.ones(weights.shape[0], self.engine.sites.d_mlp, device=weights.device)
+        factors = torch.ones(weights.shape[0], self.engine.sites.n_units, device=weights.device)
         for label, neurons in enumerate(self.neurons.values()):
             chosen = torch.tensor(neurons[: configuration.n_neurons], device=weights.device).long()
             touched = weights[:, label, None] > 0
@@ -166,7 +167,8 @@ def scaled_rows(projection: nn.Module, factors: torch.Tensor) -> Iterator[None]:
 
     **Arguments:**
 
-    - `factors`: `[batch, d_mlp]`, float32; the products come back in the activations' dtype.
+    - `factors`: one per input of the projection, `[batch, input]`, float32; the products come back
+        in the activations' dtype.
     """
 
     def hook(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:

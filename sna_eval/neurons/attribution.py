@@ -54,7 +54,7 @@ def attribution_scores(
     if not rows:
         raise ValueError("attribution needs at least one prompt")
     assert all(len(row.branches) == 1 for row in rows), "one right continuation a row"
-    sums = {layer: torch.zeros(sites.d_mlp, dtype=torch.float64) for layer in layers}
+    sums = {layer: torch.zeros(sites.n_units, dtype=torch.float64) for layer in layers}
     first = 1 if settled_sinks(sinks, [[row.tokens for row in rows]]) == "drop" else 0
     ordered = sorted((row for row in rows if len(row) > first), key=len, reverse=True)
     device = input_device(model)
@@ -90,5 +90,6 @@ def _summed(
         product = in_float64(activations[layer].detach()) * in_float64(gradient)
         by_row = product.reshape(len(batch.rows), -1, product.shape[-1])
         summed = by_row[:, first:].sum(dim=(0, 1))
-        sums[layer] = whole_layer(sites.projections[layer], summed).cpu()
+        by_unit = sites.summed(summed)
+        sums[layer] = whole_layer(sites.projections[layer], by_unit, sites.channels).cpu()
     return sums

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention import Row, Sites
+from sna_eval.intervention import Row, Sites, Unit
 from sna_eval.intervention.devices import input_device
 from sna_eval.intervention.fingerprint import model_fingerprint
 from sna_eval.intervention.rows import Tokens
@@ -44,6 +44,17 @@ class Workbench:
     @cached_property
     def model_hash(self) -> str:
         return model_fingerprint(self.model)
+
+    def of(self, unit: Unit) -> Workbench:
+        """The same model, its neurons or its attention heads searched.
+
+        **Raises:** `InputError` where it is not known where the heads are.
+        """
+        return self if unit == self.sites.unit else self._views(unit)
+
+    @cached_property
+    def _views(self) -> Callable[[Unit], Workbench]:
+        return cache(lambda unit: replace(self, sites=self.sites.of(unit)))
 
     @property
     def device(self) -> torch.device:

@@ -135,7 +135,7 @@ def first_order(
     assert all(len(row.branches) == 1 for row in rows), "one continuation a row"
     setting = _Setting(model, sites, tuple(sorted(layers)), abilities or Abilities(), context)
     likelihoods = torch.empty(len(rows), dtype=torch.float64)
-    effects = {layer: torch.empty(len(rows), sites.d_mlp) for layer in setting.layers}
+    effects = {layer: torch.empty(len(rows), sites.n_units) for layer in setting.layers}
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number]))
     with frozen(model):
         for places in _batches(order, rows, setting, memory):
@@ -307,8 +307,8 @@ def _product(
     Padding has no gradient: no real token sees it.
     """
     product = in_float64(activations.detach()) * in_float64(gradient)
-    summed = product.reshape(len(batch.rows), -1, product.shape[-1]).sum(dim=1)
-    return whole_layer(sites.projections[layer], summed).float().cpu()
+    summed = sites.summed(product.reshape(len(batch.rows), -1, product.shape[-1]).sum(dim=1))
+    return whole_layer(sites.projections[layer], summed, sites.channels).float().cpu()
 
 
 def _check_finite(effects: Mapping[int, torch.Tensor]) -> None:

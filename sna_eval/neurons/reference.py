@@ -55,7 +55,7 @@ def reference_means(
     name = digest([_RULES, _settings(bench), [list(row) for row in rows], pooling, sinks])
     known = bench.neutral.get(name, {})
     if not set(layers) <= known.keys():
-        known = _decoded(bench.same(lambda: read_entry(name)), bench.sites.d_mlp)
+        known = _decoded(bench.same(lambda: read_entry(name)), bench.sites.n_units)
     if not set(layers) <= known.keys():
         below = [layer for layer in bench.sites.layers if layer <= max(layers)]
         progress.expect(len(rows))
@@ -77,6 +77,7 @@ def _settings(bench: Workbench) -> list[Any]:
     return [
         bench.model_hash, config_fingerprint(bench.model), str(parameter.dtype), bench.device.type,
         version("torch"), version("transformers"),
+        *([bench.sites.unit] if bench.sites.unit != "mlp" else []),
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from sna_eval.hashing import prompt_fingerprint
-from sna_eval.intervention import Row
+from sna_eval.intervention import Row, Unit
 from sna_eval.neurons.bench import Workbench
 from sna_eval.neurons.examples import Examples
 from sna_eval.neurons.observed import Observed
@@ -41,6 +41,8 @@ class SearchConfig:
     """Prompts at most, spread evenly over those there are."""
     sinks: Sinks = "drop"
     """Whether position 0 counts."""
+    unit: Unit = "mlp"
+    """What is searched: neurons or attention heads."""
     reference: tuple[str, ...] | None = None
     """Texts that a task is compared with; `None`: the bundled neutral sentences."""
 
@@ -74,12 +76,12 @@ class Search:
         answered: Callable[[], Sequence[Row]] | None = None,
         progress: Progress = SILENT,
     ) -> None:
-        self.bench, self.config = bench, config
+        self.bench, self.config = bench.of(config.unit), config
         self.ranking: Ranking = find_ranking(config.ranking)
         self.examples = examples.at_most(config.max_prompts)
         reference = neutral_sentences() if config.reference is None else config.reference
         self.observed = Observed(
-            bench, self.examples, tuple(sorted(set(layers))), reference, config.pooling,
+            self.bench, self.examples, tuple(sorted(set(layers))), reference, config.pooling,
             config.sinks, self.ranking.by_class, answered, config.max_prompts, progress,
         )  # fmt: skip
 
@@ -108,7 +110,7 @@ class Search:
         return self.ranking.last(self.observed, layer, top_k)
 
     def check(self, top_k: int) -> None:
-        self.ranking.check(self.examples, top_k, self.bench.sites.d_mlp)
+        self.ranking.check(self.examples, top_k, self.bench.sites.n_units)
 
     def record(self, top_k: int, ranked: Ranked | None = None) -> dict[str, Any]:
         """How neurons were found, as a plan file says it.
@@ -121,6 +123,7 @@ class Search:
             "method": self.ranking.name,
             "top_k": top_k,
             "prompts": "development",
+            **({"unit": self.config.unit} if self.config.unit != "mlp" else {}),
             **self._settings,
             "max_prompts": self.config.max_prompts,
             "sinks": self.observed.settled_sinks,

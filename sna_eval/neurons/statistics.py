@@ -71,7 +71,7 @@ def mean_activations(
     sinks: Sinks = "drop",
     tokens_per_pass: int | None = None,
 ) -> dict[int, torch.Tensor]:
-    """Mean activation of every neuron of the given layers.
+    """Mean activation of every neuron of the given layers; of heads, the mean of its norm.
 
     **Arguments:**
 
@@ -133,7 +133,7 @@ def summed_activations(
         def see(
             layer: int, activations: torch.Tensor, counted: dict[int, torch.Tensor] = counted
         ) -> None:
-            flat = activations.reshape(-1, activations.shape[-1])
+            flat = sites.strengths(activations.reshape(-1, activations.shape[-1]))
             for group, chosen in counted.items():
                 summed[group].add(layer, flat, chosen)
 
@@ -174,9 +174,10 @@ class _Running:
     def _whole(
         self, table: dict[int, torch.Tensor], layers: Sequence[int]
     ) -> dict[int, torch.Tensor]:
-        nothing = torch.zeros(self._sites.d_mlp, dtype=torch.float64)
+        sites = self._sites
+        nothing = torch.zeros(sites.n_units, dtype=torch.float64)
         return {
-            layer: whole_layer(self._sites.projections[layer], table[layer]).cpu()
+            layer: whole_layer(sites.projections[layer], table[layer], sites.channels).cpu()
             if layer in table
             else nothing
             for layer in layers

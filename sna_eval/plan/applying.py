@@ -40,7 +40,7 @@ def entry_interventions(entry: PlannedIntervention, label: str) -> tuple[Affine,
     if not entry.how.chooses_neurons:
         return entry.built()
     neurons = label_neurons(entry.neurons or {}, label)
-    return (Intervention(entry.layer, neurons, entry.multiplier, entry.positions),)
+    return (Intervention(entry.layer, neurons, entry.multiplier, entry.positions, entry.unit),)
 
 
 def _given(entry: PlannedIntervention) -> str:

@@ -62,6 +62,7 @@ def _parse_choice(fields: Fields) -> dict[str, Any]:
     """What only methods that choose neurons have."""
     return {
         "multiplier": fields.required("multiplier", fields.number("multiplier")),
+        "unit": fields.text("unit", "mlp"),
         "direction": fields.name("direction", "both"),
         "allow_oracle": fields.flag("allow_oracle"),
         "select": filled(Selection, fields.take("select"), fields.at("select")),
@@ -92,6 +93,7 @@ def entry_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
     written: dict[str, Any] = {
         "layer": entry.layer,
         **({"multiplier": entry.multiplier} if chooses else {"strength": entry.strength}),
+        **({"unit": entry.unit} if entry.unit != "mlp" else {}),
         "method": entry.method,
         "positions": entry.positions,
         **(_choice_to_dict(entry) if chooses else {}),

@@ -23,6 +23,8 @@ class PlanArguments:
     """Name or path of a plan."""
     layer: Any = None
     multiplier: Any = None
+    unit: Any = None
+    """What is chosen: `mlp` or `head`."""
     neurons: Any = None
     """Indices, `12;845;3071`; as JSON a list of them."""
     top_k: Any = None
@@ -91,6 +93,7 @@ class PlanArguments:
         entry: dict[str, Any] = {
             "layer": self.layer,
             "multiplier": self.multiplier,
+            "unit": self.unit,
             "method": self.method,
             "strength": self.strength,
             "positions": self.positions,
@@ -133,6 +136,7 @@ _SELECTION = {"select": "method"} | {
 _INTERVENTION_ARGUMENTS = (
     "layer",
     "multiplier",
+    "unit",
     "neurons",
     *_SELECTION,
     "positions",

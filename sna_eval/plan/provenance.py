@@ -115,6 +115,8 @@ class Provenance(_Record):
     """Which prompts were read: `development`, or a user's `own`."""
     reference: str | None = None
     """What they were compared with: `neutral` text, or a user's `own`."""
+    unit: str | None = None
+    """What was searched, where it was not neurons: `head`."""
     pooling: str | None = None
     """Prompt tokens that counted."""
     max_prompts: int | None = None

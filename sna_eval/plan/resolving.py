@@ -41,10 +41,11 @@ def check_task(task: TaskPlan, sites: Sites, *, field: str) -> None:
     """Raises `InputError` if a layer or neuron does not exist in the model."""
     for number, entry in enumerate(task.interventions):
         where = f"{field}.interventions[{number}]"
+        seen = sites.of(entry.unit, field=f"{where}.unit")
         if entry.how.chooses_neurons or not 0 <= entry.layer < sites.n_layers:
-            sites.check_layer(entry.layer, field=f"{where}.layer")
+            seen.check_layer(entry.layer, field=f"{where}.layer")
         for neurons in (entry.neurons or {}).values():
-            sites.check_neurons(neurons, field=f"{where}.neurons")
+            seen.check_neurons(neurons, field=f"{where}.neurons")
         if entry.resolved:
             _check_parameters(entry, sites, where)
 
@@ -133,7 +134,8 @@ class _Entry:
         self.examples = development(None if select is None else select.max_prompts)
         self.search: Search | None = None
         if select is not None:
-            self.search = Search(bench, self.examples, select.config, [entry.layer])
+            config = replace(select.config, unit=entry.unit)
+            self.search = Search(bench, self.examples, config, [entry.layer])
             self.search.check(select.top_k)
         self._found = self._record()
         self._name = digest({**self._read(), **self._found})
@@ -170,9 +172,9 @@ class _Entry:
     def _wanted(self, searches: Mapping[SearchConfig, Search]) -> MethodConfig:
         entry = self._entry
         options = entry.how.settle(entry.options)
-        if entry.select is None:
+        if entry.select is None or self.search is None:
             return MethodConfig(entry.layer, options)
-        config = entry.select.config
+        config = self.search.config
         return MethodConfig(entry.layer, options, config, entry.select.top_k, searches.get(config))
 
     def _record(self) -> dict[str, Any]:

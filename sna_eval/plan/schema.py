@@ -16,8 +16,8 @@ from typing import Any
 from sna_eval.directions import BOTH, follows_answer
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate, ungated
-from sna_eval.intervention import Affine, Positions
-from sna_eval.intervention.spec import check_positions
+from sna_eval.intervention import Affine, Positions, Unit
+from sna_eval.intervention.spec import check_positions, check_unit
 from sna_eval.methods import Fitted, Method, Parameter, find_method
 from sna_eval.plan.applying import plain_interventions
 from sna_eval.plan.matching import match_task
@@ -37,6 +37,9 @@ class PlannedIntervention:
     """Block index, from 0."""
     multiplier: float = 1.0
     """Factor on the chosen neurons, for methods that choose some."""
+    unit: Unit = "mlp"
+    """What is chosen: neurons of the MLP (`mlp`) or attention heads (`head`); `neurons` and `top_k`
+    then count heads."""
     method: str = "sna"
     """Name of the method in `sna_eval.methods`."""
     positions: Positions = "all"
@@ -63,6 +66,7 @@ class PlannedIntervention:
     def __post_init__(self) -> None:
         self.how.settle(self.options)
         check_positions(self.positions)
+        check_unit(self.unit)
         if self.how.fixed_positions and self.positions != self.how.positions:
             raise InputError(
                 "positions", expected=f"no such key with method {self.method}", got=self.positions,
@@ -70,9 +74,9 @@ class PlannedIntervention:
             )  # fmt: skip
         if self.how.chooses_neurons:
             self._check_neurons()
-        elif self.select is not None or self.neurons is not None:
+        elif self.select is not None or self.neurons is not None or self.unit != "mlp":
             raise InputError(
-                "select" if self.select else "neurons",
+                "select" if self.select else "neurons" if self.neurons else "unit",
                 expected=f"no such key with method {self.method}, which chooses no neurons",
                 got="given",
                 hint="remove it",
@@ -137,7 +141,7 @@ class PlannedIntervention:
 
     @property
     def n_neurons(self) -> int:
-        """Neurons, per label where they belong to labels; 0 while there are none."""
+        """Neurons, or heads, per label where they belong to labels; 0 while there are none."""
         return max(map(len, (self.neurons or {}).values()), default=0)
 
     @property

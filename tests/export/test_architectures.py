@@ -11,8 +11,12 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from sna_eval.export import import_ia3
+from sna_eval.errors import InputError
+from sna_eval.export import RECORD_NAME, import_ia3
+from sna_eval.export.record import read_object
+from sna_eval.gating import Gate
 from sna_eval.harness.values import evidence_of
+from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, save_plan
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, token_ids
 from tests.export.conftest import PLAN, TASK, source_of
 
@@ -75,3 +79,41 @@ def _adapted_modules(model: Any) -> set[str]:
 def test_more_architectures_are_really_more() -> None:
     assert set(FUSED) <= set(FURTHER_CONFIGS)
     assert len(CONFIGS) == 8
+
+
+HEADS = TaskPlan(
+    Gate(mode="always"),
+    (
+        PlannedIntervention(1, 2.5, unit="head", neurons={"": (3, 0)}),
+        PlannedIntervention(1, 1.7, neurons={"": (5, 40)}),  # neurons of the same layer
+        PlannedIntervention(3, 3.0, unit="head", neurons={"": (1,)}),
+    ),
+)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_heads_score_as_sna_does(
+    name: str, model_folder: Any, export: Any, scores: Callable[..., list[Any]], tmp_path: Path
+) -> None:
+    save_plan(Plan({TASK: HEADS}), tmp_path / "heads.yaml")
+    base = str(model_folder(name))
+    expected = scores("sna", pretrained=base, plan=str(tmp_path / "heads.yaml"), gate="always")
+    ia3 = export(base, "ia3", HEADS)
+    got = {
+        "ia3": scores("hf", pretrained=base, peft=str(ia3)),
+        "lora": scores("hf", pretrained=base, peft=str(export(base, "lora", HEADS))),
+        "merged": scores("hf", pretrained=str(export(base, "merged", HEADS))),
+    }
+    changes = [value - evidence_of(value).baseline for value in expected]
+    assert max(map(abs, changes)) > 0.1
+    for values in got.values():
+        assert values == pytest.approx(expected, abs=1e-5)
+    assert import_ia3(ia3).tasks[TASK] == HEADS
+    record = read_object(ia3 / RECORD_NAME)
+    modules = [
+        (module["layer"], module.get("unit"), module["neurons"]) for module in record["modules"]
+    ]
+    assert modules == [(1, None, [5, 40]), (1, "head", [0, 3]), (3, "head", [1])]
+    (ia3 / RECORD_NAME).unlink()
+    with pytest.raises(InputError, match=r"expected vectors on MLPs, or sna_export\.json"):
+        import_ia3(ia3)

@@ -65,6 +65,25 @@ def test_always_equals_folded_weights(
     assert max(abs(a - b) for a, b in zip(numbers, before, strict=True)) > 0.01
 
 
+def test_heads_equal_folded_weights(
+    evaluate: Any, make_sna: Any, make_hf: Any, tiny_gpt2: Any
+) -> None:
+    """Two of four attention heads, each eight inputs of the attention's output projection wide."""
+    lm = make_sna(unit="head", **{**ALWAYS, "neurons": "0;3"})
+    got = answers(evaluate(lm, TASKS))
+    folded = copy.deepcopy(tiny_gpt2)
+    with torch.no_grad():
+        for start in (0, 24):
+            folded.transformer.h[LAYER].attn.c_proj.weight[start : start + 8] *= FACTOR
+    expected = answers(evaluate(make_hf(folded), TASKS))
+    assert got["own_generation"] == expected["own_generation"]
+    assert flat_numbers(got) == close(flat_numbers(expected))
+    plain = flat_numbers(answers(evaluate(make_hf(), TASKS)))
+    assert max(abs(a - b) for a, b in zip(flat_numbers(got), plain, strict=True)) > 0.01
+    assert lm.describe()["tasks"]["own_choices"]["interventions"][0]["unit"] == "head"
+    assert lm.ledger.resumed_rows[LAYER] > 0
+
+
 def test_a_common_beginning_is_read_once(
     evaluate: Any, make_sna: Any, make_hf: Any, folded: Any
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.intervention import Intervention, Row, amplify, find_sites, probe
+from sna_eval.intervention import Intervention, Row, Unit, amplify, find_sites, probe
 from sna_eval.neurons import attribution_scores
 from sna_eval.neurons.first_order import FirstOrder, first_order
 from tests.conftest import build_model, token_ids
@@ -20,11 +20,13 @@ whatever the model's dtype, drown a smaller one; OPT's ReLU has kinks that a lar
 ARCHITECTURES = tuple(_STEP)
 
 
-def slope(model: Any, row: Row, layer: int, neurons: tuple[int, ...], size: float) -> float:
+def slope(
+    model: Any, row: Row, layer: int, neurons: tuple[int, ...], size: float, unit: Unit = "mlp"
+) -> float:
     """`d log P / d m` at `m = 1`."""
 
     def at(step: float) -> float:
-        with amplify(model, [Intervention(layer, neurons, 1 + step * size)]):
+        with amplify(model, [Intervention(layer, neurons, 1 + step * size, unit=unit)]):
             return log_prob(model, row)
 
     return (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * size)
@@ -46,6 +48,21 @@ def test_equals_finite_differences(name: str) -> None:
                 predicted = float(found.effects[layer][number, list(neurons)].double().sum())
                 assert predicted == pytest.approx(
                     slope(model, row, layer, neurons, _STEP[name]), rel=1e-3, abs=3e-5
+                )
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_heads_equal_finite_differences(name: str) -> None:
+    model = build_model(name).double()
+    heads = find_sites(model).of("head")
+    found = first_order(model, heads, rows(), layers=[1, 3])
+    for layer in (1, 3):
+        assert found.effects[layer].shape == (len(rows()), 4)
+        for chosen in ((2,), (0, 3)):
+            for number, row in enumerate(rows()):
+                predicted = float(found.effects[layer][number, list(chosen)].double().sum())
+                assert predicted == pytest.approx(
+                    slope(model, row, layer, chosen, _STEP[name], "head"), rel=1e-3, abs=3e-5
                 )
 
 

@@ -305,3 +305,40 @@ def test_rankings_have_names_and_words(bench: Workbench) -> None:
     with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):
         Search(bench, Examples(("a day", ""), (0, 1), ("yes", "no")), SearchConfig("contrastive"),
                [0]).best(0, 1)  # fmt: skip
+
+
+def head_norms(bench: Workbench, name: str, texts: list[str]) -> np.ndarray:
+    """Mean norm of each of layer 1's four heads, from full passes and a hook on its module."""
+    parts = []
+    for text in texts:
+        kept: list[torch.Tensor] = []
+        projection = bench.model.get_submodule(name)
+        handle = projection.register_forward_pre_hook(
+            lambda module, args, kept=kept: kept.append(args[0])
+        )
+        with torch.no_grad():
+            bench.model(torch.tensor([list(bench.encode(text))]))
+        handle.remove()
+        parts.append(kept[0].double().reshape(-1, 4, 8)[1:].norm(dim=-1))
+    values: np.ndarray = torch.cat(parts).numpy().mean(axis=0)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "projection"),
+    [("gpt2", "transformer.h.1.attn.c_proj"), ("llama", "model.layers.1.self_attn.o_proj")],
+)
+def test_heads_are_ranked_by_their_norm(name: str, projection: str, word_tokenizer: Any) -> None:
+    bench = bench_of(name, word_tokenizer)
+    search = Search(bench, EXAMPLES, SearchConfig(unit="head", reference=FEW), [1])
+    texts = [text for text in EXAMPLES.prompts if len(bench.encode(text)) > 1]
+    difference = head_norms(bench, projection, texts) - head_norms(bench, projection, list(FEW))
+    order = [int(head) for head in np.argsort(-difference) if difference[head] > 0]
+    found = search.best(1, 4).selected[""]
+    assert list(found.neurons) == order
+    assert found.scores == pytest.approx(difference[order], abs=1e-6)
+    assert search.record(4)["unit"] == "head"
+    neurons = Search(bench, EXAMPLES, SearchConfig(reference=FEW), [1]).best(1, 4)
+    assert neurons.selected[""].neurons != found.neurons  # nor are what is kept of the two mixed up
+    with pytest.raises(InputError, match=r"select\.top_k: expected at most 4, the layer's neurons"):
+        Search(bench, EXAMPLES, SearchConfig("attribution", unit="head"), [1]).check(5)

@@ -45,8 +45,11 @@ GOOD = [
     selecting(method="attribution", pooling="mean"),
     selecting(method="random", seed=0, pooling="last"),
     selecting(max_prompts=1, sinks="keep"),
+    entry(unit="head"),
+    entry(unit="mlp"),
 ]
 BAD = [
+    entry(unit="neuron"),
     {"tasks": {"t": {"interventions": [ENTRY]}}},
     plan(gate={"mode": "often"}),
     entry(select={}, neurons=[-1]),

@@ -101,17 +101,18 @@ def _task_grid(workspace: Workspace, asked: MapConfig) -> TaskGrid:
             "positions", expected="`all` for a map", got=setting.positions,
             hint="the sweep amplifies at every token",
         )  # fmt: skip
-    ranked = workspace.ranked(setting.source, setting.method, setting.pooling)
+    sites = workspace.sites.of(setting.unit)
+    ranked = workspace.ranked(setting.source, setting.method, setting.pooling, setting.unit)
     labels = next(iter(ranked.layers.values())).labels  # the same at every layer
     check_directions([setting.direction], labels, allow_oracle=False)
-    layers = workspace.sites.layers
-    grid = Grid(layers, (setting.count,), asked.multipliers, (setting.direction,))
-    grid.check(workspace.sites)
+    grid = Grid(sites.layers, (setting.count,), asked.multipliers, (setting.direction,))
+    grid.check(sites)
     items = question_items(workspace.lm, [asked.question], task=ITEM_TASK)
     always = replace(setting.gate, mode="always")  # the map does not ask the gate
-    passes = workspace.grid_passes
+    passes = workspace.grid_passes(setting.unit)
+    routes = workspace.routes(setting.unit)
     groups = passes.groups(items, max_length=workspace.lm.max_length, configurations=grid.per_layer)
-    return TaskGrid(items, grid, always, groups, passes, workspace.routes, ranked.layers)
+    return TaskGrid(items, grid, always, groups, passes, routes, ranked.layers)
 
 
 def _cells(swept: TaskGrid, result: LayerResult) -> tuple[tuple[Cell, ...], float]:

@@ -1,4 +1,7 @@
-"""What the chosen neurons are: how strongly they fire here, and which tokens they write for."""
+"""What the chosen neurons are: how strongly they fire here, and which tokens they write for.
+
+Of an attention head, that is the norm of its output, and no tokens: it writes in many directions.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ class NeuronReport:
     score: float
     """What it was chosen by."""
     last: float
-    """Its activation at the prompt's last token, unmodified."""
+    """Its activation at the prompt's last token, unmodified; a head's norm."""
     mean: float
     """Over the prompt's tokens."""
     promotes: tuple[str, ...]
-    """The tokens whose logits it raises most when it fires positively."""
+    """The tokens whose logits it raises most when it fires positively; none for a head."""
 
 
 def chosen_neurons(entry: PlannedIntervention) -> tuple[tuple[str, int, float], ...]:
@@ -55,7 +58,9 @@ def describe(
     - `activations`: theirs at the prompt's tokens, `[position, neuron]`.
     """
     chosen = chosen_neurons(entry)
-    tokens = promoted_tokens(workspace, entry.layer, [neuron for _, neuron, _ in chosen])
+    tokens: list[tuple[str, ...]] = [() for _ in chosen]
+    if entry.unit == "mlp":
+        tokens = promoted_tokens(workspace, entry.layer, [neuron for _, neuron, _ in chosen])
     return tuple(
         NeuronReport(
             label,

@@ -16,8 +16,8 @@ ITEM_TASK = "own_prompts"
 
 def resolved_entry(workspace: Workspace, setting: Setting) -> PlannedIntervention:
     """The intervention, its neurons found."""
-    workspace.sites.check_layer(setting.layer)
-    ranked = workspace.ranked(setting.source, setting.method, setting.pooling)
+    workspace.sites.of(setting.unit).check_layer(setting.layer)
+    ranked = workspace.ranked(setting.source, setting.method, setting.pooling, setting.unit)
     ranking = ranked.layers[setting.layer]
     check_directions([setting.direction], ranking.labels, allow_oracle=False)
     wanted = Configuration(setting.layer, setting.count, setting.multiplier, setting.direction)

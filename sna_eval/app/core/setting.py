@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.intervention import Positions
+from sna_eval.intervention import Positions, Unit
 from sna_eval.neurons import Pooling
 
 MOST_NEURONS = 200
@@ -53,11 +53,13 @@ class Setting:
     source: PromptSource
     layer: int
     count: int
-    """Neurons, best first; per label where they belong to labels."""
+    """Neurons, or heads, best first; per label where they belong to labels."""
     multiplier: float
     method: str = "differential"
     """The ranking that neurons are found by."""
     pooling: Pooling = "mean"
+    unit: Unit = "mlp"
+    """What is found and amplified: neurons or attention heads."""
     positions: Positions = "all"
     direction: str = "both"
     """Which label's neurons, where they belong to labels."""

@@ -52,6 +52,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
         multiplier=float(choice.multiplier),
         method=described["select"],
         pooling=manifest["pooling"],
+        unit=manifest.get("unit", "mlp"),
         direction=choice.direction,
         gate=task_gate(store, best.task),
     )

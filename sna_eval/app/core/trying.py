@@ -105,8 +105,10 @@ def try_it(workspace: Workspace, asked: TryConfig) -> TryResult:
         (item,) = items.items
         rows = item_rows(item, max_length=workspace.lm.max_length, packs=engine.abilities.packs)
         batch = Batch([row for row, _ in rows], engine.device)
-        wanted = {entry.layer: [neuron for _, neuron, _ in chosen_neurons(entry)]}
-        with captured_activations(workspace.sites, wanted, rows=len(rows)) as activations:
+        sites = workspace.sites.of(entry.unit)
+        channels = sites.channels_of([neuron for _, neuron, _ in chosen_neurons(entry)])
+        wanted = {entry.layer: channels}
+        with captured_activations(sites, wanted, rows=len(rows)) as activations:
             scores, captured = engine.run(batch, capture=_capture(engine, entry))
         baseline = baseline_of(item, _scored(rows, scores))
         decision = decide(setting.gate, item, baseline, items.right_answer)
@@ -118,7 +120,7 @@ def try_it(workspace: Workspace, asked: TryConfig) -> TryResult:
             changed = amplified_rows(engine, batch, interventions, captured)
         context = rows[0][0].context
         texts = continuations(workspace, context, interventions, new_tokens=asked.new_tokens)
-        here = activations[entry.layer][0, : len(context)].float().cpu()
+        here = sites.strengths(activations[entry.layer][0, : len(context)].float().cpu())
         reports = describe(workspace, entry, here)
         after = baseline_of(item, _scored(rows, changed))
     before = _side(workspace, baseline, scores[0], texts[0])

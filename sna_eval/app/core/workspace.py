@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +25,7 @@ from sna_eval.app.core.tasks import (
     task_questions,
 )
 from sna_eval.errors import InputError
-from sna_eval.intervention import Engine, Sites
+from sna_eval.intervention import Engine, Sites, Unit
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.layout import tokens_per_pass
@@ -76,7 +76,7 @@ class Workspace:
     def warm_up(self) -> None:
         """Finds out what batches and maps may do with the model, so that the first need not."""
         with self.passes():
-            _ = self.lm.scoring_engine, self.routes, self.grid_passes.shortcuts
+            _ = self.lm.scoring_engine, self.routes("mlp"), self.grid_passes("mlp").shortcuts
 
     @cached_property
     def first_look(self) -> FirstLook:
@@ -85,30 +85,45 @@ class Workspace:
             return first_look(self.name, self.lm, task_questions(FIRST_TASK, "development"))
 
     @cached_property
-    def routes(self) -> Mapping[int, Route]:
-        """How a sweep may enter each layer."""
-        return find_routes(self.lm.engine, self.sites.layers)
+    def routes(self) -> Callable[[Unit], Mapping[int, Route]]:
+        """How a sweep of each unit may enter each layer."""
+
+        def found(unit: Unit) -> Mapping[int, Route]:
+            engine = self.grid_passes(unit).engine
+            return find_routes(engine, engine.sites.layers)
+
+        return cache(found)
 
     @cached_property
-    def grid_passes(self) -> GridPasses:
-        return GridPasses(self.lm.engine, tokens_per_pass(self.lm.engine.device))
+    def grid_passes(self) -> Callable[[Unit], GridPasses]:
+        """The passes of a grid of each unit."""
 
-    def has_ranked(self, source: PromptSource, method: str, pooling: Pooling) -> bool:
+        def made(unit: Unit) -> GridPasses:
+            engine = replace(self.lm.engine, sites=self.sites.of(unit))
+            return GridPasses(engine, tokens_per_pass(engine.device))
+
+        return cache(made)
+
+    def has_ranked(
+        self, source: PromptSource, method: str, pooling: Pooling, unit: Unit = "mlp"
+    ) -> bool:
         """Whether `ranked` has its answer at hand."""
-        return (source, method, pooling) in self._ranked
+        return (source, method, pooling, unit) in self._ranked
 
-    def ranked(self, source: PromptSource, method: str, pooling: Pooling) -> Searched:
-        """The neurons of all layers, searched once."""
-        key = (source, method, pooling)
+    def ranked(
+        self, source: PromptSource, method: str, pooling: Pooling, unit: Unit = "mlp"
+    ) -> Searched:
+        """The neurons, or heads, of all layers, searched once."""
+        key = (source, method, pooling, unit)
         with self.passes():
             if key not in self._ranked:
-                self._ranked[key] = self._rank(source, method, pooling)
+                self._ranked[key] = self._rank(source, method, pooling, unit)
             self._ranked.move_to_end(key)
             while len(self._ranked) > _KEPT:
                 self._ranked.popitem(last=False)
             return self._ranked[key]
 
-    def _rank(self, source: PromptSource, method: str, pooling: Pooling) -> Searched:
+    def _rank(self, source: PromptSource, method: str, pooling: Pooling, unit: Unit) -> Searched:
         name = source.task
         examples = Examples(source.prompts) if name is None else development_examples(name)
 
@@ -122,7 +137,9 @@ class Workspace:
 
         config = SearchConfig(
             method, pooling, max_prompts=MAX_PROMPTS if name else MOST_PROMPTS,
-            reference=source.reference or None,
+            reference=source.reference or None, unit=unit,
         )  # fmt: skip
-        search = Search(self.lm.bench, examples, config, self.sites.layers, answered=answered)
-        return Searched(search, search.every(min(MOST_NEURONS, self.sites.d_mlp // 2)))
+        sites = self.sites.of(unit)
+        search = Search(self.lm.bench, examples, config, sites.layers, answered=answered)
+        most = sites.n_units if unit == "head" and search.ranking.orders else sites.n_units // 2
+        return Searched(search, search.every(min(MOST_NEURONS, most)))

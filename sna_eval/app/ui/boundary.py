@@ -81,7 +81,7 @@ def _loaded() -> Workspace:
 
 def search(model: Workspace, setting: Setting) -> None:
     """Looks for a setting's neurons, and shows that it does where that was not done before."""
-    asked = (setting.source, setting.method, setting.pooling)
+    asked = (setting.source, setting.method, setting.pooling, setting.unit)
     if not model.has_ranked(*asked):
         where = setting.source.task or "your prompts"
         with st.spinner(plain(f"Looking for neurons on {where}"), show_time=True):

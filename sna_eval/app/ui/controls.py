@@ -10,10 +10,11 @@ from sna_eval.app.core.models import OFFERED
 from sna_eval.app.core.tasks import task_names
 from sna_eval.app.ui import state
 from sna_eval.gating import SIGNALS, ConfidenceSignal
-from sna_eval.intervention import Positions
+from sna_eval.intervention import Positions, Unit
 from sna_eval.neurons import RANKINGS, Pooling
 
 _GATES = (*SIGNALS, "always", "never")
+_UNITS: dict[str, str] = {"mlp": "neurons", "head": "attention heads"}
 
 
 def show() -> None:
@@ -29,9 +30,10 @@ def summary() -> str:
     """The setting in a line, for screens whose sidebar is folded."""
     gate = state.value("gate")
     bounds = "" if gate in ("always", "never") else f" {state.value('low')}, {state.value('high')}"
+    found = f"{state.value('count')} {_UNITS[state.value('unit')]} of {state.value('source')}"
     return (
-        f"{state.model_name()}: layer {state.value('layer')}, {state.value('count')} neurons of "
-        f"{state.value('source')}, x{state.value('multiplier')}; gate {gate}{bounds}"
+        f"{state.model_name()}: layer {state.value('layer')}, {found}, "
+        f"x{state.value('multiplier')}; gate {gate}{bounds}"
     )
 
 
@@ -58,6 +60,11 @@ def _neurons() -> None:
     st.selectbox(
         "Selected by", tuple(RANKINGS), key="method",
         help="; ".join(f"{name}: {ranking.words}" for name, ranking in RANKINGS.items()),
+    )  # fmt: skip
+    left, right = st.columns(2)
+    st.selectbox(
+        "What", get_args(Unit), key="unit", format_func=_UNITS.__getitem__,
+        help="What is found and amplified; of attention heads a layer has a few.",
     )  # fmt: skip
     left, right = st.columns(2)
     left.number_input("Layer", step=1, key="layer")

@@ -49,6 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "own_reference": "",
     "transition": False,
     "pooling": "mean",
+    "unit": "mlp",
     "positions": "all",
     "direction": "both",
     "space": True,
@@ -112,7 +113,8 @@ def put_setting(setting: Setting) -> None:
     gate = setting.gate
     put(
         source=setting.source.task, method=setting.method, layer=setting.layer, count=setting.count,
-        multiplier=setting.multiplier, pooling=setting.pooling, positions=setting.positions,
+        multiplier=setting.multiplier, pooling=setting.pooling, unit=setting.unit,
+        positions=setting.positions,
         direction=setting.direction, gate=gate.signal if gate.mode == "confidence" else gate.mode,
         low=gate.low, high=gate.high, transition=gate.transition == "amplify",
     )  # fmt: skip
@@ -161,6 +163,7 @@ def setting() -> Setting:
         multiplier=_number("multiplier"),
         method=value("method"),
         pooling=value("pooling"),
+        unit=value("unit"),
         positions=value("positions"),
         direction=value("direction").strip() or "both",
         gate=gate(),

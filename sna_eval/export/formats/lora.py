@@ -29,17 +29,17 @@ The rank is {rank}. vLLM: `vllm serve {name} --enable-lora --max-lora-rank {slot
 
 
 def lora_rank(source: Source) -> int:
-    """The adapter's rank: neurons changed in the layer that has most."""
-    return max(len(scaling.factors) for scaling in source.scalings)
+    """The adapter's rank: inputs scaled in the module that has most; a head has `d_head`."""
+    return max(len(scaling.factors) for scaling in source.channel_scalings)
 
 
 def write_lora(source: Source, folder: Path) -> None:
     """Writes `adapter_config.json` and `adapter_model.safetensors`."""
     rank = lora_rank(source)
     tensors = {}
-    for scaling in source.scalings:
-        module = source.module_name(scaling.layer)
-        weight = neurons_last(source.sites.projections[scaling.layer], module)
+    for scaling in source.channel_scalings:
+        module = source.name_of(scaling)
+        weight = neurons_last(source.projection(scaling), module)
         down, up = low_rank(scaling, weight, rank)
         check_finite(up, module)
         tensors[f"{module}.lora_A.weight"] = down
@@ -77,10 +77,12 @@ def _config(source: Source, rank: int) -> Any:
     """
     from peft import LoraConfig
 
-    modules = [source.module_name(layer) for layer in source.layers]
-    path = source.sites.projection_path
-    short, layers = path.rpartition(".")[2], list(source.layers)
-    for names, of_layers in (([short], layers), ([path], layers), (modules, None)):
+    modules = [source.name_of(scaling) for scaling in source.scalings]
+    units = dict.fromkeys(scaling.unit for scaling in source.scalings)
+    paths = [source.sites.of(unit).projection_path for unit in units]
+    short = [path.rpartition(".")[2] for path in paths]
+    layers = list(dict.fromkeys(scaling.layer for scaling in source.scalings))
+    for names, of_layers in ((short, layers), (paths, layers), (modules, None)):
         config = LoraConfig(
             r=rank,
             lora_alpha=rank,
@@ -88,7 +90,7 @@ def _config(source: Source, rank: int) -> Any:
             bias="none",
             target_modules=names,
             layers_to_transform=of_layers,
-            fan_in_fan_out=is_transposed(source.sites.projections[source.layers[0]]),
+            fan_in_fan_out=is_transposed(source.projection(source.scalings[0])),
             **base_fields(source),
         )
         if _targets(config, source.model) == set(modules):
@@ -114,7 +116,7 @@ def _loading(source: Source) -> str:
 
 FORMAT = ExportFormat(
     name="lora",
-    what="a PEFT LoRA adapter on the feed-forward output projection, computed, not trained",
+    what="a PEFT LoRA adapter on output projections, computed, not trained",
     library="peft",
     write=write_lora,
     loading=_loading,

@@ -39,8 +39,8 @@ def write_merged(source: Source, folder: Path) -> None:
     """
     state = dict(source.model.state_dict())
     model = _plain(source.model, state)
-    for scaling in source.scalings:
-        name = f"{source.module_name(scaling.layer)}.weight"
+    for scaling in source.channel_scalings:
+        name = f"{source.name_of(scaling)}.weight"
         state[name] = _scaled(source, scaling, name)
     model.save_pretrained(str(folder), state_dict=state)
     source.tokenizer.save_pretrained(str(folder))
@@ -70,8 +70,8 @@ def _plain(model: Any, state: dict[str, torch.Tensor]) -> Any:
 
 
 def _scaled(source: Source, scaling: LayerScaling, name: str) -> torch.Tensor:
-    """A projection's weight with the neurons' columns scaled, the layer's way round."""
-    projection = source.sites.projections[scaling.layer]
+    """A projection's weight with the units' columns scaled, the layer's way round."""
+    projection = source.projection(scaling)
     weight = neurons_last(projection, name)
     index = torch.tensor(scaling.neurons, device=weight.device)
     factors = torch.tensor(list(scaling.factors.values()), dtype=torch.float64)
@@ -87,7 +87,7 @@ def _loading(source: Source) -> str:
 
 FORMAT = ExportFormat(
     name="merged",
-    what="a checkpoint whose feed-forward output projections have scaled columns",
+    what="a checkpoint whose output projections have scaled columns",
     library="transformers",
     write=write_merged,
     loading=_loading,

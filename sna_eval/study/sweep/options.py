@@ -9,6 +9,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.tasks.arguments import TaskArguments
+from sna_eval.intervention import Unit
 from sna_eval.measuring.items import Split
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks
 from sna_eval.study.sweep.screening.options import ScreenOptions
@@ -29,13 +30,16 @@ class SweepOptions:
     layers: tuple[int, ...] | None = None
     """Default: every layer; for `contrastive` five of them, as `grid.label_layers` says."""
     n_neurons: tuple[int, ...] | None = None
-    """Default: the paper's seven counts; for `contrastive` 5, 10 and 15 per label."""
+    """Default: the paper's seven counts; for `contrastive` 5, 10 and 15 per label; of heads 1, 2
+    and 4."""
     multipliers: tuple[float, ...] | None = None
     """Default: the paper's twelve; for `contrastive` 2, 4, 8 and 12."""
     directions: tuple[str, ...] | None = None
     """Whose neurons, for `contrastive`; default: `both` labels'."""
     allow_oracle: bool = False
     """Must be true for the direction `gold`, which knows the right answer."""
+    unit: Unit = "mlp"
+    """What is ranked and amplified: neurons of the MLP, or attention heads (`head`)."""
     select: str | None = None
     """How neurons are ranked; default: `contrastive` for two labels, `differential` otherwise."""
     pooling: Pooling = "mean"
@@ -71,6 +75,7 @@ class SweepOptions:
             ("pooling", self.pooling, get_args(Pooling)),
             ("sinks", self.sinks, get_args(Sinks)),
             ("select", self.select, (*RANKINGS, None)),
+            ("unit", self.unit, get_args(Unit)),
         ):
             if value not in allowed:
                 named = ", ".join(entry for entry in allowed if entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +95,11 @@ class Sweep:
 
     @property
     def sites(self) -> Sites:
-        return self.lm.sites
+        return self.lm.sites.of(self.options.unit)
 
     @cached_property
     def passes(self) -> GridPasses:
-        engine = self.lm.engine
+        engine = replace(self.lm.engine, sites=self.sites)
         return GridPasses(engine, self.options.tokens_per_pass or tokens_per_pass(engine.device))
 
     @cached_property
@@ -144,7 +144,12 @@ class Sweep:
         if task not in self._searches:
             subject, asked = self.subjects[task], self.options
             config = SearchConfig(
-                subject.method, asked.pooling, asked.seed, asked.max_prompts, asked.sinks
+                subject.method,
+                asked.pooling,
+                asked.seed,
+                asked.max_prompts,
+                asked.sinks,
+                asked.unit,
             )
             self._searches[task] = Search(
                 self.lm.bench, subject.examples, config, subject.grid.layers,
@@ -190,6 +195,7 @@ class Sweep:
             "split": self.options.split,
             "limit": self.options.limit,
             **({"spread": True} if self.options.spread else {}),
+            **({"unit": asked.unit} if (asked := self.options).unit != "mlp" else {}),
             "pooling": self.options.pooling,
             "seed": self.options.seed,
             "max_prompts": self.options.max_prompts,

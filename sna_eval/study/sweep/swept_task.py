@@ -19,6 +19,7 @@ from sna_eval.harness.scoring.decisions import with_usable_signal
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Sites
 from sna_eval.measuring.grid import (
+    HEAD_COUNTS,
     LABEL_COUNTS,
     LABEL_MULTIPLIERS,
     PAPER_COUNTS,
@@ -76,8 +77,9 @@ def swept_task(name: str, task: Any, lm: SNALM, options: SweepOptions) -> SweptT
     examples = examples_of(task, options.max_prompts)
     method = options.select or _usual_method(examples)
     labels = examples.label_names if method == "contrastive" else ()
-    grid = _grid(options, method, lm.sites)
-    grid.check(lm.sites)
+    sites = lm.sites.of(options.unit)
+    grid = _grid(options, method, sites)
+    grid.check(sites)
     check_directions(grid.directions, labels, allow_oracle=options.allow_oracle)
     gate = _gate(options, name, items)
     return SweptTask(name, options.split, items, examples, grid, method, gate)
@@ -98,12 +100,19 @@ def default_gate(items: TaskItems) -> Gate:
 
 def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:
     every, labelled = sites.layers, method == "contrastive"
+    counts: tuple[int, ...] = LABEL_COUNTS if labelled else PAPER_COUNTS
+    if sites.unit == "head":
+        counts = _head_counts(sites.n_units // (1 if method == "differential" else 2))
     return Grid(
         asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
-        asked.n_neurons or (LABEL_COUNTS if labelled else PAPER_COUNTS),
+        asked.n_neurons or counts,
         asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
         asked.directions or (BOTH,),
     )
+
+
+def _head_counts(most: int) -> tuple[int, ...]:
+    return tuple(count for count in HEAD_COUNTS if count <= most) or (1,)
 
 
 def _gate(asked: SweepOptions, name: str, items: TaskItems) -> Gate:

@@ -18,7 +18,7 @@ from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.loading import load_lm
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import Plan, plan_fingerprint, save_plan
-from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, row_plan, run_sweep
+from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, row_plan, run_sweep
 
 TASKS = ("own_open", "own_labels", "own_choices")
 KEY = ["task", "layer", "n_neurons", "multiplier", "direction"]
@@ -226,6 +226,48 @@ def test_the_search_for_neurons_has_a_bar(
     assert "own_open" in said
     run_sweep(sweep_of("own_open", layers=(1,)), tmp_path / "quiet", quiet=True)
     assert "Searching" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("screen", [None, ScreenOptions(verify=1.0, sample=1.0)])
+def test_heads_equal_lm_eval(
+    lm: Any, sweep_of: MakeSweep, load: Any, tmp_path: Path, screen: ScreenOptions | None
+) -> None:
+    """Configurations of a sweep by attention heads, as lm_eval scores their plans."""
+    from lm_eval.evaluator import evaluate
+
+    sweep = sweep_of(
+        "own_choices", unit="head", n_neurons=(1, 2), multipliers=(0.98, 3.0), split="test",
+        screen=screen,
+    )  # fmt: skip
+    heads = run_sweep(sweep, tmp_path / "heads", quiet=True)
+    assert heads.manifest["unit"] == "head"
+    rows = heads.configurations().to_pylist()
+    assert len(rows) == 3 * 4
+    for row in rows[1::3]:
+        plan = row_plan(heads, row)
+        assert plan.tasks["own_choices"].interventions[0].unit == "head"
+        assert plan_fingerprint(plan) == row["plan_fingerprint"]
+        with lm.under(plan):
+            loaded = {"tasks": load("own_choices"), "groups": {}, "group_map": {}}
+            agrees(heads, row, evaluate(lm, task_dict=loaded, bootstrap_iters=0))
+    effects = [row["amplified_prob"] - row["baseline_prob"] for row in rows]
+    assert max(map(abs, effects)) > 1e-4
+    if screen is not None:
+        small = [row for row in rows if row["multiplier"] == 0.98]
+        predicted = [row["predicted_prob"] - row["baseline_prob"] for row in small]
+        measured = [row["amplified_prob"] - row["baseline_prob"] for row in small]
+        np.testing.assert_allclose(predicted, measured, atol=0.05 * max(map(abs, measured)))
+
+
+def test_a_layer_of_few_heads_has_fewer_counts(sweep_of: MakeSweep) -> None:
+    def counts(**options: Any) -> tuple[int, ...]:
+        asked = sweep_of("own_open", unit="head", n_neurons=None, **options)
+        return asked.subjects["own_open"].grid.n_neurons
+
+    assert counts() == (1, 2, 4)
+    assert counts(select="random") == (1, 2), "as many again must be left to draw"
+    with pytest.raises(InputError, match="n_neurons: expected at most 4, the heads of a layer"):
+        _ = sweep_of("own_open", unit="head").subjects
 
 
 def test_items_driven_to_infinity_keep_their_baseline(sweep_of: MakeSweep, tmp_path: Path) -> None:
