@@ -21,16 +21,21 @@ def output_columns(sites: Sites, layer: int, neurons: Sequence[int]) -> torch.Te
     projection = sites.projections[layer]
     parameter = next(projection.parameters())
     dtype = parameter.dtype if parameter.dtype.is_floating_point else torch.float16
-    units = torch.zeros(len(neurons) + 1, sites.d_mlp, dtype=dtype, device=parameter.device)
+    units = torch.zeros(
+        len(neurons) + 1, sites.n_units * sites.channels, dtype=dtype, device=parameter.device
+    )
     units[torch.arange(len(neurons)), torch.tensor(neurons, dtype=torch.long)] = 1.0
     written: torch.Tensor = projection(units)
     return written[:-1] - written[-1:]
 
 
 def column_norms(sites: Sites, layer: int) -> torch.Tensor:
-    """Length of what each neuron of a layer writes per unit, `[d_mlp]`, float64, on the CPU."""
+    """Length of what each unit of a layer writes per unit of its strength, `[n_units]`, float64, on
+    the CPU; of a head, the root mean square over the directions that its output may have."""
+    width = sites.n_units * sites.channels
     parts = [
-        output_columns(sites, layer, range(start, min(start + _CHUNK, sites.d_mlp)))
-        for start in range(0, sites.d_mlp, _CHUNK)
+        output_columns(sites, layer, range(start, min(start + _CHUNK, width)))
+        for start in range(0, width, _CHUNK)
     ]
-    return torch.cat([part.cpu().double().norm(dim=-1).reshape(-1) for part in parts])
+    squares = torch.cat([part.cpu().double().square().sum(dim=-1).reshape(-1) for part in parts])
+    return (sites.summed(squares) / sites.channels).sqrt()

@@ -63,22 +63,28 @@ def random_sets(
             "random_draws", expected="0 for a method that chooses no neurons", got=draws
         )
     for own in chosen:
-        if 2 * len(own.neurons) > lm.sites.d_mlp:
+        sites = lm.sites.of(own.unit)
+        if 2 * len(own.neurons) > sites.n_units:
             raise InputError(
                 "random_draws",
-                expected=f"0 for an intervention on {len(own.neurons)} of {lm.sites.d_mlp} neurons",
+                expected=f"0 for an intervention on {len(own.neurons)} of {sites.n_units} "
+                f"{sites.units}",
                 got=draws,
-                hint="no matched random neurons are left to draw",
+                hint=f"no matched random {sites.units} are left to draw",
             )
-    layers = sorted({own.layer for own in chosen})
-    config = SearchConfig()
-    search = Search(lm.bench, examples_of(task, config.max_prompts), config, layers)
-    push = search.observed.push
+    examples = examples_of(task, SearchConfig().max_prompts)
+    push = {
+        unit: Search(
+            lm.bench, examples, SearchConfig(unit=unit),
+            [own.layer for own in chosen if own.unit == unit],
+        ).observed.push
+        for unit in {own.unit for own in chosen}
+    }  # fmt: skip
 
     def stand_in(own: Intervention, number: int, draw: int) -> Intervention:
         chosen = Selected(own.neurons, (0.0,) * len(own.neurons))
         own_seed = int(digest([seed, task.config.task, number, draw]), 16)
-        drawn = matched_random(push[own.layer], chosen, seed=own_seed)
+        drawn = matched_random(push[own.unit][own.layer], chosen, seed=own_seed)
         return replace(own, neurons=drawn.neurons)
 
     return [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.intervention import Unit
 from sna_eval.measuring.answers import OTHERS
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks
 
@@ -18,13 +19,15 @@ RANDOM = "random"
 class NullOptions:
     """One search, and how often it is repeated with random rankings."""
 
+    unit: Unit = "mlp"
+    """What is ranked and amplified: neurons, or attention heads."""
     select: str | None = None
     """How the claim's neurons are ranked; `None`: as a sweep would. `random` makes the claim a
     placebo: one more random ranking."""
     layers: tuple[int, ...] | None = None
     """`None`: every layer; for `contrastive` five of them."""
     n_neurons: tuple[int, ...] | None = None
-    """`None`: the paper's seven counts."""
+    """`None`: the paper's seven counts; of heads 1, 2 and 4, as far as there are as many again."""
     multipliers: tuple[float, ...] | None = None
     """`None`: the paper's twelve."""
     gate: Gate | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sna_eval.intervention import Intervention
+from sna_eval.intervention import Intervention, Unit
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import Selected, spread_over
@@ -37,16 +37,17 @@ class Candidate:
     """Number of its multiplier among those measured."""
     place: int
     """Its layer's place among those that promise most at this multiplier, from 0."""
+    unit: Unit = "mlp"
 
     @property
     def intervention(self) -> Intervention:
         """All labels' neurons at once."""
         every = tuple(dict.fromkeys(n for own in self.neurons.values() for n in own))
-        return Intervention(self.layer, every, self.multiplier)
+        return Intervention(self.layer, every, self.multiplier, unit=self.unit)
 
 
 def shortlist(
-    grid: Grid, ranking: Ranking, slopes: Mapping[int, Floats], *, size: int
+    grid: Grid, ranking: Ranking, slopes: Mapping[int, Floats], *, size: int, unit: Unit = "mlp"
 ) -> list[Candidate]:
     """The configurations of a ranking that promise most, level by level.
 
@@ -69,7 +70,7 @@ def shortlist(
                 Candidate(
                     grid.layers[layer], count, multiplier,
                     {label: ranked.first(count).neurons for label, ranked in own.items()},
-                    float(at_best[layer]), level, place,
+                    float(at_best[layer]), level, place, unit,
                 )
             )  # fmt: skip
     return found

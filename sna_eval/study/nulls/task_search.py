@@ -72,7 +72,7 @@ class TaskSearch:
         self.lm, self.name, self.task, self.options = lm, name, task, options
         profile = USUAL if options.select == RANDOM else options.select
         asked = SweepOptions(
-            tasks=(name,), layers=options.layers, n_neurons=options.n_neurons,
+            tasks=(name,), unit=options.unit, layers=options.layers, n_neurons=options.n_neurons,
             multipliers=options.multipliers, select=profile, pooling=options.pooling,
             max_prompts=options.max_prompts, sinks=options.sinks,
             gate=options.gate or Gate(mode="always"), split="development",
@@ -107,7 +107,9 @@ class TaskSearch:
         if limit is not None:
             examples = examples.only(spread_over(range(len(examples.prompts)), limit))
         examples = examples.only([item.instance.doc_id for item in items.items])
-        config = SearchConfig(self._swept.method, own.pooling, own.seed, own.max_prompts, own.sinks)
+        config = SearchConfig(
+            self._swept.method, own.pooling, own.seed, own.max_prompts, own.sinks, own.unit
+        )
         rows: Callable[[], Sequence[Row]] = lambda: answered_rows(  # noqa: E731
             items, max_length=self.lm.max_length
         )
@@ -116,7 +118,7 @@ class TaskSearch:
 
     @cached_property
     def passes(self) -> SetPasses:
-        engine = self.lm.engine
+        engine = replace(self.lm.engine, sites=self.lm.sites.of(self.options.unit))
         tokens = self.options.tokens_per_pass or tokens_per_pass(engine.device)
         passes = GridPasses(engine, tokens)
         return SetPasses(passes, find_routes(passes.engine, self.grid.layers))
@@ -235,7 +237,9 @@ class TaskSearch:
         ]
 
     def _shortlist(self, ranking: Ranking) -> list[Candidate]:
-        return shortlist(self.grid, ranking, self.slopes, size=self.options.measured)
+        return shortlist(
+            self.grid, ranking, self.slopes, size=self.options.measured, unit=self.options.unit
+        )
 
     def _choose(self, rankings: Sequence[Ranking], moved: Moved | None) -> list[_Choice]:
         """The best measured configuration of each ranking."""

@@ -31,7 +31,7 @@ class SweepOptions:
     """Default: every layer; for `contrastive` five of them, as `grid.label_layers` says."""
     n_neurons: tuple[int, ...] | None = None
     """Default: the paper's seven counts; for `contrastive` 5, 10 and 15 per label; of heads 1, 2
-    and 4."""
+    and 4, as far as a layer has as many again."""
     multipliers: tuple[float, ...] | None = None
     """Default: the paper's twelve; for `contrastive` 2, 4, 8 and 12."""
     directions: tuple[str, ...] | None = None

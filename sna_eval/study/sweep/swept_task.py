@@ -102,17 +102,13 @@ def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:
     every, labelled = sites.layers, method == "contrastive"
     counts: tuple[int, ...] = LABEL_COUNTS if labelled else PAPER_COUNTS
     if sites.unit == "head":
-        counts = _head_counts(sites.n_units // (1 if method == "differential" else 2))
+        counts = tuple(count for count in HEAD_COUNTS if 2 * count <= sites.n_units) or (1,)
     return Grid(
         asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
         asked.n_neurons or counts,
         asked.multipliers or (LABEL_MULTIPLIERS if labelled else PAPER_MULTIPLIERS),
         asked.directions or (BOTH,),
     )
-
-
-def _head_counts(most: int) -> tuple[int, ...]:
-    return tuple(count for count in HEAD_COUNTS if count <= most) or (1,)
 
 
 def _gate(asked: SweepOptions, name: str, items: TaskItems) -> Gate:

@@ -260,12 +260,10 @@ def test_heads_equal_lm_eval(
 
 
 def test_a_layer_of_few_heads_has_fewer_counts(sweep_of: MakeSweep) -> None:
-    def counts(**options: Any) -> tuple[int, ...]:
-        asked = sweep_of("own_open", unit="head", n_neurons=None, **options)
-        return asked.subjects["own_open"].grid.n_neurons
-
-    assert counts() == (1, 2, 4)
-    assert counts(select="random") == (1, 2), "as many again must be left to draw"
+    asked = sweep_of("own_open", unit="head", n_neurons=None)
+    assert asked.subjects["own_open"].grid.n_neurons == (1, 2), (
+        "as many again are left for a control"
+    )
     with pytest.raises(InputError, match="n_neurons: expected at most 4, the heads of a layer"):
         _ = sweep_of("own_open", unit="head").subjects
 
