@@ -21,6 +21,7 @@ def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Ta
         ("model", str(manifest["model"])),
         ("model hash", str(manifest["model_hash"])),
         ("layers, neurons a layer", f"{manifest['n_layers']}, {manifest['d_mlp']}"),
+        *([("amplified", "attention heads")] if manifest.get("unit") == "head" else []),
         ("dtype", str(manifest["dtype"])),
         ("items", f"{manifest['split']}{_taken(manifest['limit'], spread=_spread(manifest))}"),
         ("fingerprint of the sweep", str(manifest["plan_fingerprint"])),
@@ -53,6 +54,7 @@ def _command(
     options: dict[str, Any] = {
         "model_args": typed_arguments(asked_arguments(manifest)),
         "tasks": ",".join(tasks),
+        **({"unit": manifest["unit"]} if "unit" in manifest else {}),
         "layers": _joined(grid["layers"]),
         "top_k": _joined(grid["n_neurons"]),
         "multipliers": _joined(grid["multipliers"]),

@@ -69,6 +69,39 @@ def test_both_sides_are_what_plain_passes_say(workspace: Workspace, tried: TryRe
         assert [prob for _, prob in side.top] == pytest.approx(best.values.tolist(), abs=1e-5)
 
 
+def test_heads_are_tried_and_mapped_as_plain_hooks_say(workspace: Workspace) -> None:
+    setting = a_setting(unit="head", count=1, multiplier=3.0)
+    found = try_it(workspace, TryConfig(TEN, setting))
+    (head,) = found.entry.neurons[""]  # type: ignore[index]
+    heads = workspace.sites.of("head")
+    width, kept = heads.channels, []
+    inside = range(head * width, (head + 1) * width)
+
+    def scaled(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        changed = args[0].clone()
+        kept.append(changed[0, :, list(inside)].norm(dim=-1))
+        changed[..., list(inside)] *= 3.0
+        return (changed,)
+
+    projection = workspace.lm.model.transformer.h[4].attn.c_proj
+    handle = projection.register_forward_pre_hook(scaled)
+    try:
+        after = logits(workspace, TEN.prompt).softmax(-1)
+    finally:
+        handle.remove()
+    (target,) = workspace.lm.tok_encode(" ten")
+    assert found.amplified.prob == pytest.approx(float(after[target]), abs=1e-5)
+    assert abs(found.amplified.prob - found.before.prob) > 1e-4
+    (report,) = found.neurons
+    assert (report.neuron, report.promotes) == (head, ())
+    assert report.last == pytest.approx(float(kept[0][-1]), abs=1e-5)
+    assert report.mean == pytest.approx(float(kept[0].mean()), abs=1e-5)
+    rows = list(map_layers(workspace, MapConfig(TEN, setting, (1.5, 3.0))))
+    assert [row.cells[0].layer for row in rows] == list(heads.layers)
+    cell = next(cell for cell in rows[4].cells if cell.multiplier == 3.0)
+    assert cell.prob == pytest.approx(found.amplified.prob, abs=1e-5)
+
+
 def test_continuations_are_greedy(workspace: Workspace, tried: TryResult) -> None:
     neurons = tried.entry.neurons[""]  # type: ignore[index]
     for side, hook in ((tried.before, None), (tried.amplified, times(neurons, 2.4))):

@@ -236,6 +236,59 @@ def test_amplified_scores_are_those_of_a_transformer_lens_hook(subject: Subject)
     subject.check(subject.answers(documents)[1], documents, in_a_bridge)
 
 
+HEADS = (1, 3)
+HEAD_PLAN = {**PLAN, "neurons": ";".join(map(str, HEADS)), "unit": "head"}
+D_HEAD = {"llama": 64, "gemma3_text": 256}
+
+
+def test_amplified_heads_are_those_of_folded_weights(subject: Subject) -> None:
+    """SmolLM2's nine query heads share three pairs of keys and values, Gemma's four one."""
+
+    @contextmanager
+    def folded(model: Model) -> Iterator[Callable[..., Any]]:
+        changed = copy.deepcopy(model)
+        weight = changed.model.layers[LAYER].self_attn.o_proj.weight.data
+        width = D_HEAD[model.config.model_type]
+        for head in HEADS:
+            weight[:, head * width : (head + 1) * width] *= MULTIPLIER
+        yield changed
+
+    documents = _choices(30, 3)
+    lm = SNALM(
+        subject.model, tokenizer=subject.lm.tokenizer, batch_size=8, **HEAD_PLAN, gate="always"
+    )
+    on_heads = Subject(lm, subject.exact)
+    baseline, ours = on_heads.answers(documents)
+    assert float((ours - baseline).abs().max()) > 0.1
+    on_heads.check(ours, documents, folded)
+
+
+def test_amplified_heads_are_those_of_a_transformer_lens_hook(subject: Subject) -> None:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    @contextmanager
+    def in_a_bridge(model: Model) -> Iterator[Callable[..., Any]]:
+        bridge = TransformerBridge.boot_transformers(
+            "here", hf_model=copy.deepcopy(model), tokenizer=subject.lm.tokenizer, device="cpu",
+            dtype=model.dtype,
+        )  # fmt: skip
+
+        def scale(z: torch.Tensor, hook: Any) -> torch.Tensor:
+            by_head = z.reshape(*z.shape[:2], -1, D_HEAD[model.config.model_type]).clone()
+            by_head[..., list(HEADS), :] *= MULTIPLIER
+            return by_head.reshape(z.shape)
+
+        hooks = [(f"blocks.{LAYER}.attn.hook_z", scale)]
+        yield lambda ids: bridge.run_with_hooks(ids, fwd_hooks=hooks)
+
+    documents = _choices(30, 2)
+    lm = SNALM(
+        subject.model, tokenizer=subject.lm.tokenizer, batch_size=8, **HEAD_PLAN, gate="always"
+    )
+    on_heads = Subject(lm, subject.exact)
+    on_heads.check(on_heads.answers(documents)[1], documents, in_a_bridge)
+
+
 def test_several_choices_in_a_row(subject: Subject) -> None:
     """Each sees its context and itself, from the place where the context ends."""
     documents = _choices(40, 4)

@@ -215,6 +215,10 @@ def test_random_sets_differ_in_their_neurons_alone(lm: Any, load: Callable[..., 
             assert len(own.neurons) == len(chosen.neurons)
             assert not set(own.neurons) & set(chosen.neurons)
             assert (own.layer, own.multiplier) == (chosen.layer, chosen.multiplier)
+    heads = (Intervention(1, (3, 0), 2.0, unit="head"), *SETS[1])
+    for first, *others in random_sets(lm, task, heads, draws=2, seed=0):
+        assert (first.unit, sorted(first.neurons)) == ("head", [1, 2])
+        assert [own.unit for own in others] == ["mlp"] * len(SETS[1])
     wide = [Intervention(0, tuple(range(65)), 2.0)]
     with pytest.raises(InputError, match="random_draws: expected 0 for an intervention on 65 of"):
         random_sets(lm, task, wide, draws=1, seed=0)

@@ -128,7 +128,13 @@ def _neurons(tried: TryResult) -> str:
     ]
     if not rows:
         return pieces.note("No neuron responds more to these prompts than to the reference.")
-    headings = ("neuron", "score", "activation at the last token", "mean", "promotes")
+    headings = (
+        "neuron" if tried.entry.unit == "mlp" else "head",
+        "score",
+        "activation at the last token",
+        "mean",
+        "promotes",
+    )
     if labelled:
         return pieces.table(("label", *headings), rows, text=2, wide=5)
     return pieces.table(headings, rows, wide=4)

@@ -144,6 +144,10 @@ def _neuron_factors(plan: TaskPlan | None, name: str) -> list[Intervention]:
             f"tasks.{name}", expected="a plan that multiplies chosen neurons, and nothing else",
             got="none" if not given else type(given[0]).__name__,
         )  # fmt: skip
+    if any(own.unit == "head" for own in found):
+        raise InputError(
+            f"tasks.{name}.unit", expected="mlp: neurons are patched one by one", got="head"
+        )
     places = [(own.layer, neuron) for own in found for neuron in own.neurons]
     if len(set(places)) < len(places) or any(own.positions != "all" for own in found):
         raise InputError(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from sna_eval.bounded import MIB, read_json
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate
+from sna_eval.intervention import Unit
 from sna_eval.plan.files import parse_gate
 from sna_eval.plan.reading import finite
 
@@ -69,6 +70,10 @@ def _check(manifest: Mapping[str, Any]) -> None:
         _expect(f"manifest.{key}", manifest.get(key, ""), str, "a text")
     for key in _COUNTS:
         _expect(f"manifest.{key}", manifest.get(key, 0), int, "a whole number")
+    if manifest.get("unit", "mlp") not in get_args(Unit):
+        raise InputError(
+            "manifest.unit", expected=f"one of {', '.join(get_args(Unit))}", got=manifest["unit"]
+        )
     for key in ("tasks", "versions"):
         _expect(f"manifest.{key}", manifest.get(key, {}), dict, "a mapping")
     asked = manifest.get(ASKED, {})

@@ -71,6 +71,10 @@ def test_impossible_plans(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
     never = {"mode": "confidence", "signal": "target_prob", "low": 0.0, "high": 0.0}
     for plan, message in (
         (with_entry(replace(ENTRY, positions="last")), "each neuron once, at all positions"),
+        (
+            with_entry(replace(ENTRY, unit="head", neurons={"": (0, 2)}, scores=None)),
+            "unit: expected mlp: neurons are patched one by one, got 'head'",
+        ),
         (with_entry(ENTRY, **never), "expected a gate that opens for a development item"),
         (
             with_entry(PlannedIntervention(1, method="caa")),

@@ -63,15 +63,17 @@ def _log_odds(log_prob: float) -> float:
     return float(np.log(prob / (1 - prob)))
 
 
+@pytest.mark.parametrize("options", [{}, {"unit": "head", "n_neurons": (1, 2)}], ids=str)
 def test_gain_and_specific_part_against_plain_hooks(
     lm: Any, load: Callable[..., dict[str, Any]], search: Callable[..., SearchedNull],
-    inside: Callable[..., TaskSearch],
+    inside: Callable[..., TaskSearch], options: dict[str, Any],
 ) -> None:  # fmt: skip
-    found = search().claim
+    found = search(**options).claim
     docs = list(load("own_open")["own_open"].eval_docs)
-    asked = inside().test.answers
+    asked = inside(**options).test.answers
     ((neurons),) = found.neurons.values()
-    intervention = Intervention(found.layer, neurons, found.multiplier)
+    unit = options.get("unit", "mlp")
+    intervention = Intervention(found.layer, neurons, found.multiplier, unit=unit)
 
     def odds(prompt: int, answer: int) -> float:
         return _log_odds(float(_log_prob(lm, docs[prompt]["text"], " " + docs[answer]["answer"])))
