@@ -23,16 +23,6 @@ def captured_inputs(sites: Sites, layers: Sequence[int]) -> Iterator[Captured]:
 
 
 @contextmanager
-def captured_neurons(sites: Sites, layers: Sequence[int]) -> Iterator[Captured]:
-    """Collects the activations of the given layers: `{layer: [..., d_mlp]}`.
-
-    Some models flatten batch and position before their MLP.
-    """
-    with _entering({layer: sites.projections[layer] for layer in layers}) as captured:
-        yield captured
-
-
-@contextmanager
 def captured_outputs(sites: Sites, layers: Sequence[int]) -> Iterator[Captured]:
     """Collects what leaves the given blocks: `{layer: [batch, position, d_model]}`."""
     captured: Captured = {}
