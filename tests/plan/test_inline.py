@@ -14,7 +14,7 @@ from sna_eval.plan import Plan, PlanArguments, plan_from_arguments
 
 NAMED: dict[str, Any] = {
     "layer": 8, "multiplier": 2.5, "neurons": [12, 845, 3071], "positions": "last",
-    "direction": "gold", "allow_oracle": True,
+    "unit": "head", "direction": "gold", "allow_oracle": True,
     "gate": "margin", "low": 0.2, "high": 0.45, "transition": "amplify",
 }  # fmt: skip
 FOUND: dict[str, Any] = {
@@ -59,6 +59,7 @@ def test_these_are_all_arguments() -> None:
 def test_what_the_arguments_stand_for() -> None:
     (own,) = build(json.dumps(NAMED)).tasks["*"].interventions
     assert own.neurons == {"": (12, 845, 3071)}
+    assert own.unit == "head"
     assert (own.layer, own.multiplier, own.positions) == (8, 2.5, "last")
     (own,) = build("layer=8,top_k=15,multiplier=2,select=attribution").tasks["*"].interventions
     assert own.select is not None
@@ -99,6 +100,7 @@ def test_what_the_arguments_stand_for() -> None:
         ({"high": [1]}, "gate.high: expected a number"),
         ({"transition": True}, "gate.transition: expected a text"),
         ({"method": ["caa"]}, "method: expected one of sna"),
+        ({"unit": "neuron"}, "unit: expected one of mlp, head, got 'neuron'"),
         ({"top_k": 3}, "top_k: expected no such argument beside neurons="),
         ({"seed": 3}, "seed: expected no such argument beside neurons="),
         ({"plan": "sna-reference"}, "layer: expected no such argument beside plan="),
@@ -135,6 +137,7 @@ def test_refuses_in_selections(change: dict[str, Any], message: str) -> None:
     [
         ({**LEARNED, "strength": "1"}, "strength: expected a number, got '1'"),
         ({**LEARNED, "seed": 1}, "seed: expected no such argument beside a method that chooses no"),
+        ({**LEARNED, "unit": "head"}, "unit: expected one of the keys method"),
         ({"plan": ["sna-reference"]}, "plan: expected a file, or one of"),
         ({"plan": 3}, "plan: expected a file, or one of"),
         ({"plan": "sna-reference", "seed": 1}, "seed: expected no such argument beside plan="),
