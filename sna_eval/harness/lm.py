@@ -214,6 +214,7 @@ class SNALM(HFLM):
             ledger=self.ledger,
             strict=self.strict,
             every_step=self.decide_at == "every_step",
+            both=self.report_baseline,
         )
         if self._answers is None:
             return passes

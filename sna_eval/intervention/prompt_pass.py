@@ -108,33 +108,58 @@ class SharedPromptPass:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        from transformers import DynamicCache
-
-        batch = rows.shape[0]
         chosen = rows.nonzero().squeeze(1)
-        fresh = DynamicCache(config=text_config(self._model))
-        arguments = {
-            key: value[chosen.to(value.device)] if _is_batched(value, batch) else value
-            for key, value in kwargs.items()
-        }
-        arguments["past_key_values"] = fresh
-        own_args = tuple(arg[chosen] if _is_batched(arg, batch) else arg for arg in args)
-        starts = padding_on_the_left(arguments.get("attention_mask"))
-
-        def mask(intervention: Affine, positions: int) -> torch.Tensor:
-            return acting_positions(
-                intervention, positions, prompt=True, device=hidden.device, starts=starts
-            )
-
-        start = resumed(
-            self._sites, layer, hidden[chosen.to(hidden.device)], returns_tuple=self._returns_tuple
-        )
-        with start, amplify(self._model, self._interventions, sites=self._sites, mask=mask):
-            amplified = self._model(*own_args, **arguments)
-        output.logits = output.logits.index_copy(0, chosen, amplified.logits)
+        fresh = amplified_prompt(
+            self._model, self._sites, self._interventions, chosen, hidden, args, kwargs,
+            returns_tuple=self._returns_tuple,
+        )  # fmt: skip
+        output.logits = output.logits.index_copy(0, chosen, fresh.logits)
         kept = output.past_key_values.layers
         for number in range(layer, len(kept)):
-            _put_rows(kept[number], fresh.layers[number], chosen)
+            put_rows(kept[number], fresh.past_key_values.layers[number], chosen)
+
+
+def amplified_prompt(
+    model: nn.Module,
+    sites: Sites,
+    interventions: Sequence[Affine],
+    chosen: torch.Tensor,
+    hidden: torch.Tensor,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    returns_tuple: bool,
+) -> Any:
+    """What the model gives for some rows of a prompt pass with the interventions on.
+
+    **Arguments:**
+
+    - `chosen`: numbers of these rows.
+    - `hidden`: what entered the lowest intervened layer in the unmodified pass, `[batch, position,
+        d_model]`; the pass goes on from there, into a cache of its own.
+    - `args`, `kwargs`: those of the unmodified pass.
+    """
+    from transformers import DynamicCache
+
+    batch = hidden.shape[0]
+    arguments = {
+        key: value[chosen.to(value.device)] if _is_batched(value, batch) else value
+        for key, value in kwargs.items()
+    }
+    arguments["past_key_values"] = DynamicCache(config=text_config(model))
+    own_args = tuple(arg[chosen] if _is_batched(arg, batch) else arg for arg in args)
+    starts = padding_on_the_left(arguments.get("attention_mask"))
+
+    def mask(intervention: Affine, positions: int) -> torch.Tensor:
+        return acting_positions(
+            intervention, positions, prompt=True, device=hidden.device, starts=starts
+        )
+
+    layer = min(entry.layer for entry in interventions)
+    rows = hidden[chosen.to(hidden.device)]
+    start = resumed(sites, layer, rows, returns_tuple=returns_tuple)
+    with start, amplify(model, interventions, sites=sites, mask=mask):
+        return model(*own_args, **arguments)
 
 
 def acting_positions(
@@ -171,7 +196,7 @@ def _is_batched(value: Any, batch: int) -> bool:
     return isinstance(value, torch.Tensor) and value.dim() > 1 and value.shape[0] == batch
 
 
-def _put_rows(kept: Any, fresh: Any, rows: torch.Tensor) -> None:
+def put_rows(kept: Any, fresh: Any, rows: torch.Tensor) -> None:
     """Replaces some rows of what a cache holds of one layer, `[batch, ...]` each.
 
     Keys and values in most layers; states of a convolution or a recurrence in some; none in others.

@@ -146,9 +146,9 @@ def test_a_generated_text_has_no_target_to_look_at(evaluate: Any, make_sna: Any)
 
 
 @contextmanager
-def overflow(model: Any, decide_at: str) -> Iterator[list[int]]:
-    """At the third step, the amplified scores of the first row are no numbers; yields when."""
-    start = decide_at == "start"
+def overflow(model: Any, way: str) -> Iterator[list[int]]:
+    """At the third step, the amplified scores of the first text are no numbers; yields when."""
+    start = way != "every_step"
     passes, hits = 0, list[int]()
 
     def after(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
@@ -158,7 +158,8 @@ def overflow(model: Any, decide_at: str) -> Iterator[list[int]]:
         passes += amplified
         if amplified and passes == (2 if start else 3):
             hits.append(passes)
-            output.logits = output.logits.index_fill(0, torch.tensor([0]), float("nan"))
+            first = len(output.logits) // 2 if way == "side by side" else 0
+            output.logits = output.logits.index_fill(0, torch.tensor([first]), float("nan"))
         return output
 
     handle = model.register_forward_hook(after, with_kwargs=True)
@@ -168,24 +169,31 @@ def overflow(model: Any, decide_at: str) -> Iterator[list[int]]:
         handle.remove()
 
 
-@pytest.mark.parametrize("decide_at", ["start", "every_step"])
+WAYS: dict[str, dict[str, Any]] = {
+    "side by side": {},
+    "alone": {"report_baseline": False},
+    "every_step": {"decide_at": "every_step"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("closed_by", ["until", "eos_token_id"])
 def test_an_overflow_after_the_end_of_a_text(
-    make_sna: Any, tiny_gpt2: Any, decide_at: str, closed_by: str
+    make_sna: Any, tiny_gpt2: Any, way: str, closed_by: str
 ) -> None:
     """A text that has ended is decoded on as long as another of its batch; none of it counts."""
-    own = {**PLAN, "gate": "always", "decide_at": decide_at}
+    own = {**PLAN, "gate": "always", **WAYS[way]}
     texts = TEXTS[:2]
     first = generated(make_sna(**own), texts[0], max_gen_toks=1)[0]
     end = {closed_by: [first] if closed_by == "until" else make_sna(**own).tok_encode(first)}
     alone = generated(make_sna(**own, batch_size=1), *texts, **end)
     lm = make_sna(**own, batch_size=2)
     assert lm.engine.abilities.resumes
-    with overflow(tiny_gpt2, decide_at) as hits:
+    with overflow(tiny_gpt2, way) as hits:
         assert generated(lm, *texts, **end) == alone
     assert hits
     assert lm.ledger.overflowed == 0
-    with overflow(tiny_gpt2, decide_at):
+    with overflow(tiny_gpt2, way):
         generated(lm, *texts)
     assert lm.ledger.overflowed == 1, "a text that goes on counts"
 
@@ -265,17 +273,37 @@ def test_beams_that_a_model_brings_along(
     assert [text.decision for text in brought] == [text.decision for text in asked]
 
 
-@pytest.mark.parametrize("decide_at", ["start", "every_step"])
-def test_an_overflow_is_seen_before_it_is_patched(
-    make_sna: Any, tiny_gpt2: Any, decide_at: str
-) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_an_overflow_is_seen_before_it_is_patched(make_sna: Any, tiny_gpt2: Any, way: str) -> None:
     """`generate` can put numbers in the place of what is none; the text is still replaced."""
-    lm = make_sna(**PLAN, gate="always", decide_at=decide_at)
+    lm = make_sna(**PLAN, gate="always", **WAYS[way])
     assert lm.engine.abilities.resumes
-    with overflow(tiny_gpt2, decide_at) as hits:
-        generated(lm, *TEXTS, remove_invalid_values=True)
+    plain = generated(make_sna(**PLAN, gate="never"), *TEXTS)
+    with overflow(tiny_gpt2, way) as hits:
+        found = generated(lm, *TEXTS, remove_invalid_values=True)
     assert hits
     assert lm.ledger.overflowed == 1
+    if way != "every_step":  # there it is the step alone that is the unmodified model's
+        same = [text == other for text, other in zip(found, plain, strict=True)]
+        assert same.count(True) == 1
+
+
+def test_texts_are_made_one_by_one_where_both_do_not_fit(make_sna: Any) -> None:
+    lm = make_sna(**PLAN, gate="always")
+    expected = generated(make_sna(**PLAN, gate="always"), *TEXTS)
+    widths, whole = list[int](), lm._model_generate
+
+    def small(context: Any, *args: Any, **kwargs: Any) -> Any:
+        widths.append(len(context))
+        if len(context) > len(TEXTS):
+            raise torch.OutOfMemoryError
+        return whole(context, *args, **kwargs)
+
+    lm._model_generate = small
+    found = generated(lm, *TEXTS)
+    assert found == expected
+    assert [text.baseline for text in found] == [text.baseline for text in expected]
+    assert widths == [2 * len(TEXTS), len(TEXTS), len(TEXTS)]
 
 
 def test_amplified_passes_are_not_compiled(

@@ -10,6 +10,7 @@ import torch
 from architectures.tiny import build, entries
 from sna_eval.intervention import Intervention, Positions, amplify, find_sites
 from sna_eval.intervention.prompt_pass import SharedPromptPass
+from sna_eval.intervention.side_by_side import SideBySide
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
 
 LAYER = 2
@@ -58,6 +59,32 @@ def generate(model: Any, interventions: list[Intervention], rows: torch.Tensor) 
 
 
 @torch.no_grad()
+def generate_both(
+    model: Any, interventions: list[Intervention], rows: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Side by side: logits of the unmodified rows, and of the rows with open ones amplified."""
+    ids, mask = prompts(model)
+    both = SideBySide(
+        model,
+        find_sites(model),
+        interventions,
+        returns_tuple=model.config.model_type in RETURN_TUPLES,
+    )
+    settings = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    settings |= {"output_logits": True, "return_dict_in_generate": True}
+    with both.reading():
+        model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=1, **settings)
+    own = both.copy(rows)
+    with both.installed():
+        output = model.generate(
+            input_ids=ids[own], attention_mask=mask[own], max_new_tokens=NEW_TOKENS, **settings
+        )
+    logits = torch.stack(output.logits, dim=1)
+    gated = logits[:3].index_copy(0, rows.nonzero().squeeze(1), logits[3:])
+    return logits[:3], gated
+
+
+@torch.no_grad()
 def decode_plainly(
     model: Any, ids: torch.Tensor, interventions: list[Intervention]
 ) -> torch.Tensor:
@@ -81,10 +108,12 @@ def decode_plainly(
     return torch.stack(logits)
 
 
-def assert_rows(model: Any, got: torch.Tensor, interventions: list[Intervention]) -> None:
+def assert_rows(
+    model: Any, got: torch.Tensor, interventions: list[Intervention], opened: torch.Tensor = OPEN
+) -> None:
     ids, mask = prompts(model)
     for number in range(3):
-        own = interventions if bool(OPEN[number]) else []
+        own = interventions if bool(opened[number]) else []
         expected = decode_plainly(model, ids[number][mask[number].bool()], own)
         torch.testing.assert_close(
             torch.log_softmax(got[number], -1),
@@ -98,6 +127,23 @@ def assert_rows(model: Any, got: torch.Tensor, interventions: list[Intervention]
 def test_open_and_closed_rows_in_one_batch(model: Any, positions: Positions) -> None:
     interventions = [Intervention(LAYER, (1, 5, 7), 3.0, positions)]
     assert_rows(model, generate(model, interventions, OPEN), interventions)
+
+
+@pytest.mark.parametrize("positions", ["all", "last", "continuation"])
+def test_both_texts_side_by_side(model: Any, positions: Positions) -> None:
+    interventions = [Intervention(LAYER, (1, 5, 7), 3.0, positions)]
+    unmodified, gated = generate_both(model, interventions, OPEN)
+    assert_rows(model, unmodified, interventions, torch.zeros(3, dtype=torch.bool))
+    assert_rows(model, gated, interventions)
+    assert not any(projection._forward_pre_hooks for projection in find_sites(model).projections)
+    assert not model._forward_hooks
+    assert "forward" not in vars(model)
+
+
+def test_nothing_opens_side_by_side(model: Any) -> None:
+    closed = torch.zeros(3, dtype=torch.bool)
+    both = generate_both(model, [Intervention(LAYER, (1,), 3.0)], closed)
+    assert all(torch.equal(own, generate(model, [], closed)) for own in both)
 
 
 def test_several_layers(model: Any) -> None:
@@ -135,3 +181,4 @@ def test_layers_that_keep_states_instead_of_keys(name: str) -> None:
     sites = find_sites(model)
     interventions = [Intervention(sites.layers[0], (1, 5, 7), 3.0)]
     assert_rows(model, generate(model, interventions, OPEN), interventions)
+    assert_rows(model, generate_both(model, interventions, OPEN)[1], interventions)

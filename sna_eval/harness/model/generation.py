@@ -3,10 +3,11 @@
 (`decide_at=every_step` decides anew at each: `harness.model.every_step`.)
 
 The prompt pass of the unmodified model yields the first token's distribution and, with it, the
-decision. The open rows then go on from the lowest intervened layer with the interventions on; their
-first token, keys and values take the place of the baseline's, and open and closed rows decode in
-one batch, the multiplier acting on the open rows of every step. Where a pass cannot be resumed, or
-beams multiply the rows, the decision costs a prompt pass of its own.
+decision. The open rows then go on from the lowest intervened layer with the interventions on. Where
+both texts are wanted, they are copies behind the unmodified rows, and one batch decodes both;
+else their first token, keys and values take the place of the baseline's. The multiplier acts on the
+open rows of every step. Where a pass cannot be resumed, or beams multiply the rows, the decision
+costs a prompt pass of its own, and the unmodified texts are left to whoever wants them.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from sna_eval.gating import Decision
 from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
-from sna_eval.harness.plugin.stand_in import generated
+from sna_eval.harness.plugin.stand_in import generated, text_of
 from sna_eval.harness.scoring.passes import DecideText, Generated, Told, tell_nobody
 from sna_eval.intervention import Affine, Engine, amplify
 from sna_eval.intervention.config import steady_width
 from sna_eval.intervention.decoding import DecodingMask, keeps_keys
 from sna_eval.intervention.prompt_pass import SharedPromptPass
+from sna_eval.intervention.side_by_side import SideBySide
 from sna_eval.plan import TaskPlan, plain_interventions
 
 _Generate = Callable[..., torch.Tensor]
@@ -38,19 +40,34 @@ _GROWING_CACHES = (None, "dynamic", "hybrid")
 
 
 class GatedGeneration:
-    """HFLM's generation of one task's requests, with its gate and interventions."""
+    """HFLM's generation of one task's requests, with its gate and interventions.
+
+    **Arguments:**
+
+    - `every_step`: whether the gate decides anew at each token.
+    - `both`: whether the unmodified model's texts are wanted too.
+    """
 
     def __init__(
-        self, lm: HFLM, engine: Engine, plan: TaskPlan, decide: DecideText, *, every_step: bool
+        self,
+        lm: HFLM,
+        engine: Engine,
+        plan: TaskPlan,
+        decide: DecideText,
+        *,
+        every_step: bool,
+        both: bool,
     ) -> None:
         self._lm, self._engine, self._plan = lm, engine, plan
-        self._decide, self._decides_every_step = decide, every_step
+        self._decide, self._decides_every_step, self._both = decide, every_step, both
         self._model_generate: _Generate = lm._model_generate
         self._decisions: list[Decision] = []
         self._overflowed: list[bool] = []
         """For each decision whether the amplified text overflowed and was replaced."""
         self._changed: list[bool] = []
         """For each decision whether the text may be another than the unmodified model's."""
+        self._unmodified: list[torch.Tensor | None] = []
+        """For each decision the unmodified model's new ids, `[token]`, where both were made."""
 
     def run(
         self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
@@ -65,7 +82,7 @@ class GatedGeneration:
         by_context: dict[str, Generated] = {}
 
         def row(arguments: tuple[Any, ...], text: str) -> None:
-            made.append(self._made(len(made), text))
+            made.append(self._made(len(made), arguments, text))
             by_context[arguments[0]] = made[-1]
             told(arguments, made[-1])
 
@@ -75,11 +92,14 @@ class GatedGeneration:
             for request, text in zip(requests, texts, strict=True)
         ]
 
-    def _made(self, row: int, text: str) -> Generated:
+    def _made(self, row: int, arguments: tuple[Any, ...], text: str) -> Generated:
         """The text of a row, counted over all batches, with what was decided on it."""
         if not self._decisions:
             return Generated(text)
-        return Generated(text, self._decisions[row], self._overflowed[row], self._changed[row])
+        ids = self._unmodified[row]
+        baseline = None if ids is None else text_of(self._lm, arguments, ids)
+        outcome = self._decisions[row], self._overflowed[row], self._changed[row]
+        return Generated(text, *outcome, baseline)
 
     def _generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """HFLM's `_model_generate` for one batch, `[batch, position]`."""
@@ -92,6 +112,13 @@ class GatedGeneration:
             raise settings.refused(unusual)
         interventions = () if plan.gate.mode == "never" else plain_interventions(plan)
         interventions = tuple(entry for entry in interventions if not entry.changes_nothing)
+        if self._generates_both(settings, interventions):
+            try:
+                return self._side_by_side(context, interventions, *args, **kwargs)
+            except torch.OutOfMemoryError:  # as many rows again do not fit: one text at a time
+                self._both = False
+                del self._decisions[len(self._overflowed) :]
+        self._unmodified.extend([None] * len(context))
         if self._decides_every_step:
             return self._every_step(context, interventions, *args, **kwargs)
         run = self._shared if self._shares_prompt_pass(settings) else self._two_passes
@@ -105,6 +132,51 @@ class GatedGeneration:
         acts = bool(interventions)
         opened = [acts and decision.amplified for decision in self._decisions[-len(context) :]]
         return self._without_overflow(output, opened, watch, context, *args, **kwargs)
+
+    def _generates_both(
+        self, settings: GenerateSettings, interventions: tuple[Affine, ...]
+    ) -> bool:
+        if not self._both or self._decides_every_step or not interventions:
+            return False
+        # what is drawn depends on the other rows of a batch
+        return not settings["do_sample"] and self._shares_prompt_pass(settings)
+
+    def _side_by_side(
+        self,
+        context: torch.Tensor,
+        interventions: tuple[Affine, ...],
+        *args: Any,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        """The batch's gated texts; the unmodified ones of open rows are kept."""
+        both = SideBySide(
+            self._lm.model,
+            self._engine.sites,
+            interventions,
+            returns_tuple=self._engine.abilities.returns_tuple,
+        )
+        mask = kwargs["attention_mask"]
+        with both.reading():
+            log_probs = self._first_token(context, mask)
+        opened = self._open(log_probs)
+        with self._lm.autocast(), torch.no_grad():
+            rows = both.copy(opened.to(context.device))
+        wide = {**kwargs, "attention_mask": mask[rows]}
+        watch = OverflowWatch()
+        with asked_first(self._lm.model, watch), both.installed():
+            output = self._model_generate(context[rows], *args, **wide)
+        going = opened.nonzero().squeeze(1).tolist()
+        copies = {number: row for row, number in enumerate(going, start=len(context))}
+        bad = watch.items(1, self._ended(output, context, kwargs))
+        items = [number in copies and bad[copies[number]] for number in range(len(context))]
+        changed = {number: row for number, row in copies.items() if not items[number]}
+        self._overflowed.extend(items)
+        self._changed.extend(number in changed for number in range(len(context)))
+        new = output[:, context.shape[1] :]
+        self._unmodified.extend(
+            new[number] if number in changed else None for number in range(len(context))
+        )
+        return output[[changed.get(number, number) for number in range(len(context))]]
 
     def _without_overflow(
         self,

@@ -37,6 +37,7 @@ class HFPasses:
     - `generating`: the same without shortcuts.
     - `strict`: whether baseline scores come from HFLM's own code.
     - `every_step`: whether generated texts are decided on anew at every step.
+    - `both`: whether the unmodified model's texts are generated beside the amplified ones.
     """
 
     def __init__(
@@ -48,10 +49,11 @@ class HFPasses:
         ledger: Ledger,
         strict: bool,
         every_step: bool,
+        both: bool,
     ) -> None:
         self._lm, self._ledger = lm, ledger
         self._engine, self._generating = engine, generating
-        self._strict, self._every_step = strict, every_step
+        self._strict, self._every_step, self._both = strict, every_step, both
 
     def scores(
         self, asked: Sequence[PlannedItem], decide: Decide, *, quiet: bool = False
@@ -90,8 +92,9 @@ class HFPasses:
         told: Told[Generated] = tell_nobody,
     ) -> list[Generated]:
         run = GatedGeneration(
-            self._lm, self._generating(), plan, decide, every_step=self._every_step
-        )
+            self._lm, self._generating(), plan, decide,
+            every_step=self._every_step, both=self._both,
+        )  # fmt: skip
         with on_its_own(self._lm):
             return run.run(requests, quiet=quiet, told=told)
 

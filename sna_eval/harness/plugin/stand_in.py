@@ -10,8 +10,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
+import torch
 from lm_eval.models.huggingface import HFLM
 
 
@@ -46,6 +48,20 @@ def generated(
     replaced = {} if generate is None else {"_model_generate": generate}
     handed_over = stand_in(lm, cache_hook=_Rows(told), **replaced)
     return HFLM.generate_until(handed_over, list(requests), disable_tqdm=quiet)
+
+
+def text_of(lm: HFLM, arguments: tuple[Any, ...], ids: torch.Tensor) -> str:
+    """The text that lm_eval's `generate_until` makes of new ids, `[token]`, for a request."""
+
+    def generate(context: torch.Tensor, **_: Any) -> torch.Tensor:
+        return torch.cat([context, ids.unsqueeze(0).to(context)], dim=1)
+
+    handed_over = stand_in(
+        lm, _model_generate=generate, batch_size_per_gpu=1, cache_hook=_Rows(lambda *_: None)
+    )
+    request: Any = SimpleNamespace(args=arguments)
+    (text,) = HFLM.generate_until(handed_over, [request], disable_tqdm=True)
+    return text
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The unmodified model's texts beside the amplified ones.
 
-Where a gate stayed closed there is one text and it is both. Open requests are generated once more,
-without the plan and in full batches of their own, so that they cost their share of a plain run.
+Where a gate stayed closed there is one text and it is both. Open requests whose passes did not give
+both are generated once more, without the plan, in batches of their own.
 Where texts are drawn at random there is no such thing as the same text: then the unmodified model
 generates all of them from the random state that a plain run would have begun with.
 """
@@ -52,7 +52,7 @@ def with_baselines(
 
     **Arguments:**
 
-    - `changed`: numbers of the requests whose texts were amplified.
+    - `changed`: numbers of the requests whose texts were amplified, and stand alone.
     - `begun`: the state before the first text was generated.
     """
     sampled = not begun.is_now()

@@ -63,6 +63,8 @@ class Generated:
     """Whether the amplified text was no text, so that the unmodified model's stands."""
     changed: bool = False
     """Whether it may be another than the unmodified model's."""
+    baseline: str | None = None
+    """The unmodified model's text, where it was generated beside this one."""
 
 
 class ScorePasses(Protocol):

@@ -37,13 +37,15 @@ def gated_texts(
     for number, request in enumerate(requests):
         groups[request.task_name or ""].append(number)
     texts: list[str] = [""] * len(requests)
-    changed: list[int] = []
+    changed: list[int] = []  # and without the unmodified model's text so far
     for task, numbers in groups.items():
         of_task = [requests[number] for number in numbers]
         found = _of_task(passes, plans, of_task, quiet=quiet)
         for number, made, counts in zip(numbers, found, asked_for(of_task), strict=True):
-            texts[number] = GeneratedText(made.text, decision=made.decision)
-            changed.extend([number] if made.changed else [])
+            texts[number] = GeneratedText(
+                made.text, decision=made.decision, baseline=made.baseline if baselines else None
+            )
+            changed.extend([number] if made.changed and made.baseline is None else [])
             if counts and made.decision is not None:
                 ledger.count_item(task, made.decision, GENERATED, overflowed=made.overflowed)
     if not baselines:
