@@ -17,6 +17,7 @@ from sna_eval.app.core.runs import (
     ResultFolder,
     SweepFolder,
     open_folder,
+    page_to_read,
     saved_choice,
     saved_run,
 )
@@ -30,6 +31,7 @@ from sna_eval.plan import load_plan, parse_plan
 from sna_eval.reporting.colours import short
 from sna_eval.reporting.figures import baseline, grids, interference, layers, response
 from sna_eval.reporting.figures import held_out as held_out_figure
+from sna_eval.reporting.view import write_view
 from sna_eval.study.interference import InterferenceOptions, measure_interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import Decomposition, ResponseCurve, Share, held_out, summarise
@@ -265,6 +267,14 @@ def test_the_command_of_a_run_puts_the_same_around_its_prompts(
     assert words[shots + 2 : words.index("--include_path")] == expected
 
 
+def test_the_page_to_read_a_run_on_is_that_of_the_command(evaluated: Path) -> None:
+    opened = open_folder(str(evaluated))
+    assert isinstance(opened, ResultFolder)
+    written = write_view(evaluated).path
+    assert page_to_read(opened) == written.read_bytes()
+    written.unlink()
+
+
 def test_a_run_without_a_plan_has_none_to_save() -> None:
     with pytest.raises(InputError, match="plan: expected a run of `--model sna` with a plan"):
         saved_run(ResultFolder((), (), {}))
@@ -321,8 +331,9 @@ def test_results_are_shown_item_by_item(evaluated: Path) -> None:
     own = json.loads(path.read_text())["results"]["sna_math_easy"]
     for name in ("baseline_prob,none", "prob,none"):
         assert f">{pieces.number(own[name])}<" in texts(app)
-    (code,) = app.code
-    assert "--tasks sna_math_easy" in code.value
+    read, save = app.code
+    assert read.value == f"sna-eval view {evaluated}"
+    assert "--tasks sna_math_easy" in save.value
     (box,) = app.multiselect
     assert box.value == ["sna_math_easy"]
 

@@ -219,6 +219,36 @@ def test_texts_however_they_are_generated(
     assert bool(late) == (decide_at == "every_step")
 
 
+CHAT = "{% for m in messages %}[{{m.role}}] {{m.content}} {% endfor %}[assistant]"
+
+
+@pytest.mark.parametrize("multiturn", [False, True])
+def test_few_shot_through_a_chat_template(
+    load: Tasks, make_sna: Any, make_hf: Any, monkeypatch: pytest.MonkeyPatch, multiturn: bool
+) -> None:
+    """Examples are turns of a conversation, or stand in one; both models are asked the same."""
+
+    def samples(lm: Any, name: str) -> list[dict[str, Any]]:
+        monkeypatch.setattr(lm.tokenizer, "chat_template", CHAT, raising=False)
+        loaded = load(name)
+        loaded["tasks"][name].set_config("num_fewshot", 2)
+        loaded["tasks"][name].set_fewshot_seed(1234)
+        said = {"apply_chat_template": True, "fewshot_as_multiturn": multiturn}
+        found: list[dict[str, Any]] = run(lm, loaded, limit=3, **said)["samples"][name]
+        return found
+
+    for name in ("own_choices", "own_generation"):
+        told, plain = samples(make_sna(**ALWAYS), name), samples(make_hf(), name)
+        prompts = [own["arguments"][0][0] for own in told]
+        assert prompts == [own["arguments"][0][0] for own in plain]
+        turns = {own.count("[user]") for own in prompts}
+        assert turns == ({3} if multiturn else {1})
+        baseline, theirs = ([own[key] for own in side] for side, key in
+                            ((told, "baseline_resps"), (plain, "resps")))  # fmt: skip
+        assert flat(baseline) == pytest.approx(flat(theirs), abs=1e-5)
+        assert flat([own["resps"] for own in told]) != flat(baseline)
+
+
 def test_only_open_requests_are_generated_again(load: Tasks, make_sna: Any) -> None:
     def rows(lm: Any) -> tuple[int, float]:
         """Rows that were generated from, and requests whose gate opened."""

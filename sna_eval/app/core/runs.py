@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from sna_eval.harness.loading import model_arguments, pretrained_name, typed_arg
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
+from sna_eval.reporting.view import write_view
 from sna_eval.study.choosing import select
 from sna_eval.study.interference import Interference
 from sna_eval.study.results.lm_eval_facts import is_oracle
@@ -29,6 +31,7 @@ from sna_eval.study.sweep import ASKED, SweepStore, asked_arguments
 
 _SEEDED = {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 """What lm_eval's `--seed` seeds, in its order, and with what unless it is told otherwise."""
+VIEW_FILE = "view.html"
 _TASKS_FOLDER = '"$(sna-eval tasks-path)"'
 
 
@@ -74,6 +77,8 @@ class ResultFolder:
     """Few-shot examples by task."""
     prompting: Prompting = field(default_factory=Prompting)
     """What was put around the prompts."""
+    folder: Path = Path()
+    """Where results and samples lie."""
 
     @property
     def oracles(self) -> tuple[str, ...]:
@@ -198,7 +203,14 @@ def _results(path: Path) -> ResultFolder:
     raw = read_raw(result_file(path))
     config = mapping(raw, "config")
     marked = tuple(_marked(row, mapping(config, "sna", "tasks", row.task)) for row in rows)
-    return ResultFolder(marked, items, config, mapping(raw, "n-shot"), _prompting(mapping(raw)))
+    prompting = _prompting(mapping(raw))
+    return ResultFolder(marked, items, config, mapping(raw, "n-shot"), prompting, path)
+
+
+def page_to_read(opened: ResultFolder) -> bytes:
+    """The page of `sna-eval view`, HTML: every item of a run, both answers beside each other."""
+    with tempfile.TemporaryDirectory() as folder:
+        return write_view(opened.folder, Path(folder) / VIEW_FILE).path.read_bytes()
 
 
 def _point(task: str, sample: Sample) -> ItemPoint:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 
 import streamlit as st
 
-from sna_eval.app.core.runs import ItemPoint, ResultFolder, saved_run
+from sna_eval.app.core.runs import VIEW_FILE, ItemPoint, ResultFolder, page_to_read, saved_run
 from sna_eval.app.ui import pieces
 from sna_eval.app.ui.boundary import messages
 from sna_eval.app.ui.in_altair import chart
@@ -38,6 +40,13 @@ def show(opened: ResultFolder) -> None:
         shown = [item for item in opened.items if item.task in chosen]
         if shown:
             st.altair_chart(chart(item_panel(shown), height=360), width="stretch")
+    with st.expander("Read: prompts and both answers of every item"), messages():
+        st.download_button(
+            "Page to read them on", partial(page_to_read, opened), VIEW_FILE, "text/html",
+            key="run-view", on_click="ignore",
+        )  # fmt: skip
+        st.caption("Or, beside the results:")
+        st.code(f"sna-eval view {shlex.quote(str(opened.folder))}", language="sh", wrap_lines=True)
     with st.expander("Save: plan file and command"), messages():
         save(saved_run(opened), note="The plan of this run, and the command that runs it again:")
 
