@@ -4,8 +4,8 @@
 
 Runs the command under a terminal of its own, so that bars move as they do for a user, and lists
 silences of a second and more: by the processor time that the command took in them, which other work
-on the machine leaves as it is, and by the clock; and what stood there last. Ends with the command's
-status, or with 1 after a silence of more than `--most` seconds of processor time.
+on the machine leaves as it is, by the clock, and what stood before and after. Ends with the
+command's status, or with 1 after a silence of more than `--most` seconds of processor time.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ class Silence:
     clock: float
     after: str
     """The last line before it."""
+    then: str
+    """The line that ended it."""
 
 
 def watch(command: Sequence[str], columns: int = 120) -> tuple[int, list[Silence]]:
@@ -59,7 +61,8 @@ def watch(command: Sequence[str], columns: int = 120) -> tuple[int, list[Silence
         text = _read(ours)
         if text is None or text.strip():
             now = time.perf_counter()
-            silences.append(Silence(used - before, now - began, _last_line(tail)))
+            lines = _last_line(tail), _last_line(text or "")
+            silences.append(Silence(used - before, now - began, *lines))
             began, before = now, used
         if text is None:
             os.close(ours)
@@ -99,7 +102,8 @@ def main() -> int:
     longest = max((own.processor for own in silences), default=0.0)
     for own in silences:
         if max(own.processor, own.clock) >= _AT_LEAST:
-            print(f"{own.processor:6.1f} s ({own.clock:.1f} by the clock) after: {own.after[:80]}")
+            print(f"{own.processor:6.1f} s ({own.clock:.1f} by the clock)")
+            print(f"       after: {own.after[:90]}\n       then:  {own.then[:90]}")
     print(f"longest: {longest:.1f} s of processor time; status {status}")
     return status or int(longest > args.most)
 
