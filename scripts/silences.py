@@ -17,6 +17,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,10 +47,8 @@ class Silence:
 def watch(command: Sequence[str], columns: int = 120) -> tuple[int, list[Silence]]:
     """Runs a command under a terminal; its status, and its silences in the order they came."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": str(columns)}
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment
-    )
+    termios.tcsetwinsize(theirs, (40, columns))  # a bar in a terminal without columns is empty
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
     os.close(theirs)
     silences, tail = list[Silence](), ""
     used, began, before = 0.0, time.perf_counter(), 0.0

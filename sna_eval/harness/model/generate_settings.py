@@ -78,6 +78,22 @@ class GenerateSettings:
         )  # fmt: skip
 
 
+def processors_maker(model: nn.Module) -> Callable[..., LogitsProcessorList]:
+    """The model's method that `asked_first` hides.
+
+    **Raises:** `InputError` where transformers makes its processors elsewhere.
+    """
+    inner = base_model(model)  # a PEFT wrapper's own `generate` calls this one's
+    make: Callable[..., LogitsProcessorList] | None = getattr(inner, _MAKES_PROCESSORS, None)
+    if make is None:
+        raise InputError(
+            "transformers", expected=f"a release whose `generate` calls `{_MAKES_PROCESSORS}`",
+            got=version("transformers"),
+            hint="install one that docs/versions.md names; scores need none of it",
+        )  # fmt: skip
+    return make
+
+
 @contextmanager
 def asked_first(model: nn.Module, processor: LogitsProcessor) -> Iterator[None]:
     """`model.generate` in the body asks this before any other processor.
@@ -87,19 +103,12 @@ def asked_first(model: nn.Module, processor: LogitsProcessor) -> Iterator[None]:
 
     **Raises:** `InputError` where transformers makes its processors elsewhere.
     """
-    inner = base_model(model)  # a PEFT wrapper's own `generate` calls this one's
-    make: Callable[..., Any] | None = getattr(inner, _MAKES_PROCESSORS, None)
-    if make is None:
-        raise InputError(
-            "transformers", expected=f"a release whose `generate` calls `{_MAKES_PROCESSORS}`",
-            got=version("transformers"),
-            hint="install one that docs/versions.md names; scores need none of it",
-        )  # fmt: skip
+    make = processors_maker(model)
 
     def with_this_first(*args: Any, **kwargs: Any) -> LogitsProcessorList:
         return LogitsProcessorList([processor, *make(*args, **kwargs)])
 
-    attributes = vars(inner)
+    attributes = vars(base_model(model))
     attributes[_MAKES_PROCESSORS] = with_this_first  # hides the class's method
     try:
         yield

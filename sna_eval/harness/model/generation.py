@@ -22,7 +22,11 @@ from lm_eval.models.huggingface import HFLM
 from sna_eval.errors import InputError
 from sna_eval.gating import Decision
 from sna_eval.harness.model.every_step import EveryStep
-from sna_eval.harness.model.generate_settings import GenerateSettings, asked_first
+from sna_eval.harness.model.generate_settings import (
+    GenerateSettings,
+    asked_first,
+    processors_maker,
+)
 from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
 from sna_eval.harness.plugin.stand_in import generated, text_of
 from sna_eval.harness.scoring.passes import DecideText, Generated, Told, tell_nobody
@@ -149,6 +153,7 @@ class GatedGeneration:
         **kwargs: Any,
     ) -> torch.Tensor:
         """The batch's gated texts; the unmodified ones of open rows are kept."""
+        processors_maker(self._lm.model)  # lacking it is told before anything runs
         both = SideBySide(
             self._lm.model,
             self._engine.sites,
