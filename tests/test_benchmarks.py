@@ -13,6 +13,7 @@ from sna_eval.paths import reference_model_path
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = {
+    "app": ["--rows", "4"],
     "exactness": ["--cases", "ten tokens", "--check"],
     "one_pass": [
         "--cases",
@@ -27,6 +28,7 @@ SCRIPTS = {
     "whole_run": ["--layer", "4", "--documents", "8", "--repeats", "1"],
 }
 FIGURES = {
+    "app": "| a batch of 4 |",
     "exactness": "| ten tokens | amplified |",
     "one_pass": "generate-closed",
     "sweep": "run_with_hooks",
