@@ -9,7 +9,7 @@ a regression estimate of the mean over all items (Cochran 1977, *Sampling techni
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -56,7 +56,10 @@ class Heats:
         self.baseline: ItemsBaseline = (self._kept or swept.start([])).baseline
         self.measured: dict[Cell, Floats] = {}
         """Log-likelihoods, `[request]`."""
-        self.tried: set[Cell] = set()
+        self.tried: dict[Cell, Floats] = {}
+        """Log-likelihoods of what ran on the heat's items, `[request]`."""
+        self._estimated = np.full((len(layers), swept.grid.per_layer), np.nan)
+        """Gains over all items that count, of what was tried."""
 
     @property
     def taken(self) -> Cells:
@@ -82,7 +85,8 @@ class Heats:
         self._done(int(cells.sum()))
 
     def race(self, cells: Cells, forecast: Sequence[Floats]) -> None:
-        """Runs cells on the heat's items, and the best of them on the others.
+        """Runs cells on the heat's items, and as many as come of that on the others: the best of
+        all that were tried and are not measured yet.
 
         **Arguments:**
 
@@ -92,14 +96,16 @@ class Heats:
             self.measure(cells)
             return
         ahead, rest = self._split()
-        ran = dict(self._run(cells, ahead))
-        self.tried |= ran.keys()
+        for cell, row in self._run(cells, ahead):
+            self.tried[cell] = row
+            self._estimated[cell] = self._estimate(row, forecast[cell[0]][cell[1]])
+        left = ~np.isnan(self._estimated) & np.isnan(self.gains())
         finalists = best_of(
-            self._estimates(ran, forecast), self._options.n_finalists(len(ran)), among=cells
+            self._estimated, self._options.n_finalists(int(cells.sum())), among=left
         )
+        requests = [number for place in ahead for number in self._swept.groups[place].requests]
         for cell, row in self._run(finalists, rest):
-            requests = [number for place in ahead for number in self._swept.groups[place].requests]
-            row[requests] = ran[cell][requests]
+            row[requests] = self.tried[cell][requests]
             self.measured[cell] = row
         self._done(int(cells.sum()))
 
@@ -111,17 +117,14 @@ class Heats:
         ]
         return ahead, [own for own in every if own not in ahead]
 
-    def _estimates(self, ran: Mapping[Cell, Floats], forecast: Sequence[Floats]) -> Floats:
-        """Estimated gain over all items that count, `[layer, configuration]`; NaN if not run."""
+    def _estimate(self, row: Floats, forecast: Floats) -> float:
+        """Gain over all items that count, of what ran on the heat's: `[request]` each."""
         items, every = self._swept.items, counted(self.baseline)
         heat = np.array(self._heat)
-        found = np.full(self.taken.shape, np.nan)
-        for cell, row in ran.items():
-            own = item_gains(items, self.baseline, row)[heat]
-            foreseen = item_gains(items, self.baseline, forecast[cell[0]][cell[1]])
-            missing = foreseen[every].mean() - foreseen[heat].mean()
-            found[cell] = own.mean() + _slope(own, foreseen[heat]) * missing
-        return found
+        found = item_gains(items, self.baseline, row)[heat]
+        foreseen = item_gains(items, self.baseline, forecast)
+        missing = foreseen[every].mean() - foreseen[heat].mean()
+        return float(found.mean() + _slope(found, foreseen[heat]) * missing)
 
     def _run(self, cells: Cells, groups: Sequence[int] | None) -> Iterator[tuple[Cell, Floats]]:
         """Log-likelihoods of cells, `[request]` each, on some groups of rows or all."""

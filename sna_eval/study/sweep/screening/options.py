@@ -25,9 +25,9 @@ class ScreenOptions:
     hold."""
     sample_at_least: int = 40
     """Configurations that `sample` stands for in a small grid."""
-    heat: float = 0.16
+    heat: float = 0.2
     """Share of the items that what is tried runs on first; 1 runs it on all of them at once."""
-    finalists: float = 0.2
+    finalists: float = 0.15
     """Share of what was tried that goes on to the other items, and so is measured: the best."""
 
     def __post_init__(self) -> None:
