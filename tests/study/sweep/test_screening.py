@@ -211,6 +211,9 @@ def test_the_promising_come_from_every_layer_and_multiplier() -> None:
     assert (six == cells((0, 3), (1, 1), (2, 3), (1, 3), (1, 2), (0, 2))).all()
     eight = promising(GRID, PROMISE, 8, taken=cells((0, 1)))
     assert (eight == (six | cells((0, 0), (1, 0)))).all()
+    harmful = np.array([*PROMISE[:2], [-0.1, -5.0, -0.2, -6.0]])
+    six = promising(GRID, harmful, 6, taken=cells((0, 1)))
+    assert six[2].tolist() == [False, True, False, False], "the strongest step, though it may harm"
     weak = np.where(np.arange(4) % 2 == 0, PROMISE - 10, PROMISE)
     eight = promising(GRID, weak, 8, taken=cells((0, 1)))
     assert eight[:, [0, 2]].sum() >= 1, "x1.5 is predicted to do harm, and one of it is tried"

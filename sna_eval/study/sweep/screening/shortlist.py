@@ -37,16 +37,18 @@ def drawn(grid: Grid, count: int, *, task: str, seed: int) -> Cells:
 def promising(grid: Grid, promise: Floats, count: int, *, taken: Cells) -> Cells:
     """The `count` cells of the largest promise that are not taken yet.
 
-    Up to half are the best of each layer, a quarter the best of each multiplier, the rest the best
-    of all. How far a prediction leads astray differs from layer to layer, so that those of one
-    layer may all do; and predictions are linear in `m - 1`, so that the best of all are those of
-    the largest multiplier, where they hold least.
+    Up to half are the best of each layer at the strongest multiplier, a quarter the best of each
+    multiplier, the rest the best of all. Predictions lead astray layer by layer: those of one may
+    all promise too much, and in another all promise harm where large steps do good. And they are
+    linear in `m - 1`, so that the best of all are those of the largest multiplier, where they hold
+    least.
     """
     layers, columns = len(grid.layers), _columns_by_multiplier(grid)
+    strongest = max(range(len(columns)), key=lambda own: abs(grid.multipliers[own] - 1.0))
     chosen = np.zeros_like(taken)
     for layer in range(layers):
         inside = np.zeros_like(taken)
-        inside[layer] = True
+        inside[layer, columns[strongest]] = True
         chosen |= best_of(promise, count // 2 // layers, among=inside & ~taken)
     chosen |= _best_of_each(columns, promise, count // 4 // len(columns), taken=taken | chosen)
     return chosen | best_of(promise, count - int(chosen.sum()), among=~taken & ~chosen)
