@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # SST-2 from a folder beside the checkout where there is one, else from the hub.
 export SNA_EVAL_SST2 ?= $(wildcard $(abspath ../shared/data/sst2))
 
-.PHONY: coverage demo test test-slow test-versions test-lowest test-newest real-models test-real test-app chromium test-docs docs reproduce lint install clean
+.PHONY: coverage demo test test-slow test-versions test-lowest test-newest real-models test-real vllm test-vllm test-app chromium test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -74,6 +74,14 @@ real-models: install
 test-real: real-models
 	$(BIN)/python -m pytest -m real tests/real
 
+# A real vLLM in an environment of its own, and the tests that serve one of the models with it.
+VLLM_PYTHON := $(CURDIR)/.venv-vllm/bin/python
+vllm: install
+	$(BIN)/python scripts/vllm_environment.py .venv-vllm
+
+test-vllm: vllm real-models
+	SNA_EVAL_VLLM_PYTHON=$(VLLM_PYTHON) $(BIN)/python -m pytest -m vllm tests/vllm
+
 # The app in a real browser; screenshots of every page go to out/app.
 test-app: install chromium
 	$(BIN)/python -m pytest -m app tests/app tests/reporting
@@ -96,4 +104,4 @@ lint: install
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest out dist build .coverage .coverage.*
+	rm -rf $(VENV) .venv-lowest .venv-newest .venv-vllm out dist build .coverage .coverage.*

@@ -1,4 +1,4 @@
-"""Makes the released `lm_eval` know the model type `sna`, without patching it.
+"""Makes the released `lm_eval` know the model types `sna`, ..., without patching it.
 
 `sna_eval.pth` imports this module when Python starts. It places one finder on `sys.meta_path`,
 which waits for the import of `lm_eval.models`, lets it run, and then registers a lazy placeholder
@@ -15,7 +15,11 @@ import os
 import sys
 
 _TRIGGER = "lm_eval.models"
-_MODEL, _TARGET = "sna", "sna_eval.harness.lm:SNALM"
+_MODELS = {
+    "sna": "sna_eval.harness.lm:SNALM",
+    "sna-completions": "sna_eval.serving.completions:SNACompletions",
+    "sna-vllm": "sna_eval.serving.vllm_engine:SNAVLLM",
+}
 
 
 def register_model() -> None:
@@ -23,10 +27,10 @@ def register_model() -> None:
 
     from lm_eval.api.registry import model_registry
 
-    if _MODEL not in model_registry:
+    for model in _MODELS.keys() - set(model_registry):
         # An EntryPoint equals the one a later lm_eval reads itself, so that never collides.
-        placeholder = EntryPoint(name=_MODEL, value=_TARGET, group="lm_eval.models")
-        model_registry.register(_MODEL, target=placeholder)
+        placeholder = EntryPoint(name=model, value=_MODELS[model], group="lm_eval.models")
+        model_registry.register(model, target=placeholder)
 
 
 def _register_or_say_so() -> None:

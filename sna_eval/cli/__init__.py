@@ -32,6 +32,7 @@ COMMANDS = (
     "log",
     "export",
     "import_",
+    "verify",
     "app",
     "architectures",
     "tasks_path",

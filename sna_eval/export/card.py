@@ -85,6 +85,6 @@ def _gate(gate: Gate) -> str:
         f"The plan amplifies an item only where `{gate.signal}` of the *unamplified* model is "
         f"below {gate.low:g} (zone 1); between that and {gate.high:g} (zone 2) an item "
         f"{transition}.{answer} This export amplifies whatever it is given: the sender decides, "
-        "from a request to the base model first. `docs/serving.md` and `scripts/gated_client.py` "
-        "of sna-eval show how."
+        "from a request to the base model first. `docs/serving.md` of sna-eval shows how, and "
+        "`lm_eval --model sna-completions` does it."
     )

@@ -57,3 +57,5 @@ class NextTokenSignal(ConfidenceSignal):
 
     measure: Callable[[torch.Tensor], torch.Tensor]
     """Of log-probabilities, `[..., vocabulary]`; returns `[...]`."""
+    likeliest: bool = False
+    """Whether the likeliest token's alone are enough, `[..., 1]`: all that most servers send."""

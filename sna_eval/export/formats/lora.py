@@ -25,12 +25,24 @@ _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _SERVING = """
 
 The rank is {rank}. vLLM: `vllm serve {name} --enable-lora --max-lora-rank {slot} \\
---lora-modules sna=PATH/TO/THIS/FOLDER`, then `"model": "sna"` in a request."""
+--lora-target-modules {modules} --lora-modules sna=PATH/TO/THIS/FOLDER`, then `"model": "sna"` in a
+request. `sna-eval verify` says whether what is served acts as the plan does."""
 
 
 def lora_rank(source: Source) -> int:
     """The adapter's rank: inputs scaled in the module that has most; a head has `d_head`."""
     return max(len(scaling.factors) for scaling in source.channel_scalings)
+
+
+def last_names(source: Source) -> tuple[str, ...]:
+    """The last names of the modules that the adapter is on, by which engines know them."""
+    paths = (source.name_of(scaling) for scaling in source.scalings)
+    return tuple(dict.fromkeys(path.rpartition(".")[2] for path in paths))
+
+
+def vllm_slot(rank: int) -> int:
+    """The smallest of vLLM's ranks that an adapter fits in."""
+    return next((size for size in _VLLM_RANKS if size >= rank), rank)
 
 
 def write_lora(source: Source, folder: Path) -> None:
@@ -110,8 +122,9 @@ def _loading(source: Source) -> str:
     text, rank = adapter_loading(source), lora_rank(source)
     if source.gguf_file is not None:  # an engine would have to be given the same unpacked weights
         return f"{text}\n\nThe rank is {rank}."
-    slot = next((size for size in _VLLM_RANKS if size >= rank), rank)
-    return text + _SERVING.format(rank=rank, slot=slot, name=source.name)
+    return text + _SERVING.format(
+        rank=rank, slot=vllm_slot(rank), modules=" ".join(last_names(source)), name=source.name
+    )
 
 
 FORMAT = ExportFormat(

@@ -21,5 +21,6 @@ SIGNAL = NextTokenSignal(
     low=0.30,  # the margin's: the paper has none
     high=0.60,
     measure=max_prob,
+    likeliest=True,
     usual=True,
 )

@@ -1,1 +1,1 @@
-"""The Hugging Face side: generation, settings, and what a run says about itself."""
+"""The Hugging Face side: rows, generation, settings."""

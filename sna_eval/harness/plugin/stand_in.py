@@ -14,24 +14,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from lm_eval.models.huggingface import HFLM
 
 
-def stand_in(lm: HFLM, **replaced: Any) -> HFLM:
+def stand_in(lm: Any, **replaced: Any) -> Any:
     """The same model, some of whose attributes are replaced."""
     copied = copy.copy(lm)  # an instance of its class, as lm_eval's `super()` wants
     vars(copied).update(replaced)
     return copied
 
 
-def encoded(lm: HFLM, requests: Sequence[Any], *, quiet: bool = True) -> list[Any]:
+def encoded(lm: Any, requests: Sequence[Any], *, quiet: bool = True) -> list[Any]:
     """Log-likelihood requests as lm_eval tokenizes them: texts, context and continuation tokens."""
     handed_over = stand_in(lm, _loglikelihood_tokens=lambda found, **_: found)
-    return HFLM.loglikelihood(handed_over, requests, disable_tqdm=quiet)
+    return _lm_eval_class(lm).loglikelihood(handed_over, requests, disable_tqdm=quiet)
 
 
 def generated(
-    lm: HFLM,
+    lm: Any,
     requests: Sequence[Any],
     *,
     told: Callable[[tuple[Any, ...], str], None],
@@ -47,10 +46,13 @@ def generated(
     """
     replaced = {} if generate is None else {"_model_generate": generate}
     handed_over = stand_in(lm, cache_hook=_Rows(told), **replaced)
-    return HFLM.generate_until(handed_over, list(requests), disable_tqdm=quiet)
+    texts: list[str] = _lm_eval_class(lm).generate_until(
+        handed_over, list(requests), disable_tqdm=quiet
+    )
+    return texts
 
 
-def text_of(lm: HFLM, arguments: tuple[Any, ...], ids: torch.Tensor) -> str:
+def text_of(lm: Any, arguments: tuple[Any, ...], ids: torch.Tensor) -> str:
     """The text that lm_eval's `generate_until` makes of new ids, `[token]`, for a request."""
 
     def generate(context: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -60,13 +62,18 @@ def text_of(lm: HFLM, arguments: tuple[Any, ...], ids: torch.Tensor) -> str:
         lm, _model_generate=generate, batch_size_per_gpu=1, cache_hook=_Rows(lambda *_: None)
     )
     request: Any = SimpleNamespace(args=arguments)
-    (text,) = HFLM.generate_until(handed_over, [request], disable_tqdm=True)
-    return text
+    (text,) = _lm_eval_class(lm).generate_until(handed_over, [request], disable_tqdm=True)
+    return str(text)
+
+
+def _lm_eval_class(lm: Any) -> Any:
+    """lm_eval's own class of a model, whose methods are not ours."""
+    return next(kind for kind in type(lm).__mro__ if kind.__module__.startswith("lm_eval.models."))
 
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Stands in for lm_eval's cache hook, to which HFLM reports its texts in row order."""
+    """Stands in for lm_eval's cache hook, to which a model reports its texts in row order."""
 
     told: Callable[[tuple[Any, ...], str], None]
     dbdict: None = None

@@ -23,12 +23,12 @@ from sna_eval.harness.tasks.plan_makers import (
     load_gate_check,
     load_maker,
 )
-from sna_eval.harness.tasks.task_plans import TaskPlans
+from sna_eval.harness.tasks.searched_plans import SearchedPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
 
 
-class MadePlans(TaskPlans):
+class MadePlans(SearchedPlans):
     """Asks a maker for each task's plan; `plan` holds those made so far."""
 
     def __init__(self, lm: Any, options: PlanMakerOptions, bench: Workbench) -> None:

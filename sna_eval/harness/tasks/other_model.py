@@ -14,8 +14,13 @@ from sna_eval.plan import Plan, TaskPlan
 _LOGGER = logging.getLogger(__name__)
 
 
-def found_on_another(task: TaskPlan, model_hash: str) -> bool:
-    """Whether any of a task's neurons or parameters say that they are of other weights."""
+def found_on_another(task: TaskPlan, model_hash: str | None) -> bool | None:
+    """Whether any of a task's neurons or parameters say that they are of other weights.
+
+    `None` where the loaded weights have no hash, as behind a server.
+    """
+    if model_hash is None:
+        return None
     hashes = {entry.found.model_hash for entry in task.interventions if entry.found is not None}
     return bool(hashes - {None, model_hash})
 

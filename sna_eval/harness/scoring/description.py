@@ -17,7 +17,7 @@ def describe(
     plans: TaskPlans | None,
     counts: Ledger,
     *,
-    model_hash: str,
+    model_hash: str | None,
     settings: Mapping[str, Any],
     processes: int,
 ) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def describe(
         **settings,
         "oracle": any(plan.oracle for plan in resolved.values()),
         "sees_answer": any(plan.sees_answer for plan in resolved.values()),
-        "found_on_another_model": any(
-            found_on_another(plan, model_hash) for plan in resolved.values()
-        ),
+        "found_on_another_model": None
+        if model_hash is None
+        else any(found_on_another(plan, model_hash) for plan in resolved.values()),
         "amplified_fraction": amplified / items if items else 0.0,
         "tasks": {
             name: _task(plan, counts.tasks.get(name), model_hash) for name, plan in resolved.items()
@@ -55,7 +55,7 @@ def describe(
     }
 
 
-def _task(plan: TaskPlan, counted: TaskLedger | None, model_hash: str) -> dict[str, Any]:
+def _task(plan: TaskPlan, counted: TaskLedger | None, model_hash: str | None) -> dict[str, Any]:
     return {
         "fingerprint": task_fingerprint(plan),
         "oracle": plan.oracle,

@@ -1,0 +1,75 @@
+"""What the gate costs in front of a server: `sna-completions` against plain `local-completions`.
+
+    python benchmarks/served.py --url http://127.0.0.1:8000/v1 --base base --adapter sna \\
+        --plan plan.yaml --tokenizer FOLDER [--task sna_sst2] [--documents 200] [--repeats 3]
+
+The server runs already (docs/serving.md), with nothing else to do. Both sides send the same
+documents in turn, in this process, with as many requests at a time; tasks and tokenizer are loaded
+before the clock starts. Printed are medians, and the ratio beside what it may be at most: a share f
+of open gates is asked twice, so (1 + f) times 1.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+
+def main() -> int:
+    args = _arguments()
+    plain = {
+        "base_url": f"{args.url}/completions", "model": args.base, "tokenizer": args.tokenizer,
+        "tokenizer_backend": "huggingface", "num_concurrent": args.concurrent,
+    }  # fmt: skip
+    gated = {**plain, "adapter": args.adapter, "plan": args.plan}
+    seconds: dict[str, list[float]] = {"local-completions": [], "sna-completions": []}
+    opened = 0.0
+    for _ in range(args.repeats):
+        for model, arguments in (("local-completions", plain), ("sna-completions", gated)):
+            taken, samples = evaluate(model, arguments, args)
+            seconds[model].append(taken)
+            if model == "sna-completions":
+                opened = sum(own["decision"] for own in samples) / len(samples)
+    medians = {name: statistics.median(own) for name, own in seconds.items()}
+    for name, median in medians.items():
+        print(f"{name:18} {median:7.1f} s, {args.documents / median:6.1f} documents a second")
+    ratio, most = medians["sna-completions"] / medians["local-completions"], 1.1 * (1 + opened)
+    print(f"ratio {ratio:.2f}, share open {opened:.2f}, at most {most:.2f}")
+    return int(ratio > most)
+
+
+def evaluate(
+    model: str, arguments: dict[str, Any], args: argparse.Namespace
+) -> tuple[float, list[dict[str, Any]]]:
+    """Seconds that the answers took, and the samples."""
+    from lm_eval.api.registry import get_model
+    from lm_eval.evaluator import evaluate as run
+    from lm_eval.tasks import TaskManager
+
+    from sna_eval.harness.plugin.registration import register
+    from sna_eval.paths import tasks_path
+
+    register()
+    tasks = TaskManager(include_path=str(tasks_path()), include_defaults=False).load([args.task])
+    lm = get_model(model)(batch_size=args.batch_size, **arguments)
+    started = time.perf_counter()
+    results = run(lm=lm, task_dict=tasks, limit=args.documents, bootstrap_iters=0)
+    return time.perf_counter() - started, results["samples"][args.task]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    for name in ("--url", "--base", "--adapter", "--plan", "--tokenizer"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--task", default="sna_sst2")
+    parser.add_argument("--documents", type=int, default=200)
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--concurrent", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

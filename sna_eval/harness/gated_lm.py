@@ -1,0 +1,204 @@
+"""What model types with a plan have in common: requests in, both answers out, counts beside them.
+
+Where scores come from is the business of a subclass: its `passes` (`harness.scoring.passes`). It
+also inherits from the lm_eval model that it stands for, behind this class; without a plan it is
+that model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from lm_eval.api.model import TemplateLM
+
+import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
+from sna_eval.harness.plugin.both_answers import report_both
+from sna_eval.harness.plugin.ranks import Ranks
+from sna_eval.harness.plugin.running import requests_in_hand
+from sna_eval.harness.plugin.stand_in import encoded
+from sna_eval.harness.scoring.description import describe
+from sna_eval.harness.scoring.joined import JoinedTargets
+from sna_eval.harness.scoring.ledger import Ledger, total
+from sna_eval.harness.scoring.passes import Passes
+from sna_eval.harness.scoring.rolling import score_rolling
+from sna_eval.harness.scoring.scorer import Scorer
+from sna_eval.harness.scoring.suits import check_suits
+from sna_eval.harness.scoring.texts import gated_texts
+from sna_eval.harness.tasks.items import EncodedRequest, Item, check_target, group_items
+from sna_eval.harness.tasks.live_tasks import LiveTasks
+from sna_eval.harness.tasks.task_plans import TaskPlans
+from sna_eval.harness.values import Answer
+from sna_eval.plan import Plan
+
+_LOGGER = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class GatedLM(TemplateLM):
+    """An lm_eval model that answers twice: unmodified, and amplified where a gate opens."""
+
+    plan: Plan
+    ranks: Ranks
+    report_baseline: bool
+    """Whether every task reports its metrics of the unmodified model too, as `baseline_METRIC`."""
+
+    def _begin_counting(self) -> None:
+        """To be called once the model is loaded."""
+        self.ledger = Ledger()
+        self._counts: Ledger | None = None
+        self._reported = False
+        self._warned: set[str] = set()
+        self._joined = JoinedTargets()
+
+    # What a subclass says of its model
+
+    @property
+    def has_plan(self) -> bool:
+        """Without one this is the lm_eval model alone."""
+        return bool(self.plan.tasks)
+
+    @property
+    def plans(self) -> TaskPlans:
+        """Each task's part of the plan."""
+        raise NotImplementedError
+
+    @property
+    def passes(self) -> Passes:
+        """What gates and scorers know of the model."""
+        raise NotImplementedError
+
+    @property
+    def model_hash(self) -> str | None:
+        """Hash of the unmodified weights; `None` where nobody sees them."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Model arguments that answers depend on, for result files."""
+        raise NotImplementedError
+
+    # Log-likelihoods
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[Answer]:
+        """Log-likelihoods as lm_eval's, each a `Score` that carries its baseline."""
+        for instance in requests:
+            check_target(instance, instance.args[1])
+        self._begin(requests)
+        quiet = disable_tqdm or not self.ranks.first
+        if not self.has_plan:
+            return self._counted(super().loglikelihood(requests, disable_tqdm=quiet))
+        tokens = encoded(self, requests, quiet=quiet)
+        return self._counted(self.score_encoded(requests, tokens, quiet=quiet))
+
+    def score_encoded(
+        self, instances: Sequence[Any], requests: list[EncodedRequest], *, quiet: bool = False
+    ) -> list[Answer]:
+        """Answers to requests that are tokenized already."""
+        live = LiveTasks()
+        grouped = group_items(instances, requests, live.unconditional, live.offers_choices)
+        self._joined.count(grouped.items, self.ledger)
+        requests.clear()  # it grows with the documents, and nobody needs it any more
+        answers = self._score(grouped.items, live, quiet=quiet)
+        return [answers[item][request] for item, request in grouped.answers]
+
+    def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
+        found = super()._encode_pair(context, continuation)
+        if found[1] or not continuation.strip():
+            return found
+        quiet = not self.ranks.first
+        return self._joined.encode(context, continuation, self.tok_encode, quiet=quiet)
+
+    def _score(self, items: Sequence[Item], live: LiveTasks, *, quiet: bool) -> list[list[Answer]]:
+        self.plans.prepare([item.instance for item in items])
+        return self._scorer(live).score(items, live.right_answer, quiet=quiet)
+
+    def _scorer(self, live: LiveTasks) -> Scorer:
+        return Scorer(self.passes, self.plans, self.ledger, live.question)
+
+    # Rolling log-likelihoods and generation
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihoods of whole texts; the text is the item, decided on as a whole."""
+        if not self.has_plan:
+            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        self._begin(requests)
+        quiet = disable_tqdm or not self.ranks.first
+        return self._counted(
+            score_rolling(
+                self.passes,
+                self.plans,
+                self.ledger,
+                requests,
+                tokens=lambda text: len(self.tok_encode(text)),
+                quiet=quiet,
+            )
+        )
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Generates; the gate decides per request at the first new token."""
+        if not self.has_plan:
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)
+        self._begin(requests)
+        quiet = disable_tqdm or not self.ranks.first
+        return self._counted(
+            gated_texts(
+                self.passes,
+                self.plans,
+                self.ledger,
+                requests,
+                baselines=self.report_baseline,
+                quiet=quiet,
+            )
+        )
+
+    # Counting and what results say
+
+    def _begin(self, requests: Sequence[Any]) -> None:
+        """Counts begin anew with the first requests after a run was reported on.
+
+        Its tasks then report on both models, and the plan is known to suit all of them.
+        """
+        if self.ranks.agreed(lambda: self._reported):
+            self._reported, self.ledger, self._counts = False, Ledger(), None
+            if self.has_plan:
+                self.plans.met.clear()
+        if self.has_plan and self.report_baseline:
+            report_both()
+        if self.has_plan:
+            everything = requests_in_hand() or requests
+            self.plans.check(everything)
+            check_suits(self.plans.unsearched, everything)
+            self.plans.prepare(everything)
+
+    def _counted(self, answers: list[T]) -> list[T]:
+        """Collects all processes' counts on the first: later it alone is asked for them."""
+        self._counts = total(self.ranks.collected(self.ledger))
+        for about, remark in self._counts.remarks().items() if self.ranks.first else ():
+            if about not in self._warned:
+                self._warned.add(about)
+                _LOGGER.warning(remark)
+        return answers
+
+    @property
+    def counts(self) -> Ledger:
+        """What was done, by all processes on the first of them."""
+        return self._counts or self.ledger
+
+    def get_model_info(self) -> dict[str, Any]:
+        """lm_eval's information and, under `sna`, what was done: it stands in every result file."""
+        self._reported = True
+        own = getattr(super(), "get_model_info", dict)
+        return {**own(), "sna": self.describe()}
+
+    def describe(self) -> dict[str, Any]:
+        """Plan, gates, decisions and the way the passes ran."""
+        return describe(
+            self.plan,
+            self.plans if self.has_plan else None,
+            self.counts,
+            model_hash=self.model_hash,
+            settings=self.settings,
+            processes=self.ranks.size,
+        )

@@ -1,0 +1,152 @@
+"""A base model and its adapters behind a server that speaks OpenAI's completions.
+
+What is sent is what lm_eval's `local-completions` sends, under the base model's name or an
+adapter's; with generated texts it asks for log-probabilities too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from sna_eval.errors import InputError
+from sna_eval.hashing import digest
+from sna_eval.intervention.rows import Tokens
+from sna_eval.serving.adapters import Adapters
+from sna_eval.serving.address import ServedCard
+from sna_eval.serving.answers import read_completion, read_distribution, read_score
+from sna_eval.serving.asking import Asking, Question
+from sna_eval.serving.served_model import Completion, Continuation, ContinuationScore, Prompt
+
+_KEPT = "answer 1"  # raised where an answer's fields come to mean something else
+
+
+@dataclass(frozen=True, eq=False)
+class CompletionsModel:
+    """A served model, asked through lm_eval's own payloads."""
+
+    lm: Any
+    """An lm_eval `LocalCompletionsAPI`: tokenizer, payloads, lengths."""
+    asking: Asking
+    adapters: Adapters
+    cards: Mapping[str, ServedCard]
+    """What the server says of its models."""
+
+    @property
+    def max_length(self) -> int:
+        return int(self.lm.max_length)
+
+    def scores(
+        self, asked: Sequence[Continuation], *, quiet: bool = False
+    ) -> list[ContinuationScore]:
+        return self.asking.answers([self._score(own) for own in asked], quiet=quiet)
+
+    def completions(self, asked: Sequence[Prompt], *, quiet: bool = False) -> list[Completion]:
+        return self.asking.answers([self._completion(own) for own in asked], quiet=quiet)
+
+    def distributions(
+        self, contexts: Sequence[Tokens], *, quiet: bool = False
+    ) -> list[torch.Tensor]:
+        """As the server sends them; they are large, and not kept."""
+        questions = [
+            Question(
+                self._sent(context),
+                {**_WHOLE, "model": self.lm.model},
+                read=lambda choice: (read_distribution(choice),),
+                rebuild=lambda *fields: fields,
+            )
+            for context in contexts
+        ]
+        try:
+            return [own[0] for own in self.asking.answers(questions, quiet=quiet)]
+        except InputError as error:
+            raise InputError(
+                "gate.signal", expected="a server that sends the next token's whole distribution",
+                got=error.got, hint=f"vLLM: --max-logprobs -1; or use max_prob ({error.hint})",
+            ) from error  # fmt: skip
+
+    def tokens(self, prompt: Prompt) -> Tokens:
+        settings = prompt.settings
+        new = settings.get("max_tokens", settings.get("max_gen_toks", self.lm._max_gen_toks))
+        tokens: list[int] = self.lm.tok_encode(prompt.text)
+        return tuple(tokens[-max(1, self.max_length - int(new)) :])
+
+    def windows(self, text: str) -> list[tuple[Tokens, Tokens]]:
+        return rolling_windows(self.lm, text, self.max_length - 1)
+
+    def _score(self, asked: Continuation) -> Question[ContinuationScore]:
+        tokens = asked.context + asked.continuation
+        payload = self._payload(asked.adapter, generate=False)
+        return Question(
+            self._sent(tokens),
+            payload,
+            read=partial(_score_of, asked),
+            rebuild=ContinuationScore,
+            key=self._key(asked.adapter, payload, [tokens, len(asked.context)]),
+        )
+
+    def _completion(self, asked: Prompt) -> Question[Completion]:
+        payload = self._payload(asked.adapter, generate=True, settings=asked.settings)
+        prompt = list(self.tokens(asked)) if self.lm.tokenized_requests else asked.text
+        drawn = payload.get("temperature", 0) or payload.get("n", 1) != 1
+        return Question(
+            prompt,
+            {**payload, "logprobs": 1},
+            read=read_completion,
+            rebuild=Completion,
+            key=None if drawn else self._key(asked.adapter, payload, prompt),
+        )
+
+    def _payload(
+        self, adapter: str | None, *, generate: bool, settings: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """lm_eval's own, without a prompt."""
+        payload: dict[str, Any] = self.lm._create_payload(
+            [], generate=generate, gen_kwargs=copy.deepcopy(dict(settings or {})),
+            seed=self.lm._seed, eos=self.lm.eos_string,
+        )  # fmt: skip
+        del payload["prompt"]
+        return payload if adapter is None else {**payload, "model": adapter}
+
+    def _sent(self, tokens: Tokens) -> Any:
+        """As ids, or as text for servers that take no ids."""
+        return list(tokens) if self.lm.tokenized_requests else self.lm.decode_batch([tokens])[0]
+
+    def _key(self, adapter: str | None, payload: Mapping[str, Any], asked: Any) -> str:
+        name = self.lm.model if adapter is None else adapter
+        card = self.cards.get(name, ServedCard())
+        does = None if adapter is None else self.adapters.digest_of(adapter)
+        return digest([_KEPT, self.asking.address.url, name, card.root, does, payload, asked])
+
+
+_WHOLE = {"max_tokens": 1, "temperature": 0, "logprobs": -1, "return_tokens_as_token_ids": True}
+"""What asks vLLM for the whole distribution of one token, each entry under its number."""
+
+
+def _score_of(asked: Continuation, choice: Mapping[str, Any]) -> ContinuationScore:
+    context = len(asked.context)
+    return read_score(choice, context, context + len(asked.continuation))
+
+
+def rolling_windows(lm: Any, text: str, most: int) -> list[tuple[Tokens, Tokens]]:
+    """Contexts and continuations by which lm_eval scores a whole text.
+
+    **Arguments:**
+
+    - `most`: tokens of a window.
+    """
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    windows = get_rolling_token_windows(
+        token_list=lm.tok_encode(text),
+        prefix_token=lm.prefix_token_id,
+        max_seq_len=most,
+        context_len=1,
+    )
+    pairs = map(make_disjoint_window, windows)
+    return [(tuple(context), tuple(continuation)) for context, continuation in pairs]

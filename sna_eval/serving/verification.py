@@ -1,0 +1,111 @@
+"""`sna-eval verify`: loads the reference, asks the copy, compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sna_eval.errors import InputError
+from sna_eval.export.record import RECORD_NAME, read_object, read_record
+from sna_eval.harness.loading import model_arguments
+from sna_eval.harness.scoring.ledger import Ledger
+from sna_eval.plan import Plan, check_model
+from sna_eval.serving.adapters import Adapters
+from sna_eval.serving.local_model import LocalModel
+from sna_eval.serving.passes import ServedPasses
+from sna_eval.serving.plans import ServedPlans
+from sna_eval.serving.probes import probe_items
+from sna_eval.serving.served_model import ServedModel
+from sna_eval.serving.verifying import TOLERANCE, Scored, Verification, compare, scored
+
+
+def verify(
+    folder: Path,
+    *,
+    url: str | None = None,
+    base: str | None = None,
+    adapter: str | None = None,
+    model_args: str = "",
+    texts: int = 32,
+    tolerance: float | None = None,
+) -> Verification:
+    """Holds a served export against its plan.
+
+    **Arguments:**
+
+    - `folder`: of the export.
+    - `url`: of a server with the export under the name `adapter` and its base model under `base`;
+        `None`: the export is loaded here, with PEFT.
+    - `model_args`: the reference's; what is not given is as the export says.
+    - `tolerance`: in nats, `None` for the usual one.
+
+    **Raises:** `InputError` where there is no export, no model or no server.
+    """
+    from sna_eval.harness.lm import SNALM
+
+    task, plan, made_for = _recorded(folder)
+    given = {**_reference(made_for), **model_arguments(model_args)}
+    lm = SNALM(**given, gate="never", report_baseline=False)
+    lm.plan = plan
+    check_model(plan, lm.sites)
+    weights = _other_weights(lm.model_hash, made_for)  # before an adapter is put on them
+    items = probe_items(task, texts, lm.bench.pair)
+    own = scored(lm.passes, lm.plans, items, quiet=True)
+    adapters = Adapters(lambda task, scalings: adapter or "adapter")
+    plans = ServedPlans(plan, adapters, lm.bench.pair)
+    missing: tuple[str, ...] = ()
+    if url is None:
+        model: ServedModel = LocalModel.load(lm.model, folder, max_length=lm.max_length)
+    else:
+        assert base is not None
+        assert adapter is not None
+        model, missing = _server(url, base, adapter, given, adapters)
+    if missing:
+        return Verification(float("nan"), float("nan"), _effect(own), 0.0, 0, 0, texts, missing)
+    served = scored(ServedPasses(model, adapters, Ledger()), plans, items, quiet=True)
+    found = compare(plan.tasks[task], own, served, tolerance=tolerance or TOLERANCE)
+    return replace(found, problems=(*weights, *found.problems))
+
+
+def _recorded(folder: Path) -> tuple[str, Plan, Mapping[str, Any]]:
+    recorded = read_record(folder)
+    if recorded is None:
+        raise InputError(
+            "export", expected=f"a folder of `sna-eval export`, with its {RECORD_NAME}",
+            got=str(folder),
+        )  # fmt: skip
+    made_for = read_object(folder / RECORD_NAME).get("base_model")
+    return *recorded, made_for if isinstance(made_for, dict) else {}
+
+
+def _reference(made_for: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"pretrained": "name", "revision": "revision", "gguf_file": "gguf_file"}
+    found = {own: made_for.get(name) for own, name in names.items()}
+    return {"dtype": "float32", **{own: value for own, value in found.items() if value}}
+
+
+def _server(
+    url: str, base: str, adapter: str, given: Mapping[str, Any], adapters: Adapters
+) -> tuple[ServedModel, tuple[str, ...]]:
+    from sna_eval.serving.completions import SNACompletions
+
+    tokenizer = given.get("tokenizer") or given["pretrained"]
+    lm = SNACompletions(url, model=base, tokenizer=tokenizer, gate="never", batch_size=8)
+    if lm.cards and adapter not in lm.cards:
+        listed = ", ".join(lm.cards)
+        said = (f"not loaded: the server has no model called {adapter} ({listed})",)
+        return lm.served, said
+    return replace(lm.served, adapters=adapters), ()
+
+
+def _effect(own: Scored) -> float:
+    return float(abs(own.effect).max())
+
+
+def _other_weights(model_hash: str, made_for: Mapping[str, Any]) -> tuple[str, ...]:
+    """Whether the reference is the model that the export was made for."""
+    if made_for.get("model_hash") in (None, model_hash):
+        return ()
+    return ("the model loaded here has other weights than the one the export was made for",)

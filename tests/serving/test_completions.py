@@ -1,0 +1,165 @@
+"""`sna-completions` decides and scores as `sna` does, and asks for no more than it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sna_eval.gating import Gate
+from tests.serving.completions_server import Engine
+from tests.serving.conftest import COUNT, GATE
+
+SERVED = {"model": "base", "adapter": "sna", "max_retries": 1, "num_concurrent": 2}
+
+
+@pytest.fixture
+def both(run: Any, url: str, plan_file: Any, model_folder: Any, word_tokenizer: Any) -> Any:
+    """A task's results under `sna` and through the server."""
+    words = word_tokenizer.name_or_path
+
+    def ask(task: str, gate: Gate, **more: Any) -> tuple[Any, Any]:
+        plan = plan_file(task, gate)
+        own = run("sna", task, pretrained=str(model_folder("llama")), tokenizer=words, plan=plan)
+        served = run(
+            "sna-completions", task, base_url=url, tokenizer=words, plan=plan, **SERVED, **more
+        )
+        return own, served
+
+    return ask
+
+
+def _opened(samples: list[dict[str, Any]]) -> int:
+    return sum(int(own["decision"]) for own in samples)
+
+
+def _same_decisions(own: list[dict[str, Any]], served: list[dict[str, Any]]) -> None:
+    assert len(own) == len(served) == COUNT
+    for mine, theirs in zip(own, served, strict=True):
+        assert (mine["zone"], mine["decision"]) == (theirs["zone"], theirs["decision"])
+        assert mine["confidence"] == pytest.approx(theirs["confidence"], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        GATE,
+        Gate("target_prob", 1e-9, 1e-6, "amplify"),
+        Gate("max_prob", 0.0255, 0.042),
+        Gate("entropy", 0.09325, 0.1015),
+    ],
+    ids=lambda gate: gate.signal,
+)
+def test_choices(gate: Gate, both: Any, engine: Engine) -> None:
+    own, served = (results["samples"]["own_pairs"] for results in both("own_pairs", gate))
+    _same_decisions(own, served)
+    for mine, theirs in zip(own, served, strict=True):
+        for name in ("resps", "baseline_resps"):
+            values = [[answer[0][0] for answer in sample[name]] for sample in (mine, theirs)]
+            assert values[0] == pytest.approx(values[1], abs=1e-4)
+            greedy = [[answer[0][1] for answer in sample[name]] for sample in (mine, theirs)]
+            assert greedy[0] == greedy[1]
+    assert 0 < _opened(served) < COUNT
+    asked = [
+        prompt for body in engine.requests if body["model"] == "sna" for prompt in body["prompt"]
+    ]
+    assert len(asked) == 2 * _opened(served)  # the adapter is asked for open documents only
+
+
+def test_generated_texts(both: Any) -> None:
+    own, served = both("own_texts", Gate("max_prob", 0.0255, 0.042))
+    _same_decisions(own["samples"]["own_texts"], served["samples"]["own_texts"])
+    for name in ("resps", "baseline_resps"):
+        texts = [
+            [one[name][0][0] for one in results["samples"]["own_texts"]]
+            for results in (own, served)
+        ]
+        assert texts[0] == texts[1]
+    assert 0 < _opened(served["samples"]["own_texts"]) < COUNT
+
+
+def test_the_baseline_text_is_asked_for_once(both: Any, engine: Engine) -> None:
+    _, served = both("own_texts", Gate("max_prob", 0.0255, 0.042))
+    asked = dict.fromkeys(("base", "sna"), 0)
+    for body in engine.requests:
+        asked[body["model"]] += len(body["prompt"])
+    assert asked == {"base": COUNT, "sna": _opened(served["samples"]["own_texts"])}
+
+
+def test_whole_texts(both: Any) -> None:
+    own, served = both("own_rolling", Gate("target_prob", 0.00095, 0.0011))
+    _same_decisions(own["samples"]["own_rolling"], served["samples"]["own_rolling"])
+    for metric in ("word_perplexity,none", "baseline_word_perplexity,none"):
+        values = [results["results"]["own_rolling"][metric] for results in (own, served)]
+        assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_gates_that_do_not_measure_ask_both_at_once(both: Any, engine: Engine) -> None:
+    own, served = both("own_pairs", Gate(mode="always"))
+    _same_decisions(own["samples"]["own_pairs"], served["samples"]["own_pairs"])
+    assert len(engine.requests) == 2 * 2 * COUNT / 4  # full batches of either, none after another
+
+
+def test_texts_in_place_of_token_ids(both: Any) -> None:
+    own, served = both("own_pairs", GATE, tokenized_requests=False)
+    _same_decisions(own["samples"]["own_pairs"], served["samples"]["own_pairs"])
+
+
+def test_without_a_plan_it_is_lm_evals_own(run: Any, url: str, word_tokenizer: Any) -> None:
+    words = word_tokenizer.name_or_path
+    plain = run(
+        "local-completions", "own_pairs", base_url=f"{url}/completions", model="base",
+        tokenizer=words, tokenizer_backend="huggingface",
+    )  # fmt: skip
+    ours = run(
+        "sna-completions", "own_pairs", base_url=url, model="base", tokenizer=words, gate="never"
+    )
+    names = ("resps", "acc")
+    pairs = zip(plain["samples"]["own_pairs"], ours["samples"]["own_pairs"], strict=True)
+    assert all(mine[name] == theirs[name] for mine, theirs in pairs for name in names)
+
+
+def test_result_files_say_who_answered(both: Any) -> None:
+    _, served = both("own_pairs", GATE)
+    described = served["config"]["sna"]
+    assert described["base"] == "base"
+    assert described["adapters"] == {"own_pairs": "sna"}
+    assert described["model_hash"] is None
+    assert described["passes"]["baseline_rows"] == 2 * COUNT
+
+
+def test_answers_are_kept_as_they_come(
+    run: Any, url: str, plan_file: Any, engine: Engine, word_tokenizer: Any, tmp_path: Path
+) -> None:
+    from sna_eval.errors import InputError
+
+    arguments = {
+        **SERVED, "base_url": url, "plan": plan_file("own_pairs", GATE),
+        "tokenizer": word_tokenizer.name_or_path,
+    }  # fmt: skip
+    whole = run("sna-completions", "own_pairs", **arguments)["samples"]["own_pairs"]
+    needed = sum(len(body["prompt"]) for body in engine.requests)
+    engine.requests.clear()
+    answered: list[int] = []
+
+    def dies(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any] | None:
+        if sum(answered) >= needed // 2:
+            return None
+        answered.append(len(body["prompt"]))
+        return answer
+
+    cache = str(tmp_path / "answers")
+    engine.fault = dies
+    with pytest.raises(InputError, match="a server that answers"):
+        run("sna-completions", "own_pairs", use_cache=cache, **arguments)
+    engine.requests.clear()
+    engine.fault = lambda body, answer: answer
+    again = run("sna-completions", "own_pairs", use_cache=cache, **arguments)["samples"][
+        "own_pairs"
+    ]
+    assert sum(len(body["prompt"]) for body in engine.requests) == needed - sum(answered)
+    assert [own["resps"] for own in again] == [own["resps"] for own in whole]
+    engine.requests.clear()
+    run("sna-completions", "own_pairs", use_cache=cache, **arguments)
+    assert not engine.requests
