@@ -1,6 +1,6 @@
 """Write the development and test items of the bundled tasks, or check the ones on disk.
 
-    python scripts/build_tasks.py                 # the twelve generation tasks
+    python scripts/build_tasks.py                 # the twelve generation tasks, and instructions
     python scripts/build_tasks.py --check         # exit 1 if the files differ from that
     python scripts/build_tasks.py --transition-only --transition-model DIR
 
@@ -15,9 +15,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from task_items import CANDIDATES, Item, transition_candidates
+from task_items.instructions import development_instructions, test_instructions
 from task_items.one_token import load_tokenizer, not_one_token
 from task_items.selection import Splits, select
 from task_items.zone_two import HIGH, LOW, score_with, select_inside
@@ -36,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"build_tasks: {error}", file=sys.stderr)
         return 2
     files = {path: text for task, splits in tasks.items() for path, text in _files(task, splits)}
+    if not options.transition_only:
+        files |= dict(_instructions())
     return _check(options.data, files) if options.check else _write(options.data, files)
 
 
@@ -92,6 +96,15 @@ def _files(task: str, splits: Splits) -> Iterator[tuple[str, str]]:
     """Path below the data folder and contents, for both splits."""
     yield f"{task}/development.jsonl", _lines(splits.development)
     yield f"{task}/test.jsonl", _lines(splits.test)
+
+
+def _instructions() -> Iterator[tuple[str, str]]:
+    """The same of the instructions, which have a rule in place of a target."""
+    for split, items in (
+        ("development", development_instructions()), ("test", test_instructions())
+    ):  # fmt: skip
+        rows = (json.dumps(asdict(item), ensure_ascii=False) for item in items)
+        yield f"sna_instruct/{split}.jsonl", "".join(f"{row}\n" for row in rows)
 
 
 def _lines(items: list[Item]) -> str:

@@ -104,7 +104,9 @@ def word_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
         show_progress=False,
     )
     items = sorted((tasks_path() / "data").glob("*/development.jsonl"))
-    texts = [path.read_text(encoding="utf-8") for path in items]
+    texts = [
+        path.read_text(encoding="utf-8") for path in items if "instruct" not in path.parent.name
+    ]
     tokenizer.train_from_iterator([*texts, "Review: Sentiment: positive negative " * 99], trainer)
     folder = tmp_path_factory.mktemp("tokenizer")
     PreTrainedTokenizerFast(

@@ -170,7 +170,11 @@ class GatedLM(TemplateLM):
             everything = requests_in_hand() or requests
             self.plans.check(everything)
             check_suits(self.plans.unsearched, everything)
+            self._check_asked(everything)
             self.plans.prepare(everything)
+
+    def _check_asked(self, requests: Sequence[Any]) -> None:
+        """Raises `InputError` where the model cannot answer one of a run's requests."""
 
     def _counted(self, answers: list[T]) -> list[T]:
         """Collects all processes' counts on the first: later it alone is asked for them."""

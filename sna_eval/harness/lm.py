@@ -24,6 +24,7 @@ from sna_eval.harness.model.arguments import (
     check_arguments,
     for_loading,
 )
+from sna_eval.harness.model.asked_texts import check_asked_texts
 from sna_eval.harness.model.hf_passes import HFPasses
 from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
@@ -205,6 +206,9 @@ class SNALM(GatedLM, HFLM):
     @property
     def settings(self) -> dict[str, Any]:
         return {"strict": self.strict, "decide_at": self.decide_at}
+
+    def _check_asked(self, requests: Sequence[Any]) -> None:
+        check_asked_texts(self, self.plans.unsearched, requests)
 
     # Answers that are kept
 

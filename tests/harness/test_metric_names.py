@@ -12,6 +12,7 @@ from lm_eval.api.registry import get_aggregation, get_metric_aggregation, is_hig
 
 import sna_eval.harness.metric_names  # noqa: F401  (names are known from here on)
 from sna_eval.harness.aggregations import AGGREGATIONS, METRICS
+from sna_eval.harness.instructions import KINDS
 from sna_eval.paths import tasks_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,9 @@ def bundled() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("entry", bundled(), ids=lambda entry: entry["metric"])
 def test_they_say_what_the_bundled_tasks_say(entry: dict[str, Any]) -> None:
     if entry["metric"] not in METRICS:
-        assert entry["metric"] in {"acc", "zone", "confidence", "decision", "oracle"}
+        told = {"acc", "zone", "confidence", "decision", "oracle"}
+        followed = ["followed", *(f"followed_{kind}" for kind in KINDS), "repetition", "words"]
+        assert entry["metric"] in told.union(followed)
         return
     aggregation, better = METRICS[entry["metric"]]
     assert aggregation.removeprefix("sna_") == entry["aggregation"]

@@ -78,6 +78,35 @@ def test_a_document_without_a_right_answer(make_sna: Any, load: Any) -> None:
     refused(lm, load("own_choices", "beyond"), r"beyond: expected a right answer .*document 2: use")
 
 
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"max_gen_toks": 256}, r"generation_kwargs\.max_gen_toks: expected fewer than the 256"),
+        ({"do_sample": True}, r"generation_kwargs\.temperature: expected more than 0 beside do_s"),
+        ({"temperature": "warm"}, r"generation_kwargs: expected settings of generation"),
+        ({"guidance_scale": 1.5}, r"generation_kwargs\.guidance_scale: expected no such setting"),
+        ({"num_beams": 2}, r"decide_at: expected `start` with beams or several sequences"),
+    ],
+)
+def test_texts_that_cannot_be_generated(
+    make_sna: Any, load: Any, settings: dict[str, Any], match: str
+) -> None:
+    """lm_eval and transformers stop at them, at the first text and after all that was scored."""
+    loaded = load("own_choices", "own_generation")
+    task = loaded["tasks"]["own_generation"]
+    task.set_config("generation_kwargs", {"until": ["zzz"], "max_gen_toks": 8, **settings})
+    lm = make_sna(**PLAN, gate="max_prob", decide_at="every_step")
+    _ = lm.engine
+    refused(lm, loaded, match)
+
+
+def test_scores_of_a_model_that_thinks(make_sna: Any, load: Any) -> None:
+    lm = make_sna(**PLAN, gate="max_prob", enable_thinking=True, think_end_token="zzz")
+    _ = lm.engine
+    refused(lm, load("own_generation", "own_choices"), "enable_thinking: expected tasks of gener")
+    assert run(lm, load("own_generation"), bootstrap_iters=0)["results"]["own_generation"]
+
+
 def test_neurons_that_cannot_be_searched(make_sna: Any, load: Any) -> None:
     lm = make_sna(layer=2, top_k=3, multiplier=3.0, gate="always")
     refused(lm, load("own_choices", "one"), r"tasks\.one\.select\.prompts: expected development")

@@ -66,6 +66,13 @@ class GenerateSettings:
             return "generate"
         return next((name for name, off in _OTHER_PASSES.items() if self[name] not in off), None)
 
+    def check_single(self) -> None:
+        """Raises `InputError` where several rows come of one prompt: which of them decides?"""
+        if self.copies > 1:
+            raise InputError(
+                "decide_at", expected="`start` with beams or several sequences", got="every_step"
+            )
+
     def refused(self, name: str) -> InputError:
         """The complaint about a setting that `other_passes` names."""
         return InputError(

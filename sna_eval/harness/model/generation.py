@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from sna_eval.errors import InputError
 from sna_eval.gating import Decision
 from sna_eval.harness.model.every_step import EveryStep
 from sna_eval.harness.model.generate_settings import (
@@ -270,10 +269,7 @@ class GatedGeneration:
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
-        if self._settings(kwargs).copies > 1:
-            raise InputError(
-                "decide_at", expected="`start` with beams or several sequences", got="every_step"
-            )
+        self._settings(kwargs).check_single()
         steps = EveryStep(
             self._lm.model,
             self._engine.sites,

@@ -1,0 +1,39 @@
+"""`process_results` of instructions: which were followed, and what the texts are like beside that.
+
+Amplification that only makes a text repeat itself, or run on, shows in `repetition` and `words`.
+Each metric stands twice in a run under `sna`: of the amplified texts and, as `baseline_...`, of the
+unmodified model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sna_eval.harness.instructions.rules import Asked, is_followed, words_of
+
+KINDS = ("format", "length", "language", "refusal")
+_GRAM = 4
+
+
+def instruction_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | None]:
+    """Metrics of one text. Those of a kind are `None` for instructions of another.
+
+    `repetition` is `1 - distinct / all` of the text's sequences of four words (Welleck et al. 2020,
+    seq-rep-4), and 0 for a text that has none.
+    """
+    (text,) = results
+    asked = Asked(doc["rule"], int(doc["number"]), doc["word"])
+    followed = float(is_followed(text, asked))
+    words = words_of(text)
+    return {
+        "followed": followed,
+        **{f"followed_{kind}": followed if doc["kind"] == kind else None for kind in KINDS},
+        "repetition": _repetition(words),
+        "words": float(len(words)),
+    }
+
+
+def _repetition(words: Sequence[str]) -> float:
+    grams = [tuple(words[n : n + _GRAM]) for n in range(len(words) - _GRAM + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
