@@ -79,19 +79,29 @@ def format_rows(rows: Sequence[ZoneRow]) -> str:
 
 
 def measure_of(sample: Sample) -> str | None:
-    """The measure that a task's items are shown by; `None` where it has none of both models."""
-    metrics = [name for name in sample.paired_metrics() if not isinstance(sample.raw[name], list)]
+    """The measure that a task's items are shown by; `None` where it has none of both models.
+
+    One that says nothing of this item is none: metrics may be told of some of a task's items alone.
+    """
+    metrics = [name for name in sample.paired_metrics() if _is_told(sample, name)]
     return next((name for name in (*_FIRST, *metrics) if name in metrics), None)
+
+
+def _is_told(sample: Sample, metric: str) -> bool:
+    return not isinstance(sample.raw[metric], (list, type(None)))
 
 
 def _task_rows(task: str, samples: Iterable[Sample]) -> Iterator[ZoneRow]:
     filters: dict[str, _Means] = {}
     for sample in samples:
-        measure = measure_of(sample)
-        if measure is None:
-            continue
-        means = filters.setdefault(sample.filter, _Means(task, sample.filter, measure))
-        means.add(sample)
+        means = filters.get(sample.filter)
+        if means is None:
+            measure = measure_of(sample)
+            if measure is None:
+                continue
+            means = filters[sample.filter] = _Means(task, sample.filter, measure)
+        if sample.raw.get(means.measure, means) is not None:
+            means.add(sample)
     for means in filters.values():
         yield from means.rows()
 

@@ -10,6 +10,7 @@ import pytest
 
 from sna_eval.app.core.runs import ResultFolder, open_folder
 from sna_eval.cli import main
+from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_lm, load_tasks
 from sna_eval.plan import PlannedIntervention, TaskPlan
@@ -102,3 +103,21 @@ def test_any_outcome_of_both_models_is_shown(tmp_path: Path) -> None:
         ("all", "exact_match", 4, 1.0), ("2", "exact_match", 4, 1.0),
     ]  # fmt: skip
     assert "own (strict-match)" in format_rows(rows)
+
+
+def test_items_that_a_metric_says_nothing_of(tmp_path: Path) -> None:
+    """A task may score each item by a metric of its kind: `None` elsewhere ended the table."""
+    lines = [
+        {"doc_id": n, "filter": "none", "zone": 1.0, "first": None if n % 2 else 0.5,
+         "baseline_first": None if n % 2 else 0.25, "second": None, "baseline_second": None}
+        for n in (1, 2, 3, 4)
+    ]  # fmt: skip
+    (tmp_path / "samples_own_2026-01-01.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    rows = zone_rows(tmp_path)
+    assert [(row.zone, row.measure, row.n_items, row.change) for row in rows] == [
+        ("all", "first", 2, 0.25), ("1", "first", 2, 0.25),
+    ]  # fmt: skip
+    lines[1]["first"] = "much"
+    (tmp_path / "samples_own_2026-01-01.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(InputError, match="expected scores and a zone for first"):
+        zone_rows(tmp_path)
