@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs PO
 TASKS = ["own_choices", "own_rolling", "own_generation"]
 PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 6.0, "gate": "always"}
 DOCUMENTS = 5
-KEPT = 5 * DOCUMENTS
-"""Items that are scored, and whole and generated texts of both models."""
+KEPT = 3 * DOCUMENTS
+"""Items that are scored, and whole texts of both models; generated texts come on top."""
 
 
 def model(tokenizer: str) -> Any:
@@ -82,9 +82,9 @@ def test_killed_again_and_again(own_tasks: Path, word_tokenizer: Any, tmp_path: 
         process.join()
         assert process.exitcode == -signal.SIGKILL
         kept += at - 1
-        assert rows(disturbed) == kept < KEPT
+        assert rows(disturbed) == kept
     expected, found = (run(model(tokenizer), own, own_tasks) for own in (undisturbed, disturbed))
-    assert rows(disturbed) == rows(undisturbed) == KEPT
+    assert rows(disturbed) == rows(undisturbed) >= KEPT + DOCUMENTS
     assert flat_numbers(found["results"]) == pytest.approx(flat_numbers(expected["results"]))
     assert flat_numbers(answers(found)) == pytest.approx(flat_numbers(answers(expected)), abs=1e-6)
     texts = [
