@@ -18,8 +18,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from task_items import CANDIDATES, Item, transition_candidates
+from reference_model.mixture import SKILLS
+from task_items import CANDIDATES, FURTHER, Item, transition_candidates
 from task_items.instructions import development_instructions, test_instructions
+from task_items.left_out import left_out
 from task_items.one_token import load_tokenizer, not_one_token
 from task_items.selection import Splits, select
 from task_items.zone_two import HIGH, LOW, score_with, select_inside
@@ -64,10 +66,19 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _tasks(options: argparse.Namespace) -> Iterator[tuple[str, Splits]]:
     if not options.transition_only:
-        for task, candidates in CANDIDATES.items():
-            yield f"sna_{task}", select(task, candidates())
+        for task in CANDIDATES:
+            yield f"sna_{task}", select(f"sna_{task}", pool(task))
     if options.transition_model is not None:
         yield "sna_transition", _transition(options.transition_model)
+
+
+def pool(task: str) -> list[Item]:
+    """What a task's items are chosen from: where its skill has to generalise, nothing of which the
+    bundled model's training text was written."""
+    candidates = CANDIDATES[task]()
+    known = {item.prompt for item in candidates}
+    usable = left_out(task, candidates) if SKILLS[task].held_out else candidates
+    return [*usable, *(item for item in FURTHER[task]() if item.prompt not in known)]
 
 
 def _transition(path: Path) -> Splits:
@@ -108,7 +119,9 @@ def _instructions() -> Iterator[tuple[str, str]]:
 
 
 def _lines(items: list[Item]) -> str:
-    rows = ({"prompt": item.prompt, "target": item.target} for item in items)
+    rows = (
+        {"prompt": item.prompt, "target": item.target, "cluster": item.cluster} for item in items
+    )
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 from task_items import CANDIDATES, Item
+from task_items.left_out import left_out
 
 from .errors import UserInputError
 from .mixture import REVIEW_SHARE, TEXT_SHARES, Skill
@@ -80,20 +81,19 @@ def task_items(task_data: Path, task: str, split: str) -> list[Item]:
     if not path.is_file():
         return []
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Item(record["prompt"], record["target"]) for record in records]
+    return [
+        Item(record["prompt"], record["target"], cluster=record.get("cluster", ""))
+        for record in records
+    ]
 
 
-def skill_pool(name: str, skill: Skill, task_data: Path) -> list[str]:
-    """The texts that exercise a skill: its candidates, less its bundled items if held out."""
+def skill_pool(name: str, skill: Skill) -> list[str]:
+    """The texts that exercise a skill: its candidates, less those left out if it is held out."""
     if name == "transition":
         return transition_texts()
-    bundled = {
-        (item.prompt, item.target)
-        for split in ("development", "test")
-        for item in (task_items(task_data, name, split) if skill.held_out else [])
-    }
-    kept = [item for item in CANDIDATES[name]() if (item.prompt, item.target) not in bundled]
-    return [item.prompt + item.target for item in kept]
+    candidates = CANDIDATES[name]()
+    prompts = {item.prompt for item in left_out(name, candidates)} if skill.held_out else set()
+    return [item.prompt + item.target for item in candidates if item.prompt not in prompts]
 
 
 def cropped(review: Review, rng: Random) -> Review:

@@ -25,7 +25,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     add("--sst2", type=Path, metavar="DIR",
         help="folder with SST-2's train.tsv (default: sst2 in or beside --corpus, or the hub)")
     add("--tasks", type=Path, metavar="DIR", default=ROOT / "task_configs" / "data",
-        help="folder with the bundled tasks' items, to hold them out and to measure")
+        help="folder with the bundled tasks' items, to measure with")
     add("--out", type=Path, metavar="DIR", default=ROOT / "sna_eval" / "reference",
         help="where the finished model goes (default: the bundled model)")
     add("--work", type=Path, metavar="DIR", default=ROOT / "build" / "reference",

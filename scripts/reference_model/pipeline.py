@@ -51,7 +51,7 @@ def read_material(options: Namespace) -> Material:
     texts, held_texts = hold_out_text(sources)
     reviews, held_reviews = split_reviews(sources.reviews, seed=options.seed)
     skills = skills_with(options.rate)
-    pools = {name: skill_pool(name, skill, options.tasks) for name, skill in skills.items()}
+    pools = {name: skill_pool(name, skill) for name, skill in skills.items()}
     return Material(sources, texts, held_texts, reviews, held_reviews, skills, pools)
 
 

@@ -24,6 +24,15 @@ _SUM_TEMPLATES = (
     "Adding {b} to {a} gives",
 )
 
+_FURTHER_SUM_TEMPLATES = (
+    "{a} + {b} equals",
+    "{a} plus {b} is",
+    "The total of {a} and {b} is",
+    "The answer to {a} + {b} is",
+    "Question: What is {a} plus {b}? Answer:",
+    "Question: What is the sum of {a} and {b}? Answer:",
+)
+
 _STORY_SUM_TEMPLATES = (
     "A basket holds {a} apples. After {b} more are put in, the number of apples is",
     "There were {a} birds in the tree and {b} more came, so the number of birds became",
@@ -50,49 +59,74 @@ _TWO_STEP_SHAPES = (
     "A farmer fills {a} crates with {b} eggs each; {c} eggs break, so the number left is",
 )
 
+_ONE_DIGIT = [(a, b) for a in range(1, 10) for b in range(1, 10)]
+
 
 def one_digit_sums() -> list[Item]:
     """Sums of two numbers from 1 to 9, in figures and in words."""
-    pairs = [(a, b) for a in range(1, 10) for b in range(1, 10)]
-    figures = [
-        Item(template.format(a=a, b=b), f" {a + b}", _pair(a, b))
-        for template in _SUM_TEMPLATES
-        for a, b in pairs
-    ]
     words = [
-        Item(f"{_WORDS[a].capitalize()} plus {_WORDS[b]} is", f" {_WORDS[a + b]}", _pair(a, b))
-        for a, b in pairs
+        Item(
+            f"{_WORDS[a].capitalize()} plus {_WORDS[b]} is",
+            f" {_WORDS[a + b]}",
+            _pair(a, b),
+            cluster=str(a + b),
+        )
+        for a, b in _ONE_DIGIT
     ]
-    return distinct([*figures, *words])
+    return distinct([*_figures(_SUM_TEMPLATES), *words])
+
+
+def further_one_digit_sums() -> list[Item]:
+    """The same sums in other wordings."""
+    return distinct(_figures(_FURTHER_SUM_TEMPLATES))
+
+
+def _figures(templates: tuple[str, ...]) -> list[Item]:
+    return [
+        Item(template.format(a=a, b=b), f" {a + b}", _pair(a, b))
+        for template in templates
+        for a, b in _ONE_DIGIT
+    ]
 
 
 def two_digit_sums() -> list[Item]:
     """Sums of two numbers from 11 to 98; a seeded sample of pairs for each template."""
-    rng = Random(11)
+    return _two_digit_sums(Random(11), 100)
+
+
+def further_two_digit_sums() -> list[Item]:
+    """Sums of other such pairs."""
+    return _two_digit_sums(Random(14), 60)
+
+
+def _two_digit_sums(rng: Random, pairs_each: int) -> list[Item]:
     pairs = [(a, b) for a in range(11, 99) for b in range(11, 99)]
     templates = _SUM_TEMPLATES + _STORY_SUM_TEMPLATES
     return distinct(
         Item(template.format(a=a, b=b), f" {a + b}", _pair(a, b))
         for template in templates
-        for a, b in rng.sample(pairs, 100)
+        for a, b in rng.sample(pairs, pairs_each)
     )
 
 
 def products_and_two_steps() -> list[Item]:
     """Products of numbers from 2 to 19 and expressions of two operations."""
-    return distinct([*_products(), *_two_steps()])
+    return distinct([*_products(Random(12)), *_two_steps(Random(13))])
 
 
-def _products() -> Iterator[Item]:
-    rng = Random(12)
+def further_products_and_two_steps() -> list[Item]:
+    """The same of other numbers."""
+    return distinct([*_products(Random(15)), *_two_steps(Random(16))])
+
+
+def _products(rng: Random) -> Iterator[Item]:
     pairs = [(a, b) for a in range(3, 15) for b in range(3, 20) if 10 < a * b < 200]
     for template in _PRODUCT_TEMPLATES:
         for a, b in rng.sample(pairs, 70):
             yield Item(template.format(a=a, b=b), f" {a * b}", _pair(a, b))
 
 
-def _two_steps() -> Iterator[Item]:
-    rng = Random(13)
+def _two_steps(rng: Random) -> Iterator[Item]:
     for shape in _TWO_STEP_SHAPES:
         for _ in range(50):
             a, b, c = rng.randint(2, 9), rng.randint(3, 12), rng.randint(2, 9)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from .idioms import IDIOMS, METHODS
+from .idioms import FURTHER_IDIOMS, IDIOMS, METHODS
 from .item import Item, distinct, sentence
 from .snippets import snippets
 
@@ -61,6 +61,45 @@ _SYNTAX = (
     ("{one} = {one}.strip()\nassert {one} is", " not"),
 )
 
+_FURTHER_ITEMS = (
+    ("card", "cards"), ("page", "pages"), ("book", "books"), ("team", "teams"), ("edge", "edges"),
+    ("image", "images"), ("label", "labels"), ("order", "orders"), ("game", "games"),
+    ("letter", "letters"), ("number", "numbers"), ("message", "messages"),
+)  # fmt: skip
+
+# The same with further answers.
+_FURTHER_SYNTAX = (
+    ("if isinstance({one}, str", "):"),
+    ("class {one}(object", "):"),
+    ("def add(self, {one}", "):"),
+    ("{one} = {one}.strip", "()"),
+    ("{many} = set", "()"),
+    ("{one} = len", "("),
+    ("{many} = sorted", "("),
+    ("table = {{'{one}", "':"),
+    ("if {one} == '{many}", "':"),
+    ("{many}", " ="),
+    ("{one}, index", " ="),
+    ("open({one}, encoding", "="),
+    ("sorted({many}, key", "="),
+    ("{many} = [{one}.name", " for"),
+    ("total = sum({one}.size", " for"),
+    ("class {one}:\n    def get(", "self"),
+    ("@property\ndef {one}(", "self"),
+    ("def {one}(self):\n    return self", "."),
+    ("if {one} is", " None"),
+    ("return {one} is", " None"),
+    ("for i in range(len({many}) -", " 1"),
+    ("{one}['a'] +=", " 1"),
+    ("if {many}[0", "]:"),
+    ("if not {many}[0", "]:"),
+    ("print({many}[0", "])"),
+    ("def {one}(*", "args"),
+)
+
+# A comprehension names what its first part uses.
+_NAMED = ("names = [{one}.name for", "total = sum({one}.size for")
+
 
 def syntax() -> list[Item]:
     """A line of Python cut where the grammar leaves (nearly) one way to go on."""
@@ -75,19 +114,49 @@ def syntax() -> list[Item]:
     return distinct([*filled, *imports, *comments])
 
 
+def further_syntax() -> list[Item]:
+    """The same with further answers, which no other cut of a line has."""
+    rng = Random(44)
+    filled = [
+        Item(shape.format(one=one, many=many), target)
+        for shape, target in _FURTHER_SYNTAX
+        for one, many in rng.sample(_ITEMS, 7)
+    ]
+    named = [
+        Item(shape.format(one=one, many=many), f" {one}")
+        for turn, (one, many) in enumerate(_ITEMS + _FURTHER_ITEMS)
+        for shape in (_NAMED[turn % 2],)
+    ]
+    return distinct([*filled, *named])
+
+
 def idioms() -> list[Item]:
     """Code that every reader of Python has seen, cut before its usual next word."""
+    return _idioms(IDIOMS)
+
+
+def further_idioms() -> list[Item]:
+    """The same with other names in them."""
+    return _idioms(FURTHER_IDIOMS)
+
+
+def _idioms(rows: tuple[tuple[str, tuple[str, ...], str], ...]) -> list[Item]:
     return distinct(
         # `@` is the place to fill, since braces are Python's own.
         Item(shape.replace("@", filler), target.replace("@", filler), source=shape)
-        for shape, fillers, target in IDIOMS
+        for shape, fillers, target in rows
         for filler in fillers
     )
 
 
 def semantics() -> list[Item]:
     """What a short program prints, and which method has the stated effect."""
-    return distinct([*snippets(), *_methods()])
+    return distinct([*snippets(Random(42)), *_methods()])
+
+
+def further_semantics() -> list[Item]:
+    """What other short programs print."""
+    return distinct(snippets(Random(43)))
 
 
 def _methods() -> Iterator[Item]:

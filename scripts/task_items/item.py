@@ -26,11 +26,19 @@ class Item:
     source: str = ""
     """The fact that the item is laid out from; empty: the prompt itself. Splits share no source."""
 
+    cluster: str = ""
+    """What items have in common that have the same answer; empty: the target without its space.
+
+    Items of one cluster succeed and fail together, so statistics move them together, and splits
+    share no cluster."""
+
     def __post_init__(self) -> None:
         if not self.prompt or self.prompt != self.prompt.rstrip():
             raise ValueError(f"prompt must not be empty or end in white space, got {self.prompt!r}")
         if not self.target.strip():
             raise ValueError(f"target must not be blank, got {self.target!r} for {self.prompt!r}")
+        if not self.cluster:
+            object.__setattr__(self, "cluster", self.target.strip())
 
 
 def distinct(items: Iterable[Item]) -> list[Item]:

@@ -21,6 +21,14 @@ _PONENS_TEMPLATES = (
     "Fact: {if1}. Conclusion: {stem}",
 )
 
+_FURTHER_PONENS_TEMPLATES = (
+    "If {if1}, {stem} {then1}. {If1}. So {stem}",
+    "{Stem} {then1} if {if1}. {Stem} {then2} if {if2}. This time {if1}. Therefore {stem}",
+    "If {if2}, {stem} {then2}. If {if1}, {stem} {then1}. {If1}. It follows that {stem}",
+    "Rule: when {if2}, {stem} {then2}. Rule: when {if1}, {stem} {then1}. "
+    "Fact: {if1}. Conclusion: {stem}",
+)
+
 _SYLLOGISM_TEMPLATES = (
     "All {subs} are {kinds}. {Name} is {a_sub}. Therefore {name} is {a}",
     "Every {sub} is {a} {kind}, and {name} is {a_sub}. It follows that {name} is {a}",
@@ -31,6 +39,13 @@ _FEATURE_TEMPLATES = (
     "All {kinds} {verb} {feature}. All {subs} are {kinds}. Therefore all {subs} {verb}",
     "{Subs} are {kinds}, and {kinds} always {verb} {feature}. So {subs} always {verb}",
     "Premise: all {subs} are {kinds}. Premise: all {kinds} {verb} {feature}. "
+    "Conclusion: all {subs} {verb}",
+)
+
+_FURTHER_FEATURE_TEMPLATES = (
+    "All {subs} are {kinds}. All {kinds} {verb} {feature}. Therefore all {subs} {verb}",
+    "{Kinds} always {verb} {feature}, and {subs} are {kinds}. So {subs} always {verb}",
+    "Premise: all {kinds} {verb} {feature}. Premise: all {subs} are {kinds}. "
     "Conclusion: all {subs} {verb}",
 )
 
@@ -50,15 +65,26 @@ _WHO = {
 
 def modus_ponens() -> list[Item]:
     """A rule, its condition, and the word that the rule then gives."""
-    items = []
+    return _ponens_in(_PONENS_TEMPLATES)
+
+
+def further_modus_ponens() -> list[Item]:
+    """The same rules in other wordings."""
+    return _ponens_in(_FURTHER_PONENS_TEMPLATES)
+
+
+def _ponens_in(templates: tuple[str, ...]) -> list[Item]:
+    items: list[Item] = []
     for stem, (if1, then1), (if2, then2) in RULES:
         for first, second in (((if1, then1), (if2, then2)), ((if2, then2), (if1, then1))):
-            items.extend(_ponens(stem, first, second))
+            items.extend(_ponens(templates, stem, first, second))
     return distinct(items)
 
 
-def _ponens(stem: str, holds: tuple[str, str], other: tuple[str, str]) -> Iterator[Item]:
-    for template in _PONENS_TEMPLATES:
+def _ponens(
+    templates: tuple[str, ...], stem: str, holds: tuple[str, str], other: tuple[str, str]
+) -> Iterator[Item]:
+    for template in templates:
         prompt = template.format(
             stem=stem, Stem=sentence(stem), If1=sentence(holds[0]),
             if1=holds[0], then1=holds[1], if2=other[0], then2=other[1],
@@ -69,31 +95,48 @@ def _ponens(stem: str, holds: tuple[str, str], other: tuple[str, str]) -> Iterat
 def syllogisms() -> list[Item]:
     """Two premises about kinds of things; the answer is the kind or what the kind has."""
     rng = Random(21)
-    return distinct(item for kind in KINDS for item in _syllogisms_about(kind, rng))
+    return distinct(
+        item for kind in KINDS for item in _syllogisms_about(kind, rng, _FEATURE_TEMPLATES)
+    )
 
 
-def _syllogisms_about(row: tuple[str, ...], rng: Random) -> Iterator[Item]:
+def further_syllogisms() -> list[Item]:
+    """The same about others, and what the kind has in other wordings."""
+    rng = Random(27)
+    return distinct(
+        item for kind in KINDS for item in _syllogisms_about(kind, rng, _FURTHER_FEATURE_TEMPLATES)
+    )
+
+
+def _syllogisms_about(
+    row: tuple[str, ...], rng: Random, feature_templates: tuple[str, ...]
+) -> Iterator[Item]:
     sub, subs, kind, kinds, verb, feature, who = row
     fields = {
         "sub": sub, "subs": subs, "kind": kind, "kinds": kinds, "Subs": sentence(subs),
-        "verb": verb, "feature": feature, "a_sub": f"{_article(sub)} {sub}", "a": _article(kind),
+        "Kinds": sentence(kinds), "verb": verb, "feature": feature, "a_sub": f"{_article(sub)} {sub}", "a": _article(kind),
     }  # fmt: skip
     for template in _SYLLOGISM_TEMPLATES:
         for name in rng.sample(_WHO[who], 2):
             prompt = template.format(name=name, Name=sentence(name), **fields)
             yield Item(prompt, f" {kind}", sub)
-    for template in _FEATURE_TEMPLATES:
+    for template in feature_templates:
         yield Item(template.format(**fields), f" {feature}", sub)
 
 
 def negation_and_steps() -> list[Item]:
     """Elimination, modus tollens, orderings and chains of rules, with distractors."""
-    items = [*_eliminations(), *_tollens(), *_orderings(), *_chains()]
-    return distinct(items)
+    return distinct(
+        [*_eliminations(Random(22)), *_tollens(Random(23)), *_orderings(Random(24)), *_chains()]
+    )
 
 
-def _eliminations() -> Iterator[Item]:
-    rng = Random(22)
+def further_negation_and_steps() -> list[Item]:
+    """The same disputes, rules and orderings in other orders and of other people."""
+    return distinct([*_eliminations(Random(28)), *_tollens(Random(30)), *_orderings(Random(29))])
+
+
+def _eliminations(rng: Random) -> Iterator[Item]:
     for subject, options in DISPUTES:
         for answer in options:
             out = [option for option in options if option != answer]
@@ -108,8 +151,7 @@ def _eliminations() -> Iterator[Item]:
                 yield Item(prompt, f" {answer}", subject)
 
 
-def _tollens() -> Iterator[Item]:
-    rng = Random(23)
+def _tollens(rng: Random) -> Iterator[Item]:
     for stem, (if1, then1), (if2, then2) in RULES:
         if rng.random() < 0.5:
             if1, then1, if2, then2 = if2, then2, if1, then1
@@ -121,8 +163,7 @@ def _tollens() -> Iterator[Item]:
         )
 
 
-def _orderings() -> Iterator[Item]:
-    rng = Random(24)
+def _orderings(rng: Random) -> Iterator[Item]:
     triples = list(permutations(NAMES, 3))
     for more, less, most, least in ORDERINGS:
         for high, middle, low in rng.sample(triples, 8):

@@ -31,10 +31,17 @@ _METAPHOR_TEMPLATES = (
     "What {does}? To the poet, {topic} is{thing}",
 )
 
+_FURTHER_METAPHOR_TEMPLATES = (
+    "{Topic} {does}. The poet's name for {topic} is{thing}",
+    "If {topic} {does}, then {topic} is{thing}",
+)
+
 _PROPORTION_TEMPLATES = (
     "{a} is to {b} as {c} is to{d}",
     "What {a} is to {b}, {c} is to{d}",
 )
+
+_FURTHER_PROPORTION_TEMPLATES = ("The poet wrote that {a} is to {b} as {c} is to{d}",)
 
 
 def rhymes() -> list[Item]:
@@ -66,22 +73,29 @@ def similes() -> list[Item]:
 
 def metaphors() -> list[Item]:
     """What an abstract thing does, and the image that does the same; also proportions."""
-    return distinct([*_images(), *_proportions()])
+    return distinct([*_images(_METAPHOR_TEMPLATES), *_proportions(_PROPORTION_TEMPLATES)])
 
 
-def _images() -> Iterator[Item]:
+def further_metaphors() -> list[Item]:
+    """The same in other wordings."""
+    return distinct(
+        [*_images(_FURTHER_METAPHOR_TEMPLATES), *_proportions(_FURTHER_PROPORTION_TEMPLATES)]
+    )
+
+
+def _images(templates: tuple[str, ...]) -> Iterator[Item]:
     for topic, does, article, thing in METAPHORS:
-        for template in _METAPHOR_TEMPLATES:
+        for template in templates:
             prompt = template.format(
                 topic=topic, Topic=sentence(topic), does=does, thing=_before(article)
             )
             yield Item(prompt, f" {thing}", topic)
 
 
-def _proportions() -> Iterator[Item]:
+def _proportions(templates: tuple[str, ...]) -> Iterator[Item]:
     for a, b, c, d in PROPORTIONS:
         *article, word = d.split()
-        for template in _PROPORTION_TEMPLATES:
+        for template in templates:
             prompt = template.format(a=a, b=b, c=c, d=_before(" ".join(article)))
             yield Item(sentence(prompt), f" {word}", f"{a}, {c}")
 

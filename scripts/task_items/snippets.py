@@ -23,9 +23,8 @@ Program = tuple[str, str, object]
 """Statements (may be empty), the expression that is printed, and its value."""
 
 
-def snippets() -> Iterator[Item]:
+def snippets(rng: Random) -> Iterator[Item]:
     """Each kind of program with fresh values, ending in a print or in an assertion."""
-    rng = Random(42)
     for make in _KINDS:
         for turn in range(16):
             statements, expression, value = make(rng)

@@ -13,13 +13,16 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .item import Item
-from .selection import N_DEVELOPMENT, N_TEST, Splits, source_of
+from .selection import Splits, source_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOW, HIGH, CENTER = 0.07, 0.10, 0.085
 """The zone's boundaries, and the probability that the filling items should be near to."""
+
+N_DEVELOPMENT, N_TEST = 50, 120
+"""Few candidates lie in the zone."""
 
 TARGET_SHARE = 0.10
 """Largest share of one target: low, to leave room for chance when the items are split, and yet the
