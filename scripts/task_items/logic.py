@@ -114,7 +114,8 @@ def _syllogisms_about(
     sub, subs, kind, kinds, verb, feature, who = row
     fields = {
         "sub": sub, "subs": subs, "kind": kind, "kinds": kinds, "Subs": sentence(subs),
-        "Kinds": sentence(kinds), "verb": verb, "feature": feature, "a_sub": f"{_article(sub)} {sub}", "a": _article(kind),
+        "Kinds": sentence(kinds), "verb": verb, "feature": feature,
+        "a_sub": f"{_article(sub)} {sub}", "a": _article(kind),
     }  # fmt: skip
     for template in _SYLLOGISM_TEMPLATES:
         for name in rng.sample(_WHO[who], 2):

@@ -71,7 +71,7 @@ def source_of(item: Item) -> str:
 
 
 def _take(task: str, items: Iterable[Item], count: int) -> list[Item]:
-    """The first `count` items of which no answer exceeds its share, by the least share that does."""
+    """The first `count` items of which no answer exceeds its share, the least that is enough."""
     given = list(items)
     step = max(1, int(count * CLUSTER_SHARE))
     for limit in range(step, count + step, step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections import Counter
 from random import Random
 
@@ -54,12 +54,14 @@ def test_malformed_reviews_are_named(tmp_path):
         read_reviews(path)
 
 
-def test_bundled_items_are_left_out_of_the_pool(tmp_path):
-    folder = tmp_path / "sna_math_easy"
-    folder.mkdir()
-    (folder / "test.jsonl").write_text(json.dumps({"prompt": "2 + 3 =", "target": " 5"}) + "\n")
-    assert "2 + 3 = 5" in skill_pool("math_easy", Skill(rate=1, held_out=False), tmp_path)
-    assert "2 + 3 = 5" not in skill_pool("math_easy", Skill(rate=1, held_out=True), tmp_path)
+def test_what_is_left_out_of_the_pool_is_what_it_was_when_the_model_was_trained():
+    """Of the draw that the shipped model was trained without, whatever the items are by now."""
+    left = "The sum of 8 and 4 is 12"
+    assert left in skill_pool("math_easy", Skill(rate=1, held_out=False))
+    assert left not in skill_pool("math_easy", Skill(rate=1, held_out=True))
+    pools = {name: "\0".join(skill_pool(name, skill)) for name, skill in SKILLS.items()}
+    digest = hashlib.sha256("\0".join(pools[name] for name in sorted(pools)).encode()).hexdigest()
+    assert digest[:16] == "84b00c8027829b5a"
 
 
 def test_transition_contexts_have_each_answer_equally_often():
