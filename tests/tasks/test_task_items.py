@@ -179,8 +179,8 @@ def test_check_finds_a_missing_file_and_writing_mends_it(tmp_path: Path) -> None
     (tmp_path / "sna_math_easy" / "test.jsonl").unlink()
     done = build("--check", "--data", str(tmp_path))
     assert done.returncode == 1
-    assert "1 of 24 files differ, first sna_math_easy/test.jsonl" in done.stdout
-    assert len(list(tmp_path.glob("*/development.jsonl"))) == 12
+    assert "1 of 26 files differ, first sna_math_easy/test.jsonl" in done.stdout
+    assert len(list(tmp_path.glob("*/development.jsonl"))) == 13
 
 
 @pytest.mark.parametrize(
