@@ -17,6 +17,8 @@ from sna_eval.measuring.items import ItemRow
 TOKENS_PER_PASS = {"cpu": 1536}
 """Tokens in one pass by kind of device: on a CPU few enough for its caches."""
 TOKENS_ON_ACCELERATOR = 32768
+PADDING = 0.1
+"""Share of a group's tokens that may be padding."""
 
 
 @dataclass(eq=False)
@@ -60,10 +62,21 @@ def group_rows(
     """
     groups, start = [], 0
     while start < len(entries):
-        size = max(1, tokens // (len(entries[start].row) * configurations))
+        most = max(1, tokens // (len(entries[start].row) * configurations))
+        size = _alike([len(entry.row) for entry in entries[start : start + most]])
         groups.append(RowGroup(tuple(entries[start : start + size]), device))
         start += size
     return groups
+
+
+def _alike(lengths: Sequence[int]) -> int:
+    """How many of some rows, longest first, travel together without much padding."""
+    padding = 0
+    for number, length in enumerate(lengths):
+        padding += lengths[0] - length
+        if padding > PADDING * lengths[0] * (number + 1):
+            return number
+    return len(lengths)
 
 
 def tokens_per_pass(device: torch.device) -> int:

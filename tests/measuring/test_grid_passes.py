@@ -165,3 +165,11 @@ def test_baselines_are_as_precise_as_what_they_are_set_beside(dtype: torch.dtype
         found = [branch.log_likelihood for score in scores for branch in score.branches]
         expected = passes.engine.log_likelihoods(group.repeated(1))
         assert found == pytest.approx(expected.tolist(), rel=1e-6)
+
+
+def test_rows_of_like_length_travel_together() -> None:
+    """Ten tokens and nine do, 5 % of padding; with five it were 20 %; a pass holds 30 tokens."""
+    lengths = [10, 9, 5, 5, 5, 5, 5, 5, 5]
+    entries = [ItemRow(Row((1,) * own, ((2,),)), n, (n,)) for n, own in enumerate(lengths)]
+    found = group_rows(entries, configurations=1, tokens=30, device=torch.device("cpu"))
+    assert [[len(row) for row in group.rows] for group in found] == [[10, 9], [5] * 6, [5]]
