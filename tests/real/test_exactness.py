@@ -256,9 +256,9 @@ def test_amplified_heads_are_those_of_folded_weights(subject: Subject) -> None:
         width = D_HEAD[model.config.model_type]
         for head in HEADS:
             weight[:, head * width : (head + 1) * width] *= MULTIPLIER
-        yield changed
+        yield lambda ids: changed(ids).logits
 
-    documents = _choices(30, 3)
+    documents = _choices(30, 4)
     lm = SNALM(
         subject.model, tokenizer=subject.lm.tokenizer, batch_size=8, **HEAD_PLAN, gate="always"
     )
@@ -286,7 +286,7 @@ def test_amplified_heads_are_those_of_a_transformer_lens_hook(subject: Subject) 
         hooks = [(f"blocks.{LAYER}.attn.hook_z", scale)]
         yield lambda ids: bridge.run_with_hooks(ids, fwd_hooks=hooks)
 
-    documents = _choices(30, 2)
+    documents = _choices(30, 4)
     lm = SNALM(
         subject.model, tokenizer=subject.lm.tokenizer, batch_size=8, **HEAD_PLAN, gate="always"
     )
