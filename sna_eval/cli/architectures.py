@@ -68,6 +68,14 @@ def _try(model_args: str) -> int:
         if found.resumed is not None
         else "passes cannot be resumed: full passes are run"
     )
+    if found.heads is None:
+        print("attention heads: not known where")
+    else:
+        heads = sites.of("head")
+        print(
+            f"{heads.n_units} attention heads of {heads.channels} at {heads.projection_path}: "
+            f"moved by {found.heads.effect:.2g}, against scaled weights {found.heads.folded:.1e}"
+        )
     print(f"several choices in a row: {able.packs}; common beginnings once: {able.shares_prefix}")
     print(f"as before to the bit afterwards: {found.restored}")
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)

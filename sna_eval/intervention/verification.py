@@ -2,7 +2,8 @@
 
 Four of them, on short random texts: amplifying by hooks equals scaling the weights those neurons
 write with; a pass resumed at a block equals a full one; what a token is told does not depend on
-later ones; and the model answers to the bit as before once the hooks are gone.
+later ones; and the model answers to the bit as before once the hooks are gone. Attention heads are
+tried as neurons are, where it is known where they are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sna_eval.intervention.probing import probe
 from sna_eval.intervention.projections import written_by
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites, find_sites
-from sna_eval.intervention.spec import Intervention
+from sna_eval.intervention.spec import Intervention, Unit
 from sna_eval.intervention.trial import trial_rows
 
 FACTOR = 3.0
@@ -28,6 +29,20 @@ _NEURONS = 16
 """Neurons that are amplified, spread over the layer and its experts."""
 _STEPS = 4
 """Layers that are tried at most, first and last among them."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Of scores, as `Verified` has them."""
+
+    effect: float
+    folded: float
+    resumed: float | None
+
+    def hold(self, tolerance: float) -> bool:
+        """Whether something happened, and the same on every way."""
+        exact = self.folded <= tolerance and (self.resumed is None or self.resumed <= tolerance)
+        return exact and self.effect > 10 * tolerance
 
 
 @dataclass(frozen=True)
@@ -46,11 +61,14 @@ class Verified:
     """Between a resumed and a full pass; `None` where passes cannot be resumed and none is."""
     restored: bool
     """Whether the scores were the same to the bit afterwards."""
+    heads: Differences | None = None
+    """The same of attention heads; `None` where it is not known where they are."""
 
     def holds(self, tolerance: float) -> bool:
         """Whether every promise was kept."""
-        exact = self.folded <= tolerance and (self.resumed is None or self.resumed <= tolerance)
-        return exact and self.restored and self.effect > 10 * tolerance
+        neurons = Differences(self.effect, self.folded, self.resumed)
+        tried = [neurons] if self.heads is None else [neurons, self.heads]
+        return self.restored and all(own.hold(tolerance) for own in tried)
 
 
 @torch.no_grad()
@@ -64,36 +82,43 @@ def verify(model: nn.Module) -> Verified:
     batch = Batch(trial_rows(model), engine.device)
     plain = engine.log_likelihoods(batch)
     layers = _spread(sites.layers, _STEPS)
-    tried = [_try_layer(engine, batch, layer, plain) for layer in layers]
-    resumed = [trial.resumed for trial in tried if trial.resumed is not None]
+    neurons = _try(engine, batch, plain, layers, "mlp")
+    heads = None
+    if sites.heads is not None:
+        heads = _try(engine, batch, plain, _spread(sites.heads.layers, _STEPS), "head")
     return Verified(
-        sites, engine.abilities, layers,
-        effect=min(trial.effect for trial in tried),
-        folded=max(trial.folded for trial in tried),
-        resumed=max(resumed, default=None),
+        sites, engine.abilities, layers, neurons.effect, neurons.folded, neurons.resumed,
         restored=torch.equal(engine.log_likelihoods(batch), plain),
+        heads=heads,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """One layer's differences."""
+def _try(
+    engine: Engine, batch: Batch, plain: torch.Tensor, layers: tuple[int, ...], unit: Unit
+) -> Differences:
+    """The worst of some layers."""
+    tried = [_try_layer(engine, batch, layer, plain, unit) for layer in layers]
+    return Differences(
+        min(trial.effect for trial in tried),
+        max(trial.folded for trial in tried),
+        max((trial.resumed for trial in tried if trial.resumed is not None), default=None),
+    )
 
-    effect: float
-    folded: float
-    resumed: float | None
 
-
-def _try_layer(engine: Engine, batch: Batch, layer: int, plain: torch.Tensor) -> _Trial:
+def _try_layer(
+    engine: Engine, batch: Batch, layer: int, plain: torch.Tensor, unit: Unit
+) -> Differences:
     sites = engine.sites
-    neurons = _spread(tuple(range(sites.d_mlp)), _NEURONS)
-    intervention = Intervention(layer, neurons, FACTOR)
+    every = tuple(range(sites.of(unit).n_units))
+    # all heads at once may be no more than a scaled output, which norms behind it undo
+    chosen = _spread(every, _NEURONS) if unit == "mlp" else every[::2]
+    intervention = Intervention(layer, chosen, FACTOR, unit=unit)
     with amplify(engine.model, [intervention], sites=sites):
         hooked = engine.log_likelihoods(batch)
     with scaled_weights(sites, intervention):
         folded = engine.log_likelihoods(batch)
     resumed = _resumed(engine, batch, intervention) if engine.abilities.resumes else None
-    return _Trial(
+    return Differences(
         _largest(hooked - plain),
         _largest(hooked - folded),
         None if resumed is None else _largest(hooked - resumed),
