@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ def test_tries_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["architectures", "--model_args", "pretrained=sna-reference"]) == 0
     shown = capsys.readouterr().out
     assert "layers with neurons: 8 of 8, 768" in shown
+    assert " attention heads of " in shown
     assert "as before to the bit afterwards: True" in shown
 
 
@@ -36,13 +38,15 @@ def test_an_unknown_model_is_one_line(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "sna-eval: error: pretrained: expected" in capsys.readouterr().err
 
 
-def test_a_model_that_does_not_keep_its_promise_is_found() -> None:
-    """Neurons that bypass their projection's weights: hooks and scaled weights disagree."""
+@pytest.mark.parametrize("unit", ["mlp", "head"])
+def test_a_model_that_does_not_keep_its_promise_is_found(unit: Any) -> None:
+    """Units that bypass their projection's weights: hooks and scaled weights disagree."""
     model = build_model("llama")
-    projection = find_sites(model).projections[2]
+    projection = find_sites(model).of(unit).projections[2]
     own = projection.forward
     projection.forward = lambda values: own(values) + values.sum(-1, keepdim=True)
     found = verify(model)
-    assert found.folded > 1e-3
+    assert found.heads is not None
+    assert (found.folded if unit == "mlp" else found.heads.folded) > 1e-3
     assert not found.holds(1e-5)
     assert found.restored
