@@ -114,11 +114,9 @@ class Sites:
 
     def by_channel(self, intervention: Intervention) -> Intervention:
         """The same intervention, its indices those of the output projection's inputs."""
-        width = self.of(intervention.unit).channels
-        if width == 1:
+        if intervention.unit == "mlp":
             return intervention
-        channels = self.of(intervention.unit).channels_of(intervention.neurons)
-        return replace(intervention, neurons=channels)
+        return replace(intervention, neurons=self.of("head").channels_of(intervention.neurons))
 
     def channels_of(self, units: Sequence[int]) -> tuple[int, ...]:
         """The output projection's inputs that belong to some units, unit by unit."""
@@ -137,9 +135,13 @@ class Sites:
         """How strongly each unit is active: `[..., n_units * channels]` to `[..., n_units]`.
 
         A neuron's is its activation, with its sign. A head has `d_head` of them: the Euclidean norm
-        of these, which the head's amplification multiplies as a neuron's multiplies its activation.
+        of these, which the head's amplification multiplies as a neuron's multiplies its activation;
+        in float32 at least.
         """
-        return activations if self.channels == 1 else self._by_unit(activations).norm(dim=-1)
+        if self.channels == 1:
+            return activations
+        wide = torch.promote_types(activations.dtype, torch.float32)
+        return torch.linalg.vector_norm(self._by_unit(activations), dim=-1, dtype=wide)
 
     def _by_unit(self, values: torch.Tensor) -> torch.Tensor:
         return values.unflatten(-1, (-1, self.channels))
