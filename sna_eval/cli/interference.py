@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", default="test", help="test (default) or development items")
     add("--limit", type=int, help="items per task at most")
     add("--text", help="file of plain text, one text a line; default: the bundled neutral ones")
-    add("--random_draws", type=int, default=20, help="random neurons in place of each task's own")
+    add("--random_draws", type=int, default=99, help="searches with random rankings, a task")
     add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
     add("--seed", type=int, default=0, help="of all that is drawn at random")
 

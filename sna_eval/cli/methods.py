@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add("--output", required=True, help="folder of the table; a run that was stopped goes on there")
     add("--limit", type=int, help="test items per task at most")
-    add("--random_draws", type=int, default=5, help="draws of random neurons")
-    add("--strengths", help="what steering vectors choose from, on development items")
+    add("--random_draws", type=int, default=99, help="searches with random rankings")
+    add("--tried", type=int, default=6, help="configurations that every method tries")
+    add("--strengths", help="what methods with a strength choose from")
     add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
     add("--seed", type=int, default=0, help="of all that is drawn at random")
 
@@ -37,13 +38,12 @@ def run(args: argparse.Namespace) -> int:
     options = MethodsOptions(
         limit=args.limit,
         random_draws=args.random_draws,
+        tried=args.tried,
         strengths=parse_numbers("strengths", args.strengths) or STRENGTHS,
         draws=args.draws,
         seed=args.seed,
     )
-    variants = parse_variants(
-        parse_names(args.methods), random_draws=options.random_draws, seed=options.seed
-    )
+    variants = parse_variants(parse_names(args.methods), seed=options.seed)
     tasks = load_tasks(
         parse_names(args.tasks), include_path=args.include_path,
         model_args=args.model_args, arguments=task_arguments(args),

@@ -148,14 +148,28 @@ class Engine:
         return _branch_sums(chosen, batch.branch_lengths)
 
     @torch.no_grad()
-    def slot_log_probs(self, batch: Batch) -> torch.Tensor:
+    def slot_log_probs(self, batch: Batch, interventions: Sequence[Affine] = ()) -> torch.Tensor:
         """Log-probabilities at every scored position, `[slot, vocabulary]`, in float32 at least.
 
         As for `log_likelihoods`, what is in force around the call applies.
+
+        **Arguments:**
+
+        - `interventions`: act on all rows, beside that.
         """
-        with self.context(), scored_positions_only(self.model, batch) as pick:
+        every = torch.ones(len(batch.rows), dtype=torch.bool, device=batch.device)
+        assigned = [Assigned(one, every) for one in interventions if not one.changes_nothing]
+
+        def mask(intervention: Affine, positions: int) -> torch.Tensor | None:
+            return _acting(batch, every, intervention)
+
+        with (
+            self.context(),
+            amplify(self.model, _inside(assigned), sites=self.sites, mask=mask),
+            scored_positions_only(self.model, batch) as pick,
+        ):
             output = self.model(batch.input_ids, use_cache=False, **self._masks(batch))
-        logits = pick(output.logits)
+        logits = _rescaled(pick(output.logits), batch, assigned)
         wide = torch.promote_types(logits.dtype, torch.float32)
         return torch.log_softmax(logits, dim=-1, dtype=wide)
 

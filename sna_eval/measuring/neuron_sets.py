@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sna_eval.intervention import Batch, Intervention
+from sna_eval.intervention import Affine, Batch, Intervention
 from sna_eval.intervention.columns import output_columns
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
@@ -45,14 +45,44 @@ class SetPasses:
 
     def baseline(self, groups: Sequence[RowGroup], read: Read, *, requests: int) -> Floats:
         """The unmodified model, `[request, value]`."""
+        engine = self.passes.engine
+        with self.passes.shortcuts.everywhere(engine.model):
+            return self._plain(groups, engine.slot_log_probs, read, requests=requests)
+
+    def together(
+        self,
+        groups: Sequence[RowGroup],
+        sets: Sequence[Sequence[Affine]],
+        read: Read,
+        *,
+        requests: int,
+    ) -> Floats:
+        """The same for interventions of any kind, those of a set at once; all blocks run anew."""
+        engine, found = self.passes.engine, []
+        for interventions in sets:
+
+            def run(batch: Batch, given: Sequence[Affine] = interventions) -> torch.Tensor:
+                return engine.slot_log_probs(batch, given)
+
+            found.append(self._plain(groups, run, read, requests=requests))
+        return np.stack(found)
+
+    def _plain(
+        self,
+        groups: Sequence[RowGroup],
+        run: Callable[[Batch], torch.Tensor],
+        read: Read,
+        *,
+        requests: int,
+    ) -> Floats:
+        """Values of one pass over every row, `[request, value]`."""
         found = None
-        with self.passes.shortcuts.everywhere(self.passes.engine.model):
-            for group in groups:
-                batch = group.repeated(1)
-                values = read(batch, self.passes.engine.slot_log_probs(batch), group).cpu().double()
-                if found is None:
-                    found = np.full((requests, values.shape[-1]), np.nan)
-                found[group.requests] = values.numpy()
+        for group in groups:
+            batch = group.repeated(1)
+            values = read(batch, run(batch), group).cpu().double()
+            if found is None:
+                found = np.full((requests, values.shape[-1]), np.nan)
+            found[group.requests] = values.numpy()
         assert found is not None, "rows to run"
         return found
 

@@ -49,7 +49,7 @@ class Panel:
 
 @dataclass(eq=False)
 class Divergence:
-    """Log-likelihood, and the divergence of the next token behind the prompt, `[branch, 2]`.
+    """Log-likelihood, divergence and entropy of the next token behind the prompt, `[branch, 3]`.
 
     `KL(base || changed) = sum over tokens of P_base (log P_base - log P_changed)`, in nats, at the
     position that predicts an answer's first token. `base` reads the unmodified model, and keeps it.
@@ -65,10 +65,23 @@ class Divergence:
     def __call__(self, batch: Batch, log_probs: torch.Tensor, group: RowGroup) -> torch.Tensor:
         base = self._kept[id(group)]
         changed = log_probs[batch.first_slots].view(-1, *base.shape)
-        by_row = (base.exp() * (base - changed)).sum(dim=-1).flatten().double()
+        kl = (
+            (base.exp() * (base - changed)).sum(dim=-1).clamp_min(0.0)
+        )  # rounding aside, never less
+        by_row = torch.stack([kl.flatten(), entropy(changed).flatten()], dim=1).double()
         branches = torch.tensor([len(row.branches) for row in batch.rows], device=by_row.device)
-        by_branch = by_row.repeat_interleave(branches).clamp_min(0.0)  # rounding aside, never below
-        return torch.cat([log_likelihoods(batch, log_probs, group), by_branch.unsqueeze(1)], dim=1)
+        by_branch = by_row.repeat_interleave(branches, dim=0)
+        return torch.cat([log_likelihoods(batch, log_probs, group), by_branch], dim=1)
+
+    @property
+    def distributions(self) -> torch.Tensor:
+        """The unmodified model's log-probabilities behind every prompt, `[row, vocabulary]`."""
+        return torch.cat(list(self._kept.values()))
+
+
+def entropy(log_probs: torch.Tensor) -> torch.Tensor:
+    """Of distributions, in nats, `[..., vocabulary]` to `[...]`."""
+    return -(log_probs.exp() * log_probs).sum(dim=-1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,9 @@ It never changes which token is likeliest: what it gains in probability is confi
 
 In `beta = 1 / T` the loss is convex: its slope is `E[z] - z_target` and its curvature the variance
 of `z`, both under `softmax(beta z)`; Newton steps that stay in bounds find the minimum.
+
+`equal_entropy_temperature` is the other way to set it: as sharp as another method makes the model,
+so that what remains of that method's gain is not sharpness alone.
 """
 
 from __future__ import annotations
@@ -75,6 +78,34 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
             break
         beta = following
     return 1 / beta
+
+
+def equal_entropy_temperature(logits: torch.Tensor, entropy: float) -> float:
+    """The temperature at which distributions have a mean entropy, found by bisection.
+
+    **Arguments:**
+
+    - `logits`: `[row, vocabulary]`; log-probabilities do as well.
+    - `entropy`: in nats.
+
+    **Returns:** a number within `BOUNDS`; the nearer of these where none inside has the entropy.
+    """
+    low, high = (math.log(bound) for bound in BOUNDS)
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if _mean_entropy(logits, math.exp(middle)) < entropy:
+            low = middle
+        else:
+            high = middle
+    return math.exp((low + high) / 2)
+
+
+def _mean_entropy(logits: torch.Tensor, temperature: float) -> float:
+    total = 0.0
+    for part in logits.split(_CHUNK):
+        log_probs = torch.log_softmax(part.double() / temperature, dim=-1)
+        total -= float((log_probs.exp() * log_probs).sum())
+    return total / len(logits)
 
 
 def _slope(logits: torch.Tensor, targets: torch.Tensor, beta: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from sna_eval.reporting.figures import (
 from sna_eval.reporting.figures.marks import Drawing
 from sna_eval.reporting.page import Picture, Section
 from sna_eval.reporting.provenance import made_table, sweep_commands
-from sna_eval.study.interference import Interference
+from sna_eval.study.interference import Interference, RandomNull
 from sna_eval.study.summary import GatedGain, HeldOut, ResponseCurve, Summary
 from sna_eval.study.sweep.screening.agreement import HELD
 
@@ -136,9 +136,7 @@ def interference_sections(measured: Interference, show: Show) -> Iterator[Sectio
         yield Section(
             "Random neurons",
             (
-                "As many neurons of the same layer, matched in mean activation, with the same "
-                "multiplier. p is the share of draws that do as well or better, the plan's own "
-                "counted in, so n draws cannot give less than 1 / (n + 1).",
+                random_neurons_text(measured.controls),
                 *(
                     [show("random", "Each stroke is one draw.", controls.draw(spread))]
                     if spread
@@ -147,6 +145,25 @@ def interference_sections(measured: Interference, show: Show) -> Iterator[Sectio
                 tables.control_table(measured.controls),
             ),
         )
+
+
+def random_neurons_text(controls: Sequence[RandomNull]) -> str:
+    """How random neurons were drawn, and what p means."""
+    p = (
+        "p is the share of draws that do as well or better, the plan's own counted in, so n draws "
+        "cannot give less than 1 / (n + 1)."
+    )
+    if not all(control.searched for control in controls):
+        return (
+            "As many neurons of the plan's own layer, with its multiplier. The plan was searched "
+            "and these draws were not, and they push less: p is too small. Measure again. " + p
+        )
+    return (
+        "Each draw ranks neurons at random, searches the whole grid on development items and is "
+        "scaled until it moves the next token as far as the plan does. The specific gain is the "
+        "change of an answer's log-odds on its own prompt less its mean change on other prompts. "
+        + p
+    )
 
 
 def held_out_section(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from sna_eval.reporting.numbers import between, coefficient, p_value, percent, probability, share
 from sna_eval.study.interference import ALL, PLAIN_TEXT, Interference, RandomNull
 from sna_eval.study.summary import (
@@ -182,12 +184,24 @@ def gated_table(rows: Sequence[GatedGain]) -> Table:
 def control_table(controls: Sequence[RandomNull]) -> Table:
     """The random-neuron null."""
     return Table(
-        ("task", "change", "random mean", "draws", "p", "p (Holm)", "p (Benjamini-Hochberg)"),
+        (
+            "task",
+            "change",
+            "random mean",
+            "specific gain, log-odds",
+            "random mean",
+            "draws",
+            "p",
+            "p (Holm)",
+            "p (Benjamini-Hochberg)",
+        ),
         tuple(
             (
                 control.task,
                 f"{control.change:+.2e}",
                 f"{control.random_mean:+.2e}",
+                "" if control.gain is None else f"{control.gain:+.3f}",
+                f"{np.mean(control.random_gains):+.3f}" if control.random_gains else "",
                 str(len(control.random_changes)),
                 p_value(control.p),
                 p_value(control.p_holm),

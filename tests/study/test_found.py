@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from sna_eval.reporting.provenance import sweep_commands
 from sna_eval.study.calibration import Outcomes, find_boundaries
 from sna_eval.study.compare import Options, compare, read_run
 from sna_eval.study.interference import PLAIN_TEXT, AppliedPlan, Interference, Subject
-from sna_eval.study.interference.controls import random_sets
 from sna_eval.study.interference.effects import effects
 from sna_eval.study.methods.table import MethodTable
 from sna_eval.study.summary.measurements import task_measurements
@@ -98,12 +96,6 @@ def test_a_text_that_a_model_gives_no_chance(log_likelihood: float, tmp_path: Pa
     read = Interference.load(found.save(tmp_path))
     assert read == found
     assert np.isfinite(read.matrix()).all()
-
-
-def test_no_random_draws_ask_for_nothing() -> None:
-    """An intervention that is no choice of neurons has no random ones like it, nor needs any."""
-    steering: Any = object()
-    assert random_sets(None, None, (steering,), draws=0, seed=0) == []
 
 
 def test_a_table_of_methods_where_nothing_can_be_written(tmp_path: Path) -> None:

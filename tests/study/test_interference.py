@@ -15,9 +15,11 @@ import torch
 
 from sna_eval.cli import main
 from sna_eval.errors import InputError
+from sna_eval.gating import Gate
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.configuration import Configuration
-from sna_eval.plan import load_plan, plan_fingerprint, save_plan
+from sna_eval.plan import TaskPlan, load_plan, plain_interventions, plan_fingerprint, save_plan
+from sna_eval.reporting.sections import random_neurons_text
 from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.interference import (
     ALL,
@@ -25,14 +27,17 @@ from sna_eval.study.interference import (
     CrossEffect,
     Interference,
     InterferenceOptions,
+    RandomNull,
     log_likelihoods,
     measure_interference,
     random_null,
     task_subject,
     text_subject,
 )
-from sna_eval.study.interference.controls import random_sets
+from sna_eval.study.interference.controls import TaskNull, searched_nulls, task_null
+from sna_eval.study.nulls import NullOptions, plan_null
 from sna_eval.study.sweep import SweepStore
+from sna_eval.typed import build
 
 SETS = [
     [Intervention(0, (3, 5), 2.0)],
@@ -205,31 +210,57 @@ def test_random_null_by_hand() -> None:
     assert first.random_mean == pytest.approx(0.25)
 
 
-def test_random_sets_differ_in_their_neurons_alone(lm: Any, load: Callable[..., Any]) -> None:
-    task = load("own_open")["own_open"]
-    drawn = random_sets(lm, task, SETS[1], draws=3, seed=0)
-    assert drawn == random_sets(lm, task, SETS[1], draws=3, seed=0)
-    assert len({own.neurons for together in drawn for own in together}) == 6
-    for together in drawn:
-        for own, chosen in zip(together, SETS[1], strict=True):
-            assert len(own.neurons) == len(chosen.neurons)
-            assert not set(own.neurons) & set(chosen.neurons)
-            assert (own.layer, own.multiplier) == (chosen.layer, chosen.multiplier)
-    heads = (Intervention(1, (3, 0), 2.0, unit="head"), *SETS[1])
-    for first, *others in random_sets(lm, task, heads, draws=2, seed=0):
-        assert (first.unit, sorted(first.neurons)) == ("head", [1, 2])
-        assert [own.unit for own in others] == ["mlp"] * len(SETS[1])
-    wide = [Intervention(0, tuple(range(65)), 2.0)]
-    with pytest.raises(InputError, match="random_draws: expected 0 for an intervention on 65 of"):
-        random_sets(lm, task, wide, draws=1, seed=0)
+def test_searched_null_by_hand() -> None:
+    """Of the specific gains, whatever P(target) does."""
+    null = TaskNull((0.9, 0.9, 0.9), 0.2, (0.1, 0.2, 0.3), 1)
+    (found,) = searched_nulls([("a", 0.3, null)])
+    assert found.p == pytest.approx(3 / 4)
+    assert (found.change, found.random_changes) == (0.3, (0.9, 0.9, 0.9))
+    assert (found.gain, found.random_gains, found.searched) == (0.2, (0.1, 0.2, 0.3), True)
+    assert found.out_of_reach == 1
 
 
-def test_controls_are_measured(measured: Interference) -> None:
+def test_controls_are_searched(measured: Interference) -> None:
+    """Draws choose layers, counts and multipliers of their own; before, they had the plan's."""
     assert [own.task for own in measured.controls] == list(TASKS)
     for own in measured.controls:
+        assert own.searched
         assert own.change == pytest.approx(measured.effect(own.task, own.task).change, abs=1e-9)
-        assert len(own.random_changes) == 4
-        assert own.p >= 1 / 5
+        assert len(own.random_changes) == len(own.random_gains) == 4
+        as_large = sum(gain >= own.gain for gain in own.random_gains)
+        assert own.p == (1 + as_large) / 5
+
+
+def test_draws_choose_and_push_as_far_as_the_plan(
+    lm: Any, load: Callable[..., Any], store: SweepStore
+) -> None:
+    plan = select(store, SelectOptions(by="mean", measure="prob", gate="always")).plan
+    together = plain_interventions(plan.tasks["own_open"])
+    options = NullOptions(draws=6, n_neurons=(2, 5), multipliers=(1.5, 3.0))
+    found = plan_null(lm, "own_open", load("own_open")["own_open"], together, options, quiet=True)
+    assert len({(null.layer, null.n_neurons) for null in found.nulls}) > 1
+    assert {null.kl_wanted for null in found.nulls} == {found.claim.kl}
+    assert all(null.kl == pytest.approx(found.claim.kl, rel=0.06) for null in found.nulls)
+    assert len({null.multiplier for null in found.nulls}) == 6
+
+
+def test_steering_has_no_random_neurons(lm: Any, load: Callable[..., Any]) -> None:
+    steering: Any = object()
+    plan = TaskPlan(Gate(), ())
+    with pytest.raises(InputError, match="random_draws: expected 0 for a method that chooses no"):
+        task_null(
+            lm, "own_open", load("own_open")["own_open"], plan, (steering,), draws=1, seed=0,
+            split="test", limit=None,
+        )  # fmt: skip
+
+
+def test_files_of_before_are_read() -> None:
+    """Their draws borrowed the plan's configuration, and that is said."""
+    raw = {"task": "a", "change": 0.1, "random_changes": [0.0], "p": 0.5, "p_holm": 0.5, "p_bh": 1}
+    old = build(RandomNull, raw)
+    assert not old.searched
+    assert "p is too small" in random_neurons_text([old])
+    assert "searches the whole grid" in random_neurons_text([replace(old, searched=True)])
 
 
 def test_it_goes_on_where_it_was(

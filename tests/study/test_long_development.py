@@ -19,8 +19,8 @@ from sna_eval.harness.loading import load_lm, load_tasks
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.intervention import Intervention
 from sna_eval.methods import METHODS, MethodConfig
-from sna_eval.study.interference.controls import random_sets
 from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants
+from sna_eval.study.nulls import NullOptions, plan_null
 from sna_eval.study.sweep import Sweep, SweepOptions, run_sweep
 
 NAME, LAYER, COUNT, POSITIONS = "own_long", 1, 4, 128
@@ -106,16 +106,17 @@ def test_in_the_app(planned: Any, task: Any, by_hand: tuple[int, ...]) -> None:
     assert ranking.first(COUNT)[""].neurons == by_hand
 
 
-def test_for_random_neurons_like_them(planned: Any, task: Any, by_hand: tuple[int, ...]) -> None:
+def test_for_random_rankings_like_them(planned: Any, task: Any, by_hand: tuple[int, ...]) -> None:
     own = (Intervention(LAYER, by_hand, 2.0),)
-    drawn = random_sets(planned, task, own, draws=2, seed=0)
-    assert [len(entry.neurons) for sets in drawn for entry in sets] == [COUNT, COUNT]
-    assert not {neuron for sets in drawn for entry in sets for neuron in entry.neurons} & {*by_hand}
+    options = NullOptions(draws=2, n_neurons=(COUNT,), layers=(LAYER,), development_limit=40)
+    found = plan_null(planned, NAME, task, own, options, quiet=True)
+    assert found.claim.neurons == {f"layer {LAYER}": by_hand}
+    assert [len(null.neurons[""]) for null in found.nulls] == [COUNT, COUNT]
 
 
 def test_for_other_methods(planned: Any, task: Any, tmp_path: Path) -> None:
-    options = MethodsOptions(limit=2, random_draws=1, strengths=(1.0,), draws=20)
-    variants = parse_variants(("caa",), random_draws=1, seed=0)
+    options = MethodsOptions(limit=2, random_draws=1, tried=2, strengths=(1.0,), draws=20)
+    variants = parse_variants(("caa",), seed=0)
     table = measure_methods(planned, {NAME: task}, variants, options, quiet=True)
-    assert [row.method for row in table.rows] == ["sna", "random_neurons", "caa"]
+    assert [row.method for row in table.rows] == ["sna", "sna_searched", "random_neurons", "caa"]
     assert all(row.n_items == 2 for row in table.rows)

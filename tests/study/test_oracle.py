@@ -223,7 +223,7 @@ def measured(
 
 
 def _methods(gold: Gold, lm: Any, folder: Path) -> tuple[MethodTable, Path]:
-    variants = parse_variants(["temperature"], random_draws=1, seed=0)
+    variants = parse_variants(["temperature"], seed=0)
     plan = load_plan(gold.plan)
     task = plan.tasks[NAME]
     plan = Plan({NAME: replace(task, gate=Gate("margin", 0.5, 0.9))}, plan.model)

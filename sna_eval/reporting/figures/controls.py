@@ -10,7 +10,7 @@ from sna_eval.reporting.colours import MUTED, ZONE_COLOURS, short
 from sna_eval.reporting.figures.marks import Axis, Drawing, Line, Panel, Points, Series
 from sna_eval.study.interference import RandomNull
 
-_RANDOM = Series("random neurons, matched in mean activation", MUTED, "stroke")
+_RANDOM = Series("random neurons", MUTED, "stroke")
 _PLAN = Series("the plan's neurons", ZONE_COLOURS[1])
 
 
@@ -25,8 +25,10 @@ def draw(controls: Sequence[RandomNull]) -> Drawing:
     scaled = [_standardised(control) for control in controls]
     strokes = [(z, row) for row, (randoms, _) in enumerate(scaled) for z in randoms]
     shifts = tuple(change for _, change in scaled)
+    searched = all(control.random_gains for control in controls)
+    what = "specific gain in log-odds" if searched else "change of mean P(target)"
     panel = Panel(
-        Axis("change of mean P(target), in standard deviations of the random draws"),
+        Axis(f"{what}, in standard deviations of the random draws"),
         Axis(names=tuple(names)),
         (
             Points(
@@ -46,13 +48,21 @@ def draw(controls: Sequence[RandomNull]) -> Drawing:
 
 def differ(null: RandomNull) -> bool:
     """Whether a task's draws are not all alike, as a single one is."""
-    return bool(np.ptp(null.random_changes) > 0)
+    return bool(np.ptp(_compared(null)[0]) > 0)
 
 
 def _standardised(null: RandomNull) -> tuple[list[float], float]:
-    """Random changes and the plan's own."""
-    randoms = np.asarray(null.random_changes)
+    """What the draws do and what the plan does."""
+    drawn, planned = _compared(null)
+    randoms = np.asarray(drawn)
     spread = randoms.std()
     return [float(z) for z in (randoms - randoms.mean()) / spread], float(
-        (null.change - randoms.mean()) / spread
+        (planned - randoms.mean()) / spread
     )
+
+
+def _compared(null: RandomNull) -> tuple[Sequence[float], float]:
+    """What p is of: the draws' values and the plan's."""
+    if null.random_gains and null.gain is not None:
+        return null.random_gains, null.gain
+    return null.random_changes, null.change

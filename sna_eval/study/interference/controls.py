@@ -1,30 +1,50 @@
-"""Random neurons as the null of each task's own intervention.
+"""Random rankings as the null of each task's own intervention: searched as it was, pushing as far.
 
-As many neurons of the same layer, matched in mean activation on the task's prompts, scaled by the
-same multiplier; what that does to the task is what scaling any neurons does. With `n` draws
-`p = (1 + #{random change >= own change}) / (1 + n)`, one-sided, never 0 (Phipson and Smyth 2010),
-so that 20 draws cannot give less than 0.048; to survive Holm's correction over 12 tasks at 5 %, a
-task needs at least 239 draws.
+Each draw ranks the neurons of every layer at random, searches the whole grid on the task's
+development items, is scaled until it moves the next token as far as the plan does, and takes its
+gain on the same items (`sna_eval.study.nulls`). A draw that borrowed the plan's layer, count and
+multiplier would be no null: these were searched, and random neurons at one strength push less.
+
+What is compared is the specific gain in log-odds. With `n` draws
+`p = (1 + #{random gain >= own gain}) / (1 + n)`, one-sided, never 0 (Phipson and Smyth 2010): 99
+draws cannot give less than 0.01, and to survive Holm's correction over 12 tasks at 5 % a task needs
+at least 239.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.live_tasks import examples_of
-from sna_eval.hashing import digest
 from sna_eval.intervention import Intervention
+from sna_eval.measuring.items import Split
 from sna_eval.measuring.scores import Together
-from sna_eval.neurons import Search, SearchConfig, Selected, matched_random
+from sna_eval.plan import TaskPlan
+from sna_eval.study.nulls import NullOptions, SearchedNull, plan_null
+from sna_eval.study.nulls.plan_search import ranking_of, unit_of
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
+
+
+@dataclass(frozen=True)
+class TaskNull:
+    """What random rankings did to one task."""
+
+    random_changes: tuple[float, ...]
+    """Change of mean P(target) by each."""
+    gain: float
+    """Mean specific gain in log-odds, by the plan's neurons."""
+    random_gains: tuple[float, ...]
+    """By each random ranking."""
+    out_of_reach: int
+    """Random rankings that no multiplier makes push as far as the plan."""
 
 
 @dataclass(frozen=True)
@@ -37,74 +57,107 @@ class RandomNull:
     random_changes: tuple[float, ...]
     """By each draw of random neurons."""
     p: float
+    """Of `gain` among `random_gains`; of `change` where draws were not searched."""
     p_holm: float
     """Corrected over tasks, after Holm."""
     p_bh: float
     """Corrected over tasks, after Benjamini and Hochberg."""
+    gain: float | None = None
+    """Specific gain in log-odds, by the plan's neurons."""
+    random_gains: tuple[float, ...] = ()
+    """By each draw."""
+    out_of_reach: int = 0
+    """Draws that could not be made to push as far as the plan."""
+    searched: bool = False
+    """Whether each draw was searched; before, draws borrowed the plan's layer, count and
+    multiplier."""
 
     @property
     def random_mean(self) -> float:
+        """Mean change of mean P(target) by the draws."""
         return float(np.mean(self.random_changes))
 
 
-def random_sets(
-    lm: SNALM, task: Any, together: Together, *, draws: int, seed: int
-) -> list[list[Intervention]]:
-    """Random stand-ins for a task's interventions, one list a draw.
+def task_null(
+    lm: SNALM,
+    name: str,
+    task: Any,
+    plan: TaskPlan,
+    together: Together,
+    *,
+    draws: int,
+    seed: int,
+    split: Split,
+    limit: int | None,
+    output: Path | None = None,
+    quiet: bool = True,
+) -> TaskNull:
+    """Searches random rankings beside a task's own interventions, ungated.
 
-    **Raises:** `InputError` where a layer is too narrow for as many neurons again, and where an
-    intervention is not one on chosen neurons.
+    **Arguments:**
+
+    - `output`: folder that finished draws are kept in.
+
+    **Raises:** `InputError` where an intervention is not one on chosen neurons.
     """
-    if not draws:
-        return []
-    chosen = [own for own in together if isinstance(own, Intervention)]
-    if len(chosen) < len(together):
+    if not all(isinstance(one, Intervention) for one in together):
         raise InputError(
             "random_draws", expected="0 for a method that chooses no neurons", got=draws
         )
-    for own in chosen:
-        sites = lm.sites.of(own.unit)
-        if 2 * len(own.neurons) > sites.n_units:
-            raise InputError(
-                "random_draws",
-                expected=f"0 for an intervention on {len(own.neurons)} of {sites.n_units} "
-                f"{sites.units}",
-                got=draws,
-                hint=f"no matched random {sites.units} are left to draw",
-            )
-    examples = examples_of(task, SearchConfig().max_prompts)
-    push = {
-        unit: Search(
-            lm.bench, examples, SearchConfig(unit=unit),
-            [own.layer for own in chosen if own.unit == unit],
-        ).observed.push
-        for unit in {own.unit for own in chosen}
-    }  # fmt: skip
+    options = NullOptions(
+        select=ranking_of(plan), unit=unit_of(plan), draws=draws, seed=seed, split=split,
+        limit=limit, spread=False,
+    )
+    found = plan_null(lm, name, task, together, options, output=output, quiet=quiet)
+    return TaskNull(
+        random_changes=prob_changes(found),
+        gain=found.claim.gain,
+        random_gains=tuple(null.gain for null in found.nulls),
+        out_of_reach=found.out_of_reach,
+    )
 
-    def stand_in(own: Intervention, number: int, draw: int) -> Intervention:
-        chosen = Selected(own.neurons, (0.0,) * len(own.neurons))
-        own_seed = int(digest([seed, task.config.task, number, draw]), 16)
-        drawn = matched_random(push[own.unit][own.layer], chosen, seed=own_seed)
-        return replace(own, neurons=drawn.neurons)
 
-    return [
-        [stand_in(own, number, draw) for number, own in enumerate(chosen)] for draw in range(draws)
-    ]
+def prob_changes(found: SearchedNull) -> tuple[float, ...]:
+    """Change of mean P(target), gate held open, by each random ranking."""
+    before = found.items.baseline.prob.mean()
+    return tuple(float(null.after.prob.mean() - before) for null in found.nulls)
 
 
 def random_null(found: Sequence[tuple[str, float, Sequence[float]]]) -> tuple[RandomNull, ...]:
-    """The null of every task, corrected over tasks.
+    """The null of every task by changes of mean P(target), corrected over tasks.
 
     **Arguments:**
 
     - `found`: each task with its own change and the random ones.
     """
-    p_values = [
-        (1 + sum(drawn >= change for drawn in randoms)) / (1 + len(randoms))
-        for _, change, randoms in found
-    ]
-    corrected = zip(p_values, holm(p_values), benjamini_hochberg(p_values), strict=True)
+    p_values = [_p(change, randoms) for _, change, randoms in found]
     return tuple(
-        RandomNull(task, change, tuple(randoms), *own)
-        for (task, change, randoms), own in zip(found, corrected, strict=True)
+        RandomNull(task, change, tuple(randoms), *ps)
+        for (task, change, randoms), ps in zip(found, _corrected(p_values), strict=True)
     )
+
+
+def searched_nulls(found: Sequence[tuple[str, float, TaskNull]]) -> tuple[RandomNull, ...]:
+    """The null of every task by specific gains, corrected over tasks.
+
+    **Arguments:**
+
+    - `found`: each task with its own change of mean P(target), and its null.
+    """
+    p_values = [_p(null.gain, null.random_gains) for _, _, null in found]
+    return tuple(
+        RandomNull(
+            task, change, null.random_changes, *ps, null.gain, null.random_gains,
+            null.out_of_reach, searched=True,
+        )
+        for (task, change, null), ps in zip(found, _corrected(p_values), strict=True)
+    )  # fmt: skip
+
+
+def _p(value: float, randoms: Sequence[float]) -> float:
+    return (1 + sum(drawn >= value for drawn in randoms)) / (1 + len(randoms))
+
+
+def _corrected(p_values: Sequence[float]) -> list[tuple[float, float, float]]:
+    """Each with its two corrections."""
+    return list(zip(p_values, holm(p_values), benjamini_hochberg(p_values), strict=True))

@@ -35,14 +35,6 @@ def effects(
     ]
 
 
-def changes(subject: Subject, scores: Floats) -> Floats:
-    """Change of a task's mean P(target) by each intervention, `[intervention]`."""
-    assert subject.items is not None
-    kept = keep_baseline_where_not_finite(subject.items, scores[1:], scores[0])
-    after = item_values(subject.items, kept).prob.mean(axis=-1)
-    return np.asarray(after - item_values(subject.items, scores[0]).prob.mean())
-
-
 def perplexity(means: Floats) -> Floats:
     """Per token, from means over texts of log-likelihood and tokens, `[..., 2]`."""
     return np.exp(-means[..., 0] / means[..., 1])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import quote
 
 from tqdm import tqdm
 
@@ -28,8 +29,8 @@ from sna_eval.plan import (
     prompt_fingerprint,
     task_fingerprint,
 )
-from sna_eval.study.interference.controls import random_null, random_sets
-from sna_eval.study.interference.effects import changes, effects
+from sna_eval.study.interference.controls import TaskNull, searched_nulls, task_null
+from sna_eval.study.interference.effects import effects
 from sna_eval.study.interference.result import (
     ALL,
     PLAIN_TEXT,
@@ -38,6 +39,7 @@ from sna_eval.study.interference.result import (
     Interference,
 )
 from sna_eval.study.keeping import Kept
+from sna_eval.study.nulls.options import DRAWS
 from sna_eval.study.versions import versions
 from sna_eval.typed import build
 
@@ -58,8 +60,8 @@ class InterferenceOptions:
     """Items per task at most; `None`: all."""
     text: str | None = None
     """File of plain text, one text a line; `None`: the bundled neutral sentences."""
-    random_draws: int = 20
-    """Random stand-ins for each task's own intervention; 0 for none."""
+    random_draws: int = DRAWS
+    """Searches with random rankings beside each task's own intervention; 0 for none."""
     draws: int = 2_000
     """Bootstrap samples and permutations of each effect."""
     seed: int = 0
@@ -115,7 +117,8 @@ def measure_interference(
     texts = asked.texts()  # before anything long
     sources = _sources(lm, tasks)
     alone = {name: plain_interventions(plan) for name, plan in sources.items()}
-    measure = _Measure(lm, asked, alone, quiet)
+    folder = None if output is None else Path(output) / "nulls"
+    measure = _Measure(lm, asked, sources, alone, folder, quiet)
     model = model_name or str(getattr(lm, "pretrained", ""))
     kept = Kept(
         None if output is None else Path(output) / "parts",
@@ -131,9 +134,9 @@ def measure_interference(
         elif name in tasks:
             kept.check_items(name, part.items_hash, measure.items_hash(tasks[name]))
         found += part.effects
-        if part.randoms:
+        if part.null is not None:
             change = next(effect.change for effect in part.effects if effect.intervention == name)
-            controls.append((name, change, part.randoms))
+            controls.append((name, change, part.null))
     return Interference(
         model=model,
         plan_fingerprint=plan_fingerprint(lm.plan),
@@ -142,7 +145,7 @@ def measure_interference(
         text=asked.text or "bundled neutral sentences",
         sources=tuple(_source(name, plan) for name, plan in sources.items()),
         effects=tuple(found),
-        controls=random_null(controls),
+        controls=searched_nulls(controls),
         versions=versions(),
     )
 
@@ -152,8 +155,8 @@ class _Measured:
     """What was measured on one subject."""
 
     effects: tuple[CrossEffect, ...]
-    randoms: tuple[float, ...] = ()
-    """Changes by random neurons, for a task's own intervention."""
+    null: TaskNull | None = None
+    """Of a task's own intervention."""
     items_hash: str = ""
     """Of a task's items, and of its development items."""
 
@@ -164,7 +167,10 @@ class _Measure:
 
     lm: SNALM
     asked: InterferenceOptions
+    sources: Mapping[str, TaskPlan]
     alone: Mapping[str, tuple[Affine, ...]]
+    nulls: Path | None
+    """Folder that searches with random rankings are kept in, task by task."""
     quiet: bool
 
     @property
@@ -174,19 +180,24 @@ class _Measure:
         return {**self.alone, **({ALL: together} if len(self.alone) > 1 else {})}
 
     def task(self, name: str, task: Any) -> _Measured:
-        """A task's effects, and the changes by random neurons."""
-        asked, own = self.asked, self.alone.get(name, ())
+        """A task's effects, and what random rankings do to it."""
+        asked = self.asked
         subject = task_subject(name, task, self.lm, split=asked.split, limit=asked.limit)
-        draws = asked.random_draws if own else 0
-        drawn = random_sets(self.lm, task, own, draws=draws, seed=asked.seed)
-        scores = self._scores(subject, [*self.sets.values(), *drawn])
-        split = 1 + len(self.sets)
-        randoms = changes(subject, scores[[0, *range(split, len(scores))]])
-        found = self._effects(subject, scores[:split])
-        return _Measured(found, tuple(map(float, randoms)), self.items_hash(task))
+        null = self._null(name, task) if asked.random_draws and name in self.alone else None
+        scores = self._scores(subject, list(self.sets.values()))
+        return _Measured(self._effects(subject, scores), null, self.items_hash(task))
+
+    def _null(self, name: str, task: Any) -> TaskNull:
+        asked = self.asked
+        return task_null(
+            self.lm, name, task, self.sources[name], self.alone[name], draws=asked.random_draws,
+            seed=asked.seed, split=asked.split, limit=asked.limit,
+            output=None if self.nulls is None else self.nulls / quote(name, safe=""),
+            quiet=self.quiet,
+        )  # fmt: skip
 
     def items_hash(self, task: Any) -> str:
-        """Of a task's items as they are now, and of those that random neurons are matched on."""
+        """Of a task's items as they are now, and of those that random rankings search."""
         asked = self.asked
         own = items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
         return digest([own, development_fingerprint(task)])
@@ -232,6 +243,7 @@ def _settings(
     """What must be the same for parts to stand in one file."""
     return {
         **asdict(asked),
+        "nulls": "searched",
         "text": prompt_fingerprint(texts),
         "model_hash": lm.model_hash,
         **numerics(lm),

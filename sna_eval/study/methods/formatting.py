@@ -10,8 +10,13 @@ import numpy as np
 from sna_eval.study.methods.table import MethodRow, MethodTable
 
 _HEAD = (
-    f"{'gain':>8} {'95 % interval':>20} {'over random':>12} {'p random':>9} "
+    f"{'gain':>8} {'95 % interval':>20} {'over random':>12} {'specific':>9} {'p random':>9} "
+    f"{'tried':>6} "
     f"{'harm zone 3':>12} {'strength':>9} {'seconds':>8}"
+)
+DESCRIPTIVE = (
+    "gains are descriptive: the gate looks at right answers, and items it picks for an unlikely "
+    "answer come back without help"
 )
 _WIDTH = 16
 """Of the methods' names, if no mark makes one longer."""
@@ -31,17 +36,20 @@ def format_summary(table: MethodTable) -> str:
     cells = {(row.method, row.task): row for row in table.rows}
     short = [task.removeprefix("sna_") for task in tasks]
     lines = [
-        f"| method | {' | '.join(short)} | mean | over random | harm zone 3 | seconds |",
-        "|---|" + "---:|" * (len(tasks) + 4),
+        f"| method | {' | '.join(short)} | mean | over random | specific | harm zone 3 | seconds |",
+        "|---|" + "---:|" * (len(tasks) + 5),
     ]
     for method in methods:
         own = [cells[method, task] for task in tasks]
         marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in own]
         lines.append(
             f"| {_label(own)} | {' | '.join(marked)} | {_mean(own, 'gain'):+.2f} | "
-            f"{_mean(own, 'over_random'):+.2f} | {_signed(_mean(own, 'harm_zone3'))} | "
+            f"{_mean(own, 'over_random'):+.2f} | {_signed(_mean(own, 'specific') / 100, 3)} | "
+            f"{_signed(_mean(own, 'harm_zone3'))} | "
             f"{np.mean([row.seconds for row in own]):.1f} |"
         )
+    if any(row.descriptive for row in table.rows):
+        lines += ["", f"† {DESCRIPTIVE}"]
     return "\n".join(lines)
 
 
@@ -52,6 +60,8 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
         f"{task}: {first.measure} {100 * first.baseline:.2f} on {first.n_items} items, "
         f"{first.n_amplified} amplified, {first.n_zone3} in zone 3"
     )
+    if first.descriptive:
+        yield DESCRIPTIVE
     width = max(_WIDTH, *(len(row.label) for row in rows))
     head = f"{'method':<{width}} {_HEAD}"
     yield head
@@ -63,12 +73,14 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
 
 def _line(row: MethodRow) -> str:
     interval = f"[{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+    specific = _signed(row.specific, 3)
     chance = "" if math.isnan(row.p_random) else f"{row.p_random:.3f}"
     harm = _signed(100 * row.harm_zone3)
     strength = "" if row.strength is None else f"{row.strength:.3g}"
     return (
         f"{100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
-        f"{chance:>9} {harm:>12} {strength:>9} {row.seconds:>8.1f}"
+        f"{specific:>9} {chance:>9} {row.tried or '-':>6} {harm:>12} {strength:>9} "
+        f"{row.seconds:>8.1f}"
     )
 
 
@@ -95,11 +107,13 @@ def _mean(rows: Sequence[MethodRow], name: str) -> float:
     return 100 * float(np.mean(values)) if values else math.nan
 
 
-def _signed(points: float) -> str:
+def _signed(change: float, digits: int = 2) -> str:
     """A change as text; empty where no task has an item that it is told of."""
-    return "" if math.isnan(points) else f"{points:+.2f}"
+    return "" if math.isnan(change) else f"{change:+.{digits}f}"
 
 
 def _star(row: MethodRow) -> str:
-    """Marks gains whose interval leaves zero out."""
+    """Marks gains whose interval leaves zero out, and those that no interval makes evidence."""
+    if row.descriptive:
+        return "†"
     return "\\*" if row.low > 0 or row.high < 0 else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sna_eval.errors import InputError
+from sna_eval.study.nulls.options import DRAWS
 
 STRENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Strengths that methods which add vectors may choose from, on development items."""
+"""Strengths that other methods than amplification may choose from, on development items."""
 
 
 @dataclass(frozen=True)
@@ -16,17 +17,25 @@ class MethodsOptions:
 
     limit: int | None = None
     """Test items per task at most; `None`: all."""
-    random_draws: int = 5
-    """Draws of random neurons."""
+    random_draws: int = DRAWS
+    """Searches with random rankings."""
+    tried: int = 6
+    """Configurations that every method tries on development items, random rankings included."""
     strengths: tuple[float, ...] = STRENGTHS
-    """What steering vectors choose from."""
+    """What methods with a strength choose from, as multiples of what was found."""
     draws: int = 2_000
     """Bootstrap samples and permutations."""
     batch_size: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 1), ("random_draws", 1), ("draws", 1), ("batch_size", 1)):
+        for name, least in (
+            ("limit", 1),
+            ("random_draws", 1),
+            ("tried", 1),
+            ("draws", 1),
+            ("batch_size", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(name, expected=f"at least {least}", got=value)

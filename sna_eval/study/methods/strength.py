@@ -1,75 +1,65 @@
-"""The strength of a steering vector, chosen on development items.
+"""The configuration of a rival method, chosen with the same budget as everything else.
 
-Of the strengths asked for, the one with the largest mean gain over the development items whose gate
-opens is taken: of P(target), or of accuracy where items have choices; among equals the smallest.
-Where a gate reads the next token's distribution, all development items count.
+Each method tries as many configurations as a random ranking measures, on the same development items
+that it did not learn from, and the largest specific gain in log-odds behind the gate is taken;
+among equals the gentlest. Without that a rival is judged by its defaults, and amplification by its
+search (Dodge et al. 2019, arXiv:1909.03004; Wu et al. 2025, arXiv:2501.17148).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from sna_eval.neurons import spread_over
+from sna_eval.plan import TaskPlan, plain_interventions
+from sna_eval.study.nulls.measured import ChoosingItems
 
-from sna_eval.intervention import Affine
-from sna_eval.measuring.baselines import opened
-from sna_eval.measuring.scores import log_likelihoods
-from sna_eval.measuring.subjects import Subject, task_subject
-from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
-from sna_eval.plan import TaskPlan
-
-if TYPE_CHECKING:
-    from sna_eval.harness.lm import SNALM
+Resolve = Callable[[TaskPlan], TaskPlan]
+"""Finds what a plan leaves to be learned, on development items."""
 
 
 @dataclass(frozen=True)
-class ChosenStrength:
-    """A strength, and what it gained on development items."""
+class ChosenPlan:
+    """A plan at its best configuration, and what that gained on the items it was chosen on."""
 
     plan: TaskPlan
     strength: float
     gain: float
+    tried: int
 
 
-def choose_strength(
-    lm: SNALM, task: Any, plan: TaskPlan, strengths: Sequence[float], *, norm: float = 1.0
-) -> ChosenStrength:
-    """A resolved plan of one steering vector, at its best strength.
+def choose_configuration(
+    choosing: ChoosingItems,
+    plans: Sequence[TaskPlan],
+    strengths: Sequence[float],
+    *,
+    resolve: Resolve,
+    tried: int,
+) -> ChosenPlan:
+    """The best of `tried` configurations of a method.
 
     **Arguments:**
 
-    - `norm`: what strengths are multiples of; for a unit vector the length of the differences that
-        it was made from.
+    - `plans`: the method in one or several layers, one entry each.
+    - `strengths`: to choose from, as multiples of what was found.
     """
-    subject = task_subject(task.config.task, task, lm, split="development")
-    plans = [_at(plan, round(norm * own, 6)) for own in strengths]
-    sets = [_interventions(own) for own in plans]
-    scores = log_likelihoods(lm.engine, subject, sets)
-    gains = _gains(subject, plan, scores)
-    best = max(range(len(plans)), key=lambda n: (round(float(gains[n]), 12), -abs(strengths[n])))
-    return ChosenStrength(plans[best], plans[best].interventions[0].strength, float(gains[best]))
+    plans = plans[:tried]
+    each = spread_over(strengths, tried // len(plans))
+    candidates = [
+        (abs(strength), _at(found, strength)) for found in map(resolve, plans) for strength in each
+    ]
+    gains = choosing.pushes_of([plain_interventions(plan) for _, plan in candidates]).gains
+    best = max(
+        range(len(candidates)), key=lambda n: (round(float(gains[n]), 12), -candidates[n][0])
+    )
+    chosen = candidates[best][1]
+    return ChosenPlan(chosen, chosen.interventions[0].strength, float(gains[best]), len(candidates))
 
 
 def _at(plan: TaskPlan, strength: float) -> TaskPlan:
-    entries = tuple(replace(entry, strength=strength) for entry in plan.interventions)
-    return replace(plan, interventions=entries)
-
-
-def _interventions(plan: TaskPlan) -> list[Affine]:
-    return [own for entry in plan.interventions for own in entry.built()]
-
-
-def _gains(subject: Subject, plan: TaskPlan, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean gain of every strength over all items, those with a closed gate unchanged."""
-    items = subject.items
-    assert items is not None
-    kept = keep_baseline_where_not_finite(items, scores[1:], scores[0])
-    before, after = item_values(items, scores[0]), item_values(items, kept)
-    if before.correct is not None and after.correct is not None:
-        gain = after.correct.astype(float) - before.correct.astype(float)
-    else:
-        gain = after.prob - before.prob
-    return np.asarray((gain * opened(items, plan.gate, scores[0])).mean(axis=-1))
+    """Strengths are multiples of the length of the differences that a vector was made from."""
+    (entry,) = plan.interventions
+    told = None if entry.found is None else entry.found.difference_norm
+    norm = 1.0 if told is None else told
+    return replace(plan, interventions=(replace(entry, strength=round(norm * strength, 6)),))

@@ -20,6 +20,7 @@ from sna_eval.study.methods.units import MethodUnit
 from sna_eval.study.statistics import paired_bootstrap, paired_permutation
 
 CONTROL = "random_neurons"
+_UNSEARCHED = ("sna", "ungated")  # the plan's own
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,26 @@ class MethodRow:
     p: float
     """Two-sided paired permutation test, uncorrected."""
     over_random: float
-    """Gain less the mean gain of the draws of random neurons."""
+    """Gain less the mean gain of the searched random rankings."""
+    specific: float
+    """Mean specific gain in log-odds: what answers gain on their own prompts beyond what they gain
+    on others, 0 where the gate stays closed; NaN for what changes prompts."""
     p_random: float
-    """`(1 + #{random gain >= own}) / (1 + draws)`; NaN for the control itself."""
+    """`(1 + #{random specific gain >= own}) / (1 + draws)` among the searched random rankings,
+    which push as far as the plan; NaN for the control itself."""
+    tried: int
+    """Configurations that were tried on development items; 0 for the plan's own, whose search is
+    not known here."""
+    kl: float | None
+    """Mean divergence of the next token on development items, in nats."""
     n_zone3: int
     harm_zone3: float
     """Mean change among confident items with the gate held open; the gate itself spares them."""
     strength: float | None
     seconds: float
     sees_answer: bool
-    """Whether gate or direction looked at the right answer."""
+    """Whether gate or direction looked at the right answer. The gain is descriptive then: items
+    that a gate picks for an unlikely answer come back without help."""
     oracle: bool = False
     """Whether the direction followed it."""
 
@@ -58,6 +69,11 @@ class MethodRow:
     def label(self) -> str:
         """The method with its mark."""
         return f"{self.method} (oracle)" if self.oracle else self.method
+
+    @property
+    def descriptive(self) -> bool:
+        """Whether the gain is no evidence, however large."""
+        return self.sees_answer
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ class MethodTable:
     settings: Mapping[str, Any]
 
     def frame(self) -> pd.DataFrame:
-        return pd.DataFrame([asdict(row) for row in self.rows])
+        return pd.DataFrame([{**asdict(row), "descriptive": row.descriptive} for row in self.rows])
 
     def save(self, folder: str | Path) -> Path:
         """Writes `methods.parquet`, `methods.csv` and `methods.json`.
@@ -77,7 +93,10 @@ class MethodTable:
         """
         folder, frame = Path(folder), self.frame()
         path = folder / "methods.json"
-        rows = [{k: _json(v) for k, v in asdict(row).items()} for row in self.rows]
+        rows = [
+            {**{k: _json(v) for k, v in asdict(row).items()}, "descriptive": row.descriptive}
+            for row in self.rows
+        ]
         text = json.dumps({**self.settings, "rows": rows}, indent=1)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -97,19 +116,19 @@ def make_table(
         tasks[unit.task][name].append(unit)
     rows = []
     for own in tasks.values():
-        control = [_gain(unit) for unit in own[CONTROL]]
-        rows += [_row(name, same, control, options) for name, same in own.items()]
+        rows += [_row(name, same, own[CONTROL], options) for name, same in own.items()]
     return MethodTable(tuple(rows), settings)
 
 
 def _row(
-    name: str, units: Sequence[MethodUnit], control: Sequence[float], options: MethodsOptions
+    name: str, units: Sequence[MethodUnit], control: Sequence[MethodUnit], options: MethodsOptions
 ) -> MethodRow:
     first = units[0]
     before = np.array(first.before)
     after = np.mean([unit.after for unit in units], axis=0)
     everywhere = np.mean([unit.everywhere for unit in units], axis=0)
     gain = float(after.mean() - before.mean())
+    specific = float(np.mean([_specific(unit) for unit in units]))
     interval = paired_bootstrap(before, after, draws=options.draws, seed=options.seed)
     return MethodRow(
         method=name,
@@ -123,8 +142,13 @@ def _row(
         low=interval.low,
         high=interval.high,
         p=paired_permutation(before, after, draws=options.draws, seed=options.seed),
-        over_random=gain - float(np.mean(control)),
-        p_random=_p_among(gain, control) if name != CONTROL else math.nan,
+        over_random=gain - float(np.mean([_gain(unit) for unit in control])),
+        specific=specific,
+        p_random=math.nan
+        if name == CONTROL or math.isnan(specific)
+        else _p_among(specific, [_specific(unit) for unit in control]),
+        tried=0 if name in _UNSEARCHED else first.tried,
+        kl=first.kl if len(units) == 1 else _mean_kl(units),
         n_zone3=first.zones.count(3),
         harm_zone3=_mean_change(before, everywhere, np.array(first.zones) == 3),
         strength=first.strength,
@@ -136,6 +160,18 @@ def _row(
 
 def _gain(unit: MethodUnit) -> float:
     return float(np.mean(unit.after) - np.mean(unit.before))
+
+
+def _specific(unit: MethodUnit) -> float:
+    """Mean specific gain behind the gate."""
+    if not unit.specific:
+        return math.nan
+    return float(np.mean(np.array(unit.specific) * np.array(unit.amplified)))
+
+
+def _mean_kl(units: Sequence[MethodUnit]) -> float | None:
+    known = [unit.kl for unit in units if unit.kl is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _p_among(gain: float, control: Sequence[float]) -> float:

@@ -39,6 +39,13 @@ class MethodUnit:
     """Whether gate or direction looked at the right answer."""
     oracle: bool = False
     """Whether the direction followed it; of units from before it was kept, their plan says."""
+    specific: tuple[float, ...] = ()
+    """Change of each item's log-odds on its own prompt less the mean change of its answer on other
+    prompts, gate held open; empty for what changes prompts."""
+    tried: int = 1
+    """Configurations that were tried on development items; of the plan's own, that is not known."""
+    kl: float | None = None
+    """Mean divergence of the next token on the development items it was chosen on, in nats."""
     items_hash: str = ""
     """Of the test items, and of the development items that were searched."""
 

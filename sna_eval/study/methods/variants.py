@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS, find_method
-from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks, find_ranking
-from sna_eval.neurons.rankings import USUAL
-from sna_eval.plan import PlannedIntervention, Provenance, Selection, TaskPlan
+from sna_eval.plan import PlannedIntervention, TaskPlan
 
 SHOTS = (1, 3, 5)
 """Examples that `few_shot` is measured with."""
-_STEERING = ("actadd", "caa", "repe")
+SEARCHED = "sna_searched"
+"""Amplification with no more search than each of the others has."""
+EQUAL_ENTROPY = "temperature_entropy"
+"""The temperature that leaves the model as undecided as the plan does."""
+RANDOM = "random_neurons"
+_BY_RANKING = (SEARCHED, RANDOM, "bottom_neurons", "other_layer")
 
 
 @dataclass(frozen=True)
@@ -26,78 +29,76 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def steers(self) -> bool:
-        """Whether its strength is chosen on development items; others have none, or learn it."""
-        return self.method in _STEERING
+    def by_ranking(self) -> bool:
+        """Whether it amplifies the neurons of a ranking, which is searched as the claim's is."""
+        return self.label in _BY_RANKING
 
-    def plan(self, base: TaskPlan) -> TaskPlan:
+    @property
+    def keeps_direction(self) -> bool:
+        """Whether it amplifies towards whom the task's own intervention does."""
+        return self.label in ("sna", "ungated")
+
+    @property
+    def has_strength(self) -> bool:
+        """Whether its strength is chosen on development items."""
+        return not find_method(self.method).chooses_neurons and self.method != "few_shot"
+
+    def plan(self, base: TaskPlan, layer: int | None = None) -> TaskPlan:
         """What this method does in the place of a task's own intervention, behind the same gate.
 
-        Methods that choose neurons take layer, count, factor, positions and direction from it;
-        others act in its lowest layer, and learned ones from there on.
+        **Arguments:**
+
+        - `layer`: where a method acts that needs one, or from where on; `None`: the lowest layer
+            that the task's own intervention has.
         """
-        own = [entry for entry in base.interventions if entry.how.chooses_neurons]
-        if not own:
-            raise InputError(
-                "plan", expected="an intervention on chosen neurons, to put others beside",
-                got=", ".join(entry.method for entry in base.interventions) or "none",
-            )  # fmt: skip
-        if self.method == "sna":
+        entries = neuron_entries(base)
+        if self.label == "sna":
             return base
         if self.method == "ungated":
-            entries = tuple(replace(entry, method="ungated") for entry in own)
-        elif find_method(self.method).chooses_neurons:
-            entries = tuple(self._chosen_anew(entry) for entry in own)
-        else:
-            entries = (self._instead(min(entry.layer for entry in own)),)
-        return replace(base, interventions=entries)
-
-    def _chosen_anew(self, entry: PlannedIntervention) -> PlannedIntervention:
-        return replace(
-            entry, method=self.method, options=self.options, select=_selection(entry),
-            neurons=None, scores=None, found=None,
-        )  # fmt: skip
-
-    def _instead(self, layer: int) -> PlannedIntervention:
+            return replace(
+                base, interventions=tuple(replace(entry, method="ungated") for entry in entries)
+            )
+        assert not self.by_ranking, "its neurons are searched"
+        lowest = min(entry.layer for entry in entries) if layer is None else layer
         positions = find_method(self.method).positions
-        return PlannedIntervention(
-            layer, method=self.method, positions=positions, options=self.options
+        instead = PlannedIntervention(
+            lowest, method=self.method, positions=positions, options=self.options
         )
+        return replace(base, interventions=(instead,))
 
 
-def parse_variants(names: Sequence[str], *, random_draws: int, seed: int) -> list[Variant]:
-    """Variants by method names; `all` means every method. `sna` and its control always come first.
+def neuron_entries(base: TaskPlan) -> list[PlannedIntervention]:
+    """A plan's interventions on chosen neurons.
+
+    **Raises:** `InputError` where there are none.
+    """
+    entries = [entry for entry in base.interventions if entry.how.chooses_neurons]
+    if not entries:
+        raise InputError(
+            "plan", expected="an intervention on chosen neurons, to put others beside",
+            got=", ".join(entry.method for entry in base.interventions) or "none",
+        )  # fmt: skip
+    return entries
+
+
+def parse_variants(names: Sequence[str], *, seed: int) -> list[Variant]:
+    """Variants by method names; `all` means every method.
+
+    Amplification, the same with equal search, and random rankings always come first.
 
     **Raises:** `InputError` for a name that no method has.
     """
     asked = list(METHODS) if "all" in names else [find_method(name).name for name in names]
-    ordered = dict.fromkeys(["sna", "random_neurons", *asked])
-    return [own for name in ordered for own in _variants(name, random_draws, seed)]
+    ordered = dict.fromkeys(["sna", RANDOM, *asked])
+    return [variant for name in ordered for variant in _variants(name, seed)]
 
 
-def _variants(name: str, random_draws: int, seed: int) -> list[Variant]:
-    if name == "random_neurons":
-        seeds = range(seed, seed + random_draws)
-        return [Variant(f"{name}-{own}", name, {"seed": own}) for own in seeds]
+def _variants(name: str, seed: int) -> list[Variant]:
+    if name == "sna":
+        return [Variant(name, name), Variant(SEARCHED, name)]
     if name == "few_shot":
         return [Variant(f"{name}-{k}", name, {"k": k, "seed": seed}) for k in SHOTS]
-    learned = {"seed": seed} if "seed" in METHODS[name].options else {}
+    if name == "temperature":
+        return [Variant(name, name), Variant(EQUAL_ENTROPY, name)]
+    learned = {"seed": seed} if "seed" in METHODS[name].options and name != RANDOM else {}
     return [Variant(name, name, learned)]
-
-
-def _selection(entry: PlannedIntervention) -> Selection:
-    """How an entry's neurons were searched for; of random ones, what they stand in for."""
-    if entry.select is not None:
-        own = entry.select
-        return own if find_ranking(own.method).orders else replace(own, method=USUAL, seed=None)
-    sets, found = entry.neurons or {}, entry.found or Provenance()
-    default = USUAL if len(sets) == 1 else "contrastive"
-    ranking = RANKINGS.get(found.method or default, RANKINGS[default])
-    ranking = ranking if ranking.orders else RANKINGS[default]
-    return Selection(
-        ranking.name,
-        max(map(len, sets.values()), default=1),
-        pooling=cast(Pooling, found.pooling or "mean") if "pooling" in ranking.settings else "mean",
-        max_prompts=found.max_prompts or MAX_PROMPTS,
-        sinks=cast(Sinks, found.sinks or ("keep" if entry.found else "drop")),
-    )

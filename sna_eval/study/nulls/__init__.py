@@ -10,6 +10,6 @@ and takes its gain on the same test items (White 2000, doi:10.1111/1468-0262.001
 
 from sna_eval.study.nulls.options import NullOptions
 from sna_eval.study.nulls.records import Found, SearchedNull, TestItems
-from sna_eval.study.nulls.searching import searched_null
+from sna_eval.study.nulls.searching import plan_null, searched_null
 
-__all__ = ["Found", "NullOptions", "SearchedNull", "TestItems", "searched_null"]
+__all__ = ["Found", "NullOptions", "SearchedNull", "TestItems", "plan_null", "searched_null"]

@@ -1,4 +1,7 @@
-"""Development items in two halves that share no right answer: one ranks neurons, one chooses."""
+"""Development items in two halves: one ranks neurons, one chooses.
+
+They share no right answer, unless answers are classes that every item chooses from.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +31,23 @@ def halves(clusters: Sequence[Hashable], *, seed: int = 0) -> tuple[list[int], l
     second: list[int] = []
     for own in sorted(shuffled, key=len, reverse=True):
         (first if len(first) <= len(second) else second).extend(own)
+    return sorted(first), sorted(second)
+
+
+def stratified_halves(classes: Sequence[Hashable], *, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Places of either half, in order: of every class as many in one as in the other, but for one.
+
+    **Arguments:**
+
+    - `classes`: of each place.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for place in np.random.default_rng(seed).permutation(len(classes)):
+        members.setdefault(classes[place], []).append(int(place))
+    first: list[int] = []
+    second: list[int] = []
+    for class_ in dict.fromkeys(classes):
+        smaller, larger = sorted((first, second), key=len)
+        smaller.extend(members[class_][::2])
+        larger.extend(members[class_][1::2])
     return sorted(first), sorted(second)

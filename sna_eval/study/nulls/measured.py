@@ -15,7 +15,9 @@ from sna_eval.measuring.answers import Answers, answer_texts
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.neuron_sets import Read, SetPasses
 from sna_eval.measuring.readings import Confidence, Divergence, Panel
+from sna_eval.measuring.scores import Together
 from sna_eval.measuring.values import Floats
+from sna_eval.methods.temperature import equal_entropy_temperature
 from sna_eval.study.nulls.records import Outcomes, TestItems, kept_digits
 
 Moved = Callable[[float], object]
@@ -29,7 +31,9 @@ class Pushes:
     gains: Floats
     """Mean specific gain in log-odds behind the gate, `[set]`."""
     kls: Floats
-    """Mean divergence of the next token, `[set]`."""
+    """Mean divergence of the next token, `[set]`, in nats."""
+    entropies: Floats
+    """Mean entropy of the next token, `[set]`, in nats."""
 
 
 class MeasuredItems:
@@ -52,6 +56,7 @@ class MeasuredItems:
         """Log-likelihoods of the unmodified model, `[request]`."""
         self.decisions = [self._decision(number) for number in range(len(answers.own))]
         self.opened = np.array([own.amplified for own in self.decisions])
+        """Whose gate opens, `[item]`."""
 
     @property
     def tokens(self) -> int:
@@ -72,9 +77,15 @@ class MeasuredItems:
 
     def _measure(self, sets: Sequence[Intervention], read: Read, moved: Moved | None) -> Floats:
         """Values of every set, `[set, request, value]`; what is no number stays the baseline's."""
-        found = self.passes.measure(
-            self.groups, sets, read, requests=len(self.answers.requests), progress=moved
-        )
+        requests = len(self.answers.requests)
+        found = self.passes.measure(self.groups, sets, read, requests=requests, progress=moved)
+        return self._finite(found)
+
+    def _together(self, sets: Sequence[Together], read: Read) -> Floats:
+        requests = len(self.answers.requests)
+        return self._finite(self.passes.together(self.groups, sets, read, requests=requests))
+
+    def _finite(self, found: Floats) -> Floats:
         scores = found[..., 0]
         found[..., 0] = np.where(np.isfinite(scores), scores, self.baseline)
         return found
@@ -85,21 +96,37 @@ class MeasuredItems:
 
 
 class ChoosingItems(MeasuredItems):
-    """Development items that configurations are chosen on."""
+    """Development items that configurations are chosen on: those whose gate opens, or all of them
+    where none does."""
 
     def __init__(self, answers: Answers, passes: SetPasses, gate: Gate) -> None:
         self._divergence = Divergence()
         super().__init__(answers, passes, gate, self._divergence.base)
+        counted = self.opened if self.opened.any() else np.ones_like(self.opened)
+        self._weights = counted.astype(np.float64)
 
     def pushes(self, sets: Sequence[Intervention], moved: Moved | None = None) -> Pushes:
         """Gain and push of every set."""
-        found = self._measure(sets, self._divergence, moved)
-        gains = (self.specific(found[..., 0]) * self.opened).mean(axis=-1)
-        return Pushes(gains, found[:, list(self.answers.right), 1].mean(axis=-1))
+        return self._pushes(self._measure(sets, self._divergence, moved))
+
+    def pushes_of(self, sets: Sequence[Together]) -> Pushes:
+        """The same for interventions of any kind, those of a set at once."""
+        return self._pushes(self._together(sets, self._divergence))
+
+    def _pushes(self, found: Floats) -> Pushes:
+        gains = (self.specific(found[..., 0]) * self._weights).mean(axis=-1)
+        right = list(self.answers.right)
+        kls, entropies = (found[:, right, column].mean(axis=-1) for column in (1, 2))
+        return Pushes(gains, kls, entropies)
+
+    def temperature_of(self, entropy: float) -> float:
+        """The temperature at which the unmodified model is as undecided about the next token, on
+        average, as an entropy says: what merely sharpens does no more."""
+        return equal_entropy_temperature(self._divergence.distributions, entropy)
 
     def slopes(self) -> Floats:
         """Derivative of the gain by each request's log-likelihood, `[request]`."""
-        return self.answers.slopes(self.baseline, self.opened.astype(np.float64))
+        return self.answers.slopes(self.baseline, self._weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +159,11 @@ class TestedItems(MeasuredItems):
 
     def measure(self, sets: Sequence[Intervention], moved: Moved | None = None) -> list[Tested]:
         """Every set on every item, gate held open."""
-        found = self._measure(sets, self._panel, moved)
-        return [self._tested(values) for values in found]
+        return [self._tested(values) for values in self._measure(sets, self._panel, moved)]
+
+    def measure_of(self, sets: Sequence[Together]) -> list[Tested]:
+        """The same for interventions of any kind, those of a set at once."""
+        return [self._tested(values) for values in self._together(sets, self._panel)]
 
     def _tested(self, values: Floats) -> Tested:
         shift = self.answers.shift(values[:, 0], self.baseline)

@@ -8,6 +8,7 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.intervention import Unit
 from sna_eval.measuring.answers import OTHERS
+from sna_eval.measuring.items import Split
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks
 
 DRAWS = 99
@@ -42,7 +43,11 @@ class NullOptions:
     development_limit: int | None = None
     """Development items at most; `None`: all. Half of them rank neurons, half choose."""
     limit: int | None = 200
-    """Test items at most, spread evenly over the split; `None`: all."""
+    """Test items at most; `None`: all."""
+    spread: bool = True
+    """Whether a limit takes test items evenly from the whole split instead of the first ones."""
+    split: Split = "test"
+    """Items that gains are taken on. On `development` items a gain is no result."""
     others: int = OTHERS
     """Other prompts that each answer is asked on, for the specific part."""
     pooling: Pooling = "mean"

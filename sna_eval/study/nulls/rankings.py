@@ -25,6 +25,10 @@ class Rankings:
         """By the search's own ranking."""
         return {layer: own.selected for layer, own in self.search.every(self.depth).items()}
 
+    def last(self) -> Ranking:
+        """From the other end of the search's order."""
+        return {layer: self.search.last(layer, self.depth).selected for layer in self.search.layers}
+
     def random(self, profile: Ranking, draw: int) -> Ranking:
         """A random ranking whose neurons push as far, rank by rank, as those of a profile.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from sna_eval.intervention import Affine
 from sna_eval.study.nulls.keeping import NullFiles
 from sna_eval.study.nulls.options import NullOptions
+from sna_eval.study.nulls.plan_search import PlanSearch
 from sna_eval.study.nulls.records import SearchedNull
 from sna_eval.study.nulls.task_search import TaskSearch
 
@@ -35,11 +38,39 @@ def searched_null(
     - `name`, `task`: an lm_eval task with development items.
     - `output`: folder that finished draws are kept in; a run that was stopped goes on there.
 
-    **Raises:** `InputError` where the gate opens for no item, where halves of the development items
-    cannot be made, and where the folder holds another search; `NoGradients` for a model without.
+    **Raises:** `InputError` where halves of the development items cannot be made, and where the
+    folder holds another search; `NoGradients` for a model without.
     """
     options = options or NullOptions()
-    search = TaskSearch(lm, name, task, options)
+    return run_search(TaskSearch(lm, name, task, options), output=output, quiet=quiet)
+
+
+def plan_null(
+    lm: SNALM,
+    name: str,
+    task: Any,
+    together: Sequence[Affine],
+    options: NullOptions | None = None,
+    *,
+    output: str | Path | None = None,
+    quiet: bool = False,
+) -> SearchedNull:
+    """What a plan does to a task among searches with random rankings, which push as far.
+
+    **Arguments:**
+
+    - `together`: the plan's interventions. How they were found is not repeated; random rankings
+        choose among the whole grid that the options name.
+    """
+    search = PlanSearch(lm, name, task, options or NullOptions(), together)
+    return run_search(search, output=output, quiet=quiet)
+
+
+def run_search(
+    search: TaskSearch, *, output: str | Path | None = None, quiet: bool = False
+) -> SearchedNull:
+    """A search's claim and its nulls, portion by portion."""
+    options, name = search.options, search.name
     files = NullFiles(output, search.settings())
     known = files.read()
     total = options.draws + 1

@@ -57,7 +57,8 @@ def shortlist(
     - `size`: configurations at most; as many for every ranking of a grid.
     """
     levels = measured_multipliers(grid, size)
-    sums = np.stack([_sums(ranking[layer], slopes[layer], grid.n_neurons) for layer in grid.layers])
+    layers = [layer for layer in grid.layers if layer in ranking]
+    sums = np.stack([_sums(ranking[layer], slopes[layer], grid.n_neurons) for layer in layers])
     found = []
     for level, multiplier in enumerate(levels):
         promise = (multiplier - 1.0) * sums  # [layer, count]
@@ -65,10 +66,10 @@ def shortlist(
         at_best = promise[np.arange(len(promise)), best]
         for place, layer in enumerate(np.argsort(-at_best, kind="stable")[: size // len(levels)]):
             count = grid.n_neurons[best[layer]]
-            own = ranking[grid.layers[layer]]
+            own = ranking[layers[layer]]
             found.append(
                 Candidate(
-                    grid.layers[layer], count, multiplier,
+                    layers[layer], count, multiplier,
                     {label: ranked.first(count).neurons for label, ranked in own.items()},
                     float(at_best[layer]), level, place, unit,
                 )

@@ -20,7 +20,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
@@ -36,10 +35,10 @@ from sna_eval.measuring.layout import tokens_per_pass
 from sna_eval.measuring.neuron_sets import SetPasses
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.values import Floats
-from sna_eval.neurons import Search, SearchConfig, spread_over
+from sna_eval.neurons import Examples, Search, SearchConfig, spread_over
 from sna_eval.neurons.first_order import first_order
 from sna_eval.neurons.rankings import USUAL
-from sna_eval.study.nulls.halves import halves
+from sna_eval.study.nulls.halves import halves, stratified_halves
 from sna_eval.study.nulls.measured import ChoosingItems, Moved, TestedItems
 from sna_eval.study.nulls.options import RANDOM, NullOptions
 from sna_eval.study.nulls.push import Pushed, equal_push
@@ -79,7 +78,8 @@ class TaskSearch:
             limit=options.development_limit, spread=True,
         )  # fmt: skip
         self._swept = swept_task(name, task, lm, asked)
-        self._halves = halves(answer_texts(self._swept.items), seed=options.seed)
+        split = stratified_halves if self._swept.examples.label_names else halves
+        self._halves = split(answer_texts(self._swept.items), seed=options.seed)
         for half in self._halves:
             if not half:
                 raise InputError(
@@ -98,15 +98,22 @@ class TaskSearch:
     def gate(self) -> Gate:
         return self._swept.gate
 
+    @property
+    def _ranking_items(self) -> TaskItems:
+        return _some(self._swept.items, self._halves[0])
+
+    @cached_property
+    def ranking_examples(self) -> Examples:
+        """The half of the development items that rankings are made on, and methods learn from."""
+        examples, limit = examples_of(self.task), self.options.development_limit
+        if limit is not None:
+            examples = examples.only(spread_over(range(len(examples.prompts)), limit))
+        return examples.only([item.instance.doc_id for item in self._ranking_items.items])
+
     @cached_property
     def rankings(self) -> Rankings:
         own = self.options
-        ranking_half, _ = self._halves
-        items = _some(self._swept.items, ranking_half)
-        examples, limit = examples_of(self.task), own.development_limit
-        if limit is not None:
-            examples = examples.only(spread_over(range(len(examples.prompts)), limit))
-        examples = examples.only([item.instance.doc_id for item in items.items])
+        items, examples = self._ranking_items, self.ranking_examples
         config = SearchConfig(
             self._swept.method, own.pooling, own.seed, own.max_prompts, own.sinks, own.unit
         )
@@ -126,19 +133,18 @@ class TaskSearch:
     @cached_property
     def choosing(self) -> ChoosingItems:
         _, half = self._halves
-        items = ChoosingItems(self._ask(_some(self._swept.items, half)), self.passes, self.gate)
-        _check_open(items.opened, self.name, "development")
-        return items
+        return ChoosingItems(self._ask(_some(self._swept.items, half)), self.passes, self.gate)
 
     @cached_property
     def test_items(self) -> TaskItems:
-        return load_items(self.task, self.lm, split="test", limit=self.options.limit, spread=True)
+        asked = self.options
+        return load_items(
+            self.task, self.lm, split=asked.split, limit=asked.limit, spread=asked.spread
+        )
 
     @cached_property
     def test(self) -> TestedItems:
-        found = TestedItems(self._ask(self.test_items), self.passes, self.gate)
-        _check_open(found.opened, self.name, "test")
-        return found
+        return TestedItems(self._ask(self.test_items), self.passes, self.gate)
 
     def _ask(self, items: TaskItems) -> Answers:
         return ask_answers(
@@ -297,14 +303,6 @@ def _some(items: TaskItems, places: Sequence[int]) -> TaskItems:
         items=tuple(items.items[place] for place in places),
         gold=tuple(items.gold[place] for place in places),
     )
-
-
-def _check_open(opened: NDArray[np.bool_], name: str, split: str) -> None:
-    if not opened.any():
-        raise InputError(
-            f"tasks.{name}.gate", expected=f"a gate that opens for some of the {split} items",
-            got="none", hint="nothing would be amplified: choose wider bounds, or gate=always",
-        )  # fmt: skip
 
 
 def _part(moved: Moved | None, share: float) -> Moved | None:

@@ -12,16 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.intervention import amplify
+from sna_eval.measuring.readings import log_likelihoods
 from sna_eval.plan import (
     Plan,
     PlannedIntervention,
-    Provenance,
     Selection,
     TaskPlan,
+    plain_interventions,
+    resolve_task,
     save_plan,
 )
 from sna_eval.study.methods import (
@@ -33,11 +38,13 @@ from sna_eval.study.methods import (
 )
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.formatting import format_summary, format_table
-from sna_eval.study.methods.strength import choose_strength
+from sna_eval.study.methods.strength import choose_configuration
+from sna_eval.study.methods.task_methods import TaskMethods
 from sna_eval.study.methods.units import MethodUnits, model_settings
+from sna_eval.study.methods.variants import EQUAL_ENTROPY
 
 TASKS = ("own_open", "own_labels")
-QUICK = MethodsOptions(random_draws=2, draws=200, strengths=(0.5, 4.0))
+QUICK = MethodsOptions(random_draws=2, draws=200, strengths=(0.5, 4.0, 1.0, 2.0), tried=4)
 PLAN = Plan(
     {
         "own_open": TaskPlan(
@@ -61,7 +68,7 @@ def planned_lm(lm: Any) -> Any:
 @pytest.fixture(scope="module")
 def variants() -> list[Variant]:
     names = ["bottom_neurons", "ungated", "temperature", "caa", "repe", "few_shot"]
-    return parse_variants(names, random_draws=2, seed=0)
+    return parse_variants(names, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +84,8 @@ def table(
 
 def test_every_method_has_a_row_of_every_task(table: tuple[MethodTable, Path]) -> None:
     found, _ = table
-    names = ["sna", "random_neurons", "bottom_neurons", "ungated", "temperature", "caa", "repe",
-             "few_shot-1", "few_shot-3", "few_shot-5"]  # fmt: skip
+    names = ["sna", "sna_searched", "random_neurons", "bottom_neurons", "ungated", "temperature",
+             "temperature_entropy", "caa", "repe", "few_shot-1", "few_shot-3", "few_shot-5"]  # fmt: skip
     assert [(row.task, row.method) for row in found.rows] == [(t, n) for t in TASKS for n in names]
 
 
@@ -100,6 +107,13 @@ def test_rows_say_what_lm_eval_says(
     assert row.gain == pytest.approx(row.amplified - row.baseline)
 
 
+def _draws(folder: Path, task: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The test items and the random rankings of a task, as they are kept."""
+    own = folder / "nulls" / task
+    lines = (own / "draws.jsonl").read_text().splitlines()
+    return json.loads((own / "claim.json").read_text())["items"], [json.loads(n) for n in lines]
+
+
 def test_gains_intervals_and_harm(table: tuple[MethodTable, Path]) -> None:
     found, folder = table
     for row in found.rows:
@@ -112,13 +126,6 @@ def test_gains_intervals_and_harm(table: tuple[MethodTable, Path]) -> None:
         assert row.gain == pytest.approx((after - before).mean())
         assert row.low <= row.gain + 1e-12
         assert row.high >= row.gain - 1e-12
-        drawn = [
-            json.loads((folder / "units" / f"{row.task}.random_neurons-{n}.json").read_text())
-            for n in (0, 1)
-        ]
-        gains = [np.mean(own["after"]) - np.mean(own["before"]) for own in drawn]
-        assert row.over_random == pytest.approx(row.gain - np.mean(gains))
-        assert row.p_random == pytest.approx((1 + sum(g >= row.gain for g in gains)) / 3)
         closed = ~np.array(unit["amplified"])
         assert (before == after)[closed].all()
         confident = np.array(unit["zones"]) == 3
@@ -128,6 +135,80 @@ def test_gains_intervals_and_harm(table: tuple[MethodTable, Path]) -> None:
             assert row.harm_zone3 == pytest.approx(harm.mean())
     ungated = {row.task: row for row in found.rows if row.method == "ungated"}
     assert all(row.n_amplified == row.n_items for row in ungated.values())
+
+
+def test_over_searched_random_rankings(table: tuple[MethodTable, Path]) -> None:
+    """Each random ranking chose its own configuration, and p is of specific gains."""
+    found, folder = table
+    for row in found.rows:
+        items, draws = _draws(folder, row.task)
+        opened = np.array(items["opened"])
+        assert len(draws) == QUICK.random_draws
+        assert all(own["kl"] == pytest.approx(own["kl_wanted"], rel=0.06) for own in draws)
+        if row.method == "random_neurons":
+            continue
+        unit = json.loads((folder / "units" / f"{row.task}.{row.method}.json").read_text())
+        if row.method.startswith("few_shot"):
+            assert math.isnan(row.specific)
+            assert math.isnan(row.p_random)
+            continue
+        specific = float((np.array(unit["specific"]) * np.array(unit["amplified"])).mean())
+        gains = [float((np.array(own["specific"]) * opened).mean()) for own in draws]
+        assert row.specific == pytest.approx(specific)
+        as_large = sum(gain >= specific for gain in gains)
+        assert row.p_random == pytest.approx((1 + as_large) / (1 + len(draws)))
+        if row.measure == "prob":
+            before = np.exp(items["baseline"]["log_prob"])
+            after = [np.exp(own["after"]["log_prob"]) for own in draws]
+            randoms = [((own - before) * opened).mean() for own in after]
+            assert row.over_random == pytest.approx(row.gain - np.mean(randoms), abs=1e-7)
+
+
+def test_every_method_tries_as_many_configurations(table: tuple[MethodTable, Path]) -> None:
+    """Before, amplification came from a sweep, steering vectors from six, the others from one."""
+    found, _ = table
+    tried = {row.method: row.tried for row in found.rows}
+    for searched in ("sna_searched", "bottom_neurons", "temperature", "caa", "repe"):
+        assert tried[searched] == QUICK.tried == 4
+    assert tried["sna"] == 0
+
+
+def test_equal_entropy(
+    planned_lm: Any, load: Callable[..., dict[str, Any]], table: tuple[MethodTable, Path]
+) -> None:
+    """The temperature leaves the model as undecided as the plan does, by plain passes."""
+    (task,) = load("own_open").values()
+    measure = TaskMethods(
+        planned_lm, "own_open", task, PLAN.tasks["own_open"], QUICK, None, quiet=True
+    )
+    (scaling,) = plain_interventions(measure.plan_of(Variant(EQUAL_ENTROPY, "temperature")))
+    wanted, found = [], []
+    for item in measure.search.choosing.answers.items.items:
+        ids = torch.tensor([item.requests[0].context])
+        with torch.no_grad():
+            logits = planned_lm.model(ids).logits[0, -1].double()
+            with amplify(planned_lm.model, measure.search.together, sites=planned_lm.sites):
+                changed = planned_lm.model(ids).logits[0, -1].double()
+        wanted.append(torch.distributions.Categorical(logits=changed).entropy())
+        scaled = scaling.transform(logits)
+        found.append(torch.distributions.Categorical(logits=scaled).entropy())
+    assert float(torch.stack(found).mean()) == pytest.approx(
+        float(torch.stack(wanted).mean()), abs=1e-4
+    )
+
+
+def test_gains_behind_a_gate_that_sees_the_answer_are_descriptive(
+    table: tuple[MethodTable, Path],
+) -> None:
+    found, folder = table
+    assert {row.task: row.descriptive for row in found.rows} == {
+        "own_open": True, "own_labels": False,
+    }  # fmt: skip
+    assert format_table(found).count("gains are descriptive") == 1
+    summary = format_summary(found)
+    assert "† gains are descriptive" in summary
+    rows = json.loads((folder / "methods.json").read_text())["rows"]
+    assert {row["task"] for row in rows if row["descriptive"]} == {"own_open"}
 
 
 def test_a_run_goes_on_where_it_was(
@@ -236,7 +317,7 @@ def test_files_hold_the_rows(table: tuple[MethodTable, Path]) -> None:
     text = format_table(found)
     assert "own_labels: acc" in text
     assert "mean over tasks" in text
-    assert format_summary(found).count("\n") == 1 + 10
+    assert format_summary(found).count("\n") == 1 + 12 + 2
 
 
 def test_no_harm_is_told_where_no_item_is_in_zone_3(table: tuple[MethodTable, Path]) -> None:
@@ -246,72 +327,58 @@ def test_no_harm_is_told_where_no_item_is_in_zone_3(table: tuple[MethodTable, Pa
     none = replace(found, rows=tuple(rows))
     assert any(not math.isnan(row.harm_zone3) for row in found.rows)
     assert "nan" not in format_table(none) + format_summary(none)
-    line = format_summary(none).splitlines()[-1]
+    line = next(line for line in format_summary(none).splitlines() if "few_shot-5" in line)
     assert line.split("|")[-3].strip() == ""
 
 
-def test_the_strength_with_the_largest_gain_is_taken(
+def test_the_configuration_with_the_largest_gain_is_taken(
     planned_lm: Any, load: Callable[..., dict[str, Any]]
 ) -> None:
-    """Against every strength run through lm_eval with the development items as its test split."""
-    from sna_eval.harness.tasks.live_tasks import examples_of
-    from sna_eval.methods import Workbench
-    from sna_eval.plan import resolve_task
-
+    """Against every configuration measured by itself; the gate opens for some items only."""
     (task,) = load("own_open").values()
-    bench = Workbench(planned_lm.model, planned_lm.sites, planned_lm.tok_encode)
     base = PLAN.tasks["own_open"]
-    plan = resolve_task(
-        Variant("caa", "caa").plan(base), bench, lambda most: examples_of(task, most)
-    )
-    strengths = (-2.0, 0.25, 1.0, 8.0)
-    chosen = choose_strength(planned_lm, task, plan, strengths)
-    task.set_config("test_split", "validation")
-    gains = []
-    for strength in strengths:
-        entries = tuple(replace(own, strength=strength) for own in plan.interventions)
-        outcome = evaluate(
-            planned_lm, "own_open", task, replace(plan, interventions=entries), limit=None
-        )
-        gains.append(np.mean(outcome.after) - np.mean(outcome.before))
-    task.set_config("test_split", "test")
-    assert chosen.strength == strengths[int(np.argmax(gains))]
-    assert chosen.gain == pytest.approx(max(gains), abs=1e-6)
+    measure = TaskMethods(planned_lm, "own_open", task, base, QUICK, None, quiet=True)
+    choosing = measure.search.choosing
+    variant = Variant("caa", "caa")
+    plans = [variant.plan(measure.base, layer) for layer in (1, 2)]
+    asked = [resolve_task(p, planned_lm.bench, lambda most: examples_of(task)) for p in plans]
+    chosen = choose_configuration(choosing, asked, (0.5, 4.0), resolve=lambda plan: plan, tried=4)
+    gains = {}
+    for plan in asked:
+        (entry,) = plan.interventions
+        for strength in (0.5, 4.0):
+            steered = replace(plan, interventions=(replace(entry, strength=strength),))
+            changed = choosing.passes.together(
+                choosing.groups, [plain_interventions(steered)], log_likelihoods,
+                requests=len(choosing.answers.requests),
+            )[0, :, 0]  # fmt: skip
+            specific = choosing.specific(changed)
+            gains[entry.layer, strength] = float((specific * choosing.opened).mean())
+    (entry,) = chosen.plan.interventions
+    assert chosen.tried == 4
+    assert (entry.layer, entry.strength) == max(gains, key=lambda key: gains[key])
+    assert chosen.gain == pytest.approx(max(gains.values()), abs=1e-6)
 
 
 def test_variants_take_over_what_the_plan_says() -> None:
     gate = Gate("margin", 0.2, 0.4)
-    labels = {"no": (1, 2), "yes": (3,)}
-    last = Provenance(pooling="last")
     base = TaskPlan(
-        gate, (PlannedIntervention(3, 2.0, direction="predicted", neurons=labels),
-               PlannedIntervention(1, 4.0, neurons={"": (7, 8, 9)}, found=last))
+        gate, (PlannedIntervention(3, 2.0, direction="predicted", neurons={"no": (1, 2)}),
+               PlannedIntervention(1, 4.0, neurons={"": (7, 8, 9)}))
     )  # fmt: skip
-    drawn = Variant("r", "random_neurons", {"seed": 4}).plan(base)
-    assert drawn.gate == gate
-    first, second = drawn.interventions
-    assert (first.select, first.multiplier, first.direction) == (
-        Selection("contrastive", top_k=2), 2.0, "predicted",
-    )  # fmt: skip
-    assert second.select == Selection("differential", top_k=3, pooling="last", sinks="keep")
-    swept = Provenance(method="attribution", pooling="last")
-    ranked = PlannedIntervention(1, 4.0, neurons={"": (7, 8)}, found=swept)
-    drawn_at_random = PlannedIntervention(1, 4.0, select=Selection("random", top_k=4, seed=1))
-    controls = Variant("b", "bottom_neurons").plan(TaskPlan(gate, (ranked, drawn_at_random)))
-    assert [own.select for own in controls.interventions] == [
-        Selection("attribution", top_k=2, sinks="keep"), Selection("differential", top_k=4),
-    ]  # fmt: skip
-    assert dict(second.options) == {"seed": 4}
     (vector,) = Variant("caa", "caa").plan(base).interventions
     assert (vector.layer, vector.positions) == (1, "continuation")
+    (elsewhere,) = Variant("caa", "caa").plan(base, 2).interventions
+    assert elsewhere.layer == 2
+    assert Variant("caa", "caa").plan(base).gate == gate
     assert Variant("sna", "sna").plan(base) is base
     assert Variant("ungated", "ungated").plan(base).gate.mode == "always"
 
 
 def test_impossible_requests(planned_lm: Any, load: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(InputError, match="method: expected one of sna, "):
-        parse_variants(["magic"], random_draws=1, seed=0)
-    assert len(parse_variants(["all"], random_draws=5, seed=0)) == 5 + 3 + 10
+        parse_variants(["magic"], seed=0)
+    assert len(parse_variants(["all"], seed=0)) == 12 + 1 + 1 + 2
     with pytest.raises(InputError, match="plan: expected an intervention for task own_choices"):
         measure_methods(planned_lm, load("own_choices"), [], QUICK)
     caa = PlannedIntervention(1, method="caa")
@@ -336,7 +403,7 @@ def test_the_command_writes_and_prints_the_table(
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "own_open: prob" in said
-    assert said.strip().splitlines()[-1].startswith(f"{tmp_path / 'out' / 'methods.json'}: 3 rows")
+    assert said.strip().splitlines()[-1].startswith(f"{tmp_path / 'out' / 'methods.json'}: 5 rows")
     raw = json.loads((tmp_path / "out" / "methods.json").read_text())
     assert (raw["model"], raw["model_args"]) == (str(checkpoint), {"pretrained": str(checkpoint)})
     assert (tmp_path / "out" / "methods.md").read_text().startswith("| method | own_open |")

@@ -1,0 +1,232 @@
+"""One task's methods, searched alike on the same development items, then run on the test items.
+
+Half of the development items are learned from, the other half chooses. Methods that amplify a
+ranking's neurons are searched as random rankings are, and pushed as far as the plan; others try as
+many configurations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from sna_eval.directions import BOTH, follows_choices
+from sna_eval.harness.tasks.kinds import output_type
+from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.intervention import Affine, Vector
+from sna_eval.methods import Examples
+from sna_eval.neurons import spread_over
+from sna_eval.plan import (
+    PlannedIntervention,
+    TaskPlan,
+    plain_interventions,
+    resolve_task,
+    task_fingerprint,
+)
+from sna_eval.study.methods.evaluating import evaluate
+from sna_eval.study.methods.options import MethodsOptions
+from sna_eval.study.methods.strength import ChosenPlan, choose_configuration
+from sna_eval.study.methods.units import MethodUnit
+from sna_eval.study.methods.variants import EQUAL_ENTROPY, RANDOM, SEARCHED, Variant
+from sna_eval.study.nulls import Found, NullOptions, SearchedNull
+from sna_eval.study.nulls.plan_search import PlanSearch, ranking_of
+from sna_eval.study.nulls.rankings import Ranking
+from sna_eval.study.nulls.records import TestItems
+from sna_eval.study.nulls.searching import run_search
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+
+class TaskMethods:
+    """Measures one task's methods with one model; parts are made when first needed.
+
+    **Arguments:**
+
+    - `base`: the task's own plan.
+    - `output`: folder that searches with random rankings are kept in.
+    """
+
+    def __init__(
+        self,
+        lm: SNALM,
+        name: str,
+        task: Any,
+        base: TaskPlan,
+        options: MethodsOptions,
+        output: str | Path | None,
+        *,
+        quiet: bool,
+    ) -> None:
+        self._lm, self._name, self._task, self._options = lm, name, task, options
+        self._given, self._quiet = base, quiet
+        self._folder = None if output is None else Path(output) / "nulls" / quote(name, safe="")
+        self._bench = replace(lm.bench, batch_size=options.batch_size)
+
+    @cached_property
+    def base(self) -> TaskPlan:
+        """The task's own plan, with its neurons."""
+        return self._resolved(self._given)
+
+    @cached_property
+    def search(self) -> PlanSearch:
+        """Rankings beside the plan, which push as far."""
+        options = NullOptions(
+            select=ranking_of(self.base), gate=self.base.gate, draws=self._options.random_draws,
+            measured=self._options.tried, limit=self._options.limit, spread=False,
+            seed=self._options.seed,
+        )  # fmt: skip
+        together = _towards_all(self.base)
+        return PlanSearch(self._lm, self._name, self._task, options, together)
+
+    @cached_property
+    def nulls(self) -> SearchedNull:
+        return run_search(self.search, output=self._folder, quiet=self._quiet)
+
+    def unit(self, variant: Variant) -> MethodUnit:
+        """One method: search, choice, the gated run, the ungated one."""
+        started = time.monotonic()
+        plan, strength, tried = self._chosen(variant)
+        gated = evaluate(self._lm, self._name, self._task, plan, limit=self._options.limit)
+        seconds = time.monotonic() - started
+        always = replace(plan, gate=replace(plan.gate, mode="always"))
+        everywhere = evaluate(self._lm, self._name, self._task, always, limit=self._options.limit)
+        specific, kl = self._specific(plan)
+        return MethodUnit(
+            label=variant.label, method=variant.method, task=self._name, measure=gated.measure,
+            before=gated.before, after=gated.after, everywhere=everywhere.after,
+            zones=gated.zones, amplified=gated.amplified, strength=strength,
+            seconds=round(seconds, 3), fingerprint=task_fingerprint(plan),
+            sees_answer=plan.sees_answer, oracle=plan.oracle, specific=specific, tried=tried, kl=kl,
+        )  # fmt: skip
+
+    def random_units(self) -> list[MethodUnit]:
+        """What every random ranking comes to."""
+        started = time.monotonic()
+        nulls = self.nulls
+        seconds = (time.monotonic() - started) / max(1, len(nulls.nulls))
+        choices = output_type(self._task) == "multiple_choice"
+        return [
+            _random_unit(self._name, nulls.items, null, choices=choices, seconds=seconds)
+            for null in nulls.nulls
+        ]
+
+    def plan_of(self, variant: Variant) -> TaskPlan:
+        """A method's plan, searched or learned."""
+        return self._chosen(variant)[0]
+
+    def _chosen(self, variant: Variant) -> tuple[TaskPlan, float | None, int]:
+        """A method's plan, its strength, and how many configurations were tried."""
+        if variant.by_ranking:
+            (found,) = self.search.search_all({0: self._ranking(variant.label)})
+            return self._planned(found), None, self._options.tried
+        if variant.label == EQUAL_ENTROPY:
+            return self._equal_entropy(variant), None, 1
+        if not variant.has_strength:
+            return self._resolved(variant.plan(self.base)), None, 1
+        found_plan = self._best_configuration(variant)
+        return found_plan.plan, found_plan.strength, found_plan.tried
+
+    def _ranking(self, label: str) -> Ranking:
+        search = self.search
+        if label == SEARCHED:
+            return search.profile
+        if label == "bottom_neurons":
+            return search.rankings.last()
+        taken = {entry.layer for entry in self.base.interventions}
+        others = {layer: own for layer, own in search.profile.items() if layer not in taken}
+        return others or search.profile
+
+    def _planned(self, found: Found) -> TaskPlan:
+        entry = PlannedIntervention(
+            found.layer, found.multiplier, neurons=found.neurons, direction=BOTH
+        )
+        return replace(self.base, interventions=(entry,))
+
+    def _best_configuration(self, variant: Variant) -> ChosenPlan:
+        plans = [variant.plan(self.base, layer) for layer in self._layers(variant)]
+        return choose_configuration(
+            self.search.choosing, plans, self._options.strengths,
+            resolve=self._learned, tried=self._options.tried,
+        )  # fmt: skip
+
+    def _layers(self, variant: Variant) -> list[int]:
+        """The plan's lowest layer, and one in the middle of the other half of the model."""
+        lowest = min(entry.layer for entry in self.base.interventions)
+        if variant.method == "temperature" or self._options.tried < 2:
+            return [lowest]
+        halves = spread_over(self._lm.sites.layers, 2)
+        farther = max(halves, key=lambda layer: abs(layer - lowest))
+        return [lowest] if farther == lowest else [lowest, farther]
+
+    def _equal_entropy(self, variant: Variant) -> TaskPlan:
+        """As undecided as the plan leaves the model on the choosing items."""
+        choosing = self.search.choosing
+        entropy = float(choosing.pushes_of([self.search.together]).entropies[0])
+        value = Vector.of([choosing.temperature_of(entropy)])
+        (entry,) = variant.plan(self.base, self._lm.sites.layers[-1]).interventions
+        return replace(
+            self.base, interventions=(replace(entry, parameters={"temperature": value}),)
+        )
+
+    def _specific(self, plan: TaskPlan) -> tuple[tuple[float, ...], float | None]:
+        """Specific changes of the test items and the push on the choosing items."""
+        if plan.prompt:
+            return (), None
+        together = _towards_all(plan)
+        (tested,) = self.search.test.measure_of([together])
+        kl = self.search.choosing.pushes_of([together]).kls[0]
+        return tuple(map(float, tested.specific)), float(kl)
+
+    def _resolved(self, plan: TaskPlan) -> TaskPlan:
+        if plan.resolved:
+            return plan
+        return resolve_task(plan, self._bench, lambda most: examples_of(self._task, most))
+
+    def _learned(self, plan: TaskPlan) -> TaskPlan:
+        """Learned from the half that does not choose."""
+
+        def examples(most: int | None) -> Examples:
+            every = self.search.ranking_examples
+            return every if most is None else every.at_most(most)
+
+        return resolve_task(plan, self._bench, examples)
+
+
+def _towards_all(plan: TaskPlan) -> tuple[Affine, ...]:
+    """A plan's interventions; of directions that follow an item's choices, all labels' neurons."""
+    entries = tuple(
+        replace(entry, direction=BOTH, allow_oracle=False)
+        if follows_choices(entry.direction)
+        else entry
+        for entry in plan.interventions
+    )
+    return plain_interventions(replace(plan, interventions=entries))
+
+
+def _random_unit(
+    name: str, items: TestItems, null: Found, *, choices: bool, seconds: float
+) -> MethodUnit:
+    before, after = (
+        np.array(one.correct, dtype=float) if choices else one.prob
+        for one in (items.baseline, null.after)
+    )
+    gated = np.where(items.opened, after, before)
+    return MethodUnit(
+        label=f"{RANDOM}-{null.draw}", method=RANDOM, task=name,
+        measure="acc" if choices else "prob", before=_floats(before), after=_floats(gated),
+        everywhere=_floats(after), zones=items.zones, amplified=items.opened, strength=None,
+        seconds=seconds, fingerprint="", sees_answer=items.sees_answer, specific=null.specific,
+        kl=null.kl,
+    )  # fmt: skip
+
+
+def _floats(values: Sequence[float] | np.ndarray) -> tuple[float, ...]:
+    return tuple(map(float, values))
