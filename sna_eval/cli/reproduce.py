@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--grid", default="full", choices=("full", "small"), help="`small` is for a look alone")
     add("--tasks", default="sna_generation", help="of the sweep; default: sna_generation")
     add("--limit", type=int, help="items a task at most")
+    add("--placebos", type=int, default=1, help="runs with random rankings to set figures beside")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +31,13 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.paper.protocol import ProtocolConfig, reproduce
 
     config = ProtocolConfig(
-        args.model, Path(args.output), args.grid, args.tasks, args.limit, _sst2_at_hand()
+        args.model,
+        Path(args.output),
+        args.grid,
+        args.tasks,
+        args.limit,
+        _sst2_at_hand(),
+        args.placebos,
     )
     return reproduce(config, main)
 

@@ -1,6 +1,6 @@
 """Published figures of Akhtar (2026), arXiv:2604.07098v2, beside measured ones.
 
-Each is confirmed, not confirmed or not tested by the rules of `sna_eval.paper.rules`.
+Each is judged by the rules of `sna_eval.paper.rules`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sna_eval.paper.interfering import interference
 from sna_eval.paper.layers import layers, pythia
 from sna_eval.paper.rules import Claim
 
-HEADINGS = ("statement", "published", "measured", "verdict")
+HEADINGS = ("statement", "published", "measured", "placebo", "verdict")
 
 
 def claims(found: ProtocolEvidence) -> list[Claim]:
@@ -32,7 +32,9 @@ def claims(found: ProtocolEvidence) -> list[Claim]:
 
 def as_rows(found: Sequence[Claim]) -> tuple[tuple[str, ...], ...]:
     """The cells of a table under `HEADINGS`."""
-    return tuple((own.statement, own.published, own.measured, own.verdict) for own in found)
+    return tuple(
+        (own.statement, own.published, own.measured, own.placebo, own.verdict) for own in found
+    )
 
 
 def as_markdown(found: Sequence[Claim]) -> str:

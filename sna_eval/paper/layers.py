@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sna_eval.paper.evidence import ProtocolEvidence
-from sna_eval.paper.rules import Claim, figure, judged, only_for, percent, within
+from sna_eval.paper.rules import Claim, figure, judged, of_model, only_for, percent, within
 from sna_eval.study.summary import task_type
 
 LAYERS = {"sna_math": 8, "sna_logic": 10, "sna_poetry": 21, "sna_coding": 22}
@@ -65,7 +65,8 @@ def pythia(found: ProtocolEvidence) -> Iterator[Claim]:
             ", ".join(map(str, best)) or "not run", within(best, 0, 0),
         ),
     ):  # fmt: skip
-        yield only_for(claim, found.is_model("pythia-160m"))
+        about = of_model(claim) if "baselines" in claim.statement else claim
+        yield only_for(about, found.is_model("pythia-160m"))
 
 
 def _layer_8(found: ProtocolEvidence) -> Claim:

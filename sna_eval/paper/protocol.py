@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
 from sna_eval.paper.evidence import Labelled, ProtocolEvidence
-from sna_eval.paper.rules import Claim, Verdict
+from sna_eval.paper.rules import Claim, Verdict, beside_placebos
 from sna_eval.reporting.page import Section
 from sna_eval.reporting.report import ReportOptions, write_report
 from sna_eval.reporting.tables import Table
@@ -28,12 +28,18 @@ _SWEEP: dict[Grid, list[str]] = {
     "full": [],
     "small": ["--top_k", "5,15", "--multipliers", "1.2,1.6,2.0"],
 }
+_DIRECTIONS = ["--directions", "both,predicted,gold", "--allow_oracle"]
 _SST2: dict[Grid, list[str]] = {
-    "full": [],
-    "small": ["--top_k", "5,10", "--multipliers", "2,8", "--layers", "3,7"],
+    "full": _DIRECTIONS,
+    "small": [*_DIRECTIONS, "--top_k", "5,10", "--multipliers", "2,8", "--layers", "3,7"],
 }
+_SST2_RANDOM: dict[Grid, list[str]] = {
+    "full": ["--top_k", "10,20,30", "--multipliers", "2,4,8,12"],
+    "small": ["--top_k", "10,20", "--multipliers", "2,8", "--layers", "3,7"],
+}
+"""As many neurons as both labels of the other grid have together; random ones belong to none."""
 _INTERFERENCE: dict[Grid, list[str]] = {
-    "full": [],
+    "full": ["--random_draws", "19"],
     "small": ["--random_draws", "4", "--draws", "200"],
 }
 _DRAWS: dict[Grid, int] = {"full": 10_000, "small": 1_000}
@@ -55,35 +61,66 @@ class ProtocolConfig:
     """Items a task at most; `None`: all."""
     with_sst2: bool = True
     """Whether SST-2 is at hand."""
+    placebos: int = 1
+    """Runs of the same protocol with random rankings, beside whose figures the others stand."""
 
     def typed(self) -> str:
         """The command without its folder."""
         words = ["--model", self.model, "--grid", self.grid, "--tasks", self.tasks]
         words += ["--limit", str(self.limit)] if self.limit else []
+        words += ["--placebos", str(self.placebos)]
         return shlex.join(["sna-eval", "reproduce", *words])
 
     def steps(self) -> list[list[str]]:
         """The commands, in order, each without `sna-eval`."""
-        model = ["--model_args", f"pretrained={self.model}"]
+        plan = str(self.output / "plan.yaml")
         limit = ["--limit", str(self.limit)] if self.limit else []
-        grid, plan = _SWEEP[self.grid], str(self.output / "plan.yaml")
-        sst2 = [
-            "sweep", *model, "--tasks", "sna_sst2", "--split", "test", "--directions",
-            "both,predicted,gold", "--allow_oracle", "--output", str(self.output / "sst2"),
-            *_SST2[self.grid], *limit,
-        ]  # fmt: skip
         return [
-            ["sweep", *model, "--tasks", self.tasks, "--output", str(self.output / "sweep"), *grid,
-             *limit],
-            ["sweep", *model, "--tasks", "sna_transition", "--output",
-             str(self.output / "transition"), *grid, *limit],
-            *([sst2] if self.with_sst2 else []),
-            ["select", str(self.output / "sweep"), "--output", plan],
-            ["interference", *model, "--plan", plan, "--output", str(self.output / "interference"),
-             *_INTERFERENCE[self.grid], *limit],
+            *self._searched(self.output, []),
+            ["interference", *self._model, "--plan", plan, "--output",
+             str(self.output / "interference"), *_INTERFERENCE[self.grid], *limit],
             ["run", "--model_args", f"pretrained={self.model},plan={plan}", "--tasks", self.tasks,
              "--batch_size", "16", "--log_samples", "--output_path", str(self.output / "results"),
              *limit],
+        ]  # fmt: skip
+
+    def placebo(self, number: int) -> Path:
+        """The folder of a run with random rankings, counted from 1."""
+        return self.output / f"placebo-{number}"
+
+    def placebo_steps(self) -> list[list[str]]:
+        """The same with random rankings: what figures rest on, and no evaluation by lm_eval."""
+        limit = ["--limit", str(self.limit)] if self.limit else []
+        steps = []
+        for number in range(1, self.placebos + 1):
+            folder = self.placebo(number)
+            steps += [
+                *self._searched(folder, ["--select", "random", "--seed", str(number)]),
+                ["interference", *self._model, "--plan", str(folder / "plan.yaml"), "--output",
+                 str(folder / "interference"), "--random_draws", "0", *limit],
+            ]  # fmt: skip
+        return steps
+
+    @property
+    def _model(self) -> list[str]:
+        return ["--model_args", f"pretrained={self.model}"]
+
+    def _searched(self, folder: Path, ranking: list[str]) -> list[list[str]]:
+        """Sweeps and the choice of a plan."""
+        limit = ["--limit", str(self.limit)] if self.limit else []
+        grid = _SWEEP[self.grid]
+        labels = _SST2_RANDOM[self.grid] if ranking else _SST2[self.grid]
+        sst2 = [
+            "sweep", *self._model, "--tasks", "sna_sst2", "--split", "test", *labels, *ranking,
+            "--output", str(folder / "sst2"), *limit,
+        ]  # fmt: skip
+        return [
+            ["sweep", *self._model, "--tasks", self.tasks, *ranking, "--output",
+             str(folder / "sweep"), *grid, *limit],
+            ["sweep", *self._model, "--tasks", "sna_transition", *ranking, "--output",
+             str(folder / "transition"), *grid, *limit],
+            *([sst2] if self.with_sst2 else []),
+            ["select", str(folder / "sweep"), "--output", str(folder / "plan.yaml")],
         ]  # fmt: skip
 
 
@@ -97,26 +134,30 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
     - `command`: runs a step and gives its exit status.
     """
     shutil.rmtree(config.output / "results", ignore_errors=True)
-    for step in config.steps():
+    for step in [*config.steps(), *config.placebo_steps()]:
         print("$ " + shlex.join(["sna-eval", *step]), flush=True)
         status = command(step)
         if status:
             return status
-    found = claims(_evidence(config))
+    placebos = [
+        claims(_evidence(config, config.placebo(number)))
+        for number in range(1, config.placebos + 1)
+    ]
+    found = beside_placebos(claims(_evidence(config, config.output)), placebos)
     _write(config, found)
     print(as_markdown(found))
     return 0
 
 
-def _evidence(config: ProtocolConfig) -> ProtocolEvidence:
-    store = SweepStore.load(config.output / "sweep")
-    (transition,) = read_measurements(SweepStore.load(config.output / "transition"))
-    sst2 = SweepStore.load(config.output / "sst2") if config.with_sst2 else None
+def _evidence(config: ProtocolConfig, folder: Path) -> ProtocolEvidence:
+    store = SweepStore.load(folder / "sweep")
+    (transition,) = read_measurements(SweepStore.load(folder / "transition"))
+    sst2 = SweepStore.load(folder / "sst2") if config.with_sst2 else None
     return ProtocolEvidence(
         model=store.manifest["model"],
         n_layers=store.manifest["n_layers"],
         summary=summarise(store, draws=_DRAWS[config.grid]),
-        measured=Interference.load(config.output / "interference"),
+        measured=Interference.load(folder / "interference"),
         transition=transition,
         sst2=Labelled(sst2.configurations(), sst2.neurons()) if sst2 else None,
     )
@@ -146,8 +187,9 @@ def _section(found: Sequence[Claim]) -> Section:
         (
             "Figures of Akhtar (2026), arXiv:2604.07098v2, beside those measured here: "
             + ", ".join(counts)
-            + ". A figure is confirmed where the measured one has its sign and at least half its "
-            "size; all rules stand in sna_eval/paper/rules.py and were fixed beforehand.",
+            + ". A figure is reproduced where the measured one has its sign and at least half its "
+            "size and random rankings, put through the same protocol, do not; all rules stand in "
+            "sna_eval/paper/rules.py and were fixed beforehand.",
             Table(HEADINGS, as_rows(found)),
         ),
         words=True,

@@ -236,11 +236,14 @@ def _methods(gold: Gold, lm: Any, folder: Path) -> tuple[MethodTable, Path]:
     return table, folder
 
 
-ORACLES = {"sna": True, "random_neurons": True, "temperature": False}
+ORACLES = {
+    "sna": True, "sna_searched": False, "random_neurons": False, "temperature": False,
+    "temperature_entropy": False,
+}  # fmt: skip
 
 
 def test_methods_beside_it(measured: tuple[MethodTable, Path]) -> None:
-    """Random neurons go by the right answer as the plan's own do; a temperature does not."""
+    """What is searched in its place amplifies all labels; a temperature knows none."""
     table, folder = measured
     assert {row.method: row.oracle for row in table.rows} == ORACLES
     rows = json.loads((folder / "methods.json").read_text())["rows"]

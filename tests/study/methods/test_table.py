@@ -84,8 +84,10 @@ def table(
 
 def test_every_method_has_a_row_of_every_task(table: tuple[MethodTable, Path]) -> None:
     found, _ = table
-    names = ["sna", "sna_searched", "random_neurons", "bottom_neurons", "ungated", "temperature",
-             "temperature_entropy", "caa", "repe", "few_shot-1", "few_shot-3", "few_shot-5"]  # fmt: skip
+    names = [
+        "sna", "sna_searched", "random_neurons", "bottom_neurons", "ungated", "temperature",
+        "temperature_entropy", "caa", "repe", "few_shot-1", "few_shot-3", "few_shot-5",
+    ]  # fmt: skip
     assert [(row.task, row.method) for row in found.rows] == [(t, n) for t in TASKS for n in names]
 
 
