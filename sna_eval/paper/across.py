@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sna_eval.paper.evidence import ProtocolEvidence
-from sna_eval.paper.rules import Claim, ceiling, figure, judged, of_model, only_for, shown, within
+from sna_eval.paper.rules import (
+    Claim,
+    ceiling,
+    figure,
+    judged,
+    of_model,
+    only_for,
+    unjudged,
+    within,
+)
 
 CORRELATIONS = {"spearman": -0.762, "pearson": -0.503}
 SHARES = {"baseline": 0.58, "localization": 0.28, "task type": 0.14}
@@ -110,8 +119,8 @@ def _transition(found: ProtocolEvidence) -> Claim:
 
 
 def shares(found: ProtocolEvidence) -> Iterator[Claim]:
-    """The three factors' shares of the ranks' variance: random rankings have such shares as well, so
-    nothing is judged by them."""
+    """The three factors' shares of the ranks' variance, which random rankings have as well: nothing
+    is judged by them."""
     factors = found.summary.factors
     known = {own.factor: own for own in factors.shares} if factors else {}
     for name, published in SHARES.items():
@@ -124,4 +133,4 @@ def shares(found: ProtocolEvidence) -> Iterator[Claim]:
             f"{own.share:.0%} ({own.interval.low:.0%} to {own.interval.high:.0%}), "
             f"by chance {own.by_chance:.0%}"
         )
-        yield shown(Claim(statement, f"{published:.0%}", measured, "not judged"))
+        yield unjudged(Claim(statement, f"{published:.0%}", measured, "not judged"))

@@ -24,7 +24,7 @@ from sna_eval.paper.rules import (
     judged,
     of_model,
     only_for,
-    shown,
+    unjudged,
     within,
 )
 from sna_eval.study.summary import accuracy_changes
@@ -75,7 +75,7 @@ def _baseline(rows: Sequence[dict[str, Any]], *, medium: bool) -> Iterator[Claim
         "SST-2: accuracy rises with the zone", "34.8 %, 75.3 %, 84.4 %", by_zone,
         judged(accuracies, lambda own: all(a < b for a, b in pairwise(own))),
     )  # fmt: skip
-    yield of_model(shown(rising))
+    yield of_model(unjudged(rising))
 
 
 def _sets(sst2: Labelled | None) -> Iterator[Claim]:
@@ -91,7 +91,7 @@ def _sets(sst2: Labelled | None) -> Iterator[Claim]:
     shared = _shared(sst2.neurons) if sst2 else []
     measured = f"{max(shared)}" if shared else "not run"
     # two ends of one order are disjoint by construction
-    yield shown(
+    yield unjudged(
         Claim("neurons shared, positive against negative", "0", measured, ceiling(shared, 0))
     )
 

@@ -81,7 +81,7 @@ def only_for(claim: Claim, holds: bool) -> Claim:
     return claim if holds else replace(claim, verdict="not tested")
 
 
-def shown(claim: Claim) -> Claim:
+def unjudged(claim: Claim) -> Claim:
     """A figure that is no evidence for amplification, whatever it is."""
     return replace(claim, verdict="not judged")
 

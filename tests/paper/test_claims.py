@@ -1,4 +1,4 @@
-"""The rules by which published figures are called confirmed, by hand."""
+"""The rules by which published figures are called reproduced, by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ import pytest
 from sna_eval.paper.claims import as_markdown, claims
 from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.interfering import interference
-from sna_eval.paper.rules import Claim, ceiling, figure, judged, only_for, within
+from sna_eval.paper.rules import (
+    Claim,
+    beside_placebos,
+    ceiling,
+    figure,
+    judged,
+    of_model,
+    only_for,
+    within,
+)
 from sna_eval.study.interference import CrossEffect, Interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import (
@@ -43,10 +52,10 @@ def verdicts(found: ProtocolEvidence) -> dict[str, Claim]:
 @pytest.mark.parametrize(
     ("value", "verdict"),
     [
-        (27.85, "confirmed"),
-        (14.0, "confirmed"),
-        (13.9, "not confirmed"),
-        (-27.85, "not confirmed"),
+        (27.85, "reproduced"),
+        (14.0, "reproduced"),
+        (13.9, "not reproduced"),
+        (-27.85, "not reproduced"),
         (float("nan"), "not tested"),
     ],
 )
@@ -55,11 +64,11 @@ def test_a_figure_needs_its_sign_and_half_its_size(value: float, verdict: str) -
 
 
 def test_ceilings_and_ranges_hold_for_all() -> None:
-    assert ceiling([1.0, 7.9], 8) == "confirmed"
-    assert ceiling([1.0, 8.1], 8) == "not confirmed"
+    assert ceiling([1.0, 7.9], 8) == "reproduced"
+    assert ceiling([1.0, 8.1], 8) == "not reproduced"
     assert ceiling([], 8) == "not tested"
-    assert within([0.3, 0.5], 0.3, 0.5) == "confirmed"
-    assert within([0.29, 0.4], 0.3, 0.5) == "not confirmed"
+    assert within([0.3, 0.5], 0.3, 0.5) == "reproduced"
+    assert within([0.29, 0.4], 0.3, 0.5) == "not reproduced"
     assert within([], 0.3, 0.5) == "not tested"
 
 
@@ -76,7 +85,7 @@ def test_an_empty_cell_is_never_judged(cell: float | None) -> None:
 
 
 def test_another_model_is_not_tested_but_shown(evidence: ProtocolEvidence) -> None:
-    own = Claim("a", "1", "1", "confirmed")
+    own = Claim("a", "1", "1", "reproduced")
     assert only_for(own, True) is own
     assert only_for(own, False) == Claim("a", "1", "1", "not tested")
     assert replace(evidence, model="openai-community/gpt2-medium").is_model("gpt2-medium")
@@ -91,15 +100,16 @@ def test_what_was_not_run_is_not_tested(evidence: ProtocolEvidence) -> None:
         for statement, own in found.items():
             assert "nan" not in own.measured, statement
             if any(word in statement for word in words):
-                assert own.verdict == "not tested", statement
+                assert own.verdict in ("not tested", "not judged"), statement
         empty = [own for own in found.values() if own.measured.startswith(_EMPTY)]
-        assert {own.verdict for own in empty} == {"not tested"}
+        assert {own.verdict for own in empty} <= {"not tested", "not judged"}
         assert len(empty) >= 15
     assert verdicts(evidence)["tasks in zone 2"].published == "0"
     assert verdicts(evidence)["SST-2 zero-shot accuracy"].published == "64 %"
 
 
-def test_a_share_must_be_more_than_chance(evidence: ProtocolEvidence) -> None:
+def test_shares_of_variance_are_not_judged(evidence: ProtocolEvidence) -> None:
+    """Random rankings have them as well."""
     shares = (
         Share("baseline", 0.5, Interval(0.3, 0.7), 0.09),
         Share("localization", 0.2, Interval(0.1, 0.4), 0.25),
@@ -107,9 +117,41 @@ def test_a_share_must_be_more_than_chance(evidence: ProtocolEvidence) -> None:
     )
     summary = replace(evidence.summary, factors=Decomposition(shares, 0.0, 12, 5))
     found = verdicts(replace(evidence, summary=summary))
-    assert found["share of rank variance: baseline"].verdict == "confirmed"
-    assert found["share of rank variance: localization"].verdict == "not confirmed"  # by chance
-    assert found["share of rank variance: task type"].verdict == "not confirmed"  # 14 % is outside
+    for name in ("baseline", "localization", "task type"):
+        assert found[f"share of rank variance: {name}"].verdict == "not judged"
+    assert found["share of rank variance: baseline"].measured.startswith("50% (30% to 70%)")
+
+
+def test_a_figure_that_a_placebo_has_is_not_reproduced() -> None:
+    """Random rankings print a correlation of -0.73 as well: before, both were confirmed."""
+    real = [
+        Claim("correlation", "-0.762", "-0.80", "reproduced"),
+        Claim("gain", "70 %", "50 %", "reproduced"),
+        Claim("loss", "-8", "+1", "not reproduced"),
+        Claim("peak", "8", "8", "reproduced"),
+        of_model(Claim("accuracy", "64 %", "62 %", "reproduced")),
+    ]
+    placebos = [
+        [
+            replace(real[0], measured=correlation, verdict=verdict),
+            replace(real[1], measured="2 %", verdict="not reproduced"),
+            replace(real[2], measured="+2"),
+            replace(real[3], measured="no task", verdict="not tested"),
+            real[4],
+        ]
+        for correlation, verdict in (("-0.20", "not reproduced"), ("-0.73", "reproduced"))
+    ]  # type: list[list[Claim]]
+    found = beside_placebos(real, placebos)
+    assert [claim.verdict for claim in found] == [
+        "no more than a placebo", "reproduced", "not reproduced", "not tested", "reproduced",
+    ]  # fmt: skip
+    assert [claim.placebo for claim in found] == [
+        "-0.20; -0.73", "2 %; 2 %", "+2; +2", "no task; no task", "the same model",
+    ]  # fmt: skip
+    alone = beside_placebos(real, [])
+    assert [claim.verdict for claim in alone] == [
+        "not tested", "not tested", "not reproduced", "not tested", "reproduced",
+    ]  # fmt: skip
 
 
 def test_pythia_s_arithmetic(evidence: ProtocolEvidence) -> None:
@@ -121,7 +163,7 @@ def test_pythia_s_arithmetic(evidence: ProtocolEvidence) -> None:
         for level, baseline, mean in (("easy", 0.0032, 200.0), ("hard", 0.0002, 100.0))
     )  # fmt: skip
     changed = replace(evidence, summary=replace(evidence.summary, tasks=tasks))
-    for model, verdict in (("EleutherAI/pythia-160m", "confirmed"), ("gpt2", "not tested")):
+    for model, verdict in (("EleutherAI/pythia-160m", "reproduced"), ("gpt2", "not tested")):
         found = verdicts(replace(changed, model=model))
         assert found["Pythia-160M, arithmetic in zone 1: mean improvement"].measured == "+150.00 %"
         for statement, claim in found.items():
@@ -130,7 +172,7 @@ def test_pythia_s_arithmetic(evidence: ProtocolEvidence) -> None:
 
 
 @pytest.mark.parametrize(
-    ("helped", "verdict"), [(0.5, "confirmed"), (1.0, "not confirmed"), (0.0, "not confirmed")]
+    ("helped", "verdict"), [(0.5, "reproduced"), (1.0, "not reproduced"), (0.0, "not reproduced")]
 )
 def test_zone_2_is_unstable_where_only_some_configurations_help(
     evidence: ProtocolEvidence, store: SweepStore, helped: float, verdict: str
@@ -187,19 +229,19 @@ def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
     found = verdicts(replace(evidence, sst2=sst2))
     gain = found["SST-2, zone 1: gain of accuracy up to"]
     assert gain.measured == "+37.5 points; +75.0 for who knows the answer"
-    assert gain.verdict == "confirmed"
+    assert gain.verdict == "reproduced"
     still = found["SST-2, zone 3: change of accuracy, by any configuration"]
-    assert (still.measured, still.verdict) == ("up to 0.0 points, 4 configurations", "confirmed")
+    assert (still.measured, still.verdict) == ("up to 0.0 points, 4 configurations", "reproduced")
     layers = found["SST-2, zone 1: layers that improve it on average"]
-    assert (layers.measured, layers.verdict) == ("0", "confirmed")
-    assert found["SST-2, zone 1: multiplier of the largest gain"].verdict == "confirmed"
+    assert (layers.measured, layers.verdict) == ("0", "reproduced")
+    assert found["SST-2, zone 1: multiplier of the largest gain"].verdict == "reproduced"
     curve = found["SST-2, zone 1: flat at low multipliers, then steep"]
-    assert (curve.measured, curve.verdict) == ("+0.0 points at x2, +37.5 at best", "confirmed")
+    assert (curve.measured, curve.verdict) == ("+0.0 points at x2, +37.5 at best", "reproduced")
     shared = found["neurons shared, positive against negative"]
-    assert (shared.measured, shared.verdict) == ("1", "not confirmed")
+    assert (shared.measured, shared.verdict) == ("1", "not judged")
     apart = found["neurons of both sentiments shared, each against neutral text"]
-    assert (apart.measured, apart.verdict) == ("45%, 40% to 50% by layer", "confirmed")
-    assert found["SST-2: accuracy rises with the zone"].verdict == "confirmed"
+    assert (apart.measured, apart.verdict) == ("45%, 40% to 50% by layer", "reproduced")
+    assert found["SST-2: accuracy rises with the zone"].verdict == "not judged"
 
 
 def test_an_empty_zone_leaves_its_claims_untested(evidence: ProtocolEvidence) -> None:
@@ -210,13 +252,13 @@ def test_an_empty_zone_leaves_its_claims_untested(evidence: ProtocolEvidence) ->
     )
     rising = found["SST-2: accuracy rises with the zone"]
     assert (rising.measured, rising.verdict) == (
-        "-, 70.0%, 75.0% (no item in zone 1)", "not tested",
+        "-, 70.0%, 75.0% (no item in zone 1)", "not judged",
     )  # fmt: skip
     for statement, own in found.items():
         if statement.startswith("SST-2, zone 1") or "before, zones" in statement:
             assert "no item" in own.measured, statement
             assert own.verdict == "not tested", statement
-    assert found["SST-2: sentences in zones 1, 2, 3"].verdict == "not confirmed"  # 0 is a count
+    assert found["SST-2: sentences in zones 1, 2, 3"].verdict == "not reproduced"  # 0 is a count
 
 
 def test_nothing_changes_only_where_no_pair_does() -> None:
@@ -228,19 +270,19 @@ def test_nothing_changes_only_where_no_pair_does() -> None:
     measured = Interference("m", "p", "test", None, "t", (), tuple(effects), (), {})
     _, alone = interference(SimpleNamespace(measured=measured))  # type: ignore[arg-type]
     assert alone.measured == "+0.00 % of P(target), -30.00 to +30.00 by pair"
-    assert alone.verdict == "not confirmed"
+    assert alone.verdict == "not reproduced"
     small = [replace(own, after=1.0 + (own.after - 1) / 100) for own in effects]
     _, alone = interference(
         SimpleNamespace(measured=replace(measured, effects=tuple(small)))  # type: ignore[arg-type]
     )
-    assert alone.verdict == "confirmed"
+    assert alone.verdict == "reproduced"
 
 
 def test_a_plateau_has_its_last_multiplier_among_the_best(evidence: ProtocolEvidence) -> None:
     rows = [row(0, 2.0, 0.25), row(0, 8.0, 0.625), row(0, 12.0, 0.625)]
     found = verdicts(replace(evidence, sst2=labelled(rows)))
     best = found["SST-2, zone 1: multiplier of the largest gain"]
-    assert (best.measured, best.verdict) == ("8, 12", "confirmed")
+    assert (best.measured, best.verdict) == ("8, 12", "reproduced")
 
 
 def test_the_members_of_zone_1_need_all_tasks(evidence: ProtocolEvidence) -> None:
@@ -252,7 +294,7 @@ def test_the_members_of_zone_1_need_all_tasks(evidence: ProtocolEvidence) -> Non
 
 def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: ProtocolEvidence) -> None:
     sst2 = labelled([row(0, 2.0, 0.25)])
-    for model, verdict in (("gpt2-medium", "confirmed"), ("gpt2", "not tested")):
+    for model, verdict in (("gpt2-medium", "reproduced"), ("gpt2", "not tested")):
         found = verdicts(replace(evidence, model=model, sst2=sst2))
         accuracy = found["SST-2 zero-shot accuracy"]
         assert (accuracy.measured, accuracy.verdict) == ("62.0%", verdict)
@@ -260,20 +302,20 @@ def test_the_baseline_of_sst_2_is_gpt_2_medium_s(evidence: ProtocolEvidence) -> 
     before = verdicts(replace(evidence, model="gpt2-medium", sst2=sst2))[
         "SST-2: accuracy before, zones 1, 2, 3"
     ]
-    assert before.verdict == "not confirmed"  # 25 % is not 34.8
+    assert before.verdict == "not reproduced"  # 25 % is not 34.8
 
 
 def test_without_a_gain_no_multiplier_is_the_best(evidence: ProtocolEvidence) -> None:
     found = verdicts(replace(evidence, sst2=labelled([row(0, 2.0, 0.25), row(0, 12.0, 0.1)])))
     best = found["SST-2, zone 1: multiplier of the largest gain"]
     assert (best.measured, best.verdict) == ("no gain", "not tested")
-    assert found["SST-2, zone 1: layers that improve it on average"].verdict == "not confirmed"
+    assert found["SST-2, zone 1: layers that improve it on average"].verdict == "not reproduced"
 
 
 def test_as_a_table(evidence: ProtocolEvidence) -> None:
     found = claims(evidence)
     lines = as_markdown(found).splitlines()
-    assert lines[0] == "| statement | published | measured | verdict |"
+    assert lines[0] == "| statement | published | measured | placebo | verdict |"
     assert len(lines) == len(found) + 2
     assert len({own.statement for own in found}) == len(found)
-    assert all(line.count("|") == 5 for line in lines)
+    assert all(line.count("|") == 6 for line in lines)

@@ -32,6 +32,19 @@ def test_every_step_can_be_typed(grid: str, tmp_path: Path) -> None:
     assert len(written) == 5
 
 
+@pytest.mark.parametrize("grid", ["full", "small"])
+def test_a_placebo_is_the_same_protocol_with_random_rankings(grid: str, tmp_path: Path) -> None:
+    config = ProtocolConfig("some/model", tmp_path, grid, placebos=2)  # type: ignore[arg-type]
+    steps = config.placebo_steps()
+    assert [step[0] for step in steps] == NAMES[:-1] * 2
+    for step in steps:
+        args = parser()[0].parse_args(step)
+        if args.command == "sweep":
+            assert args.select == "random"
+            assert Path(args.output).parent == tmp_path / f"placebo-{args.seed}"
+    assert not ProtocolConfig("m", tmp_path, placebos=0).placebo_steps()
+
+
 def test_without_sst2_its_sweep_is_left_out(tmp_path: Path) -> None:
     steps = ProtocolConfig("m", tmp_path, with_sst2=False).steps()
     assert not any("sna_sst2" in word for step in steps for word in step)
@@ -56,15 +69,12 @@ def test_the_first_step_that_fails_ends_it(
 
 
 def test_what_was_typed_is_said_without_its_folder(tmp_path: Path) -> None:
-    config = ProtocolConfig("my model", tmp_path, "small", limit=8)
+    config = ProtocolConfig("my model", tmp_path, "small", limit=8, placebos=3)
     words = shlex.split(config.typed())
     args = parser()[0].parse_args(words[1:])
-    assert (args.command, args.model, args.grid, args.limit) == (
-        "reproduce",
-        "my model",
-        "small",
-        8,
-    )
+    assert (args.command, args.model, args.grid, args.limit, args.placebos) == (
+        "reproduce", "my model", "small", 8, 3,
+    )  # fmt: skip
     assert str(tmp_path) not in words
 
 
