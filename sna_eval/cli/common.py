@@ -11,6 +11,7 @@ from sna_eval.paths import REFERENCE_MODEL
 
 if TYPE_CHECKING:
     from sna_eval.harness.tasks.arguments import TaskArguments
+    from sna_eval.plan import Plan
 
 
 class _Joined(argparse.Action):
@@ -114,3 +115,16 @@ def add_metadata(parser: argparse.ArgumentParser) -> None:
 
 def add_include_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include_path", help="folder with further task YAMLs")
+
+
+def say_descriptive(plan: Plan) -> None:
+    """Says on standard error behind which gates of a plan gains are no evidence."""
+    from sna_eval.gating import DESCRIPTIVE
+
+    named = [name for name, task in plan.tasks.items() if task.gate.sees_answer]
+    if named:
+        print(
+            f"sna-eval: note: {', '.join(named)}: {DESCRIPTIVE}; "
+            "`max_prob` and `margin` do not look at them",
+            file=sys.stderr,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from sna_eval.cli.common import add_model, add_tasks, task_arguments
+from sna_eval.cli.common import add_model, add_tasks, say_descriptive, task_arguments
 
 NAME = "identify"
 HELP = "turn a plan with `select:` into one with neuron indices"
@@ -41,5 +41,6 @@ def run(args: argparse.Namespace) -> int:
             if not entry.how.chooses_neurons:
                 what = f"{entry.method}, strength {entry.strength:g}"
             print(f"{name}: layer {entry.layer}, {what}")
+    say_descriptive(plan)
     print(f"{args.output}: plan {plan_fingerprint(plan)}, {len(plan.tasks)} tasks")
     return 0

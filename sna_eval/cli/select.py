@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from sna_eval.cli.common import say_descriptive
+
 NAME = "select"
 HELP = "choose each task's best configuration of a sweep, as a plan"
 
@@ -41,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
             f"x{row['multiplier']:g}, {choice.measure} {choice.gain:+.4f}{bound}, "
             f"best of {choice.among}"
         )
+    say_descriptive(selection.plan)
     if store.manifest["split"] == "test":
         print("chosen on test items: results on them are no evidence", file=sys.stderr)
     fingerprint = plan_fingerprint(selection.plan)

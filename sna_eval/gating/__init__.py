@@ -13,9 +13,19 @@ from sna_eval.gating.signals import (
     signals_of,
     usual_signal,
 )
-from sna_eval.gating.zones import Decision, Gate, Mode, Signal, Transition, Zone, ungated
+from sna_eval.gating.zones import (
+    DESCRIPTIVE,
+    Decision,
+    Gate,
+    Mode,
+    Signal,
+    Transition,
+    Zone,
+    ungated,
+)
 
 __all__ = [
+    "DESCRIPTIVE",
     "SIGNALS",
     "AnswerSignal",
     "ChoicesSignal",

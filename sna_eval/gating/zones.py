@@ -24,6 +24,13 @@ Transition = Literal["leave", "amplify"]
 """What happens in zone 2."""
 Zone = Literal[1, 2, 3]
 
+DESCRIPTIVE = (
+    "gains are descriptive: the gate looks at right answers, and items that it picks for an "
+    "unlikely answer come back without help"
+)
+"""What has to stand beside a gain behind a gate that `sees_answer`. It is regression to the mean
+(Oldham 1962, doi:10.1016/0021-9681(62)90116-9; Tu and Gilthorpe 2007, doi:10.1002/sim.2506)."""
+
 _PAPER = usual_signal(AnswerSignal)
 
 

@@ -1,4 +1,4 @@
-"""Plans given as model arguments: `layer=8,top_k=15,multiplier=2.5,gate=target_prob,low=0.07`.
+"""Plans given as model arguments: `layer=8,top_k=15,multiplier=2.5,gate=max_prob,low=0.3`.
 
 The same arguments change the gate of a plan that comes from a file: `plan=FILE,gate=never`.
 """
@@ -86,7 +86,7 @@ class PlanArguments:
             expected="plan=NAME_OR_PATH, or an inline plan with layer=",
             got=None,
             hint="for example plan=sna-reference, or "
-            "layer=8,top_k=15,multiplier=2.5,gate=target_prob,low=0.07,high=0.10",
+            "layer=8,top_k=15,multiplier=2.5,gate=max_prob,low=0.3,high=0.6",
         )
 
     def _task(self) -> dict[str, Any]:

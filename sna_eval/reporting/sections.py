@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sna_eval.gating import DESCRIPTIVE
 from sna_eval.reporting import tables
 from sna_eval.reporting.figures import (
     baseline,
@@ -177,6 +178,7 @@ def held_out_section(
             "gained on the items it was chosen on. What is lost is the winner's curse. "
             "Changes of mean P(target) or of accuracy; items whose gate stayed closed count as no "
             "change.",
+            *([_descriptive(gated)] if any(row.sees_answer for row in gated) else []),
             show(
                 "gated", "Gains behind the gate, with 95 % intervals.", held_out.draw_gated(gated)
             ),
@@ -190,6 +192,12 @@ def held_out_section(
             tables.held_out_table(rows),
         ]
     return Section("Development against test", tuple(parts))
+
+
+def _descriptive(gated: Sequence[GatedGain]) -> str:
+    """Whose gains are no evidence."""
+    named = ", ".join(row.task for row in gated if row.sees_answer)
+    return f"Of {named}, {DESCRIPTIVE}."
 
 
 def made_section(

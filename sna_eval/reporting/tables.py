@@ -159,7 +159,7 @@ def gated_table(rows: Sequence[GatedGain]) -> Table:
     return Table(
         (
             "task", "measure", "development", "items", "best of", "test", "95 % interval",
-            "items", "amplified", "lost", "sees the answer", "oracle",
+            "items", "amplified", "lost", "descriptive", "oracle",
         ),
         tuple(
             (

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sna_eval.cli import main
-from sna_eval.plan import load_plan
+from sna_eval.cli.common import say_descriptive
+from sna_eval.gating import Gate
+from sna_eval.plan import Plan, TaskPlan, load_plan
 
 PLAN = """
 version: 1
@@ -59,3 +61,13 @@ def test_bad_combinations_are_one_line(
         capsys.readouterr().err.strip().splitlines()[-1].startswith(f"sna-eval: error: {message}")
     )
     assert not (tmp_path / "out.yaml").exists()
+
+
+def test_a_gate_that_sees_answers_is_said_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """Gains behind it are structural: random rankings have them too."""
+    seeing, blind = TaskPlan(Gate("target_prob"), ()), TaskPlan(Gate("max_prob", 0.3, 0.6), ())
+    say_descriptive(Plan({"a": seeing, "b": blind}))
+    said = capsys.readouterr().err
+    assert said.startswith("sna-eval: note: a: gains are descriptive: the gate looks at right")
+    say_descriptive(Plan({"b": blind}))
+    assert not capsys.readouterr().err

@@ -197,7 +197,7 @@ def test_the_report_says_it(
     gated = gated_gains(gold.output if which == "new" else older, draws=100)
     assert [own.oracle for own in gated] == [True]
     table = tables.gated_table((*gated, replace(gated[0], oracle=False, sees_answer=True)))
-    assert table.headings[-2:] == ("sees the answer", "oracle")
+    assert table.headings[-2:] == ("descriptive", "oracle")
     assert [row[-2:] for row in table.rows] == [("yes", "yes"), ("yes", "no")]
     if which == "new":
         report = write_report(

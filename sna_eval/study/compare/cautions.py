@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sna_eval.gating import DESCRIPTIVE
 from sna_eval.study.compare.formatting import listed
 from sna_eval.study.results.metrics import is_outcome
 from sna_eval.study.results.records import Run
@@ -67,4 +68,7 @@ def _answers(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
         if oracles:
             yield f"oracle: {label} amplified by the right answer in {listed(oracles)}"
         if gates:
-            yield f"gate: that of {label} sees the right answer in {listed(gates)}"
+            yield (
+                f"gate: that of {label} sees the right answer in {listed(gates)}, where "
+                f"{DESCRIPTIVE}"
+            )

@@ -95,6 +95,7 @@ def _names(row: MetricRow) -> dict[str, Any]:
         "higher_is_better": row.higher_is_better,
         "oracle": row.oracle,
         "sees_answer": row.sees_answer,
+        "descriptive": row.sees_answer or row.oracle,
         "forced": row.forced,
     }
 

@@ -41,7 +41,7 @@ def task_label(row: MetricRow) -> str:
     """The task with its marks."""
     mark = f"{FORCED_MARK} " if row.forced else ""
     kind = " (group)" if row.is_group else ""
-    gate = " (gate sees the answer)" if row.sees_answer else ""
+    gate = " (descriptive: gate sees the answer)" if row.sees_answer else ""
     return f"{mark}{row.task}{kind}{' (oracle)' if row.oracle else gate}"
 
 

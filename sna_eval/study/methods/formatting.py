@@ -7,16 +7,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sna_eval.gating import DESCRIPTIVE
 from sna_eval.study.methods.table import MethodRow, MethodTable
 
 _HEAD = (
     f"{'gain':>8} {'95 % interval':>20} {'over random':>12} {'specific':>9} {'p random':>9} "
     f"{'tried':>6} "
     f"{'harm zone 3':>12} {'strength':>9} {'seconds':>8}"
-)
-DESCRIPTIVE = (
-    "gains are descriptive: the gate looks at right answers, and items it picks for an unlikely "
-    "answer come back without help"
 )
 _WIDTH = 16
 """Of the methods' names, if no mark makes one longer."""

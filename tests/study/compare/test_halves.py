@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.gating import DESCRIPTIVE
 from sna_eval.study.compare import Options, compare, read_run, split
 
 OPTIONS = Options(tasks=("sna_math_easy", "sna_coding_*", "own_*"), draws=500)
@@ -40,7 +41,7 @@ def test_halves_say_what_they_are(amplified_run: Path) -> None:
     ("said", "caution"),
     [
         ({"oracle": True}, "oracle: B amplified by the right answer in sna_math_easy"),
-        ({}, "gate: that of B sees the right answer in sna_math_easy"),
+        ({}, f"gate: that of B sees the right answer in sna_math_easy, where {DESCRIPTIVE}"),
     ],
 )
 def test_what_sees_the_answer_is_the_amplified_halfs(

@@ -135,8 +135,8 @@ def test_several_comparisons(comparison: Comparison) -> None:
 @pytest.mark.parametrize(
     ("oracle", "mark", "other"),
     [
-        (True, "(oracle)", "(gate sees the answer)"),
-        (False, "(gate sees the answer)", "(oracle)"),
+        (True, "(oracle)", "(descriptive: gate sees the answer)"),
+        (False, "(descriptive: gate sees the answer)", "(oracle)"),
     ],
 )
 def test_what_sees_the_answer_is_marked(
