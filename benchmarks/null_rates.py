@@ -1,6 +1,6 @@
 """How often a placebo passes: random rankings as the claim, the whole search repeated.
 
-    python benchmarks/null_rates.py [--model MODEL] [--tasks A,B,C] [--repeats N] [--draws N]
+    python benchmarks/null_rates.py [--model MODEL] [--tasks A,B,C] [--repeats N] [--given]
 
 Every repeat takes one more random ranking as the claim and gives it `--draws` further random
 rankings as its null; both search the same development items, and are tested on the same items. If
@@ -15,7 +15,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from tqdm import tqdm
 
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_lm, load_tasks
+from sna_eval.intervention import Intervention
 from sna_eval.study.nulls import NullOptions
 from sna_eval.study.nulls.plan_search import PlanSearch
-from sna_eval.study.nulls.records import rank_p
+from sna_eval.study.nulls.rankings import Ranking
+from sna_eval.study.nulls.records import CLAIM, Found, rank_p
 from sna_eval.study.nulls.task_search import TaskSearch
 
 TASKS = "sna_math_easy,sna_poetry_medium,sna_logic_hard"
@@ -34,29 +37,32 @@ LEVEL = 0.05
 _CLAIMS = 10**9  # draws that claims are taken from, apart from those of nulls
 
 
-def p_values(search: TaskSearch, given: PlanSearch, repeats: int) -> Iterator[tuple[float, float]]:
-    """Of every repeat: p of the claim as it was searched, and as a plan that is given."""
-    draws = search.options.draws
+def p_searched(search: TaskSearch, repeats: int) -> Iterator[tuple[float, Found]]:
+    """Of every repeat: p of a placebo claim, and what its search came to."""
     for repeat in range(repeats):
         search.__dict__["claimed"] = search.rankings.random(search.profile, _CLAIMS + repeat)
         search.__dict__.pop("levels", None)
-        numbers = range(repeat * draws, (repeat + 1) * draws)
-        claim, nulls = search.claim(), search.nulls(numbers)
-        (neurons,) = claim.neurons.values()
-        given.together = (_intervention(claim.layer, neurons, claim.multiplier),)
+        rankings = {CLAIM: search.claimed, **_drawn(search, repeat)}
+        claim, *nulls = search.search_all(rankings)
+        yield rank_p(claim.gain, np.array([null.gain for null in nulls])), claim
+
+
+def p_given(given: PlanSearch, claims: Sequence[Found]) -> Iterator[float]:
+    """The same claims as plans that are given."""
+    for repeat, found in enumerate(claims):
+        (neurons,) = found.neurons.values()
+        given.together = (Intervention(found.layer, neurons, found.multiplier),)
         for name in ("levels", "_pushed_by_plan"):
             given.__dict__.pop(name, None)
-        planned, beside = given.claim(), given.nulls(numbers)
-        yield (
-            rank_p(claim.gain, np.array([null.gain for null in nulls])),
-            rank_p(planned.gain, np.array([null.gain for null in beside])),
-        )
+        nulls = given.search_all(_drawn(given, repeat))
+        yield rank_p(given.claim().gain, np.array([null.gain for null in nulls]))
 
 
-def _intervention(layer: int, neurons: tuple[int, ...], multiplier: float) -> Any:
-    from sna_eval.intervention import Intervention
-
-    return Intervention(layer, neurons, multiplier)
+def _drawn(search: TaskSearch, repeat: int) -> dict[int, Ranking]:
+    """A repeat's own random rankings."""
+    draws = search.options.draws
+    numbers = range(repeat * draws, (repeat + 1) * draws)
+    return {draw: search.rankings.random(search.profile, draw) for draw in numbers}
 
 
 def _shared(search: TaskSearch, given: PlanSearch) -> None:
@@ -79,6 +85,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="sna-reference")
     parser.add_argument("--tasks", default=TASKS)
+    parser.add_argument("--given", action="store_true", help="as plans that are given, too")
     parser.add_argument("--gates", default="none,max_prob")
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--draws", type=int, default=19, help="19 is the fewest for p <= 0.05")
@@ -99,11 +106,12 @@ def main() -> int:
                 TaskSearch(lm, name, task, options), PlanSearch(lm, name, task, options, ()),
             )  # fmt: skip
             _shared(search, given)
-            pairs = tqdm(
-                p_values(search, given, args.repeats), total=args.repeats, desc=f"{name} {words}"
-            )
-            searched, planned = (list(own) for own in zip(*pairs, strict=True))
-            for way, found in (("searched", searched), ("given", planned)):
+            progress = partial(tqdm, total=args.repeats, desc=f"{name} {words}")
+            pairs = list(progress(p_searched(search, args.repeats)))
+            ways = {"searched": [p for p, _ in pairs]}
+            if args.given:
+                ways["given"] = list(progress(p_given(given, [claim for _, claim in pairs])))
+            for way, found in ways.items():
                 row, above = _row(name, words, way, found)
                 rows.append(row)
                 failed |= above
