@@ -58,7 +58,7 @@ class NullFiles:
             items, claim = build(TestItems, kept["items"]), build(Found, kept["claim"])
             lines = read_text(path, largest=_LARGEST).splitlines() if path.is_file() else []
             draws = tuple(build(Found, json.loads(line)) for line in lines)
-            if [own.draw for own in draws] != list(range(len(draws))):
+            if [draw.draw for draw in draws] != list(range(len(draws))):
                 raise ValueError("draws are missing or out of order")
         return Known(items, claim, draws)
 
@@ -69,7 +69,7 @@ class NullFiles:
         """All draws so far, in order."""
         if self._folder is None:
             return
-        lines = "".join(json.dumps(asdict(own)) + "\n" for own in draws)
+        lines = "".join(json.dumps(asdict(draw)) + "\n" for draw in draws)
         path = self._folder / "draws.jsonl"
         with writing(path):
             write_whole(path, lines.encode("ascii"))

@@ -55,7 +55,7 @@ class MeasuredItems:
         self.baseline: Floats = self._values[:, 0]
         """Log-likelihoods of the unmodified model, `[request]`."""
         self.decisions = [self._decision(number) for number in range(len(answers.own))]
-        self.opened = np.array([own.amplified for own in self.decisions])
+        self.opened = np.array([decision.amplified for decision in self.decisions])
         """Whose gate opens, `[item]`."""
 
     @property
@@ -66,8 +66,8 @@ class MeasuredItems:
     def _decision(self, number: int) -> Decision:
         item, asked = self.answers.items.items[number], self.answers.own[number]
         if needs_next_token(self.gate):
-            contexts = {self.answers.requests[own][0]: own for own in asked.choices}
-            confidence = float(np.mean([self._values[own, -1] for own in contexts.values()]))
+            contexts = {self.answers.requests[number][0]: number for number in asked.choices}
+            confidence = float(np.mean([self._values[one, -1] for one in contexts.values()]))
             return self.gate.decide(confidence)
         scores = [math.nan] * len(item.requests)
         for choice, request in zip(item.choices, asked.choices, strict=True):
@@ -149,9 +149,9 @@ class TestedItems(MeasuredItems):
         """The items as the unmodified model has them."""
         return TestItems(
             baseline=self._outcomes(self._values),
-            zones=tuple(own.zone for own in self.decisions),
-            confidence=kept_digits(np.array([own.confidence for own in self.decisions])),
-            opened=tuple(bool(own) for own in self.opened),
+            zones=tuple(decision.zone for decision in self.decisions),
+            confidence=kept_digits(np.array([one.confidence for one in self.decisions])),
+            opened=tuple(map(bool, self.opened)),
             answers=tuple(answer_texts(self.answers.items)),
             n_others=self.answers.n_others,
             sees_answer=self.gate.sees_answer,
@@ -175,23 +175,23 @@ class TestedItems(MeasuredItems):
         margins, ranks, greedy = (values[right, column] for column in (1, 2, 3))
         for number, asked in enumerate(self.answers.own):
             if len(asked.choices) > 1:
-                own, rivals = _apart(scores, asked.choices, asked.right)
-                margins[number] = own - rivals.max()
-                ranks[number] = 1 + int((rivals > own).sum())
+                score, rivals = _apart(scores, asked.choices, asked.right)
+                margins[number] = score - rivals.max()
+                ranks[number] = 1 + int((rivals > score).sum())
                 greedy[number] = float(_likeliest(scores, asked.choices) == asked.right)
         return Outcomes(
             log_prob=kept_digits(scores[right]),
             log_odds=kept_digits(self.answers.log_odds(scores)),
             margin=kept_digits(margins),
-            rank=tuple(int(own) for own in ranks),
-            correct=tuple(bool(own) for own in greedy),
+            rank=tuple(map(int, ranks)),
+            correct=tuple(map(bool, greedy)),
         )
 
 
 def _apart(scores: Floats, choices: Sequence[int], right: int) -> tuple[float, Floats]:
     """The right answer's score, and the others'."""
-    own = scores[list(choices)]
-    return float(own[right]), np.delete(own, right)
+    every = scores[list(choices)]
+    return float(every[right]), np.delete(every, right)
 
 
 def _likeliest(scores: Floats, choices: Sequence[int]) -> int:

@@ -23,7 +23,7 @@ class Rankings:
 
     def real(self) -> Ranking:
         """By the search's own ranking."""
-        return {layer: own.selected for layer, own in self.search.every(self.depth).items()}
+        return {layer: found.selected for layer, found in self.search.every(self.depth).items()}
 
     def last(self) -> Ranking:
         """From the other end of the search's order."""
@@ -39,6 +39,6 @@ class Rankings:
         """
         push = self.search.observed.push
         return {
-            layer: stand_ins(push[layer], own, seed=int(digest([self.seed, layer, draw]), 16))
-            for layer, own in profile.items()
+            layer: stand_ins(push[layer], sets, seed=int(digest([self.seed, layer, draw]), 16))
+            for layer, sets in profile.items()
         }

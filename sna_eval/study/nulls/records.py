@@ -106,7 +106,7 @@ class SearchedNull:
     @cached_property
     def null_gains(self) -> Floats:
         """`[draw]`."""
-        return np.array([own.gain for own in self.nulls])
+        return np.array([null.gain for null in self.nulls])
 
     @property
     def p(self) -> float:
@@ -116,7 +116,7 @@ class SearchedNull:
     @property
     def out_of_reach(self) -> int:
         """Random rankings that could not be made to push as far as the claim."""
-        return sum(not own.push_reached for own in self.nulls)
+        return sum(not null.push_reached for null in self.nulls)
 
     def p_of(self, statistic: Sequence[float]) -> float:
         """The same for another statistic: the claim's first, then one a draw."""

@@ -42,7 +42,7 @@ class Candidate:
     @property
     def intervention(self) -> Intervention:
         """All labels' neurons at once."""
-        every = tuple(dict.fromkeys(n for own in self.neurons.values() for n in own))
+        every = tuple(dict.fromkeys(n for neurons in self.neurons.values() for n in neurons))
         return Intervention(self.layer, every, self.multiplier, unit=self.unit)
 
 
@@ -66,11 +66,11 @@ def shortlist(
         at_best = promise[np.arange(len(promise)), best]
         for place, layer in enumerate(np.argsort(-at_best, kind="stable")[: size // len(levels)]):
             count = grid.n_neurons[best[layer]]
-            own = ranking[layers[layer]]
+            ranked = ranking[layers[layer]]
             found.append(
                 Candidate(
                     layers[layer], count, multiplier,
-                    {label: ranked.first(count).neurons for label, ranked in own.items()},
+                    {label: one.first(count).neurons for label, one in ranked.items()},
                     float(at_best[layer]), level, place, unit,
                 )
             )  # fmt: skip
@@ -79,7 +79,7 @@ def shortlist(
 
 def measured_multipliers(grid: Grid, size: int) -> tuple[float, ...]:
     """The multipliers a shortlist holds, the strongest among them, weakest first."""
-    ordered = sorted(grid.multipliers, key=lambda own: abs(own - 1.0))
+    ordered = sorted(grid.multipliers, key=lambda multiplier: abs(multiplier - 1.0))
     strongest = ordered[-1]
     others = spread_over(ordered[:-1], min(LEVELS, size) - 1) if min(LEVELS, size) > 1 else []
     return (*others, strongest)
@@ -88,7 +88,7 @@ def measured_multipliers(grid: Grid, size: int) -> tuple[float, ...]:
 def _sums(ranked: Mapping[str, Selected], slopes: Floats, counts: Sequence[int]) -> Floats:
     """Slopes summed over the first neurons of every label, `[count]`."""
     total = np.zeros(len(counts))
-    for own in ranked.values():
-        running = np.concatenate([[0.0], np.cumsum(slopes[list(own.neurons)])])
+    for selected in ranked.values():
+        running = np.concatenate([[0.0], np.cumsum(slopes[list(selected.neurons)])])
         total += running[[min(count, len(running) - 1) for count in counts]]
     return total

@@ -14,10 +14,11 @@ bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from sna_eval.gating import Gate
 from sna_eval.harness.model.numerics import numerics
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
-from sna_eval.intervention import Row
+from sna_eval.intervention import Row, Unit
 from sna_eval.measuring.answers import Answers, answer_texts, ask_answers
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.grid_passes import GridPasses
@@ -112,23 +113,20 @@ class TaskSearch:
 
     @cached_property
     def rankings(self) -> Rankings:
-        own = self.options
-        items, examples = self._ranking_items, self.ranking_examples
+        asked = self.options
         config = SearchConfig(
-            self._swept.method, own.pooling, own.seed, own.max_prompts, own.sinks, own.unit
-        )
-        rows: Callable[[], Sequence[Row]] = lambda: answered_rows(  # noqa: E731
-            items, max_length=self.lm.max_length
-        )
-        search = Search(self.lm.bench, examples, config, self.grid.layers, answered=rows)
-        return Rankings(search, self.grid.largest_count, own.seed)
+            self._swept.method, asked.pooling, asked.seed, asked.max_prompts, asked.sinks,
+            asked.unit,
+        )  # fmt: skip
+        search = Search(
+            self.lm.bench, self.ranking_examples, config, self.grid.layers,
+            answered=partial(answered_rows, self._ranking_items, max_length=self.lm.max_length),
+        )  # fmt: skip
+        return Rankings(search, self.grid.largest_count, asked.seed)
 
     @cached_property
     def passes(self) -> SetPasses:
-        engine = replace(self.lm.engine, sites=self.lm.sites.of(self.options.unit))
-        tokens = self.options.tokens_per_pass or tokens_per_pass(engine.device)
-        passes = GridPasses(engine, tokens)
-        return SetPasses(passes, find_routes(passes.engine, self.grid.layers))
+        return _passes(self.lm, self.options.unit, self.grid.layers, self.options.tokens_per_pass)
 
     @cached_property
     def choosing(self) -> ChoosingItems:
@@ -191,8 +189,8 @@ class TaskSearch:
     def levels(self) -> Floats:
         """How far each measured multiplier is to push: as far as the claim's most promising
         configuration does at it, `[level]`."""
-        best = [own for own in self._shortlist(self.claimed) if own.place == 0]
-        return self.choosing.pushes([own.intervention for own in best]).kls
+        best = [one for one in self._shortlist(self.claimed) if one.place == 0]
+        return self.choosing.pushes([one.intervention for one in best]).kls
 
     def claim(self, moved: Moved | None = None) -> Found:
         """The claim's search."""
@@ -216,9 +214,9 @@ class TaskSearch:
         costs = self._costs()
         choices = self._choose(list(rankings.values()), _part(moved, costs[0]))
         pushed = self._pushed(choices, _part(moved, costs[1]))
-        final = [own.intervention for own in pushed]
+        final = [push.intervention for push in pushed]
         tested = self.test.measure(final, _part(moved, costs[2]))
-        gains = [float((own.specific * self.test.opened).mean()) for own in tested]
+        gains = [float((test.specific * self.test.opened).mean()) for test in tested]
         return [
             Found(
                 draw=draw,
@@ -233,11 +231,11 @@ class TaskSearch:
                 kl_wanted=_rounded(push.wanted),
                 push_reached=push.reached,
                 gain=_rounded(gain),
-                specific=kept_digits(own.specific),
-                shift=kept_digits(own.shift),
-                after=own.after,
+                specific=kept_digits(test.specific),
+                shift=kept_digits(test.shift),
+                after=test.after,
             )
-            for draw, choice, push, own, gain in zip(
+            for draw, choice, push, test, gain in zip(
                 rankings, choices, pushed, tested, gains, strict=True
             )
         ]
@@ -250,9 +248,9 @@ class TaskSearch:
     def _choose(self, rankings: Sequence[Ranking], moved: Moved | None) -> list[_Choice]:
         """The best measured configuration of each ranking."""
         lists = [self._shortlist(ranking) for ranking in rankings]
-        every = [own for one in lists for own in one]
+        every = [candidate for one in lists for candidate in one]
         share = None if moved is None else _scaled(moved, len(lists) / len(every))
-        found = self.choosing.pushes([own.intervention for own in every], share)
+        found = self.choosing.pushes([one.intervention for one in every], share)
         choices, start = [], 0
         for one in lists:
             gains = found.gains[start : start + len(one)]
@@ -263,12 +261,12 @@ class TaskSearch:
 
     def _pushed(self, choices: Sequence[_Choice], moved: Moved | None) -> list[Pushed]:
         """Every choice at the multiplier that pushes as far as the claim's."""
-        sets = [own.candidate.intervention for own in choices]
-        kls = [own.kl for own in choices]
+        sets = [choice.candidate.intervention for choice in choices]
+        kls = [choice.kl for choice in choices]
         if not self.options.equal_push:
-            found = [Pushed(*own) for own in zip(sets, kls, kls, strict=True)]
+            found = [Pushed(*one) for one in zip(sets, kls, kls, strict=True)]
         else:
-            wanted = [float(self.levels[own.candidate.level]) for own in choices]
+            wanted = [float(self.levels[choice.candidate.level]) for choice in choices]
             found = equal_push(sets, kls, wanted, lambda tried: self.choosing.pushes(tried).kls)
         if moved is not None:
             moved(len(choices))
@@ -295,6 +293,19 @@ class TaskSearch:
             "tokens_per_pass": self.passes.passes.tokens,
             "versions": versions(),
         }
+
+
+_FOUND: WeakKeyDictionary[Any, dict[Any, SetPasses]] = WeakKeyDictionary()
+
+
+def _passes(lm: SNALM, unit: Unit, layers: tuple[int, ...], tokens: int | None) -> SetPasses:
+    """A model's passes; its ways in are found once for all tasks."""
+    known = _FOUND.setdefault(lm, {})
+    if (unit, layers, tokens) not in known:
+        engine = replace(lm.engine, sites=lm.sites.of(unit))
+        passes = GridPasses(engine, tokens or tokens_per_pass(engine.device))
+        known[unit, layers, tokens] = SetPasses(passes, find_routes(passes.engine, layers))
+    return known[unit, layers, tokens]
 
 
 def _some(items: TaskItems, places: Sequence[int]) -> TaskItems:
