@@ -105,8 +105,13 @@ def task_null(
             "random_draws", expected="0 for a method that chooses no neurons", got=draws
         )
     options = NullOptions(
-        select=ranking_of(plan), unit=unit_of(plan), draws=draws, seed=seed, split=split,
-        limit=limit, spread=False,
+        select=ranking_of(plan),
+        unit=unit_of(plan),
+        draws=draws,
+        seed=seed,
+        split=split,
+        limit=limit,
+        spread=False,
     )
     found = plan_null(lm, name, task, together, options, output=output, quiet=quiet)
     return TaskNull(

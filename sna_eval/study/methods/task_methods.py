@@ -36,7 +36,7 @@ from sna_eval.study.methods.strength import ChosenPlan, choose_configuration
 from sna_eval.study.methods.units import MethodUnit
 from sna_eval.study.methods.variants import EQUAL_ENTROPY, RANDOM, SEARCHED, Variant
 from sna_eval.study.nulls import Found, NullOptions, SearchedNull
-from sna_eval.study.nulls.plan_search import PlanSearch, ranking_of
+from sna_eval.study.nulls.plan_search import PlanSearch, ranking_of, unit_of
 from sna_eval.study.nulls.rankings import Ranking
 from sna_eval.study.nulls.records import TestItems
 from sna_eval.study.nulls.searching import run_search
@@ -79,7 +79,7 @@ class TaskMethods:
     def search(self) -> PlanSearch:
         """Rankings beside the plan, which push as far."""
         options = NullOptions(
-            select=ranking_of(self.base), gate=self.base.gate, draws=self._options.random_draws,
+            select=ranking_of(self.base), unit=unit_of(self.base), gate=self.base.gate, draws=self._options.random_draws,
             measured=self._options.tried, limit=self._options.limit, spread=False,
             seed=self._options.seed,
         )  # fmt: skip
@@ -146,8 +146,9 @@ class TaskMethods:
 
     def _planned(self, found: Found) -> TaskPlan:
         entry = PlannedIntervention(
-            found.layer, found.multiplier, neurons=found.neurons, direction=BOTH
-        )
+            found.layer, found.multiplier, neurons=found.neurons, direction=BOTH,
+            unit=self.search.options.unit,
+        )  # fmt: skip
         return replace(self.base, interventions=(entry,))
 
     def _best_configuration(self, variant: Variant) -> ChosenPlan:

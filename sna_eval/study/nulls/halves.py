@@ -29,8 +29,8 @@ def halves(clusters: Sequence[Hashable], *, seed: int = 0) -> tuple[list[int], l
     shuffled = [list(members.values())[place] for place in order]
     first: list[int] = []
     second: list[int] = []
-    for cluster in sorted(shuffled, key=len, reverse=True):
-        (first if len(first) <= len(second) else second).extend(cluster)
+    for places in sorted(shuffled, key=len, reverse=True):
+        (first if len(first) <= len(second) else second).extend(places)
     return sorted(first), sorted(second)
 
 
