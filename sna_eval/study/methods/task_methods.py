@@ -79,7 +79,8 @@ class TaskMethods:
     def search(self) -> PlanSearch:
         """Rankings beside the plan, which push as far."""
         options = NullOptions(
-            select=ranking_of(self.base), unit=unit_of(self.base), gate=self.base.gate, draws=self._options.random_draws,
+            select=ranking_of(self.base), unit=unit_of(self.base), gate=self.base.gate,
+            draws=self._options.random_draws,
             measured=self._options.tried, limit=self._options.limit, spread=False,
             seed=self._options.seed,
         )  # fmt: skip
