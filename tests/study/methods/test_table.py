@@ -146,7 +146,8 @@ def test_over_searched_random_rankings(table: tuple[MethodTable, Path]) -> None:
         items, draws = _draws(folder, row.task)
         opened = np.array(items["opened"])
         assert len(draws) == QUICK.random_draws
-        assert all(own["kl"] == pytest.approx(own["kl_wanted"], rel=0.06) for own in draws)
+        reached = [own for own in draws if own["push_reached"]]
+        assert all(own["kl"] == pytest.approx(own["kl_wanted"], rel=0.06) for own in reached)
         if row.method == "random_neurons":
             continue
         unit = json.loads((folder / "units" / f"{row.task}.{row.method}.json").read_text())
@@ -221,13 +222,13 @@ def test_a_run_goes_on_where_it_was(
     lost = folder / "units" / "own_open.caa.json"
     lost.unlink()
     ran: list[str] = []
-    from sna_eval.study.methods import running
+    from sna_eval.study.methods import task_methods
 
     def counted(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None) -> Any:
         ran.append(name)
         return evaluate(lm, name, task, plan, limit=limit)
 
-    monkeypatch.setattr(running, "evaluate", counted)
+    monkeypatch.setattr(task_methods, "evaluate", counted)
     again = measure_methods(planned_lm, load(*TASKS), variants, QUICK, output=folder, quiet=True)
     assert ran == ["own_open", "own_open"]  # gated and ungated
     for own, other in zip(again.rows, found.rows, strict=True):
