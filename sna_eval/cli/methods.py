@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, help="folder of the table; a run that was stopped goes on there")
     add("--limit", type=int, help="test items per task at most")
     add("--random_draws", type=int, default=99, help="searches with random rankings")
-    add("--tried", type=int, default=6, help="configurations that every method tries")
+    add("--tried", type=int, default=4, help="configurations that every method tries")
     add("--strengths", help="what methods with a strength choose from")
     add("--draws", type=int, default=2_000, help="bootstrap samples and permutations")
     add("--seed", type=int, default=0, help="of all that is drawn at random")

@@ -25,7 +25,7 @@ from sna_eval.intervention.rows import Tokens, shared_rows
 from sna_eval.measuring.items import ItemRow, TaskItems
 from sna_eval.measuring.values import Floats
 
-OTHERS = 4
+OTHERS = 2
 """Other prompts that each answer is asked on, at most."""
 _SURE = 1e-6  # what is left of a probability that float32 still tells from 1
 
@@ -146,6 +146,15 @@ def ask_answers(
     ]
     rows = sorted(table.rows(packs=packs), key=lambda entry: -len(entry.row))
     return Answers(items, tuple(rows), tuple(table.numbers), tuple(own), tuple(foreign))
+
+
+def prompt_rows(answers: Answers) -> list[ItemRow]:
+    """Every item's prompt alone, with its answer's first token as only branch; longest first."""
+    rows = []
+    for number, request in enumerate(answers.right):
+        context, continuation = answers.requests[request]
+        rows.append(ItemRow(Row(context, (continuation[:1],)), number, (number,)))
+    return sorted(rows, key=lambda entry: -len(entry.row))
 
 
 def answer_texts(items: TaskItems) -> list[str]:

@@ -19,7 +19,7 @@ class MethodsOptions:
     """Test items per task at most; `None`: all."""
     random_draws: int = DRAWS
     """Searches with random rankings."""
-    tried: int = 6
+    tried: int = 4
     """Configurations that every method tries on development items, random rankings included."""
     strengths: tuple[float, ...] = STRENGTHS
     """What methods with a strength choose from, as multiples of what was found."""

@@ -11,7 +11,7 @@ import numpy as np
 from sna_eval.gating import Decision, Gate, NextTokenSignal
 from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
 from sna_eval.intervention import Intervention
-from sna_eval.measuring.answers import Answers, answer_texts
+from sna_eval.measuring.answers import Answers, answer_texts, prompt_rows
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.neuron_sets import Read, SetPasses
 from sna_eval.measuring.readings import Confidence, Divergence, Panel
@@ -102,6 +102,9 @@ class ChoosingItems(MeasuredItems):
     def __init__(self, answers: Answers, passes: SetPasses, gate: Gate) -> None:
         self._divergence = Divergence()
         super().__init__(answers, passes, gate, self._divergence.base)
+        self._prompts = passes.groups(prompt_rows(answers))
+        self._apart = Divergence()
+        passes.baseline(self._prompts, self._apart.base, requests=len(answers.own))
         counted = self.opened if self.opened.any() else np.ones_like(self.opened)
         self._weights = counted.astype(np.float64)
 
@@ -112,6 +115,12 @@ class ChoosingItems(MeasuredItems):
     def pushes_of(self, sets: Sequence[Together]) -> Pushes:
         """The same for interventions of any kind, those of a set at once."""
         return self._pushes(self._together(sets, self._divergence))
+
+    def kls(self, sets: Sequence[Intervention]) -> Floats:
+        """How far every set pushes, `[set]`: prompts are run without answers."""
+        count = len(self.answers.own)
+        found = self.passes.measure(self._prompts, sets, self._apart, requests=count)
+        return np.asarray(found[..., 1].mean(axis=-1))
 
     def _pushes(self, found: Floats) -> Pushes:
         gains = (self.specific(found[..., 0]) * self._weights).mean(axis=-1)

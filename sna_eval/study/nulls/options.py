@@ -35,14 +35,14 @@ class NullOptions:
     """Whose items count: gains of items whose gate stays closed are 0. `None`: every item's."""
     draws: int = DRAWS
     """Random rankings beside the claim."""
-    measured: int = 6
+    measured: int = 4
     """Configurations that each ranking measures on the choosing items, by their prediction."""
     equal_push: bool = True
     """Whether every ranking's choice is scaled to push the choosing items' next tokens as far, by
     mean KL divergence, as the claim's."""
     development_limit: int | None = None
     """Development items at most; `None`: all. Half of them rank neurons, half choose."""
-    limit: int | None = 200
+    limit: int | None = 150
     """Test items at most; `None`: all."""
     spread: bool = True
     """Whether a limit takes test items evenly from the whole split instead of the first ones."""

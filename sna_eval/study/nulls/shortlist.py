@@ -19,7 +19,7 @@ from sna_eval.measuring.values import Floats
 from sna_eval.neurons import Selected, spread_over
 from sna_eval.study.nulls.rankings import Ranking
 
-LEVELS = 3
+LEVELS = 2
 """Multipliers that a shortlist holds, where the grid has as many."""
 
 

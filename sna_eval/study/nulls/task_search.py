@@ -190,7 +190,7 @@ class TaskSearch:
         """How far each measured multiplier is to push: as far as the claim's most promising
         configuration does at it, `[level]`."""
         best = [one for one in self._shortlist(self.claimed) if one.place == 0]
-        return self.choosing.pushes([one.intervention for one in best]).kls
+        return self.choosing.kls([one.intervention for one in best])
 
     def claim(self, moved: Moved | None = None) -> Found:
         """The claim's search."""
@@ -267,7 +267,7 @@ class TaskSearch:
             found = [Pushed(*one) for one in zip(sets, kls, kls, strict=True)]
         else:
             wanted = [float(self.levels[choice.candidate.level]) for choice in choices]
-            found = equal_push(sets, kls, wanted, lambda tried: self.choosing.pushes(tried).kls)
+            found = equal_push(sets, kls, wanted, self.choosing.kls)
         if moved is not None:
             moved(len(choices))
         return found
