@@ -84,7 +84,9 @@ def _checked(unit: MethodUnit, label: str, task: str) -> MethodUnit:
     items = (unit.before, unit.after, unit.everywhere, unit.zones, unit.amplified)
     if not unit.before or len(set(map(len, items))) > 1:
         raise ValueError("as many values, zones and decisions as items are needed")
-    if any(map(math.isnan, (*unit.before, *unit.after, *unit.everywhere, unit.seconds))):
+    if unit.specific and len(unit.specific) != len(unit.before):
+        raise ValueError("as many specific changes as items are needed")
+    if any(map(math.isnan, (*unit.specific, *unit.before, *unit.after, *unit.everywhere, unit.seconds))):
         raise ValueError("a value is NaN")
     return unit
 
