@@ -86,7 +86,8 @@ def _checked(unit: MethodUnit, label: str, task: str) -> MethodUnit:
         raise ValueError("as many values, zones and decisions as items are needed")
     if unit.specific and len(unit.specific) != len(unit.before):
         raise ValueError("as many specific changes as items are needed")
-    if any(map(math.isnan, (*unit.specific, *unit.before, *unit.after, *unit.everywhere, unit.seconds))):
+    values = (*unit.before, *unit.after, *unit.everywhere, *unit.specific, unit.seconds)
+    if any(map(math.isnan, values)):
         raise ValueError("a value is NaN")
     return unit
 
