@@ -45,7 +45,7 @@ def format_summary(table: MethodTable) -> str:
             f"{_signed(_mean(own, 'harm_zone3'))} | "
             f"{np.mean([row.seconds for row in own]):.1f} |"
         )
-    if any(row.descriptive for row in table.rows):
+    if any(map(_behind_answers, table.rows)):
         lines += ["", f"† {DESCRIPTIVE}"]
     return "\n".join(lines)
 
@@ -57,7 +57,7 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
         f"{task}: {first.measure} {100 * first.baseline:.2f} on {first.n_items} items, "
         f"{first.n_amplified} amplified, {first.n_zone3} in zone 3"
     )
-    if first.descriptive:
+    if _behind_answers(first):
         yield DESCRIPTIVE
     width = max(_WIDTH, *(len(row.label) for row in rows))
     head = f"{'method':<{width}} {_HEAD}"
@@ -111,6 +111,11 @@ def _signed(change: float, digits: int = 2) -> str:
 
 def _star(row: MethodRow) -> str:
     """Marks gains whose interval leaves zero out, and those that no interval makes evidence."""
-    if row.descriptive:
+    if _behind_answers(row):
         return "†"
     return "\\*" if row.low > 0 or row.high < 0 else ""
+
+
+def _behind_answers(row: MethodRow) -> bool:
+    """Whether its gate looks at right answers; a direction that does is marked by its name."""
+    return row.descriptive and not row.oracle
