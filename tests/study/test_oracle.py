@@ -256,7 +256,7 @@ def test_methods_beside_it(measured: tuple[MethodTable, Path]) -> None:
     for shown in (format_table(table), format_summary(table)):
         assert "sna (oracle)" in shown
         assert "random_neurons (oracle)" not in shown
-    assert "gains are descriptive" not in shown  # the direction sees the answer, not the gate
+        assert "gains are descriptive" not in shown  # the direction sees the answer, not the gate
         assert "temperature (oracle)" not in shown
     lengths = {len(line) for line in format_table(table).splitlines()[1:] if line}
     assert len(lengths) == 1  # columns stay under their headings
