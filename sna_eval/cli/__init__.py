@@ -53,6 +53,8 @@ def _run(arguments: Sequence[str]) -> int:
         if arguments[:1] == ["run"]:  # its flags are lm_eval's own, and go there unparsed
             return int(importlib.import_module("sna_eval.cli.run").forward(arguments[1:]))
         args = parser()[0].parse_args(arguments)
+        if getattr(args, "model_args", None) is not None or args.command == "reproduce":
+            _load_libraries()
         return int(args.run(args) or 0)
     except InputError as error:
         errors.report(error)  # by its module: `report` here is the subcommand
@@ -60,6 +62,14 @@ def _run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:  # what can be taken up again says so itself
         print("sna-eval: stopped", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def _load_libraries() -> None:
+    """Imports what runs a model: the seconds before the first bar."""
+    from sna_eval.cli.waiting import waiting
+
+    with waiting("Loading PyTorch, transformers and lm_eval"):
+        importlib.import_module("sna_eval.harness.lm")
 
 
 def _print_anything() -> None:

@@ -8,13 +8,15 @@ versions. A model that something hooks into is tried at every start.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
 import torch
 import transformers
 from torch import nn
+from tqdm import tqdm
 
 from sna_eval import __version__
 from sna_eval.cache import read_entry, write_entry
@@ -89,10 +91,29 @@ def _kept(
             return read(entry)
         except ValueError:  # what another program wrote, or another model left
             pass
-    found = find()
+    with _counted_passes(lm):
+        found = find()
     if lm.ranks.first:
         write_entry(name, write(found))
     return found
+
+
+@contextmanager
+def _counted_passes(lm: Loaded) -> Iterator[None]:
+    """A bar on the terminal that moves with every pass of the body."""
+    with tqdm(
+        desc="Trying what the model allows", unit=" passes", leave=False,
+        disable=None if lm.ranks.first else True,
+    ) as bar:  # fmt: skip
+
+        def count(module: nn.Module, args: Any, output: Any) -> None:
+            bar.update()
+
+        handle = base_model(lm.model).register_forward_hook(count)
+        try:
+            yield
+        finally:
+            handle.remove()
 
 
 def _depends_on(lm: Loaded) -> dict[str, Any]:
