@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="compare in spite of differences")
     parser.add_argument("--confidence", type=float, default=0.95, help="of intervals")
     parser.add_argument("--power", type=float, default=0.8, help="for the detectable effect")
+    parser.add_argument(
+        "--smallest", type=float, metavar="X",
+        help="smallest effect of interest, in the metric's unit: is a larger one excluded?",
+    )  # fmt: skip
     parser.add_argument("--draws", type=int, default=10_000, help="bootstrap and permutations")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn at random")
     parser.add_argument(
@@ -79,6 +83,7 @@ def _comparisons(args: argparse.Namespace) -> list[Comparison]:
         metrics=parse_names(args.metrics) or (),
         confidence=args.confidence,
         power=args.power,
+        smallest=args.smallest,
         draws=args.draws,
         seed=args.seed,
         force=args.force,

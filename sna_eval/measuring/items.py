@@ -21,9 +21,15 @@ from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.seeding import seed_examples
 from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.arguments import prompting_of
+from sna_eval.harness.tasks.clusters import document_labels
 from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
 from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
-from sna_eval.harness.tasks.live_tasks import TEXT_CHARACTERS, development_docs, examples_of
+from sna_eval.harness.tasks.live_tasks import (
+    TEXT_CHARACTERS,
+    Half,
+    development_docs,
+    examples_of,
+)
 from sna_eval.harness.tasks.plan_makers import announce
 from sna_eval.harness.tasks.right_answers import (
     offers_choices,
@@ -55,6 +61,8 @@ class TaskItems:
     answer; of rolling texts it is the text."""
     unanswered: int = 0
     """Items that were left out because they have no right answer."""
+    clusters: tuple[str, ...] = ()
+    """A label for each item; items that share it go together. Empty where nobody asked."""
 
     @property
     def has_choices(self) -> bool:
@@ -119,6 +127,8 @@ def load_items(
     limit: int | None = None,
     spread: bool = False,
     prompting: Prompting | None = None,
+    cluster: str | None = None,
+    half: Half | None = None,
 ) -> TaskItems:
     """The items of a task.
 
@@ -129,10 +139,17 @@ def load_items(
     - `limit`: how many items at most; the first ones, as for lm_eval, unless `spread`.
     - `spread`: whether to take them evenly from the whole split.
     - `prompting`: what is put around the prompts; `None`: what the task was loaded with.
+    - `cluster`: field of the documents that says which items go together; `None`: the one that the
+        task's metadata names, if they do.
+    - `half`: of the development items, to be taken alone.
     """
     seed_examples(task)
     kind = output_type(task)
-    docs = development_docs(task) if split == "development" else list(task.eval_docs)
+    docs = (
+        development_docs(task, half=half, cluster=cluster)
+        if split == "development"
+        else list(task.eval_docs)
+    )
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
     shown = _shown(prompting or prompting_of(task), lm)
     apart = _left_out_of_its_own_examples(task) if split == "development" else nullcontext()
@@ -166,6 +183,7 @@ def load_items(
         tuple(gold for _, gold in answered),
         kind,
         len(docs) - len(answered),
+        document_labels(task, [item.instance.doc for item, _ in answered], cluster),
     )
 
 

@@ -42,10 +42,16 @@ class Subject:
 
 
 def task_subject(
-    name: str, task: Any, lm: SNALM, *, split: Split, limit: int | None = None
+    name: str,
+    task: Any,
+    lm: SNALM,
+    *,
+    split: Split,
+    limit: int | None = None,
+    cluster: str | None = None,
 ) -> Subject:
-    """A task's items of one split."""
-    items = load_items(task, lm, split=split, limit=limit)
+    """A task's items of one split; see `load_items`."""
+    items = load_items(task, lm, split=split, limit=limit, cluster=cluster)
     packs = lm.engine.abilities.packs
     return Subject(name, tuple(rows_of(items, max_length=lm.max_length, packs=packs)), items)
 

@@ -3,8 +3,8 @@
 - a figure: the measured one has its sign and at least half its size;
 - a ceiling: nothing measured lies above it;
 - a range: everything measured lies inside it;
-- a correlation: its whole 95 % interval has the published sign, *and* it is further out than its
-  null, which keeps the shared denominator, with p < 0.05.
+- a slope on the baseline: its whole 95 % interval has the published sign. Correlations of baselines
+  with improvements in percent have their sign by construction, and are not judged.
 
 Whatever rests on the choice of neurons must also do what a placebo does not: the same protocol with
 random rankings in the place of the paper's (Hewitt and Liang 2019, arXiv:1909.03368). Where one of

@@ -119,6 +119,7 @@ def task_to_dict(task: TaskPlan) -> dict[str, Any]:
     """One task's plan as plain YAML values."""
     return {
         "gate": asdict(task.gate),
+        **({} if task.cluster is None else {"cluster": task.cluster}),
         "interventions": [entry_to_dict(entry) for entry in task.interventions],
     }
 
@@ -177,9 +178,10 @@ def _parse_task(raw: Any, path: str, default_gate: Gate, vectors: Vectors) -> Ta
     fields = Fields(raw, path)
     gate = parse_gate(fields.take("gate"), fields.at("gate"), default_gate)
     entries = fields.required("interventions", fields.take("interventions"))
+    cluster = fields.text("cluster", None)
     fields.done()
     interventions = tuple(
         parse_entry(entry, where, vectors)
         for entry, where in items(entries, f"{path}.interventions")
     )
-    return TaskPlan(gate, interventions)
+    return TaskPlan(gate, interventions, cluster)

@@ -67,7 +67,14 @@ def plan_schema() -> Schema:
         ],
     }
     task = _object(
-        {"gate": gate, "interventions": _list({"$ref": "#/$defs/intervention"})},
+        {
+            "gate": gate,
+            "cluster": {
+                "type": "string",
+                "description": "Field of the documents that says which items go together.",
+            },
+            "interventions": _list({"$ref": "#/$defs/intervention"}),
+        },
         required=["interventions"],
     )
     vectors = {

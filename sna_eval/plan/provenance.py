@@ -90,9 +90,14 @@ class ChoiceRecord(_Record):
     gain: float | None = None
     """Mean change of the measure over the items."""
     lower_bound: float | None = None
-    """Of that mean; `None` where one item has none."""
+    """Of that mean, holding for the best of all that were compared; `None` where items of one
+    answer have none. In plans of before it was that of one configuration by itself."""
     n_items: int | None = None
     """Items that the gain is a mean over."""
+    n_clusters: int | None = None
+    """Of items that go together."""
+    ranked_apart: bool | None = None
+    """Said where neurons were ranked on other items than these."""
     among: int | None = None
     """Configurations that were compared."""
     sweep: str | None = None

@@ -169,6 +169,9 @@ class TaskPlan:
 
     gate: Gate
     interventions: tuple[PlannedIntervention, ...]
+    cluster: str | None = None
+    """Field of its documents that says which items go together in tests and splits; `None`: those
+    that share their answer."""
 
     def __post_init__(self) -> None:
         if len({_frozen(vars(intervention)) for intervention in self.interventions}) < len(

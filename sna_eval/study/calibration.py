@@ -1,103 +1,123 @@
-"""Zone boundaries for one's own model: the confidence that best separates gain from none.
+"""Zone boundaries for one's own model: the confidence below which amplification gains net.
 
 The paper's 0.07 and 0.10 are GPT-2 Medium's (Akhtar 2026, section 7.3: they need recalibration).
-Here an item *gains* where its task's chosen configuration turns it from wrong to right, if it has
-choices, or else raises P(target) by more than `gain` percent. A cut says that items below it gain,
-and is worth Youden's J: the share of gaining items below it, plus the share of the others at or
-above it, minus 1 (Youden 1950, Index for rating diagnostic tests, Cancer 3, 32-35). 0 is no better
-than a coin.
+Here an item is *won* where a task's configuration turns it from wrong to right, if it has choices,
+or else raises the odds of its right answer by more than `gain` percent; it is *lost* where the same
+happens the other way. A cut is worth what it wins below it less what it loses there.
 
-The best cut is looked for once with every task left out. Zone 1 lies below the lowest of these
-cuts and zone 3 above the highest: between the two, which tasks were looked at decides, and that is
-the zone that a gate leaves alone. `held_out` is J of those cuts on the tasks they have not seen.
-For a single task, fifths of its items take the place of tasks. Tasks are counted alike.
-
-What it does not do: an item whose baseline is low by luck gains in percent by itself, so J is about
-separation and not about cause.
+Zone 1 lies below the cut that is best on all items. The best cut is also looked for with every
+fifth of the items left out, items that share their answer together; zone 3 lies above the highest
+of all these cuts. What the cuts win less what they lose on the items left out is their net gain;
+where the plan's configuration was chosen from the same sweep, that choice too is made anew without
+those items. Only boundaries whose net gain has a lower bound above 0 are kept: no gain, no gate.
+Tasks are counted alike. See `sna_eval.study.statistics.net_gain`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast, get_args
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
-from sna_eval.gating import Signal
+from sna_eval.gating import Signal, ungated
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import Plan, TaskPlan, match_task, neurons_fingerprint
-from sna_eval.study.choosing import with_gain
+from sna_eval.study.choosing import Measure, task_effects, with_gain
+from sna_eval.study.statistics import GatedItems, log_odds, net_gain
+from sna_eval.study.statistics.clusters import Floats
+from sna_eval.study.statistics.net_gain import best_cut
 from sna_eval.study.sweep import SweepStore, configuration_row, row_plan
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-FOLDS = 5
-"""Parts of a single task's items."""
 _DIGITS = 6  # of boundaries in a plan; finer than any of them can be known
+_SMALLEST = np.finfo(np.float64).tiny  # of probabilities whose logarithm can be taken
 
 
 @dataclass(frozen=True, eq=False)
-class Outcomes:
-    """One task's items: how sure the model was, and whether amplification helped."""
+class TaskOutcomes:
+    """One task's items: how sure the model was, and whom amplification helped."""
 
-    task: str
-    confidence: Floats
-    gained: Bools
+    items: GatedItems
+    chosen: int
+    """Number of the plan's configuration among those that were tried."""
     oracle: bool = False
     """Whether the direction followed the right answer."""
 
 
 @dataclass(frozen=True)
 class Boundaries:
-    """What was found for one signal."""
+    """What was found for one signal; gains are shares of items, won less lost."""
 
     signal: Signal
     low: float
+    """The best cut on all items."""
     high: float
-    best: float
-    """The cut on all tasks."""
+    """The highest cut with any fifth of them left out."""
     seen: float
-    """J of that cut on the same items; an upper end."""
-    held_out: float
-    """J of each cut on the items it was not fitted on, all of them together."""
+    """Net gain of that cut on the same items; an upper end."""
+    gain: float
+    """Net gain of each cut on the items it was not found on, all of them together."""
+    gain_low: float
+    """Its one-sided 95 % lower bound."""
+    won: float
+    """Share of items, among those left out, that the gate opened for and that were won."""
+    lost: float
     n_items: int
-    n_gained: int
+    n_clusters: int
     tasks: tuple[str, ...]
     oracle: bool = False
     """Whether the gains of any task are those of a direction by the right answer."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether a gate with these boundaries gains for sure."""
+        return self.gain_low > 0
+
+
+def spoken(found: Boundaries) -> str:
+    """What was found, in words."""
+    count = f"{len(found.tasks)} task{'' if len(found.tasks) == 1 else 's'}"
+    return (
+        f"{found.signal}{' (oracle)' if found.oracle else ''}: "
+        f"{'' if found.kept else 'no boundaries are kept, no gain is sure: '}"
+        f"low {found.low:g}, high {found.high:g} win {100 * found.gain:+.1f} % net of "
+        f"{found.n_items} items of {count} left out (won {100 * found.won:.1f} %, lost "
+        f"{100 * found.lost:.1f} %; lower bound {100 * found.gain_low:+.1f} %), "
+        f"{100 * found.seen:+.1f} % where fitted"
+    )
 
 
 def calibrate(
     store: SweepStore, plan: Plan, *, gain: float = 10.0
 ) -> tuple[Plan, tuple[Boundaries, ...]]:
-    """A plan with boundaries of its own, and how well they separate.
+    """A plan with boundaries of its own, where they gain net, and what they gain.
 
-    What the plan records of its configuration's gain becomes that behind the new boundaries.
+    What the plan records of its configuration's gain becomes that behind the new boundaries. Gates
+    whose boundaries are not kept stay as they are.
 
     **Arguments:**
 
     - `store`: a sweep on development items; its tasks are what is calibrated on.
     - `plan`: what was chosen from that sweep.
-    - `gain`: improvement in percent that counts, for items without choices.
+    - `gain`: rise of the odds in percent that counts, for items without choices.
 
     **Raises:** `InputError` where the plan's configurations do not stand in the store.
     """
+    if not gain >= 0:
+        raise InputError("gain", expected="0 or more percent", got=gain)
     if store.manifest["split"] == "test":
         raise InputError(
             "store.split", expected="development items to calibrate on", got="test",
             hint="sweep with --split development",
         )  # fmt: skip
-    by_signal: dict[Signal, list[Outcomes]] = {}
+    by_signal: dict[Signal, dict[str, TaskOutcomes]] = {}
     for task in store.manifest["tasks"]:
         task_plan = match_task(plan, task)
         if task_plan is not None:
-            by_signal.setdefault(_signal(store, task, task_plan), []).append(
-                task_outcomes(store, task, task_plan, gain=gain)
-            )
+            outcomes = task_outcomes(store, task, task_plan, gain=gain)
+            by_signal.setdefault(_signal(store, task, task_plan), {})[task] = outcomes
     if not by_signal:
         raise InputError(
             "plan", expected="an entry for a task of the store",
@@ -105,122 +125,101 @@ def calibrate(
             hint=f"the store has {', '.join(list(store.manifest['tasks'])[:4])}",
         )  # fmt: skip
     found = {signal: find_boundaries(signal, outcomes) for signal, outcomes in by_signal.items()}
-    calibrated = _with_boundaries(plan, found)
-    tasks = {
-        name: with_gain(store, name, task) if name in store.manifest["tasks"] else task
-        for name, task in calibrated.tasks.items()
-    }
-    return replace(calibrated, tasks=tasks), tuple(found.values())
+    tasks = {name: _calibrated(store, name, task, found) for name, task in plan.tasks.items()}
+    return replace(plan, tasks=tasks), tuple(found.values())
 
 
-def task_outcomes(store: SweepStore, task: str, plan: TaskPlan, *, gain: float) -> Outcomes:
-    """What a plan's configuration did to every item of a task, whatever its gate says."""
-    items = _items(store, task, plan)
-    before, after = (items[f"{state}_prob"].to_numpy() for state in ("baseline", "amplified"))
-    if items["amplified_correct"].notna().all():
-        right, was = (
-            items[f"{state}_correct"].to_numpy(dtype=bool) for state in ("amplified", "baseline")
-        )
-        gained = right & ~was
-    else:
-        gained = after > before * (1 + gain / 100)
-    confidence = items["confidence"].to_numpy(dtype=np.float64)
-    return Outcomes(task, confidence, gained, plan.oracle)
+def task_outcomes(store: SweepStore, task: str, plan: TaskPlan, *, gain: float) -> TaskOutcomes:
+    """What configurations do to every item of a task, whatever a gate says.
 
-
-def _items(store: SweepStore, task: str, plan: TaskPlan) -> pd.DataFrame:
-    """The items of a plan's configuration.
+    All of them where the plan's was chosen from this sweep, so that the choice is made anew without
+    the items that are left out; else the plan's alone.
 
     **Raises:** `InputError` where the plan is no configuration of the store.
+    """
+    chosen = plan.interventions[0].chosen if plan.interventions else None
+    measure = None if chosen is None or chosen.measure not in get_args(Measure) else chosen.measure
+    found = task_effects(store, task, ungated(plan.gate), measure=cast("Measure | None", measure))
+    number = _number(store, task, plan, found.rows)
+    tried = [number]
+    if chosen is not None and chosen.sweep == store.manifest["plan_fingerprint"]:
+        tried = found.usable(allow_oracle=plan.oracle)
+    assert found.confidence is not None
+    return TaskOutcomes(
+        GatedItems(
+            confidence=found.confidence,
+            gains=_gains(store, task, gain).reshape(len(found.rows), -1)[tried],
+            effects=found.effects[tried],
+            clusters=found.clusters,
+        ),
+        tried.index(number),
+        plan.oracle,
+    )
+
+
+def _gains(store: SweepStore, task: str, gain: float) -> Floats:
+    """1 for an item that is won, -1 for one that is lost, configuration by configuration."""
+    items = store.table("items", tasks=[task]).to_pandas()
+    if items["amplified_correct"].notna().all():
+        right, was = (
+            items[f"{state}_correct"].to_numpy(dtype=np.float64)
+            for state in ("amplified", "baseline")
+        )
+        return np.asarray(right - was)
+    after, before = (
+        log_odds(np.log(np.maximum(items[f"{state}_prob"].to_numpy(), _SMALLEST)))
+        for state in ("amplified", "baseline")
+    )
+    moved, bound = after - before, np.log1p(gain / 100)
+    return np.where(moved > bound, 1.0, np.where(moved < -bound, -1.0, 0.0))
+
+
+def _number(store: SweepStore, task: str, plan: TaskPlan, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Which of the store's configurations a plan's is.
+
+    **Raises:** `InputError` where it is none of them.
     """
     entry = plan.interventions[0] if len(plan.interventions) == 1 else None
     got = f"{len(plan.interventions)} interventions"
     if entry is not None:
         got = f"layer {entry.layer}, multiplier {entry.multiplier:g}"
-        row = configuration_row(store, task, Configuration.of_entry(entry))
+        places = [Configuration.of_row(row) for row in rows]
+        wanted = Configuration.of_entry(entry)
+        row = configuration_row(store, task, wanted) if wanted in places else None
         if row is not None:
             stored = row_plan(store, row).tasks[task]
-            if neurons_fingerprint(stored) != neurons_fingerprint(plan):
-                got += " with other neurons"
-            elif not (items := _items_of(store, task, row)).empty:
-                return items
-            else:
-                got += " without items"
+            if neurons_fingerprint(stored) == neurons_fingerprint(plan):
+                return places.index(wanted)
+            got += " with other neurons"
     raise InputError(
         f"tasks.{task}.interventions", expected="one configuration of the store", got=got,
         hint="use a plan that `sna-eval select` wrote from this store",
     )  # fmt: skip
 
 
-def _items_of(store: SweepStore, task: str, row: Mapping[str, Any]) -> pd.DataFrame:
-    """The items of a configuration's row."""
-    items = store.table("items", tasks=[task]).to_pandas()
-    wanted = asdict(Configuration.of_row(row))
-    return items[np.logical_and.reduce([items[name] == value for name, value in wanted.items()])]
-
-
-def find_boundaries(signal: Signal, outcomes: Sequence[Outcomes]) -> Boundaries:
-    """Boundaries and how well they do on what they have not seen."""
-    confidence = np.concatenate([outcome.confidence for outcome in outcomes])
-    gained = np.concatenate([outcome.gained for outcome in outcomes])
-    weights = np.concatenate(
-        [np.full(len(outcome.gained), 1 / len(outcome.gained)) for outcome in outcomes]
-    )
-    if gained.all() or not gained.any():
-        raise InputError(
-            "gain", expected="items that gain and items that do not",
-            got=f"{int(gained.sum())} of {len(gained)} gain ({signal})",
-            hint="change --gain, or use a sweep with stronger multipliers",
-        )  # fmt: skip
-    folds = _folds(outcomes)
-    best = best_cut(confidence, gained, weights)
-    cuts, below = [best], np.zeros(len(gained), dtype=bool)
-    for fold in range(folds.max() + 1):
-        inside = folds == fold
-        if gained[~inside].all() or not gained[~inside].any():
-            continue
-        cut = best_cut(confidence[~inside], gained[~inside], weights[~inside])
-        cuts.append(cut)
-        below[inside] = confidence[inside] < cut
-    return Boundaries(
-        signal,
-        float(f"{min(cuts):.{_DIGITS}g}"),
-        float(f"{max(cuts):.{_DIGITS}g}"),
-        best,
-        youden(confidence < best, gained, weights),
-        youden(below, gained, weights),
-        len(gained),
-        int(gained.sum()),
-        tuple(outcome.task for outcome in outcomes),
-        any(outcome.oracle for outcome in outcomes),
-    )
-
-
-def best_cut(confidence: Floats, gained: Bools, weights: Floats) -> float:
-    """The cut with the largest J, midway between two items; of equals the lowest."""
-    values = np.unique(confidence)
-    cuts = np.concatenate([values[:1], (values[1:] + values[:-1]) / 2, [values[-1] + 1e-6]])
-    order = np.argsort(confidence)
-    places = np.searchsorted(confidence[order], cuts)  # items below each cut
-    shares = [
-        np.concatenate([[0.0], np.cumsum(weighted[order])])[places] / weighted.sum()
-        for weighted in (weights * gained, weights * ~gained)
+def find_boundaries(signal: Signal, tasks: Mapping[str, TaskOutcomes]) -> Boundaries:
+    """Boundaries, and the net gain of finding them so on items they were not found on."""
+    found = net_gain([outcomes.items for outcomes in tasks.values()])
+    confidence = [outcomes.items.confidence for outcomes in tasks.values()]
+    gains = [outcomes.items.gains[outcomes.chosen] for outcomes in tasks.values()]
+    best, lowest = best_cut(confidence, gains), min(float(sure.min()) for sure in confidence)
+    opened = [
+        np.where(sure < best, worth, 0.0) for sure, worth in zip(confidence, gains, strict=True)
     ]
-    return float(cuts[int(np.argmax(shares[0] - shares[1]))])
-
-
-def youden(below: Bools, gained: Bools, weights: Floats) -> float:
-    """Youden's J, `[item]` each: sensitivity plus specificity minus 1."""
-    sensitivity = weights[below & gained].sum() / weights[gained].sum()
-    specificity = weights[~below & ~gained].sum() / weights[~gained].sum()
-    return float(sensitivity + specificity - 1)
-
-
-def _folds(outcomes: Sequence[Outcomes]) -> NDArray[np.int64]:
-    """Which part each item is left out with."""
-    if len(outcomes) > 1:
-        return np.concatenate([np.full(len(o.gained), n) for n, o in enumerate(outcomes)])
-    return np.arange(len(outcomes[0].gained)) % FOLDS
+    return Boundaries(
+        signal=signal,
+        low=_shortened(max(best, lowest)),
+        high=_shortened(max(best, lowest, *found.cuts)),
+        seen=float(np.mean([worth.mean() for worth in opened])),
+        gain=found.gain,
+        gain_low=found.low,
+        won=found.won,
+        lost=found.lost,
+        n_items=sum(map(len, confidence)),
+        n_clusters=found.clusters,
+        tasks=tuple(tasks),
+        oracle=any(outcomes.oracle for outcomes in tasks.values()),
+    )
 
 
 def _signal(store: SweepStore, task: str, plan: TaskPlan) -> Signal:
@@ -234,13 +233,16 @@ def _signal(store: SweepStore, task: str, plan: TaskPlan) -> Signal:
     return stored
 
 
-def _with_boundaries(plan: Plan, found: Mapping[Signal, Boundaries]) -> Plan:
-    """The plan with the boundaries of each gate's signal; other signals keep theirs."""
+def _shortened(cut: float) -> float:
+    return float(f"{cut:.{_DIGITS}g}")
 
-    def changed(task_plan: TaskPlan) -> TaskPlan:
-        new = found.get(task_plan.gate.signal)
-        if new is None:
-            return task_plan
-        return replace(task_plan, gate=replace(task_plan.gate, low=new.low, high=new.high))
 
-    return replace(plan, tasks={name: changed(task) for name, task in plan.tasks.items()})
+def _calibrated(
+    store: SweepStore, name: str, plan: TaskPlan, found: Mapping[Signal, Boundaries]
+) -> TaskPlan:
+    """A task's plan with the boundaries of its gate's signal, where they are kept."""
+    new = found.get(plan.gate.signal)
+    if new is None or not new.kept:
+        return plan
+    gated = replace(plan, gate=replace(plan.gate, low=new.low, high=new.high))
+    return with_gain(store, name, gated) if name in store.manifest["tasks"] else gated

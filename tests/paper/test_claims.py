@@ -25,12 +25,14 @@ from sna_eval.paper.rules import (
     only_for,
     within,
 )
-from sna_eval.study.interference import CrossEffect, Interference
+from sna_eval.study.interference import AppliedPlan, CrossEffect, Interference
 from sna_eval.study.statistics import Interval
 from sna_eval.study.summary import (
     Decomposition,
     Share,
+    TaskSummary,
     accuracy_changes,
+    across_tasks,
     read_measurements,
     summarise,
 )
@@ -151,6 +153,53 @@ def test_a_figure_that_a_placebo_has_is_not_reproduced() -> None:
     alone = beside_placebos(real, [])
     assert [claim.verdict for claim in alone] == [
         "not tested", "not tested", "not reproduced", "not tested", "reproduced",
+    ]  # fmt: skip
+
+
+def _measured(slope: float, *, split: str = "test") -> Interference:
+    """Twelve tasks, each with its own effect on test items."""
+    rng = np.random.default_rng(0)
+    kinds = ("math", "poetry", "coding", "logic")
+    names = [f"sna_{kind}_{level}" for kind in kinds for level in ("easy", "medium", "hard")]
+    effects = []
+    for name in names:
+        odds = float(rng.normal(-2, 1.5))
+        after = odds + slope * odds + 0.2 * float(rng.normal())
+        effects.append(
+            CrossEffect(name, name, 9, 0.1, 0.2, 0.0, 0.2, 0.5, log_odds_before=odds,
+                        log_odds_after=after)
+        )  # fmt: skip
+    sources = tuple(AppliedPlan(name, "", ()) for name in names)
+    return Interference("tiny", "", split, None, "", sources, tuple(effects), (), {})
+
+
+def test_correlations_are_not_judged_and_the_slope_is(evidence: ProtocolEvidence) -> None:
+    """Whatever their figures: a negative correlation with percentages is so by construction."""
+    across = across_tasks(_summaries(evidence), draws=50)
+    changed = replace(evidence, summary=replace(evidence.summary, across=across))
+    found = verdicts(changed)
+    for kind in ("spearman", "pearson"):
+        claim = found[f"{kind} correlation of baseline and improvement"]
+        assert claim.verdict == "not judged"
+        assert "by construction" in claim.measured
+    statement = "held-out change in log-odds falls with the baseline"
+    assert found[statement].verdict == "not tested"
+    for slope, verdict in ((-0.6, "reproduced"), (0.0, "not reproduced")):
+        measured = replace(changed, measured=_measured(slope))
+        assert verdicts(measured)[statement].verdict == verdict
+        small = verdicts(replace(measured, model="gpt2"))
+        assert small["it holds on GPT-2 Small too"].verdict == verdict
+        assert verdicts(measured)["it holds on GPT-2 Small too"].verdict == "not tested"
+    chosen_on = replace(changed, measured=_measured(-0.6, split="development"))
+    assert verdicts(chosen_on)[statement].verdict == "not tested"
+
+
+def _summaries(evidence: ProtocolEvidence) -> list[TaskSummary]:
+    own = evidence.summary.tasks[0]
+    return [
+        replace(own, task=f"t{n}", baseline=0.1 * (n + 1), best_change=0.05 / (n + 1),
+                mean_change=0.01 * (n % 3))
+        for n in range(6)
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Boundaries against cuts found by hand and by trying every one."""
+"""Boundaries by hand, in noise, and from a store."""
 
 from __future__ import annotations
 
@@ -13,80 +13,46 @@ import pytest
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.plan import load_plan, save_plan
-from sna_eval.study.calibration import (
-    Outcomes,
-    best_cut,
-    calibrate,
-    find_boundaries,
-    task_outcomes,
-    youden,
-)
+from sna_eval.study.calibration import TaskOutcomes, calibrate, find_boundaries, task_outcomes
 from sna_eval.study.choosing import SelectOptions, select
+from sna_eval.study.statistics import GatedItems
 from sna_eval.study.sweep import SweepStore, run_sweep
 
 
-def _outcomes(task: str, confidence: list[float], gained: list[int]) -> Outcomes:
-    return Outcomes(task, np.array(confidence), np.array(gained, dtype=bool))
-
-
-def test_youden_by_hand() -> None:
-    """Two of three gaining items below the cut, one of two others: 2/3 + 1/2 - 1."""
-    below = np.array([1, 1, 0, 1, 0], dtype=bool)
-    gained = np.array([1, 1, 1, 0, 0], dtype=bool)
-    assert youden(below, gained, np.ones(5)) == pytest.approx(1 / 6)
-    weights = np.array([1, 1, 2, 1, 3.0])  # 2/4 + 3/4 - 1
-    assert youden(below, gained, weights) == pytest.approx(1 / 4)
-
-
-def test_the_best_cut_is_the_best_of_all() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        confidence = rng.integers(0, 12, size=30) / 12  # with ties
-        gained = rng.random(30) < 0.7 - 0.5 * confidence
-        weights = rng.random(30)
-        if gained.all() or not gained.any():
-            continue
-        cut = best_cut(confidence, gained, weights)
-        tried = [youden(confidence < own, gained, weights) for own in np.linspace(-0.1, 1.2, 400)]
-        assert youden(confidence < cut, gained, weights) == pytest.approx(max(tried))
+def _outcomes(confidence: Any, gains: Any) -> TaskOutcomes:
+    table = np.atleast_2d(np.asarray(gains, dtype=float))
+    items = GatedItems(np.asarray(confidence), table, table, np.arange(table.shape[1]))
+    return TaskOutcomes(items, 0)
 
 
 def test_boundaries_by_hand() -> None:
-    """Tasks a and b switch at 0.3, c at 0.5: without c the cut is 0.3, else between the items."""
-    tasks = [
-        _outcomes("a", [0.1, 0.2, 0.4, 0.8], [1, 1, 0, 0]),
-        _outcomes("b", [0.1, 0.2, 0.4, 0.8], [1, 1, 0, 0]),
-        _outcomes("c", [0.1, 0.2, 0.6, 0.8], [1, 1, 1, 0]),
-    ]
-    found = find_boundaries("target_prob", tasks)
-    assert (found.low, found.high) == pytest.approx((0.3, 0.3))
-    assert (found.n_items, found.n_gained) == (12, 7)
-    # all of c's and others' items as the cut says, but the one of c at 0.6: 6/7 + 5/5 - 1
-    assert found.seen == found.held_out == pytest.approx(6 / 7)
+    """Forty items that are won below 0.5 and lost above; those at 0, 1/4, 1/2 and 3/4 are not."""
+    confidence = np.arange(40) / 40
+    gains = np.where(confidence < 0.5, 1.0, -1.0)
+    gains[::10] *= -1
+    found = find_boundaries("margin", {"a": _outcomes(confidence, gains)})
+    assert found.low == pytest.approx(0.5125)
+    assert found.seen == pytest.approx((19 - 2) / 40)
+    assert 0.3 < found.gain <= found.seen
+    assert found.won - found.lost == pytest.approx(found.gain)
+    assert found.low <= found.high < 0.6
+    assert found.kept
+    assert (found.n_items, found.n_clusters, found.tasks) == (40, 40, ("a",))
 
 
-def test_disagreeing_tasks_leave_a_zone_between() -> None:
-    tasks = [
-        _outcomes("a", [0.1, 0.3, 0.5, 0.7], [1, 0, 0, 0]),
-        _outcomes("b", [0.1, 0.3, 0.5, 0.7], [1, 1, 1, 0]),
-    ]
-    found = find_boundaries("target_prob", tasks)
-    assert (found.low, found.high) == pytest.approx((0.2, 0.6))
-    assert found.held_out < found.seen
+def test_losses_count() -> None:
+    """Won where it is unsure and as often lost there: Youden's J would have kept that gate."""
+    confidence = np.arange(60) / 60
+    gains = np.where(confidence < 0.5, np.tile([1.0, -1.0], 30), 0.0)
+    found = find_boundaries("margin", {"a": _outcomes(confidence, gains)})
+    assert not found.kept
+    assert found.gain <= 0
 
 
-def test_a_single_task_is_cross_validated_over_its_items() -> None:
-    confidence = [n / 20 for n in range(20)]
-    found = find_boundaries("margin", [_outcomes("a", confidence, [1] * 10 + [0] * 10)])
-    assert 0.45 <= found.low <= found.best <= found.high <= 0.5
-    assert found.seen == 1
-    assert found.held_out == pytest.approx(1, abs=0.11)
-
-
-@pytest.mark.parametrize("gained", [[0, 0, 0], [1, 1, 1]])
-def test_nothing_to_separate(gained: list[int]) -> None:
-    with pytest.raises(InputError, match="gain: expected items that gain and items that do not"):
-        find_boundaries("margin", [_outcomes("a", [0.1, 0.2, 0.3], gained)])
+@pytest.mark.parametrize("worth", [0.0, -1.0])
+def test_nothing_won_is_no_gate(worth: float) -> None:
+    found = find_boundaries("margin", {"a": _outcomes(np.arange(20) / 20, np.full(20, worth))})
+    assert (found.gain, found.seen, found.kept) == (0.0, 0.0, False)
 
 
 def test_outcomes_are_the_store_s(store: SweepStore) -> None:
@@ -95,51 +61,75 @@ def test_outcomes_are_the_store_s(store: SweepStore) -> None:
     for task in ("own_open", "own_labels"):
         (entry,) = plan.tasks[task].interventions
         count = len(next(iter((entry.neurons or {}).values())))
-        own = frame[
+        rows = frame[
             (frame["task"] == task)
             & (frame["layer"] == entry.layer)
             & (frame["n_neurons"] == count)
             & (frame["multiplier"] == entry.multiplier)
         ]
         found = task_outcomes(store, task, plan.tasks[task], gain=1.0)
-        np.testing.assert_array_equal(found.confidence, own["confidence"])
-        rise = (own["amplified_prob"] / own["baseline_prob"] > 1.01).tolist()
-        flips = own["amplified_correct"].fillna(0).astype(int) - own["baseline_correct"].fillna(
+        np.testing.assert_array_equal(found.items.confidence, rows["confidence"])
+        odds = [
+            rows[f"{state}_prob"] / (1 - rows[f"{state}_prob"])
+            for state in ("amplified", "baseline")
+        ]
+        ratio = odds[0] / odds[1]
+        rise = (ratio > 1.01).astype(int) - (ratio < 1 / 1.01).astype(int)
+        flips = rows["amplified_correct"].fillna(0).astype(int) - rows["baseline_correct"].fillna(
             0
         ).astype(int)
-        assert found.gained.tolist() == (rise if task == "own_open" else (flips == 1).tolist())
+        expected = rise if task == "own_open" else flips
+        assert found.items.gains[found.chosen].tolist() == expected.tolist()
+        grid = store.manifest["tasks"][task]["grid"]
+        assert len(found.items.gains) == len(grid["layers"]) * len(grid["n_neurons"]) * len(
+            grid["multipliers"]
+        ) * len(grid["directions"]), "the choice is made anew among all of them"
 
 
 def test_as_typed(store: SweepStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model of random weights: nothing is gained, no gate is kept, and the plan stays."""
     plan = select(store, SelectOptions(by="mean", measure="prob", gate="confidence")).plan
     only = replace(plan, tasks={"own_open": plan.tasks["own_open"]})
     save_plan(only, tmp_path / "plan.yaml")
     typed = ["calibrate", str(store.path), "--plan", str(tmp_path / "plan.yaml")]
     typed += ["--output", str(tmp_path / "own.yaml")]
-    items = store.table("items", tasks=["own_open"]).to_pandas()
-    (entry,) = only.tasks["own_open"].interventions
-    own = items[(items["layer"] == entry.layer) & (items["multiplier"] == entry.multiplier)]
-    rise = (own["amplified_prob"] / own["baseline_prob"] - 1) * 100
-    gain = float(rise.median())  # so that some items gain and some do not
-    assert main([*typed, "--gain", f"{gain!r}"]) == 0
+    assert main([*typed, "--gain", "1e9"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith("target_prob: low ")
+    assert shown[0].startswith("target_prob: no boundaries are kept, no gain is sure: low ")
     assert shown[-1].startswith(f"{tmp_path / 'own.yaml'}: plan ")
-    gate = load_plan(tmp_path / "own.yaml").tasks["own_open"].gate
-    _, (found,) = calibrate(store, only, gain=gain)
-    assert (gate.low, gate.high) == (found.low, found.high)
-    assert gate.signal == "target_prob"
-    (written,) = load_plan(tmp_path / "own.yaml").tasks["own_open"].interventions
-    recorded = written.chosen
-    (before,) = (one.chosen for one in only.tasks["own_open"].interventions)
-    inside = own[own["n_neurons"] == len((entry.neurons or {})[""])]
-    changes = inside["amplified_prob"] - inside["baseline_prob"]
-    opens = inside["confidence"] < gate.low
-    assert recorded.gain == pytest.approx(changes.where(opens, 0.0).mean())
-    assert recorded.fingerprint != before.fingerprint
-    assert recorded.measure == before.measure
-    assert main([*typed, "--gain", "1e9"]) == 2
-    assert "gain: expected items that gain and items that do not" in capsys.readouterr().err
+    assert load_plan(tmp_path / "own.yaml") == load_plan(tmp_path / "plan.yaml")
+    assert main([*typed, "--gain", "-1"]) == 2
+    assert "gain: expected 0 or more percent, got -1.0" in capsys.readouterr().err
+
+
+def test_a_gate_that_gains_is_written(
+    store: SweepStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every item is won by every configuration: the gate opens for all, and the record says so."""
+    plan = select(store, SelectOptions(by="mean", measure="prob", gate="confidence")).plan
+    only = replace(plan, tasks={"own_open": plan.tasks["own_open"]})
+    items = store.table("items", tasks=["own_open"]).num_rows
+    monkeypatch.setattr("sna_eval.study.calibration._gains", lambda *given: np.ones(items))
+    calibrated, (found,) = calibrate(store, only)
+    assert found.kept
+    assert found.gain > 0.8  # an item surer than all others may be left out
+    assert found.lost == 0
+    gate = calibrated.tasks["own_open"].gate
+    assert (gate.low, gate.high, gate.signal) == (found.low, found.high, "target_prob")
+    ((before,), (entry,)) = (p.tasks["own_open"].interventions for p in (only, calibrated))
+    frame = store.items().to_pandas()
+    rows = frame[
+        (frame["task"] == "own_open") & (frame["layer"] == entry.layer)
+        & (frame["n_neurons"] == entry.n_neurons) & (frame["multiplier"] == entry.multiplier)
+    ]  # fmt: skip
+    changes = rows["amplified_prob"] - rows["baseline_prob"]
+    assert (rows["confidence"] < gate.low).all()
+    assert entry.chosen is not None
+    assert before.chosen is not None
+    assert entry.chosen.gain == pytest.approx(changes.mean())
+    assert entry.chosen.fingerprint != before.chosen.fingerprint
+    assert entry.chosen.measure == before.chosen.measure
+    assert entry.chosen.n_clusters == len(changes)
 
 
 def test_wrong_plans_and_stores(

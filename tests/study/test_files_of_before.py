@@ -46,9 +46,15 @@ def test_every_row_is_the_plan_it_was(old: SweepStore) -> None:
 
 
 def test_the_plan_that_follows_is_the_one_that_followed(old: SweepStore, tmp_path: Path) -> None:
+    """But for its bound, which now holds for the best of all, and what that rests on."""
     plan, again = BEFORE / "plan.yaml", tmp_path / "plan.yaml"
     save_plan(select(old, SelectOptions(gate="always")).plan, again)
-    assert again.read_text() == plan.read_text()
+
+    def others(path: Path) -> list[str]:
+        new = ("lower_bound:", "n_clusters:")
+        return [line for line in path.read_text().splitlines() if not line.strip().startswith(new)]
+
+    assert others(again) == others(plan)
     save_plan(load_plan(str(plan)), again)
     assert again.read_text() == plan.read_text()
 

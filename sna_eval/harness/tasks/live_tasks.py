@@ -11,11 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from sna_eval.clusters import fold_numbers
 from sna_eval.errors import InputError
 from sna_eval.gating import blind_signals
 from sna_eval.harness.plugin.live_objects import made, tasks_with_requests
+from sna_eval.harness.tasks.clusters import document_labels
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.kinds import output_type, requests_of, zero_shot
 from sna_eval.harness.tasks.right_answers import (
@@ -109,7 +111,14 @@ def _no_right_answer(task: Any, instance: Any) -> InputError:
     )
 
 
-def development_docs(task: Any, most: int | None = None) -> list[Any]:
+Half = Literal["ranking", "choosing"]
+"""Of the development items: neurons are ranked on one half, configurations chosen on the other."""
+_FEWEST = 16  # documents that are worth two halves
+
+
+def development_docs(
+    task: Any, most: int | None = None, *, half: Half | None = None, cluster: str | None = None
+) -> list[Any]:
     """Documents of a task that are not evaluated: validation or training items.
 
     Tasks without a test split are evaluated on their validation split, which then does not count,
@@ -118,9 +127,37 @@ def development_docs(task: Any, most: int | None = None) -> list[Any]:
     **Arguments:**
 
     - `most`: so many at most, spread evenly over the split; `None`: `MAX_EXAMPLES` drawn from it.
+    - `half`: of those drawn; the two share no answer. All of them where they cannot be halved.
+    - `cluster`: field of the documents that says which go together; see `document_labels`.
 
     **Raises:** `InputError` where the task has none.
     """
+    if half is not None:
+        docs, part = halved(task, cluster)
+        number = ("ranking", "choosing").index(half)
+        kept = (
+            docs
+            if part is None
+            else [doc for doc, p in zip(docs, part, strict=True) if p == number]
+        )
+        return kept if most is None else spread_over(kept, most)
+    return _development_docs(task, most)
+
+
+def halved(task: Any, cluster: str | None = None) -> tuple[list[Any], list[int] | None]:
+    """A task's development documents, and the half that each belongs to.
+
+    No half where there are few of them, or where so many share an answer that one of the halves
+    would have nearly none.
+    """
+    docs = _development_docs(task, None)
+    if len(docs) < _FEWEST:
+        return docs, None
+    part = fold_numbers(document_labels(task, docs, cluster), 2, seed=_SEED).tolist()
+    return docs, part if min(part.count(0), part.count(1)) >= len(docs) / 4 else None
+
+
+def _development_docs(task: Any, most: int | None) -> list[Any]:
     config = task.config
     tested = task.has_test_docs()
     evaluated = config.test_split if tested else config.validation_split
@@ -160,7 +197,9 @@ def no_development_items(task: str) -> InputError:
     )
 
 
-def examples_of(task: Any, most: int | None = None) -> Examples:
+def examples_of(
+    task: Any, most: int | None = None, *, half: Half | None = None, cluster: str | None = None
+) -> Examples:
     """Development items as zero-shot prompts, with their answers and labels where there are any.
 
     Prompts are what lm_eval sends without examples: a task's description is part of them. Where it
@@ -168,9 +207,9 @@ def examples_of(task: Any, most: int | None = None) -> Examples:
 
     **Arguments:**
 
-    - `most`: so many items at most, as for `development_docs`.
+    - `most`, `half`, `cluster`: as for `development_docs`.
     """
-    docs = development_docs(task, most)
+    docs = development_docs(task, most, half=half, cluster=cluster)
     shown = [_prompt(task, doc) for doc in docs]
     kind, several = output_type(task), getattr(task, "multiple_input", False)
     scored = kind in ("loglikelihood", "multiple_choice") and not several

@@ -3,10 +3,13 @@
 1. The whole grid is predicted on development items from one backward pass, and as much of it is
    measured, every item amplified, as the budget pays for; see `sna_eval.study.sweep.screening`.
    A model without gradients gets a smaller grid, measured whole.
+   Neurons are ranked on one half of these items and configurations measured on the other, where
+   there are enough of both.
 2. The best configuration by lower confidence bound is chosen without a gate, and the gate's
-   boundaries are calibrated on what it did to each item. They are kept if they tell gain from none
-   on items left out; else the paper's stay.
-3. The best configuration behind that gate is chosen anew.
+   boundaries are calibrated on what it did to each item. They are kept if they win more than they
+   lose on items left out, by a lower bound; else the gate keeps its own.
+3. The best configuration behind that gate is chosen anew. Its lower bound holds for the best of all
+   configurations, and of all boundaries where those were calibrated.
 
 No item that is evaluated is looked at. Unless a gate is asked for, its signal does not look at
 right answers either: the margin between choices, or the probability of the likeliest next token. A
@@ -32,7 +35,7 @@ from sna_eval.plan import Plan
 from sna_eval.plan.files import parse_gate
 from sna_eval.study.auto.affordable import affordable
 from sna_eval.study.auto.small_grid import small_grid
-from sna_eval.study.calibration import Boundaries, calibrate
+from sna_eval.study.calibration import calibrate, spoken
 from sna_eval.study.choosing import (
     ChosenConfiguration,
     Measure,
@@ -122,29 +125,22 @@ def _selected(
     ungated = select(store, SelectOptions(gate="always", measure=measure))
     if gate.mode == "always":
         return ungated
-    if not fixed:
-        gate = _calibrated(store, ungated.plan, name, gate)
-    return select(store, SelectOptions(measure=measure), gates={name: gate})
+    calibrated = gate if fixed else _calibrated(store, ungated.plan, name, gate)
+    return select(
+        store,
+        SelectOptions(measure=measure),
+        gates={name: calibrated},
+        fitted_gates=calibrated != gate,
+    )
 
 
 def _calibrated(store: SweepStore, plan: Plan, name: str, gate: Gate) -> Gate:
-    try:
-        _, (found,) = calibrate(store, plan)
-    except InputError as error:  # no item gains, or every one does
-        announce(f"{name}: the gate keeps its boundaries: {error.got}")
+    _, (found,) = calibrate(store, plan)
+    if not found.kept:
+        announce(f"{name}: the gate keeps its own boundaries: {spoken(found)}")
         return gate
-    if not found.held_out > 0:
-        announce(f"{name}: the gate keeps its boundaries, no others do better: {_spoken(found)}")
-        return gate
-    announce(f"{name}: gate calibrated: {_spoken(found)}")
+    announce(f"{name}: gate calibrated: {spoken(found)}")
     return replace(gate, low=found.low, high=found.high)
-
-
-def _spoken(found: Boundaries) -> str:
-    return (
-        f"{found.signal} low {found.low:g}, high {found.high:g}, {found.n_gained} of "
-        f"{found.n_items} items gain, J {found.held_out:+.2f} on items left out"
-    )
 
 
 def _announce(name: str, choice: ChosenConfiguration) -> None:

@@ -1,38 +1,43 @@
-"""Lower confidence bound of a mean effect over items."""
+"""Lower confidence bounds of the mean effects of a grid's configurations."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
+from sna_eval.clusters import Ints
 from sna_eval.errors import InputError
+from sna_eval.study.statistics import max_t_bounds
 
 Floats = NDArray[np.float64]
 
 
-def lower_bounds(effects: Floats, *, confidence: float = 0.95) -> Floats:
-    """One-sided lower bounds of the means, `mean - t * s / sqrt(n)`.
+def lower_bounds(
+    effects: Floats,
+    *,
+    clusters: Ints | None = None,
+    among: int | None = None,
+    confidence: float = 0.95,
+) -> Floats:
+    """One-sided lower bounds of the means that hold for all configurations together.
 
-    `t` is the quantile of Student's distribution with `n - 1` degrees of freedom and `s` the
-    standard deviation of the sample, of paired differences here (Student 1908, Biometrika 6:1-25).
-    The bound is that of one configuration by itself; it does not undo that the best of many was
-    taken, which only fresh items can.
+    Whichever is taken, its bound is one: see `sna_eval.study.statistics.max_t`.
 
     **Arguments:**
 
-    - `effects`: amplified minus baseline, `[..., item]`, of at least two items.
-    - `confidence`: share of samples whose bound lies below the true mean.
+    - `effects`: amplified minus baseline, `[configuration, item]`, of at least two clusters.
+    - `clusters`: items that go together, `[item]`; `None`: each stands for itself.
+    - `among`: how many configurations these were picked from; `None`: they are all.
+    - `confidence`: share of samples in which every bound lies below its true mean.
 
-    **Returns:** `[...]`.
+    **Returns:** `[configuration]`.
     """
-    n_items = effects.shape[-1]
-    if n_items < 2:
+    n_clusters = effects.shape[-1] if clusters is None else len(np.unique(clusters))
+    if n_clusters < 2:
         raise InputError(
-            "by", expected="two items or more for a lower bound", got=n_items, hint="use by=mean"
-        )
+            "by", expected="two items or more, of different answers, for a lower bound",
+            got=n_clusters, hint="use by=mean",
+        )  # fmt: skip
     if not 0.5 <= confidence < 1:
         raise InputError("confidence", expected="0.5 or more and below 1", got=confidence)
-    spread = effects.std(axis=-1, ddof=1) / np.sqrt(n_items)
-    bounds: Floats = effects.mean(axis=-1) - student.ppf(confidence, n_items - 1) * spread
-    return bounds
+    return max_t_bounds(effects, clusters=clusters, among=among, confidence=confidence).bounds

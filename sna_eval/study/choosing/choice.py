@@ -10,7 +10,6 @@ import numpy as np
 
 from sna_eval.errors import InputError
 from sna_eval.measuring.configuration import Configuration
-from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.effects import Measure, TaskEffects
 
 Criterion = Literal["lower_bound", "mean"]
@@ -29,10 +28,15 @@ class ChosenConfiguration:
     gain: float
     """Mean effect over items."""
     lower_bound: float | None
-    """Its lower confidence bound; `None` for a single item."""
+    """Its lower confidence bound, which holds for the best of all of them; `None` where the items
+    are one, or all of one answer."""
     n_items: int
+    n_clusters: int
+    """Answers that the items share, or what else they go together by."""
     among: int
-    """How many configurations it is the best of."""
+    """How many configurations it is the best of, predicted ones of a screened sweep included."""
+    ranked_apart: bool = False
+    """Whether neurons were ranked on other items than it was chosen on."""
 
     @property
     def configuration(self) -> Configuration:
@@ -50,6 +54,7 @@ def choose(
     by: Criterion = "lower_bound",
     confidence: float = 0.95,
     allow_oracle: bool = False,
+    fitted_gate: bool = False,
 ) -> ChosenConfiguration:
     """The configuration with the largest criterion; of equals the gentlest.
 
@@ -60,10 +65,11 @@ def choose(
     - `by`: the criterion.
     - `confidence`: of the bound, one-sided.
     - `allow_oracle`: whether directions that depend on the right answer may be chosen.
+    - `fitted_gate`: whether the gate's boundaries were found on the same items.
     """
     if by not in get_args(Criterion):
         raise InputError("by", expected=f"one of {', '.join(get_args(Criterion))}", got=by)
-    usable = [n for n, row in enumerate(effects.rows) if allow_oracle or not row["oracle"]]
+    usable = effects.usable(allow_oracle=allow_oracle)
     if not usable:
         raise InputError(
             f"tasks.{effects.task}",
@@ -74,8 +80,10 @@ def choose(
     allowed = effects.effects[usable]
     means = allowed.mean(axis=-1)
     bounds = None
-    if by == "lower_bound" or allowed.shape[-1] > 1:
-        bounds = lower_bounds(allowed, confidence=confidence)
+    if by == "lower_bound" or effects.n_clusters > 1:
+        bounds = effects.lower_bounds(
+            confidence=confidence, allow_oracle=allow_oracle, fitted_gate=fitted_gate
+        )
     scores = means if bounds is None or by == "mean" else bounds
     ties = np.flatnonzero(scores >= scores.max() - _TIE * np.abs(scores).max())
     best = min(ties.tolist(), key=lambda place: _strength(effects.rows[usable[place]]))
@@ -86,7 +94,9 @@ def choose(
         gain=float(means[best]),
         lower_bound=None if bounds is None else float(bounds[best]),
         n_items=allowed.shape[-1],
-        among=len(usable),
+        n_clusters=effects.n_clusters,
+        among=round(effects.among * len(usable) / len(effects.rows)),
+        ranked_apart=effects.ranked_apart,
     )
 
 

@@ -6,6 +6,7 @@ alone keeps its baseline, so its effect is exactly zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,15 +15,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sna_eval.clusters import Ints
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.study.choosing.bounds import Floats
-from sna_eval.study.sweep import SweepStore
+from sna_eval.study.choosing.bounds import Floats, lower_bounds
+from sna_eval.study.sweep import SweepStore, stored_clusters
 
 Measure = Literal["prob", "acc", "log_prob"]
 """`prob`: probability of the right answer. `acc`: whether it is the likeliest choice. `log_prob`:
 the logarithm of `prob`, for long answers, whose probability is next to nothing."""
 _SMALLEST = np.finfo(np.float64).tiny  # of probabilities whose logarithm can be taken back
+_CUTS = 10  # confidences between which other boundaries of a gate are tried
 CONFIGURATION = ("task", "layer", "n_neurons", "multiplier", "direction", "oracle", "found")
 """What of a configuration's row says which one it is."""
 
@@ -37,6 +40,53 @@ class TaskEffects:
     """The configurations, by the names of `CONFIGURATION`."""
     effects: Floats
     """Amplified minus baseline, 0 where the gate stays closed: `[configuration, item]`."""
+    clusters: Ints
+    """Items that go together, `[item]`."""
+    among: int
+    """Configurations of the grid that these were picked from: all but in a screened sweep."""
+    ranked_apart: bool = False
+    """Whether neurons were ranked on other items than these."""
+    everywhere: Floats | None = None
+    """The effects without a gate."""
+    confidence: Floats | None = None
+    """What the gate goes by, `[item]`."""
+
+    @property
+    def n_clusters(self) -> int:
+        return len(np.unique(self.clusters))
+
+    def usable(self, *, allow_oracle: bool) -> list[int]:
+        """Numbers of the configurations that may be chosen."""
+        return [n for n, row in enumerate(self.rows) if allow_oracle or not row["oracle"]]
+
+    def lower_bounds(
+        self, *, confidence: float, allow_oracle: bool = False, fitted_gate: bool = False
+    ) -> Floats:
+        """A bound for each usable configuration, that holds for the best of them.
+
+        **Arguments:**
+
+        - `fitted_gate`: whether the gate's boundaries were found on these very items: then every
+            configuration counts behind every tenth of the confidences as well.
+        """
+        numbers = self.usable(allow_oracle=allow_oracle)
+        tried = self.effects[numbers]
+        among = round(self.among * len(numbers) / len(self.rows))
+        if fitted_gate:
+            others = self._behind_other_cuts(numbers)
+            among = round(among * (1 + len(others) / len(tried)))
+            tried = np.concatenate([tried, others])
+        bounds = lower_bounds(tried, clusters=self.clusters, among=among, confidence=confidence)
+        return bounds[: len(numbers)]
+
+    def _behind_other_cuts(self, numbers: Sequence[int]) -> Floats:
+        """The effects of configurations behind gates that were not chosen."""
+        if self.everywhere is None or self.confidence is None:
+            return self.effects[:0]
+        cuts = np.quantile(self.confidence, np.arange(1, _CUTS) / _CUTS)
+        own = self.everywhere[numbers]
+        behind = [np.where(self.confidence < cut, own, 0.0) for cut in np.unique(cuts)]
+        return np.concatenate([own, *behind])
 
 
 def task_effects(
@@ -61,7 +111,24 @@ def task_effects(
         )
     effects = _difference(items, measure).reshape(len(rows), -1)
     opens = _opens(items, gate).reshape(len(rows), -1)
-    return TaskEffects(task, measure, tuple(rows), np.where(opens, effects, 0.0))
+    sure = items.column("confidence").to_numpy().astype(np.float64).reshape(len(rows), -1)
+    return TaskEffects(
+        task,
+        measure,
+        tuple(rows),
+        np.where(opens, effects, 0.0),
+        stored_clusters(store.manifest, task, effects.shape[1]),
+        grid_size(store.manifest["tasks"][task]["grid"]),
+        bool(store.manifest["tasks"][task].get("ranked_apart", False)),
+        effects,
+        sure[0],
+    )
+
+
+def grid_size(grid: Mapping[str, Any]) -> int:
+    """Configurations of a task's grid, as its manifest has it."""
+    axes = ("layers", "n_neurons", "multipliers", "directions")
+    return math.prod(len(grid[axis]) for axis in axes if grid.get(axis))
 
 
 def _difference(items: pa.Table, measure: Measure) -> Floats:

@@ -11,7 +11,6 @@ from sna_eval.gating import Gate, ungated
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.plan import ChoiceRecord, Plan, Provenance, TaskPlan, acting_fingerprint
 from sna_eval.plan.files import task_to_dict
-from sna_eval.study.choosing.bounds import lower_bounds
 from sna_eval.study.choosing.choice import ChosenConfiguration, Criterion, choose
 from sna_eval.study.choosing.effects import Measure, task_effects
 from sna_eval.study.sweep import SweepStore, model_spec, row_intervention, task_gate
@@ -60,12 +59,14 @@ def select(
     selecting: SelectOptions | None = None,
     *,
     gates: Mapping[str, Gate] | None = None,
+    fitted_gates: bool = False,
 ) -> SelectedPlan:
     """Picks every task's best configuration and puts them into one plan.
 
     **Arguments:**
 
     - `gates`: gates by task that count in place of the store's.
+    - `fitted_gates`: whether their boundaries were found on the store's items.
 
     **Raises:** `InputError` for an incomplete store, and for one of test items unless allowed.
     """
@@ -75,7 +76,9 @@ def select(
     names = store.manifest["tasks"]
     known = {name: _gate((gates or {}).get(name) or task_gate(store, name), selecting)
              for name in names}  # fmt: skip
-    choices = tuple(_choice(store, name, known[name], selecting) for name in names)
+    choices = tuple(
+        _choice(store, name, known[name], selecting, fitted_gate=fitted_gates) for name in names
+    )
     tasks = {
         choice.task: _task_plan(store, choice, known[choice.task], selecting) for choice in choices
     }
@@ -83,7 +86,7 @@ def select(
 
 
 def _choice(
-    store: SweepStore, task: str, gate: Gate, selecting: SelectOptions
+    store: SweepStore, task: str, gate: Gate, selecting: SelectOptions, *, fitted_gate: bool
 ) -> ChosenConfiguration:
     with reading(
         "store", expected="a value in every column and row", got=str(store.path),
@@ -95,6 +98,7 @@ def _choice(
             by=selecting.by,
             confidence=selecting.confidence,
             allow_oracle=selecting.allow_oracle,
+            fitted_gate=fitted_gate,
         )
 
 
@@ -105,7 +109,7 @@ def _gate(gate: Gate, selecting: SelectOptions) -> Gate:
 
 
 def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
-    """A chosen plan with what its configuration gains behind the gate that it has now.
+    """A chosen plan with what its configuration gains behind a gate found on the same items.
 
     **Arguments:**
 
@@ -118,14 +122,20 @@ def with_gain(store: SweepStore, task: str, plan: TaskPlan) -> TaskPlan:
     measure = cast(Measure, chosen.measure)
     found = task_effects(store, task, plan.gate, measure=measure)
     places = [Configuration.of_row(row) for row in found.rows]
-    effects = found.effects[places.index(Configuration.of_entry(entry))]
+    number = places.index(Configuration.of_entry(entry))
+    effects = found.effects[number]
     bound = None
-    if len(effects) > 1 and chosen.confidence is not None:
-        bound = float(lower_bounds(effects, confidence=chosen.confidence))
+    if found.n_clusters > 1 and chosen.confidence is not None:
+        oracle = bool(found.rows[number]["oracle"])
+        bounds = found.lower_bounds(
+            confidence=chosen.confidence, allow_oracle=oracle, fitted_gate=True
+        )
+        bound = float(bounds[found.usable(allow_oracle=oracle).index(number)])
     measured = chosen.saying(
         gain=float(effects.mean()),
         lower_bound=bound,
         n_items=len(effects),
+        n_clusters=found.n_clusters,
         sweep=store.manifest["plan_fingerprint"],
     )
     return _recorded(plan, measured)
@@ -162,6 +172,8 @@ def _record(
             "gain": choice.gain,
             "lower_bound": choice.lower_bound,
             "n_items": choice.n_items,
+            "n_clusters": choice.n_clusters,
+            **({"ranked_apart": True} if choice.ranked_apart else {}),
             "among": choice.among,
             "sweep": store.manifest["plan_fingerprint"],
             **({"task_arguments": said} if said else {}),

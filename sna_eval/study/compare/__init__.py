@@ -10,6 +10,7 @@ from sna_eval.study.compare.effects import Harm, MetricChange, ZoneEffect
 from sna_eval.study.compare.exports import as_csv, as_json
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.options import Options
+from sna_eval.study.compare.panels import Panel
 from sna_eval.study.compare.side_by_side import as_side_by_side
 from sna_eval.study.compare.tables import as_markdown, as_text
 from sna_eval.study.results.reading import read_run
@@ -25,6 +26,7 @@ __all__ = [
     "MetricRow",
     "NotComparable",
     "Options",
+    "Panel",
     "Run",
     "ZoneEffect",
     "as_csv",

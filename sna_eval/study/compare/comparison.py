@@ -28,6 +28,7 @@ from sna_eval.study.compare.effects import (
 from sna_eval.study.compare.groups import pair_group
 from sna_eval.study.compare.options import Options
 from sna_eval.study.compare.pairing import pair
+from sna_eval.study.compare.panels import Panel, panel
 from sna_eval.study.results.metrics import PLACEHOLDER, is_outcome
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.statistics import benjamini_hochberg, holm
@@ -84,6 +85,8 @@ class Comparison:
     differences: tuple[Difference, ...]
     """What was overruled with `force`."""
     cautions: tuple[str, ...]
+    panels: tuple[Panel, ...]
+    """Every task on every scale, where both runs wrote log-likelihoods."""
     only_a: tuple[str, ...]
     """Tasks that B lacks."""
     only_b: tuple[str, ...]
@@ -126,6 +129,7 @@ def compare(a: Run, b: Run, options: Options | None = None) -> Comparison:
         rows=tuple(_corrected(rows)),
         differences=differences,
         cautions=tuple(find_cautions(a, b, tasks)),
+        panels=tuple(own for task in tasks if (own := _panel((a, b), task, options))),
         only_a=tuple(sorted(set(a.tasks) - set(b.tasks))),
         only_b=tuple(sorted(set(b.tasks) - set(a.tasks))),
     )
@@ -185,8 +189,22 @@ def _row(
         row,
         effect=paired_effect(pairs, options, higher_is_better=higher),
         zones=zone_effects(pairs, options, higher_is_better=higher),
-        harm=harm(pairs, higher_is_better=higher),
+        harm=harm(pairs, higher_is_better=higher) if _held_open(runs, task) else None,
     )
+
+
+def _panel(runs: tuple[Run, Run], task: str, options: Options) -> Panel | None:
+    return None if runs[0].tasks[task].subtasks else panel(runs, task, options)
+
+
+def _held_open(runs: tuple[Run, Run], task: str) -> bool:
+    """Whether neither run left items alone because the model was sure of them."""
+    for run in runs:
+        names = run.tasks[task].subtasks or (task,)
+        gates = [run.tasks[name].gate for name in names if name in run.tasks]
+        if run.amplified and any(gate is not None and gate.mode != "always" for gate in gates):
+            return False
+    return True
 
 
 def _alike(a: TaskRecord, b: TaskRecord) -> int | None:

@@ -13,9 +13,11 @@ from sna_eval.study.compare.pairing import Pairs
 from sna_eval.study.results.records import Reported
 from sna_eval.study.statistics import (
     Interval,
+    design_effect,
     detectable_flips,
     detectable_mean,
     detectable_unpaired,
+    equivalence,
     mcnemar,
     paired_bootstrap,
     paired_permutation,
@@ -23,9 +25,10 @@ from sna_eval.study.statistics import (
     upper_bound,
 )
 
-Test = Literal["McNemar", "permutation", "unpaired z", "none"]
-"""`McNemar` for right and wrong, `permutation` for other scores of paired items, `unpaired z` where
-only standard errors are known, `none` where not even those are."""
+Test = Literal["McNemar", "permutation", "clusters", "unpaired z", "none"]
+"""`McNemar` for right and wrong, `permutation` for other scores of paired items, `clusters` where
+items that share their answer are exchanged together, `unpaired z` where only standard errors are
+known, `none` where not even those are."""
 
 _UNKNOWN = Interval(math.nan, math.nan)
 
@@ -49,6 +52,13 @@ class MetricChange:
     """Items that got worse: for right and wrong, those that turned wrong."""
     detectable: float = math.nan
     """Smallest difference that so many items could show."""
+    clusters: int | None = None
+    """Of items that go together; as many as items where each stands for itself."""
+    design_effect: float = math.nan
+    """Variance of the difference over that of as many independent items; NaN where nothing differs,
+    and where every item stands for itself."""
+    p_equivalence: float = math.nan
+    """That the difference is no smaller than the smallest effect of interest; NaN without one."""
 
     @property
     def difference(self) -> float:
@@ -65,10 +75,15 @@ class ZoneEffect:
 
 @dataclass(frozen=True)
 class Harm:
-    """Confident items (zone 3) that the first run had right and the second has wrong."""
+    """Confident items (zone 3) that were right and are wrong, the gate held open.
+
+    Behind a gate that leaves zone 3 alone there are none by construction.
+    """
 
     items: int
+    """That the first run had right."""
     harmed: int
+    """Of these, those that the second has wrong."""
     at_most: float
     """One-sided 95 % bound of their share."""
 
@@ -76,21 +91,26 @@ class Harm:
 def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = True) -> MetricChange:
     """Tested on the items themselves."""
     reduce, draws, seed = pairs.aggregate.reduce, options.draws, options.seed
-    if pairs.binary:
-        test: Test = "McNemar"
+    clusters, count = pairs.clusters, pairs.n_clusters
+    test: Test = "permutation" if count == len(pairs.before) else "clusters"
+    if pairs.binary and test != "clusters":
+        test = "McNemar"
         p = mcnemar(pairs.before[:, 0], pairs.after[:, 0]).p
     else:
-        test = "permutation"
-        p = paired_permutation(pairs.before, pairs.settled, reduce=reduce, draws=draws, seed=seed)
+        p = paired_permutation(
+            pairs.before, pairs.settled, reduce=reduce, clusters=clusters, draws=draws, seed=seed
+        )
     interval = paired_bootstrap(
         pairs.before,
         pairs.after,
         reduce=reduce,
+        clusters=clusters,
         confidence=options.confidence,
         draws=draws,
         seed=seed,
     )
     better, worse = _moved(pairs, higher_is_better)
+    effect = math.nan if test != "clusters" else _design_effect(pairs)
     return MetricChange(
         before=float(reduce(pairs.before.mean(axis=0))),
         after=float(reduce(pairs.after.mean(axis=0))),
@@ -100,7 +120,10 @@ def paired_effect(pairs: Pairs, options: Options, *, higher_is_better: bool = Tr
         n=len(pairs.before),
         better=better,
         worse=worse,
-        detectable=_detectable(pairs, options, better + worse),
+        detectable=_detectable(pairs, options, better + worse) * math.sqrt(_widening(effect)),
+        clusters=count,
+        design_effect=effect,
+        p_equivalence=_equivalence(pairs, options),
     )
 
 
@@ -144,13 +167,17 @@ def zone_effects(
 
 
 def harm(pairs: Pairs, *, higher_is_better: bool = True) -> Harm | None:
-    """Harm among confident items; `None` where scores are not 0 or 1, or zones unknown."""
+    """Harm among confident items that were right, in a run whose gate was held open.
+
+    `None` where scores are not 0 or 1, zones unknown, or no such item.
+    """
     confident = pairs.only(3)
     if not pairs.binary or not len(confident.before):
         return None
     changed = mcnemar(confident.before[:, 0], confident.after[:, 0])
     lost = changed.lost if higher_is_better else changed.gained
-    return Harm(len(confident.before), lost, upper_bound(lost, len(confident.before)))
+    right = int(np.sum(confident.before[:, 0] == (1.0 if higher_is_better else 0.0)))
+    return Harm(right, lost, upper_bound(lost, right)) if right else None
 
 
 def _moved(pairs: Pairs, higher_is_better: bool) -> tuple[int, int]:
@@ -160,6 +187,26 @@ def _moved(pairs: Pairs, higher_is_better: bool) -> tuple[int, int]:
     if not higher_is_better:
         change = -change
     return int(np.sum(change > 0)), int(np.sum(change < 0))
+
+
+def _design_effect(pairs: Pairs) -> float:
+    if pairs.clusters is None or pairs.aggregate.name != "mean":
+        return math.nan
+    return design_effect((pairs.settled - pairs.before)[:, 0], pairs.clusters)
+
+
+def _widening(effect: float) -> float:
+    """What clusters make of the variance; that they make it smaller is not believed."""
+    return max(1.0, effect) if math.isfinite(effect) else 1.0
+
+
+def _equivalence(pairs: Pairs, options: Options) -> float:
+    if options.smallest is None or pairs.aggregate.name != "mean":
+        return math.nan
+    change = (pairs.settled - pairs.before)[:, 0]
+    return equivalence(
+        change, smallest=options.smallest, alpha=options.alpha, clusters=pairs.clusters
+    ).p
 
 
 def _detectable(pairs: Pairs, options: Options, changed: int) -> float:

@@ -12,7 +12,9 @@ from typing import Any
 from sna_eval.study.compare.comparability import grouped
 from sna_eval.study.compare.comparison import Comparison, MetricRow
 from sna_eval.study.compare.effects import MetricChange
+from sna_eval.study.compare.panels import Panel
 from sna_eval.study.results.records import Run
+from sna_eval.study.statistics import ScaleChange
 
 
 def as_json(comparisons: Sequence[Comparison]) -> str:
@@ -49,7 +51,24 @@ def _comparison(own: Comparison) -> dict[str, Any]:
         "power": own.options.power,
         "draws": own.options.draws,
         "seed": own.options.seed,
+        "smallest": own.options.smallest,
         "rows": [_row(row) for row in own.rows],
+        "scales": {panel.task: _panel(panel) for panel in own.panels},
+    }
+
+
+def _panel(own: Panel) -> dict[str, Any]:
+    return {"n": own.n, **{scale.scale: _scale(scale) for scale in own.scales}}
+
+
+def _scale(own: ScaleChange) -> dict[str, Any]:
+    return {
+        "a": own.before,
+        "b": own.after,
+        "difference": own.difference,
+        "low": own.interval.low,
+        "high": own.interval.high,
+        "p": own.p,
     }
 
 
@@ -103,6 +122,8 @@ def _names(row: MetricRow) -> dict[str, Any]:
 def _effect(effect: MetricChange) -> dict[str, Any]:
     return {
         "n": effect.n,
+        "clusters": effect.clusters,
+        "design_effect": effect.design_effect,
         "a": effect.before,
         "b": effect.after,
         "difference": effect.difference,
@@ -112,6 +133,7 @@ def _effect(effect: MetricChange) -> dict[str, Any]:
         "better": effect.better,
         "worse": effect.worse,
         "detectable": effect.detectable,
+        "p_equivalence": effect.p_equivalence,
         "test": effect.test,
     }
 

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sna_eval.study.compare.pairing import Pairs, pair
 from sna_eval.study.results.records import MetricName, Run
+from sna_eval.study.statistics import cluster_codes
 from sna_eval.study.statistics.sampling import Floats
 
 _TOLERANCE = 1e-6
@@ -65,4 +67,17 @@ def _pooled(members: Sequence[Pairs], weights: Sequence[float]) -> Pairs:
         before=joined([member.before for member in members]),
         after=joined([member.after for member in members]),
         zones=np.concatenate([member.zones for member in members]),
+        clusters=_clusters(members),
     )
+
+
+def _clusters(members: Sequence[Pairs]) -> NDArray[np.int64] | None:
+    """Those of each task, as no other's: an answer that two tasks share is none."""
+    if all(member.clusters is None for member in members):
+        return None
+    labels = [
+        (task, place if member.clusters is None else int(member.clusters[place]))
+        for task, member in enumerate(members)
+        for place in range(len(member.before))
+    ]
+    return cluster_codes(labels)

@@ -19,6 +19,9 @@ class Options:
     """Of intervals."""
     power: float = 0.8
     """At which the smallest detectable effect is given."""
+    smallest: float | None = None
+    """Smallest effect of interest, in the unit of the metric: whether larger ones are excluded is
+    tested too."""
     draws: int = 10_000
     """Bootstrap samples and random exchanges."""
     seed: int = 0
@@ -34,6 +37,8 @@ class Options:
                 "power", expected=f"a number above {self.alpha / 2:g}", got=self.power,
                 hint="a test at this level finds what is not there as often",
             )  # fmt: skip
+        if self.smallest is not None and not self.smallest > 0:
+            raise InputError("smallest", expected="a number above 0", got=self.smallest)
         if self.draws < 100:
             raise InputError("draws", expected="at least 100", got=self.draws)
 

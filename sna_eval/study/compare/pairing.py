@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sna_eval.gating import AnswerSignal, ChoicesSignal, Gate, Zone, usual_signal
 from sna_eval.study.compare.aggregates import Aggregate, as_numbers, find_aggregate
 from sna_eval.study.results.records import Items, MetricName, Run, TaskRecord
+from sna_eval.study.statistics import cluster_codes
 from sna_eval.study.statistics.sampling import Floats
 
 NO_ZONE = 0
@@ -30,6 +31,13 @@ class Pairs:
     zones: NDArray[np.int64]
     """`[item]`: 1 to 3, or 0 where the confidence is unknown."""
     aggregate: Aggregate
+    clusters: NDArray[np.int64] | None = None
+    """What goes together, `[item]`; `None`: every item stands for itself."""
+
+    @property
+    def n_clusters(self) -> int:
+        """How many there are; as many as items where each stands for itself."""
+        return len(self.before if self.clusters is None else np.unique(self.clusters))
 
     @property
     def binary(self) -> bool:
@@ -50,7 +58,10 @@ class Pairs:
     def only(self, zone: int) -> Pairs:
         """The items of one zone."""
         kept = self.zones == zone
-        return Pairs(self.before[kept], self.after[kept], self.zones[kept], self.aggregate)
+        clusters = None if self.clusters is None else self.clusters[kept]
+        return Pairs(
+            self.before[kept], self.after[kept], self.zones[kept], self.aggregate, clusters
+        )
 
 
 def both_items(a: TaskRecord, b: TaskRecord, filter_name: str) -> tuple[Items, Items] | None:
@@ -92,7 +103,29 @@ def pair(runs: tuple[Run, Run], task: str, metric: MetricName) -> Pairs | None:
     scored = ~(np.isnan(before) | np.isnan(after)).any(axis=1)
     if not scored.any():
         return None
-    return Pairs(before[scored], after[scored], zones[scored], aggregate)
+    clusters = shared_clusters(records, items, one, other)
+    return Pairs(
+        before[scored],
+        after[scored],
+        zones[scored],
+        aggregate,
+        None if clusters is None else clusters[scored],
+    )
+
+
+def shared_clusters(
+    records: tuple[TaskRecord, TaskRecord],
+    items: tuple[Items, Items],
+    one: Sequence[int],
+    other: Sequence[int],
+) -> NDArray[np.int64] | None:
+    """Which of the joined items go together: by a field that a run names, else by their answers."""
+    sides = [(records[1], items[1], other), (records[0], items[0], one)]
+    sides.sort(key=lambda side: side[0].cluster is None)
+    for _, own, places in sides:
+        if own.clusters:
+            return cluster_codes([own.clusters[place] for place in places])
+    return None
 
 
 def _zones(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from pytablewriter import MarkdownTableWriter, SpaceAlignedTableWriter
@@ -20,6 +21,8 @@ from sna_eval.study.compare.formatting import (
     probability,
     signed,
 )
+from sna_eval.study.compare.panels import Panel
+from sna_eval.study.statistics.clusters import FEW
 
 FORCED_MARK = "!"
 """Before the name of a task whose two results are not comparable."""
@@ -70,8 +73,11 @@ def _blocks(
     for line in heading(comparison):
         yield f"{bullet}{line}"
     yield ""
-    yield table(writer, _headers(comparison), [_cells(row) for row in comparison.rows])
+    yield table(writer, _headers(comparison), [_cells(row, comparison) for row in comparison.rows])
     parted = [row for row in comparison.rows if len(row.zones) > 1]
+    if comparison.panels:
+        scales = [cells for own in comparison.panels for cells in _scale_cells(own)]
+        yield table(writer, _scale_headers(comparison), scales)
     zones = [cells for row in parted for cells in _zone_cells(row)]
     if zones:
         yield table(writer, _zone_headers(comparison), zones)
@@ -92,11 +98,17 @@ def _headers(comparison: Comparison) -> list[str]:
     interval = f"{100 * comparison.options.confidence:g}% interval"
     return [
         "task", "metric", "n", "A", "B", "B - A", interval, "p", "Holm", "BH", "better/worse",
-        "harm in zone 3", "detectable", "test",
+        "harm in zone 3", "detectable", *_no_larger(comparison), "clusters", "test",
     ]  # fmt: skip
 
 
-def _cells(row: MetricRow) -> list[str]:
+def _no_larger(comparison: Comparison) -> list[str]:
+    """The head of the column of equivalence tests, where one was asked for."""
+    smallest = comparison.options.smallest
+    return [] if smallest is None else [f"p, not within {smallest:g}"]
+
+
+def _cells(row: MetricRow, comparison: Comparison) -> list[str]:
     effect = row.effect
     return [
         task_label(row),
@@ -109,8 +121,36 @@ def _cells(row: MetricRow) -> list[str]:
         if row.harm
         else UNKNOWN,
         number(effect.detectable),
+        *(probability(effect.p_equivalence) for _ in _no_larger(comparison)),
+        _clusters(effect),
         effect.test,
     ]
+
+
+def _clusters(effect: MetricChange) -> str:
+    """How many items go together, and what that does to the variance."""
+    if math.isnan(effect.design_effect):
+        return count(effect.clusters)
+    return f"{effect.clusters} (x{effect.design_effect:.1f})"
+
+
+def _scale_headers(comparison: Comparison) -> list[str]:
+    interval = f"{100 * comparison.options.confidence:g}% interval"
+    return ["task", "scale", "n", "A", "B", "B - A", interval, "p"]
+
+
+def _scale_cells(own: Panel) -> Iterator[list[str]]:
+    for scale in own.scales:
+        yield [
+            own.task,
+            scale.scale.replace("_", "-"),
+            count(own.n),
+            number(scale.before),
+            number(scale.after),
+            signed(scale.difference),
+            between(scale.interval),
+            probability(scale.p),
+        ]
 
 
 def _zone_headers(comparison: Comparison) -> list[str]:
@@ -146,6 +186,10 @@ def _moved(effect: MetricChange) -> str:
     return UNKNOWN if effect.better is None else f"{effect.better}/{effect.worse}"
 
 
+def _few(effect: MetricChange) -> bool:
+    return effect.test == "clusters" and (effect.clusters or 0) < FEW
+
+
 def _notes(comparison: Comparison) -> Iterator[str]:
     tests = {row.effect.test for row in comparison.rows}
     if "unpaired z" in tests:
@@ -155,6 +199,12 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         )
     if "none" in tests:
         yield "none: no items and no standard errors, so nothing could be tested"
+    few = [row.task for row in comparison.rows if _few(row.effect)]
+    if few:
+        yield (
+            f"caution: fewer than {FEW} clusters of items that share their answer, so intervals "
+            f"and p-values are rough: {listed(list(dict.fromkeys(few)))}"
+        )
     for caution in comparison.cautions:
         yield f"caution: {caution}"
     for label, names in (("A", comparison.only_a), ("B", comparison.only_b)):

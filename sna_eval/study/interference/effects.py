@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,13 @@ from numpy.typing import NDArray
 from sna_eval.measuring.subjects import Subject
 from sna_eval.measuring.values import item_values, keep_baseline_where_not_finite
 from sna_eval.study.interference.result import CrossEffect
-from sna_eval.study.statistics import paired_bootstrap, paired_permutation
+from sna_eval.study.statistics import (
+    cluster_codes,
+    design_effect,
+    log_odds,
+    paired_bootstrap,
+    paired_permutation,
+)
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +54,8 @@ def _effect(
         return _text_effect(subject, name, before, after, draws=draws, seed=seed)
     kept = keep_baseline_where_not_finite(subject.items, after[None], before)[0]
     old, new = item_values(subject.items, before), item_values(subject.items, kept)
-    interval = paired_bootstrap(old.prob, new.prob, draws=draws, seed=seed)
+    clusters = cluster_codes(subject.items.clusters)
+    interval = paired_bootstrap(old.prob, new.prob, clusters=clusters, draws=draws, seed=seed)
     return CrossEffect(
         intervention=name,
         subject=subject.name,
@@ -56,10 +64,22 @@ def _effect(
         after=float(new.prob.mean()),
         low=interval.low,
         high=interval.high,
-        p=paired_permutation(old.prob, new.prob, draws=draws, seed=seed),
+        p=paired_permutation(old.prob, new.prob, clusters=clusters, draws=draws, seed=seed),
+        n_clusters=int(clusters.max()) + 1,
+        design_effect=_known(design_effect(new.prob - old.prob, clusters)),
+        log_odds_before=_mean_log_odds(old.prob),
+        log_odds_after=_mean_log_odds(new.prob),
         acc_before=None if old.correct is None else float(old.correct.mean()),
         acc_after=None if new.correct is None else float(new.correct.mean()),
     )
+
+
+def _mean_log_odds(prob: Floats) -> float:
+    return float(log_odds(np.log(np.maximum(prob, np.finfo(np.float64).tiny))).mean())
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _text_effect(

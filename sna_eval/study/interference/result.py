@@ -56,13 +56,21 @@ class CrossEffect:
     before: float
     after: float
     low: float
-    """Paired bootstrap interval of the change, over items."""
+    """Paired bootstrap interval of the change, over items, those of one cluster together."""
     high: float
     p: float
-    """Paired permutation test over items, two-sided."""
+    """Paired permutation test over items, those of one cluster together; two-sided."""
     acc_before: float | None = None
     """`None` without choices."""
     acc_after: float | None = None
+    n_clusters: int | None = None
+    """Of a task's items; `None` of plain text, and in files of before."""
+    design_effect: float | None = None
+    """Variance of the mean change over that of as many independent items; `None` also where
+    nothing changes."""
+    log_odds_before: float | None = None
+    """Mean log-odds of a task's right answers; `None` as `n_clusters` is."""
+    log_odds_after: float | None = None
 
     @property
     def change(self) -> float:

@@ -182,7 +182,11 @@ class _Measure:
     def task(self, name: str, task: Any) -> _Measured:
         """A task's effects, and what random rankings do to it."""
         asked = self.asked
-        subject = task_subject(name, task, self.lm, split=asked.split, limit=asked.limit)
+        plan = self.lm.plans.for_task(task)
+        subject = task_subject(
+            name, task, self.lm, split=asked.split, limit=asked.limit,
+            cluster=None if plan is None else plan.cluster,
+        )  # fmt: skip
         null = self._null(name, task) if asked.random_draws and name in self.alone else None
         scores = self._scores(subject, list(self.sets.values()))
         return _Measured(self._effects(subject, scores), null, self.items_hash(task))

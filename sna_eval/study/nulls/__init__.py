@@ -11,5 +11,15 @@ and takes its gain on the same test items (White 2000, doi:10.1111/1468-0262.001
 from sna_eval.study.nulls.options import NullOptions
 from sna_eval.study.nulls.records import Found, SearchedNull, TestItems
 from sna_eval.study.nulls.searching import plan_null, searched_null
+from sna_eval.study.nulls.slopes import ClaimedSlope, claimed_slope
 
-__all__ = ["Found", "NullOptions", "SearchedNull", "TestItems", "plan_null", "searched_null"]
+__all__ = [
+    "ClaimedSlope",
+    "Found",
+    "NullOptions",
+    "SearchedNull",
+    "TestItems",
+    "claimed_slope",
+    "plan_null",
+    "searched_null",
+]

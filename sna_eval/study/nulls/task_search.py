@@ -76,7 +76,7 @@ class TaskSearch:
             multipliers=options.multipliers, select=profile, pooling=options.pooling,
             max_prompts=options.max_prompts, sinks=options.sinks,
             gate=options.gate or Gate(mode="always"), split="development",
-            limit=options.development_limit, spread=True,
+            limit=options.development_limit, spread=True, halves=False,
         )  # fmt: skip
         self._swept = swept_task(name, task, lm, asked)
         split = stratified_halves if self._swept.examples.label_names else halves

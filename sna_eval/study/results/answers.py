@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.gating import Zone
+from sna_eval.study.results.gold import gold_choice
 from sna_eval.study.results.metrics import BASELINE, is_outcome
 from sna_eval.study.results.nested import finite
 from sna_eval.study.results.samples import Sample
@@ -82,7 +83,7 @@ def answers_of(sample: Sample) -> ItemAnswers:
     generated = bool(requests) and len(requests[0]) > 1 and isinstance(requests[0][1], Mapping)
     prompt, words = ("", []) if generated else _apart(requests)
     choices = _choices(raw, words)
-    gold = _gold(raw.get("target"), choices)
+    gold = gold_choice(raw.get("target"), [own.text for own in choices])
     return ItemAnswers(
         doc=int(raw.get("doc_id", 0)),
         filter=sample.filter,
@@ -148,16 +149,6 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _gold(target: Any, choices: Sequence[Choice]) -> int | None:
-    """The right choice: lm_eval writes its number, or its words, as text."""
-    if len(choices) < 2:
-        return None
-    shown = str(target).strip()
-    if shown.isdecimal() and len(shown) < 6 and int(shown) < len(choices):
-        return int(shown)
-    return next((n for n, choice in enumerate(choices) if choice.text.strip() == shown), None)
 
 
 def _texts(raw: Mapping[str, Any]) -> Texts:

@@ -48,8 +48,14 @@ class Items:
     """Per metric what each item scored, as it stands in the file; `None` for no score."""
     choices: tuple[tuple[float, ...], ...]
     """Log-likelihoods of each item's choices; empty where answers were generated."""
+    baseline_choices: tuple[tuple[float, ...], ...] = ()
+    """The same by the unmodified model, where an `sna` run wrote them."""
     zones: tuple[Zone | None, ...] | None = None
     """Each item's zone as the run wrote it; `None` where it wrote none."""
+    clusters: tuple[str, ...] = ()
+    """A label for each item; items that share it go together. Empty: every item for itself."""
+    gold: tuple[int | None, ...] = ()
+    """Number of each item's right choice, where there are several."""
 
 
 ItemsByFilter = Mapping[str, Items]
@@ -74,7 +80,9 @@ class TaskRecord:
     subtasks: tuple[str, ...] = ()
     """Names of the tasks a group is made of, groups within groups resolved."""
     gate: Gate | None = None
-    """The gate this task ran behind."""
+    """The gate this task ran behind, where it was amplified."""
+    cluster: str | None = None
+    """Field of the documents that says which items go together, where plan or task name one."""
     oracle: bool = False
     """Whether the direction followed the right answer, of a group in any of its tasks."""
     sees_answer: bool = False

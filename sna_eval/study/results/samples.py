@@ -18,6 +18,8 @@ from lm_eval.utils import handle_non_serializable, hash_string
 from sna_eval.bounded import read_lines
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Zone
+from sna_eval.harness.tasks.clusters import normalized_answer
+from sna_eval.study.results.gold import gold_choice
 from sna_eval.study.results.metrics import BASELINE, is_outcome
 from sna_eval.study.results.records import Items, ItemsByFilter
 
@@ -83,9 +85,38 @@ class Sample:
     @property
     def choices(self) -> tuple[float, ...]:
         """Log-likelihoods of its choices; empty where the answer was generated."""
-        return _choices(
-            self.raw.get("filtered_resps", ()), self.contexts, mutual="acc_mutual_info" in self.raw
-        )
+        return self._likelihoods("filtered_resps")
+
+    @property
+    def baseline_choices(self) -> tuple[float, ...]:
+        """The same by the unmodified model, where an `sna` run wrote them."""
+        return self._likelihoods("baseline_filtered_resps")
+
+    def _likelihoods(self, key: str) -> tuple[float, ...]:
+        mutual = "acc_mutual_info" in self.raw
+        return _choices(self.raw.get(key) or (), self.contexts, mutual=mutual)
+
+    @property
+    def continuations(self) -> list[str]:
+        """What its choices are in words, without those asked for without a context."""
+        requests = self.requests
+        if "acc_mutual_info" in self.raw:
+            requests = requests[: len(requests) - len(requests) // 2]
+        return [str(own[1]) if len(own) > 1 else "" for own in requests]
+
+    @property
+    def gold(self) -> int | None:
+        """Number of its right choice; `None` where there is nothing to choose."""
+        return gold_choice(self.raw.get("target"), self.continuations)
+
+    def cluster(self, field: str | None) -> tuple[str, tuple[str, ...]]:
+        """Its answer, or what a field of its document says, and what it may be answered with."""
+        doc = self.raw.get("doc")
+        if field is not None and isinstance(doc, Mapping) and field in doc:
+            return normalized_answer(str(doc[field])), ()
+        offered, gold = self.continuations, self.gold
+        answer = str(self.raw.get("target")) if gold is None else offered[gold]
+        return normalized_answer(answer), tuple(offered)
 
     @property
     def zone(self) -> Zone | None:
@@ -135,17 +166,23 @@ def read_samples(path: Path) -> Iterator[Sample]:
         yield Sample(raw, place)
 
 
-def read_items(path: Path) -> ItemsByFilter:
-    """All items of a sample file, by filter, without their texts."""
+def read_items(path: Path, cluster: str | None = None) -> ItemsByFilter:
+    """All items of a sample file, by filter, without their texts.
+
+    **Arguments:**
+
+    - `cluster`: field of the documents that says which items go together; `None`: those that share
+        their answer.
+    """
     groups: dict[str, list[_KeptSample]] = defaultdict(list)
     metrics: set[str] = set()
     choices = 0
     for number, sample in enumerate(read_samples(path), 1):
         with reading(sample.place, expected="a sample of lm_eval's", got=sample.raw):
-            kept = _kept(sample)
+            kept = _kept(sample, cluster)
         groups[sample.filter].append(kept)
         metrics.update(kept.scores)
-        choices += len(kept.choices)
+        choices += len(kept.choices) + len(kept.baseline_choices)
         if len(metrics) * number + choices > _MOST_SCORES:
             raise InputError(
                 sample.place, expected=f"at most {_MOST_SCORES:,} scores in a file",
@@ -163,12 +200,27 @@ class _KeptSample:
     target: str
     scores: Mapping[str, Any]
     choices: tuple[float, ...]
+    baseline_choices: tuple[float, ...]
     zone: Zone | None
+    cluster: str
+    offered: str
+    """Hash of what it may be answered with; empty where that is one thing."""
+    gold: int | None
 
 
-def _kept(sample: Sample) -> _KeptSample:
+def _kept(sample: Sample, field: str | None) -> _KeptSample:
+    label, offered = sample.cluster(field)
     return _KeptSample(
-        sample.document, sample.prompt, sample.target, sample.scores, sample.choices, sample.zone
+        sample.document,
+        sample.prompt,
+        sample.target,
+        sample.scores,
+        sample.choices,
+        sample.baseline_choices,
+        sample.zone,
+        hash_string(label),
+        hash_string("\n".join(sorted(map(normalized_answer, offered)))) if offered[1:] else "",
+        sample.gold,
     )
 
 
@@ -186,8 +238,17 @@ def _items(samples: Sequence[_KeptSample]) -> Items:
         targets=tuple(sample.target for sample in samples),
         values={name: tuple(sample.scores.get(name) for sample in samples) for name in metrics},
         choices=tuple(sample.choices for sample in samples),
+        baseline_choices=tuple(sample.baseline_choices for sample in samples),
         zones=zones if any(zones) else None,
+        clusters=() if _same_choices(samples) else tuple(sample.cluster for sample in samples),
+        gold=tuple(sample.gold for sample in samples),
     )
+
+
+def _same_choices(samples: Sequence[_KeptSample]) -> bool:
+    """Whether every item may be answered with the same words: then an answer is no cluster."""
+    offered = {sample.offered for sample in samples}
+    return len(offered) == 1 and offered != {""}
 
 
 def _score(value: Any) -> Any:

@@ -3,6 +3,7 @@
 They know arrays of numbers alone: no files, no models, no lm_eval.
 """
 
+from sna_eval.clusters import cluster_codes, fold_numbers
 from sna_eval.study.statistics.baseline_slope import (
     BaselineSlope,
     SlopeBand,
@@ -10,11 +11,8 @@ from sna_eval.study.statistics.baseline_slope import (
     slope_band,
 )
 from sna_eval.study.statistics.clusters import (
-    cluster_codes,
     clustered_stderr,
     design_effect,
-    fold_numbers,
-    normalized_answer,
 )
 from sna_eval.study.statistics.correlation import (
     Correlation,
@@ -27,6 +25,7 @@ from sna_eval.study.statistics.detectable import (
     detectable_mean,
     detectable_unpaired,
 )
+from sna_eval.study.statistics.dose_response import DoseResponse, dose_response
 from sna_eval.study.statistics.equivalence import Equivalence, equivalence
 from sna_eval.study.statistics.golden_zone import golden_zone_count
 from sna_eval.study.statistics.max_t import MaxT, max_t_bounds
@@ -55,6 +54,7 @@ __all__ = [
     "BaselineSlope",
     "Correlation",
     "CorrelationKind",
+    "DoseResponse",
     "Equivalence",
     "GatedItems",
     "Interval",
@@ -79,6 +79,7 @@ __all__ = [
     "detectable_flips",
     "detectable_mean",
     "detectable_unpaired",
+    "dose_response",
     "draws_needed",
     "equivalence",
     "fold_numbers",
@@ -90,7 +91,6 @@ __all__ = [
     "mcnemar",
     "mean_of",
     "net_gain",
-    "normalized_answer",
     "paired_bootstrap",
     "paired_permutation",
     "ratio_null",

@@ -27,7 +27,8 @@ from scipy.stats import t as student
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-from sna_eval.study.statistics.clusters import Floats, cluster_codes
+from sna_eval.clusters import cluster_codes
+from sna_eval.study.statistics.clusters import Floats
 from sna_eval.study.statistics.sampling import Interval
 
 

@@ -15,28 +15,16 @@ and Miller 2008, Review of Economics and Statistics 90, 414-427); `FEW` is where
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sna_eval.clusters import Ints
+
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 FEW = 20
 """Clusters below which intervals and p-values are rough."""
-
-
-def normalized_answer(text: str) -> str:
-    """An answer as answers are compared: without spaces around, case and ways of encoding."""
-    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
-
-
-def cluster_codes(labels: Sequence[Hashable]) -> Ints:
-    """Numbers of clusters, `[item]`, from 0 in the order in which their labels come."""
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
 
 
 def check_clusters(clusters: ArrayLike | None, items: int) -> Ints:
@@ -54,9 +42,9 @@ def check_clusters(clusters: ArrayLike | None, items: int) -> Ints:
 
 def cluster_sums(rows: Floats, clusters: Ints) -> Floats:
     """Sums over clusters: `[item, column]` to `[cluster, column]`."""
-    sums = np.zeros((clusters.max() + 1, rows.shape[1]))
-    np.add.at(sums, clusters, rows)
-    return sums
+    order = np.argsort(clusters, kind="stable")
+    starts = np.searchsorted(clusters[order], np.arange(clusters.max() + 1))
+    return np.asarray(np.add.reduceat(rows[order], starts, axis=0))
 
 
 def clustered_stderr(values: ArrayLike, clusters: ArrayLike | None = None) -> Floats:
@@ -83,19 +71,3 @@ def design_effect(values: ArrayLike, clusters: ArrayLike) -> float:
     """
     independent = float(clustered_stderr(values))
     return float(clustered_stderr(values, clusters) / independent) ** 2 if independent else math.nan
-
-
-def fold_numbers(clusters: ArrayLike, folds: int, *, seed: int = 0) -> Ints:
-    """Parts of about equally many items, `[item]` from 0, that share no cluster.
-
-    Clusters in random order, the largest first, each into the part that is smallest so far.
-    """
-    given = np.asarray(clusters)
-    codes = check_clusters(given, len(given))
-    sizes = np.bincount(codes)
-    mixed = np.random.default_rng(seed).permutation(len(sizes))
-    filled, fold_of = np.zeros(folds, dtype=np.int64), np.zeros(len(sizes), dtype=np.int64)
-    for cluster in mixed[np.argsort(-sizes[mixed], kind="stable")]:
-        fold_of[cluster] = smallest = int(filled.argmin())
-        filled[smallest] += sizes[cluster]
-    return fold_of[codes]

@@ -9,7 +9,8 @@ over resamples in which the deviations of whole clusters change their signs (Wes
 1993, Resampling-based multiple testing; for means of many columns, Chernozhukov, Chetverikov and
 Kato 2013, Annals of Statistics 41, 2786-2819; signs by cluster, Cameron, Gelbach and Miller 2008).
 Configurations of one grid resemble each other, so `q` lies well below Bonferroni's. With one
-configuration it is about Student's quantile.
+configuration it is about Student's quantile. Configurations that were picked beforehand from more,
+as a screen picks them, count as that many.
 
 A configuration that does the same to every item has no spread: its bound is its mean.
 """
@@ -21,10 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import t as student
 
+from sna_eval.clusters import Ints
 from sna_eval.study.statistics.clusters import (
     Floats,
-    Ints,
     check_clusters,
     cluster_sums,
     clustered_stderr,
@@ -47,14 +49,17 @@ def max_t_bounds(
     effects: ArrayLike,
     *,
     clusters: ArrayLike | None = None,
+    among: int | None = None,
     confidence: float = 0.95,
-    draws: int = 2_000,
+    draws: int = 1_000,
     seed: int = 0,
 ) -> MaxT:
     """Lower bounds of the means of `effects`, `[configuration, item]`.
 
     **Arguments:**
 
+    - `among`: how many configurations these were picked from, by what is known of the same items;
+        `None`: they are all.
     - `confidence`: how often all bounds lie below their true means together.
     - `draws`: of signs.
 
@@ -72,7 +77,19 @@ def max_t_bounds(
     residuals = _residuals(own[varying], codes)
     largest = np.concatenate(list(_largest(residuals, sizes, draws=draws, seed=seed)))
     critical = float(np.quantile(largest, confidence, method="higher"))
+    if among is not None and among > len(own):
+        critical = _among_more(critical, among / len(own), 1 - confidence, len(sizes) - 1)
     return MaxT(means - critical * np.where(varying, stderr, 0.0), critical, len(sizes))
+
+
+def _among_more(critical: float, times: float, alpha: float, freedom: int) -> float:
+    """The quantile for so many times as many configurations that resemble each other as much.
+
+    Those at hand count as `alpha / P(t > critical)` independent ones; more than theirs share of the
+    grid is not known of the others.
+    """
+    share = float(student.sf(critical, freedom)) / times
+    return max(critical, float(student.isf(min(share, alpha), freedom)))
 
 
 def _residuals(effects: Floats, codes: Ints) -> Floats:

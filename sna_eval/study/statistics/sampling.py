@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sna_eval.clusters import Ints
 from sna_eval.errors import InputError
-from sna_eval.study.statistics.clusters import Ints, cluster_sums
+from sna_eval.study.statistics.clusters import cluster_sums
 
 Floats = NDArray[np.float64]
 

@@ -13,6 +13,7 @@ from sna_eval.study.summary.measurements import (
     task_measurements,
 )
 from sna_eval.study.summary.response import ResponseCurve, accuracy_changes, response_curves
+from sna_eval.study.summary.slope import held_out_slope
 from sna_eval.study.summary.summary import Summary, summarise
 from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
 from sna_eval.study.summary.variance import (
@@ -44,6 +45,7 @@ __all__ = [
     "decompose_ranks",
     "gated_gains",
     "held_out",
+    "held_out_slope",
     "layer_map",
     "localization",
     "null_band",

@@ -21,6 +21,7 @@ from sna_eval.study.sweep.screening.agreement import Agreement
 from sna_eval.study.sweep.screening.options import ScreenOptions
 from sna_eval.study.sweep.screening.report import screen_text, store_agreements
 from sna_eval.study.sweep.store import SweepStore
+from sna_eval.study.sweep.stored_clusters import stored_clusters
 from sna_eval.study.sweep.sweep import Sweep
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "run_sweep",
     "screen_text",
     "store_agreements",
+    "stored_clusters",
     "task_gate",
 ]

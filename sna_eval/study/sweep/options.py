@@ -55,6 +55,10 @@ class SweepOptions:
     spread: bool = False
     """Whether a limit takes items evenly from the whole split instead of the first ones; splits
     that are sorted by label need it."""
+    halves: bool = True
+    """Whether neurons are ranked on one half of the development items and configurations measured
+    on the other, where there are enough and the two can be kept from sharing answers; all of both
+    otherwise. Of no account for test items."""
     plan: str | None = None
     """Plan whose gates give the zones' boundaries; default: the paper's."""
     gate: Gate | None = None

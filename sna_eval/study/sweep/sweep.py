@@ -159,9 +159,11 @@ class Sweep:
 
     def _answered(self, task: str) -> list[Row]:
         """Development items with their right answers, of tasks that are not scored by them."""
+        subject = self.subjects[task]
         items = load_items(
             self.tasks[task], self.lm, split="development", limit=self.options.max_prompts,
-            spread=True, prompting=self.options.prompting,
+            spread=True, prompting=self.options.prompting, cluster=subject.cluster,
+            half=subject.half,
         )  # fmt: skip
         return answered_rows(items, max_length=self.lm.max_length)
 

@@ -16,7 +16,7 @@ from sna_eval.gating import (
     usual_signal,
 )
 from sna_eval.harness.scoring.decisions import with_usable_signal
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.live_tasks import Half, examples_of, halved
 from sna_eval.intervention import Sites
 from sna_eval.measuring.grid import (
     HEAD_COUNTS,
@@ -30,8 +30,9 @@ from sna_eval.measuring.grid import (
 )
 from sna_eval.measuring.items import Split, TaskItems, load_items
 from sna_eval.neurons import Examples, find_ranking
-from sna_eval.plan import load_plan, match_task, prompt_fingerprint
+from sna_eval.plan import TaskPlan, load_plan, match_task, prompt_fingerprint
 from sna_eval.study.sweep.options import SweepOptions
+from sna_eval.study.sweep.stored_clusters import written_clusters
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -49,6 +50,10 @@ class SweptTask:
     grid: Grid
     method: str
     """How neurons are ranked."""
+    half: Half | None
+    """Of the development items, that neurons are ranked on; `None`: all of them."""
+    cluster: str | None
+    """Field of the documents that says which items go together."""
     gate: Gate
     """Says which zone an item is in; every item is amplified all the same."""
 
@@ -57,8 +62,10 @@ class SweptTask:
         return {
             "select": self.method,
             "n_items": len(self.items.items),
+            "clusters": written_clusters(self.items.clusters),
             "items_hash": prompt_fingerprint(self.items.described()),
             "prompts_hash": self.examples.fingerprint,
+            **({"ranked_apart": True} if self.half else {}),
             **find_ranking(self.method).record(self.examples),
             "gate": asdict(self.gate),
             "grid": asdict(self.grid),
@@ -70,19 +77,27 @@ def swept_task(name: str, task: Any, lm: SNALM, options: SweepOptions) -> SweptT
 
     **Raises:** `InputError` for layers, counts or directions that model and task do not have.
     """
+    planned = match_task(load_plan(options.plan), name) if options.plan else None
+    cluster = None if planned is None else planned.cluster
+    apart = options.halves and options.split == "development" and _can_be_halved(task, cluster)
     items = load_items(
         task, lm, split=options.split, limit=options.limit, spread=options.spread,
-        prompting=options.prompting,
+        prompting=options.prompting, cluster=cluster, half="choosing" if apart else None,
     )  # fmt: skip
-    examples = examples_of(task, options.max_prompts)
+    half: Half | None = "ranking" if apart else None
+    examples = examples_of(task, options.max_prompts, half=half, cluster=cluster)
     method = options.select or _usual_method(examples)
     labels = examples.label_names if method == "contrastive" else ()
     sites = lm.sites.of(options.unit)
     grid = _grid(options, method, sites)
     grid.check(sites)
     check_directions(grid.directions, labels, allow_oracle=options.allow_oracle)
-    gate = _gate(options, name, items)
-    return SweptTask(name, options.split, items, examples, grid, method, gate)
+    gate = _gate(options, planned, items)
+    return SweptTask(name, options.split, items, examples, grid, method, half, cluster, gate)
+
+
+def _can_be_halved(task: Any, cluster: str | None) -> bool:
+    return halved(task, cluster)[1] is not None
 
 
 def default_gate(items: TaskItems) -> Gate:
@@ -111,10 +126,9 @@ def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:
     )
 
 
-def _gate(asked: SweepOptions, name: str, items: TaskItems) -> Gate:
+def _gate(asked: SweepOptions, planned: TaskPlan | None, items: TaskItems) -> Gate:
     if asked.gate is not None:
         return with_usable_signal(asked.gate, items.items[0])
-    planned = match_task(load_plan(asked.plan), name) if asked.plan else None
     if planned is not None:
         return with_usable_signal(planned.gate, items.items[0])
     return default_gate(items)

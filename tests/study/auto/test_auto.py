@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t as student
 
@@ -15,6 +17,7 @@ from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.plan import load_plan, plan_fingerprint, prompt_fingerprint
+from sna_eval.study.statistics import max_t_bounds
 from sna_eval.study.sweep import SweepStore
 from tests.study.auto.conftest import Run
 
@@ -70,9 +73,15 @@ def test_neurons_and_choice_rest_on_the_validation_split(run: Run, data: dict[st
     items = store.items().to_pandas()
     items["gain"] = items["amplified_prob"] - items["baseline_prob"]
     gains = items.groupby(["layer", "n_neurons", "multiplier"])["gain"]
-    bounds = gains.mean() - student.ppf(0.95, 7) * gains.std() / 8**0.5
+    grid = store.manifest["tasks"]["own_three"]["grid"]
+    among = len(grid["layers"]) * len(grid["n_neurons"]) * len(grid["multipliers"])
+    table = np.stack([np.asarray(effects) for _, effects in gains])
+    bounds = pd.Series(max_t_bounds(table, among=among).bounds, index=gains.mean().index)
+    single = gains.mean() - student.ppf(0.95, 7) * gains.std() / 8**0.5
     assert 1 < len(bounds) <= 8
     assert chosen["lower_bound"] == pytest.approx(bounds.max())
+    assert chosen["lower_bound"] < single.max(), "the best of many is no single one"
+    assert chosen["among"] == among
     (neurons,) = (entry.neurons or {}).values()
     assert bounds.idxmax() == (entry.layer, len(neurons), entry.multiplier)
 
@@ -194,9 +203,9 @@ def test_a_boundary_that_is_found_stands_in_the_plan(
     said = capsys.readouterr().err
     gate = load_plan(results["config"]["sna"]["plan_file"]).tasks["own_three"].gate
     if "gate calibrated" in said:
-        assert f"max_prob low {gate.low:g}, high {gate.high:g}" in said
+        assert f"max_prob: low {gate.low:g}, high {gate.high:g} win" in said
     else:
-        assert "the gate keeps its boundaries" in said
+        assert "the gate keeps its own boundaries: max_prob: no boundaries are kept" in said
         assert (gate.low, gate.high) == (0.30, 0.60)
 
 

@@ -15,7 +15,8 @@ def effects_of(*cases: tuple[dict[str, Any], list[float]]) -> TaskEffects:
     """Configurations with their effects on each item."""
     default = {"layer": 1, "n_neurons": 5, "multiplier": 2.0, "oracle": False}
     rows = tuple({**default, **row} for row, _ in cases)
-    return TaskEffects("t", "prob", rows, np.array([effects for _, effects in cases]))
+    table = np.array([effects for _, effects in cases])
+    return TaskEffects("t", "prob", rows, table, np.arange(table.shape[1]), len(rows))
 
 
 def test_the_bound_prefers_the_steady_one() -> None:

@@ -23,7 +23,8 @@ def test_hf_against_sna(plain_run: Path, amplified_run: Path, capsys: Any) -> No
     out = capsys.readouterr().out
     assert "own_choices" in out
     assert "McNemar" in out
-    assert "permutation" in out
+    assert "clusters" in out
+    assert "log-odds" in out
 
 
 def test_one_sna_run(amplified_run: Path, capsys: Any) -> None:

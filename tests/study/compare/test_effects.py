@@ -63,15 +63,21 @@ def test_means_of_real_runs(comparison: Comparison, plain_run: Path, amplified_r
     before = np.array([s["prob"] for s in samples(plain_run, "sna_math_easy")])
     after = np.array([s["prob"] for s in samples(amplified_run, "sna_math_easy")])
     found = row(comparison, "sna_math_easy", "prob").effect
+    answers = [s["doc"]["cluster"] for s in samples(plain_run, "sna_math_easy")]
+    sums = {own: [0.0, 0.0] for own in answers}
+    for answer, *both in zip(answers, before, after, strict=True):
+        sums[answer] = [total + value for total, value in zip(sums[answer], both, strict=True)]
+    totals = np.array(list(sums.values())).T
     reference = stats.permutation_test(
-        (before, after),
+        (totals[0], totals[1]),
         lambda a, b, axis: np.mean(b - a, axis=axis),
         permutation_type="samples",
         n_resamples=4000,
         vectorized=True,
         rng=np.random.default_rng(0),
     )
-    assert found.test == "permutation"
+    assert found.test == "clusters"
+    assert found.clusters == len(sums) < found.n
     assert found.p == pytest.approx(reference.pvalue, abs=0.06)
     assert found.after == pytest.approx(after.mean())
 
@@ -82,7 +88,7 @@ def test_perplexities_of_real_runs(
     """Items are log-likelihoods with their words or bytes; the value is made of their sums."""
     for metric in ("word_perplexity", "bits_per_byte"):
         found = row(comparison, "own_rolling", metric)
-        assert found.effect.test == "permutation"
+        assert found.effect.test == "clusters"  # one text is there twice
         assert found.effect.before == pytest.approx(found.a.value)
         assert found.effect.after == pytest.approx(found.b.value)
         assert found.higher_is_better is False
@@ -113,7 +119,7 @@ def test_order_of_the_samples_does_not_matter(
 def test_identical_runs(plain_run: Path) -> None:
     run = read_run(plain_run)
     comparison = compare(run, run, FAST)
-    assert {r.effect.test for r in comparison.rows} == {"McNemar", "permutation"}
+    assert {r.effect.test for r in comparison.rows} == {"McNemar", "clusters"}
     for found in comparison.rows:
         assert found.effect.p == 1
         assert 0 in found.effect.interval
@@ -181,13 +187,14 @@ def test_zones_and_harm_by_hand() -> None:
     assert (three.effect.n, three.effect.worse) == (4, 1)
     found = harm(pairs)
     assert found is not None
-    assert (found.items, found.harmed) == (4, 1)
-    assert found.at_most == pytest.approx(stats.beta.ppf(0.95, 2, 3))
+    assert (found.items, found.harmed) == (3, 1)  # the fourth was wrong already
+    assert found.at_most == pytest.approx(stats.beta.ppf(0.95, 2, 2))
     other = harm(made_up([1, 1, 0, 0], [0, 0, 1, 0], [3] * 4), higher_is_better=False)
     assert other is not None
-    assert (other.items, other.harmed) == (4, 1)  # what rises is worse
+    assert (other.items, other.harmed) == (2, 1)  # what rises is worse
     assert harm(made_up([0.5, 0.2], [0.1, 0.3], [3, 3])) is None
     assert harm(made_up([1, 0], [0, 0], [1, 2])) is None
+    assert harm(made_up([0, 0], [0, 1], [3, 3])) is None
 
 
 def test_zones_of_a_gated_run_are_its_gates(plain_run: Path, evaluate: Any) -> None:

@@ -28,7 +28,7 @@ def test_best_cut_by_hand() -> None:
     """Won, won, lost, won, lost, lost: two are won net below the third item, and no more later."""
     sure, gains = np.array([1, 2, 3, 4, 5, 6.0]), np.array([1, 1, -1, 1, -1, -1.0])
     assert best_cut([sure], [gains]) == 2.5
-    assert best_cut([sure], [-np.abs(gains)]) == 1.0
+    assert best_cut([sure], [-np.abs(gains)]) == -np.inf
     assert best_cut([sure], [np.abs(gains)]) > 6
 
 
@@ -60,13 +60,13 @@ def test_items_that_are_left_out_decide() -> None:
 
 
 def _kept(seed: int, *, planted: bool) -> bool:
-    return net_gain([task(seed, planted=planted)]).low > 0
+    return net_gain([task(seed, planted=planted)], draws=39).low > 0
 
 
 def test_a_gate_on_noise_is_seldom_kept_and_a_planted_one_is_found() -> None:
-    kept = sum(_kept(seed, planted=False) for seed in range(150))
-    assert kept <= stats.binom.ppf(0.999, 150, 0.05)
-    assert sum(_kept(seed, planted=True) for seed in range(40)) >= 34
+    kept = sum(_kept(seed, planted=False) for seed in range(80))
+    assert kept <= stats.binom.ppf(0.999, 80, 0.05)
+    assert sum(_kept(seed, planted=True) for seed in range(16)) >= 12
 
 
 def test_tasks_count_alike() -> None:

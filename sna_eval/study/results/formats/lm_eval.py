@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.gating import Gate
+from sna_eval.harness.tasks.clusters import metadata_field
 from sna_eval.plan.files import parse_gate
 from sna_eval.study.results.leaderboard import with_normalized
 from sna_eval.study.results.lm_eval_facts import (
@@ -58,6 +59,8 @@ def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
     samples = sample_file(path, name)
     subtasks = tuple(_leaves(mapping(raw, "group_subtasks"), name))
     gate = done.get("gate")
+    named = done.get("cluster") or metadata_field(mapping(raw, "configs", name).get("metadata"))
+    cluster = str(named) if named else None
     entries = [mapping(raw, "config", "sna", "tasks", task) for task in (subtasks or (name,))]
     return TaskRecord(
         name=name,
@@ -66,9 +69,10 @@ def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
         definitions=dict(metric_definitions(mapping(raw, "configs", name))),
         higher_is_better=mapping(raw, "higher_is_better", name),
         version=shown_version(raw, name),
-        items=functools.cache(functools.partial(read_items, samples)) if samples else None,
+        items=functools.cache(functools.partial(read_items, samples, cluster)) if samples else None,
         subtasks=subtasks,
         gate=None if gate is None else parse_gate(gate, f"{path}: gate of {name}", Gate()),
+        cluster=cluster,
         oracle=any(map(is_oracle, entries)),
         sees_answer=any(bool(entry.get("sees_answer")) for entry in entries),
     )
