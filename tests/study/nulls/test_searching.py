@@ -125,6 +125,7 @@ def test_divergence_against_its_formula(lm: Any, inside: Callable[..., TaskSearc
                 changed = lm.model(ids).logits[0, -1].double().log_softmax(-1)
         by_hand.append(float((base.exp() * (base - changed)).sum()))
     assert kl == pytest.approx(np.mean(by_hand), rel=1e-3)
+    assert items.kls([one])[0] == pytest.approx(kl, rel=1e-3)  # of prompts without their answers
 
 
 @pytest.mark.parametrize("name", ["own_open", "own_labels", "own_choices"])
