@@ -100,6 +100,11 @@ class TaskSearch:
         return self._swept.gate
 
     @property
+    def development_items(self) -> TaskItems:
+        """Both halves."""
+        return self._swept.items
+
+    @property
     def _ranking_items(self) -> TaskItems:
         return _some(self._swept.items, self._halves[0])
 

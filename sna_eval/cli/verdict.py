@@ -1,0 +1,53 @@
+"""Searches, searches again with random rankings, and says what of a registration is shown."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sna_eval.cli.stopping import resumable
+
+if TYPE_CHECKING:
+    from sna_eval.study.verdict import Verdict
+
+NAME = "verdict"
+HELP = "search, repeat the search with random rankings, and judge a registration"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("registration", help="what `sna-eval register` wrote")
+    add(
+        "--output", required=True,
+        help="folder of verdict.json and index.html; a run that was stopped goes on there",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from sna_eval.harness.loading import load_lm
+    from sna_eval.reporting.verdict import write_verdict
+    from sna_eval.study.verdict import load_registration, reach_verdict
+    from sna_eval.study.verdict.opened import openings
+
+    path, output = Path(args.registration), Path(args.output)
+    registration = load_registration(path)
+    before = openings(registration, path)
+    for own in before:
+        print(f"test items were opened on {own.when}, registration {own.registration}")
+    lm = load_lm(registration.model.arguments, gate="never")
+    with resumable(f"what is done is in {output}, and the same command goes on there"):
+        found = reach_verdict(lm, registration, path, output)
+    _print(found)
+    saved = found.save(output)
+    page = write_verdict(found, output / "index.html", opened=openings(registration, path))
+    print(f"{saved}: registration {registration.hash}; {page}")
+    return 0
+
+
+def _print(found: Verdict) -> None:
+    for name, task in found.tasks.items():
+        words = (f"{hypothesis} {own.verdict}" for hypothesis, own in task.judged.items())
+        first = task.judged["H1"]
+        print(f"{name}: {first.estimate:+.4f} log-odds, p {first.p:.3g}: {', '.join(words)}")

@@ -1,0 +1,162 @@
+"""The page of a verdict: what was registered, what came of it, and what it stands beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sna_eval.errors import writing
+from sna_eval.reporting.colours import short
+from sna_eval.reporting.figures.marks import Drawing
+from sna_eval.reporting.in_matplotlib import drawn
+from sna_eval.reporting.page import Picture, Section, page
+from sna_eval.reporting.style import as_svg, styled
+from sna_eval.reporting.tables import Table
+from sna_eval.reporting.verdict import figures
+from sna_eval.study.verdict import HYPOTHESES, Judged, Verdict
+from sna_eval.study.verdict.opened import Opening
+
+
+def write_verdict(found: Verdict, path: Path, *, opened: Sequence[Opening] = ()) -> Path:
+    """Writes the page.
+
+    **Arguments:**
+
+    - `opened`: when the test items were scored, the first time first.
+    """
+    with writing(path), styled():
+        sections = list(_sections(found, opened))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        title = f"Verdict: {found.registration.model.arguments}"
+        path.write_text(page(title, _lead(found), sections), encoding="utf-8")
+    return path
+
+
+def _lead(found: Verdict) -> str:
+    registered = found.registration
+    select = registered.search.select or "the usual ranking"
+    return (
+        f"Registration {registered.hash}: {select}, {len(found.tasks)} tasks, "
+        f"{registered.search.draws} random rankings given the same search."
+    )
+
+
+def _sections(found: Verdict, opened: Sequence[Opening]) -> Iterator[Section]:
+    yield Section("Verdicts", (_words(found), _verdicts(found), _table(found)))
+    yield Section(
+        "Over tasks",
+        (_show("forest", "Gain over random rankings; its interval ends in one-sided bounds.",
+               figures.forest(found)),),
+    )  # fmt: skip
+    yield Section(
+        "The claim among its nulls",
+        (_show("nulls", "Each stroke is a random ranking that chose its own layer, count and "
+               "multiplier, and pushes as far.", figures.among_nulls(found)),),
+    )  # fmt: skip
+    yield Section(
+        "Gain against baseline",
+        (
+            "On a scale that is divided by the baseline, or bounded, gains go with the baseline "
+            "whatever causes them: what counts is what lies outside the band.",
+            _show("scales", "Every task's items amplified, gate held open.", figures.scales(found)),
+        ),
+    )
+    yield Section(
+        "Strength", (_show("doses", "All tasks' items, gate held open.", figures.doses(found)),)
+    )
+    yield Section(
+        "Layers",
+        (_show("layers", "On development items, the claim's count and multiplier in each layer.",
+               figures.layers(found)),),
+    )  # fmt: skip
+    yield Section(
+        "Whose neurons help whom",
+        (_show("dissociation", "Neurons of other tasks push as far as the task's own.",
+               figures.dissociation(found)),),
+    )  # fmt: skip
+    yield Section(
+        "Calibration",
+        (_show("reliability", "Equal numbers of items in each bin.", figures.reliability(found)),),
+    )
+    yield Section(
+        "Gain against push",
+        (_show("pushes", "Every point is one intervention on one task.", figures.pushes(found)),),
+    )
+    yield Section("Registered", (*_opened(opened), _registered(found)), words=True)
+
+
+def _show(name: str, caption: str, drawing: Drawing) -> Picture:
+    return Picture(name, caption, as_svg(drawn(drawing)))
+
+
+def _words(found: Verdict) -> str:
+    alpha = found.registration.limits.alpha
+    over = (
+        "adjusted over tasks after Holm"
+        if found.registration.correction == "holm"
+        else "each task by itself: the draws are too few for an adjustment over tasks"
+    )
+    return (
+        f"Hypotheses stand in a fixed order: the p-value of each is the largest up to it. Shown: "
+        f"at most {alpha:g}, {over}. Excluded: the interval lies below the smallest effect of "
+        f"interest, {found.registration.limits.smallest:g} log-odds. Else undecided at this n."
+    )
+
+
+def _verdicts(found: Verdict) -> Table:
+    rows = tuple(
+        (short(name), *(task.judged[hypothesis].verdict for hypothesis in HYPOTHESES))
+        for name, task in found.tasks.items()
+    )
+    return Table(("task", *HYPOTHESES), rows)
+
+
+def _table(found: Verdict) -> Table:
+    rows = tuple(
+        (
+            short(name), hypothesis, _number(own.estimate), _interval(own), f"{own.p:.3g}",
+            str(own.draws), own.verdict,
+        )
+        for name, task in found.tasks.items()
+        for hypothesis, own in task.judged.items()
+    )  # fmt: skip
+    return Table(("task", "", "estimate", "interval", "p", "draws", "verdict"), rows)
+
+
+def _interval(own: Judged) -> str:
+    return f"[{_number(own.interval[0])}, {_number(own.interval[1])}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:+.4f}" if math.isfinite(value) else "-"
+
+
+def _opened(opened: Sequence[Opening]) -> tuple[str, ...]:
+    if len(opened) <= 1:
+        return ()
+    first = opened[0]
+    return (
+        f"These test items were opened {len(opened)} times with this model, first on "
+        f"{first.when} under registration {first.registration}. A test counts once.",
+    )
+
+
+def _registered(found: Verdict) -> Table:
+    registered = found.registration
+    rows = [
+        ("model", f"{registered.model.arguments} ({registered.model.hash})"),
+        *((hypothesis, text) for hypothesis, text in registered.endpoints.items()),
+        *(
+            (
+                name,
+                f"development {own.development.items} items ({own.development.hash}), test "
+                f"{own.test.items} items with {own.test.answers} answers ({own.test.hash}); zones "
+                f"by {own.gate.signal} at {own.gate.low:g} and {own.gate.high:g}; 80 % power for "
+                f"{own.power.detectable:.3g} log-odds",
+            )
+            for name, own in registered.tasks.items()
+        ),
+        ("excluded", "; ".join(registered.exclusions)),
+    ]
+    return Table(("", ""), tuple(rows))

@@ -1,0 +1,97 @@
+"""Planted circuits: a copy of a model that lacks just what an amplification would give back.
+
+The output weights of some neurons are divided by `m` in the copy. Their activations are what they
+were, so multiplying them by `m` gives the original model back, to rounding. The task's own ranking
+has these neurons on top; the search has to find their layer, their number and `m` by itself, and
+the test has to show the gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from sna_eval.errors import InputError
+from sna_eval.intervention import Intervention
+from sna_eval.study.nulls.task_search import TaskSearch
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Neurons to weaken."""
+
+    layer: int
+    neurons: tuple[int, ...]
+    multiplier: float
+    """What gives the original back."""
+    effect: float
+    """What that is worth on development items, in mean specific log-odds."""
+
+
+def circuits(search: TaskSearch) -> list[Circuit]:
+    """The strongest configuration of every layer as a circuit, the one worth most first.
+
+    What weakening costs on the choosing items is measured on the model as it is.
+    """
+    grid = search.grid
+    count, multiplier = max(grid.n_neurons), max(grid.multipliers)
+    sets = [
+        Intervention(layer, _neurons(search, layer, count), 1.0 / multiplier)
+        for layer in grid.layers
+    ]
+    costs = -search.choosing.pushes(sets).gains
+    found = [
+        Circuit(own.layer, own.neurons, multiplier, float(cost))
+        for own, cost in zip(sets, costs, strict=True)
+    ]
+    return sorted(found, key=lambda own: -own.effect)
+
+
+def _neurons(search: TaskSearch, layer: int, count: int) -> tuple[int, ...]:
+    ranked = search.profile[layer].values()
+    return tuple(sorted({neuron for own in ranked for neuron in own.first(count).neurons}))
+
+
+@contextmanager
+def weakened(lm: SNALM, circuit: Circuit) -> Iterator[Path]:
+    """A folder with the weakened copy, gone afterwards; the model is left as it was.
+
+    **Raises:** `InputError` for a model whose weights are not plain numbers.
+    """
+    projection = lm.engine.sites.projections[circuit.layer]
+    weight = projection.weight
+    assert isinstance(weight, torch.Tensor)
+    if not weight.is_floating_point():
+        raise InputError(
+            "model", expected="weights in floating point, to weaken some", got=str(weight.dtype)
+        )
+    state = dict(lm.model.state_dict())
+    name = next(name for name, own in lm.model.named_parameters() if own is weight)
+    state[name] = _divided(projection, circuit.neurons, circuit.multiplier)
+    with TemporaryDirectory(prefix="sna-planted-") as folder:
+        lm.model.save_pretrained(folder, state_dict=state)
+        lm.tokenizer.save_pretrained(folder)
+        yield Path(folder)
+
+
+@torch.no_grad()
+def _divided(projection: nn.Module, neurons: Sequence[int], by: float) -> torch.Tensor:
+    """The weight with what the neurons write divided; GPT-2's `Conv1D` holds it transposed."""
+    assert isinstance(projection.weight, torch.Tensor)
+    weight = projection.weight.detach().clone()
+    if isinstance(projection, Conv1D):
+        weight[list(neurons)] /= by
+    else:
+        weight[:, list(neurons)] /= by
+    return weight

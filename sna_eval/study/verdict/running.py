@@ -1,0 +1,246 @@
+"""Reaches a verdict on what was registered and nothing else; taken up where it was stopped.
+
+1. Model, development and test items are compared with the registration.
+2. Every task's search and its nulls (`study.nulls`); test items are opened here, and it is noted.
+3. Rivals on the same test items: temperature, strengths, the other tasks' claims; harm beyond.
+4. Hypotheses in order, p-values adjusted over tasks as registered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sna_eval.clusters import cluster_codes
+from sna_eval.errors import writing
+from sna_eval.harness.loading import load_tasks
+from sna_eval.measuring.values import Floats
+from sna_eval.study.keeping import Kept
+from sna_eval.study.nulls import SearchedNull
+from sna_eval.study.nulls.searching import run_search
+from sna_eval.study.nulls.task_search import TaskSearch
+from sna_eval.study.verdict.harm import Beyond, harm_beyond
+from sna_eval.study.verdict.hypotheses import (
+    HarmData,
+    Judged,
+    Tested,
+    judge,
+    no_harm,
+    over_random,
+    over_rival,
+    zone_effect,
+)
+from sna_eval.study.verdict.opened import note_opening, openings
+from sna_eval.study.verdict.registering import check_registered
+from sna_eval.study.verdict.registration import Limits, Registration
+from sna_eval.study.verdict.rivals import (
+    Rival,
+    TaskRivals,
+    claimed,
+    other_claims,
+    task_rivals,
+)
+from sna_eval.typed import build, fitted
+from sna_eval.whole_files import write_whole_json
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+CONFIDENT = 3
+
+
+@dataclass(frozen=True, eq=False)
+class TaskVerdict:
+    """One task, with what it was judged by."""
+
+    null: SearchedNull
+    clusters: tuple[int, ...]
+    """Of each test item."""
+    rivals: TaskRivals
+    others: tuple[Rival, ...]
+    """Other tasks' claims on this task's items."""
+    beyond: Beyond
+    tested: Mapping[str, Tested]
+    """Each hypothesis by itself."""
+    judged: Mapping[str, Judged]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """All tasks."""
+
+    registration: Registration
+    tasks: Mapping[str, TaskVerdict]
+
+    def as_json(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """As `verdict.json` holds it; `null` where there is nothing to say."""
+        return {
+            name: {
+                hypothesis: {
+                    "estimate": _number(own.estimate),
+                    "interval": [_number(end) for end in own.interval],
+                    "p": own.p,
+                    "draws": own.draws,
+                    "verdict": own.verdict,
+                }
+                for hypothesis, own in task.judged.items()
+            }
+            for name, task in self.tasks.items()
+        }
+
+    def save(self, folder: Path) -> Path:
+        """Writes `verdict.json`."""
+        path = folder / "verdict.json"
+        with writing(path):
+            write_whole_json(path, self.as_json())
+        return path
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What was measured of one task, before anything is tested."""
+
+    null: SearchedNull
+    rivals: TaskRivals
+    others: tuple[Rival, ...]
+    beyond: Beyond
+
+
+def reach_verdict(
+    lm: SNALM, registration: Registration, path: Path, output: Path, *, quiet: bool = False
+) -> Verdict:
+    """The verdict on a registration.
+
+    **Arguments:**
+
+    - `path`: the registration's file; openings are noted beside it.
+    - `output`: folder of what is measured; a run that was stopped goes on there.
+
+    **Raises:** `InputError` where model, items or folder are not what was registered.
+    """
+    tasks = load_tasks(
+        list(registration.tasks), include_path=registration.include_path,
+        model_args=registration.model.arguments, arguments=registration.arguments(),
+    )  # fmt: skip
+    searches = {
+        name: TaskSearch(lm, name, tasks[name], registration.search.options(own.gate.gate()))
+        for name, own in registration.tasks.items()
+    }
+    check_registered(registration, searches, lm)
+    kept = Kept(output, {"registration": registration.hash}, command="verdict")
+    note_opening(registration, path, output)
+    nulls = {}
+    for name in tqdm(searches, desc="Verdict", unit="task", disable=quiet):
+        nulls[name] = run_search(searches[name], output=output / "nulls" / name, quiet=quiet)
+    measured = {
+        name: _measure(searches[name], nulls, kept)
+        for name in tqdm(searches, desc="Rivals", unit="task", disable=quiet)
+    }
+    clusters = {
+        name: tuple(int(code) for code in cluster_codes(search.test_items.clusters))
+        for name, search in searches.items()
+    }
+    return _judged(registration, measured, clusters)
+
+
+def _measure(search: TaskSearch, nulls: Mapping[str, SearchedNull], kept: Kept) -> _Measured:
+    """Rivals and harm of one task, from its file where they were measured before."""
+    null = nulls[search.name]
+    found = kept.read(search.name, _rivals_of)
+    if found is None:
+        others = {name: own.claim for name, own in nulls.items() if name != search.name}
+        found = (
+            task_rivals(search, null.claim),
+            tuple(other_claims(search, null.claim, others)),
+            harm_beyond(search.lm, claimed(null.claim)),
+        )
+        rivals, other, beyond = found
+        kept.write(
+            search.name,
+            {
+                "rivals": asdict(rivals),
+                "others": [asdict(own) for own in other],
+                "beyond": asdict(beyond),
+            },
+        )
+    return _Measured(null, *found)
+
+
+def _rivals_of(raw: Any) -> tuple[TaskRivals, tuple[Rival, ...], Beyond]:
+    return (
+        build(TaskRivals, raw["rivals"], "rivals"),
+        fitted(tuple[Rival, ...], raw["others"], "others"),
+        build(Beyond, raw["beyond"], "beyond"),
+    )
+
+
+def _judged(
+    registration: Registration,
+    measured: Mapping[str, _Measured],
+    clusters: Mapping[str, tuple[int, ...]],
+) -> Verdict:
+    limits = registration.limits
+    tested = {name: _tested(own, clusters[name], limits) for name, own in measured.items()}
+    words = judge(tested, alpha=limits.alpha, correct=registration.correction == "holm")
+    return Verdict(
+        registration,
+        {
+            name: TaskVerdict(
+                own.null, clusters[name], own.rivals, own.others, own.beyond, tested[name],
+                words[name],
+            )
+            for name, own in measured.items()
+        },
+    )  # fmt: skip
+
+
+def _tested(own: _Measured, clusters: tuple[int, ...], limits: Limits) -> dict[str, Tested]:
+    items, claim = own.null.items, own.null.claim
+    opened = np.array(items.opened, dtype=np.float64)
+    open_gain = np.array(claim.specific)
+    open_nulls = np.array([draw.specific for draw in own.null.nulls])
+    others = [np.array(rival.specific) * opened for rival in own.others]
+    return {
+        "H1": over_random(
+            open_gain * opened, open_nulls * opened, clusters=clusters, limits=limits
+        ),
+        "H2": zone_effect(open_gain, open_nulls, items.zones, clusters=clusters, limits=limits),
+        "H3": over_rival(
+            open_gain * opened, np.array(own.rivals.temperature.specific) * opened,
+            clusters=clusters, limits=limits,
+        ),
+        "H4": _over_others(open_gain * opened, others, clusters, limits),
+        "H5": no_harm(harm_data(own.null, own.beyond), limits=limits),
+    }  # fmt: skip
+
+
+def _over_others(
+    claim: Floats, others: list[Floats], clusters: tuple[int, ...], limits: Limits
+) -> Tested:
+    """Over the mean of the other tasks' neurons; nothing where there is no other task."""
+    if not others:
+        return Tested(math.nan, math.nan, math.nan, math.nan, 0, excluded=False)
+    return over_rival(claim, np.mean(others, axis=0), clusters=clusters, limits=limits)
+
+
+def harm_data(null: SearchedNull, beyond: Beyond) -> HarmData:
+    """What H5 is judged by: items of zone 3 that the unmodified model has right."""
+    right = np.array(null.items.baseline.correct) & (np.array(null.items.zones) == CONFIDENT)
+    lost = right & ~np.array(null.claim.after.correct)
+    return HarmData(
+        int(lost.sum()), int(right.sum()), np.array(beyond.loss_per_token),
+        np.array(beyond.repetition),
+    )  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.8g}") if math.isfinite(value) else None
+
+
+__all__ = ["TaskVerdict", "Verdict", "harm_data", "openings", "reach_verdict"]

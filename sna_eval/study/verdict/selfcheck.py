@@ -1,0 +1,198 @@
+"""The tool's own error rates: the whole chain on planted circuits, and on nothing.
+
+Each repetition registers, searches, repeats the search with random rankings and tests, as a user
+would. *Power*: the model is a weakened copy (`planted`) and the claim's ranking is the task's own.
+*False positives*: the model is as it is and the claim is a random ranking. What counts is H1 at the
+registered level; rates come with Clopper and Pearson's bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, typed_arguments
+from sna_eval.study.keeping import Kept
+from sna_eval.study.nulls.options import RANDOM
+from sna_eval.study.nulls.searching import run_search
+from sna_eval.study.nulls.task_search import TaskSearch
+from sna_eval.study.statistics import upper_bound
+from sna_eval.study.verdict.planted import Circuit, circuits, weakened
+from sna_eval.study.verdict.registering import RegisterOptions, register
+from sna_eval.study.verdict.registration import Registration
+from sna_eval.typed import build
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+PLANTED, NOTHING = "planted", "nothing"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One repetition on one task."""
+
+    task: str
+    kind: str
+    """`planted` or `nothing`."""
+    number: int
+    p: float
+    """Of H1."""
+    shown: bool
+    gain: float
+    """Over random rankings, in log-odds."""
+    layer: int
+    """That the claim chose."""
+    planted_layer: int | None = None
+    effect: float | None = None
+    """Of the circuit on development items, in log-odds."""
+    detectable: float | None = None
+    """What the registration says is shown in 80 % of tests."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often H1 was shown."""
+
+    task: str
+    kind: str
+    shown: int
+    trials: int
+
+    @property
+    def share(self) -> float:
+        return self.shown / self.trials if self.trials else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, two-sided."""
+        low = 1 - upper_bound(self.trials - self.shown, self.trials, confidence=0.975)
+        return low, upper_bound(self.shown, self.trials, confidence=0.975)
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """All repetitions."""
+
+    trials: tuple[Trial, ...]
+
+    def rates(self) -> list[Rate]:
+        """By task and kind, and of all tasks together."""
+        tasks = list(dict.fromkeys(own.task for own in self.trials))
+        kinds = [kind for kind in (PLANTED, NOTHING) if any(t.kind == kind for t in self.trials)]
+        return [self._rate(task, kind) for task in [*tasks, "all"] for kind in kinds]
+
+    def _rate(self, task: str, kind: str) -> Rate:
+        own = [t for t in self.trials if t.kind == kind and task in (t.task, "all")]
+        return Rate(task, kind, sum(trial.shown for trial in own), len(own))
+
+
+def self_check(
+    lm: SNALM,
+    asked: RegisterOptions,
+    *,
+    repetitions: int,
+    output: Path | None = None,
+    quiet: bool = False,
+) -> SelfCheck:
+    """Repeats the chain with circuits planted and with none.
+
+    **Arguments:**
+
+    - `asked`: what each repetition registers; tasks one by one.
+    - `repetitions`: of each kind, for each task.
+    - `output`: folder that finished repetitions are kept in.
+    """
+    tasks = load_tasks(
+        list(asked.tasks), include_path=asked.include_path,
+        model_args=asked.model_args, arguments=asked.arguments,
+    )  # fmt: skip
+    settings = {**asdict(asked), "model_hash": lm.model_hash}
+    kept = Kept(output, settings, command="selfcheck")
+    found: list[Trial] = []
+    total = 2 * repetitions * len(tasks)
+    with tqdm(total=total, desc="Self-check", unit="trial", disable=quiet) as bar:
+        for name in tasks:
+            for trial in _trials(lm, replace(asked, tasks=(name,)), repetitions, kept):
+                found.append(trial)
+                bar.update()
+    return SelfCheck(tuple(found))
+
+
+def _trials(lm: SNALM, asked: RegisterOptions, repetitions: int, kept: Kept) -> Iterator[Trial]:
+    (name,) = asked.tasks
+    chosen: Sequence[Circuit] | None = None
+    for kind in (PLANTED, NOTHING):
+        for number in range(repetitions):
+            key = f"{name}-{kind}-{number}"
+            trial = kept.read(key, lambda raw: build(Trial, raw))
+            if trial is None:
+                seeded = replace(asked, search=replace(asked.search, seed=number))
+                if kind == PLANTED:
+                    chosen = chosen or _circuits(lm, asked)
+                    trial = _planted(lm, seeded, chosen[number % len(chosen)], number)
+                else:
+                    trial = _nothing(lm, seeded, number)
+                kept.write(key, asdict(trial))
+            yield trial
+
+
+def _circuits(lm: SNALM, asked: RegisterOptions) -> list[Circuit]:
+    """Those worth at least what a test on this model can detect; the strongest where none is."""
+    registration = register(lm, asked, quiet=True)
+    (registered,) = registration.tasks.values()
+    found = circuits(_search(lm, registration))
+    enough = [own for own in found if own.effect >= registered.power.detectable]
+    return enough or found[:1]
+
+
+def _planted(lm: SNALM, asked: RegisterOptions, circuit: Circuit, number: int) -> Trial:
+    with weakened(lm, circuit) as folder:
+        arguments = {**model_arguments(asked.model_args), "pretrained": str(folder)}
+        typed = typed_arguments(arguments)
+        copy = load_lm(typed, gate="never")
+        trial = _tested(copy, replace(asked, model_args=typed), PLANTED, number)
+    return replace(trial, planted_layer=circuit.layer, effect=circuit.effect)
+
+
+def _nothing(lm: SNALM, asked: RegisterOptions, number: int) -> Trial:
+    search = replace(asked.search, select=RANDOM, claim_seed=number)
+    return _tested(lm, replace(asked, search=search), NOTHING, number)
+
+
+def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int) -> Trial:
+    """Registers, searches and tests."""
+    registration = register(lm, asked, quiet=True)
+    ((name, registered),) = registration.tasks.items()
+    with TemporaryDirectory(prefix="sna-selfcheck-") as folder:
+        null = run_search(_search(lm, registration), output=Path(folder) / "null", quiet=True)
+    return Trial(
+        task=name,
+        kind=kind,
+        number=number,
+        p=null.p,
+        shown=null.p <= registration.limits.alpha,
+        gain=null.claim.gain - float(null.null_gains.mean()),
+        layer=null.claim.layer,
+        detectable=_finite(registered.power.detectable),
+    )
+
+
+def _search(lm: SNALM, registration: Registration) -> TaskSearch:
+    ((name, registered),) = registration.tasks.items()
+    tasks: Mapping[str, object] = load_tasks(
+        [name], include_path=registration.include_path,
+        model_args=registration.model.arguments, arguments=registration.arguments(),
+    )  # fmt: skip
+    options = registration.search.options(registered.gate.gate())
+    return TaskSearch(lm, name, tasks[name], options)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
