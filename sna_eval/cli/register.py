@@ -81,11 +81,11 @@ def options(args: argparse.Namespace) -> RegisterOptions:
 
 def _print(found: Registration) -> None:
     for name, task in found.tasks.items():
-        power = task.power
+        power, least = task.power, task.power.detectable
         print(
             f"{name}: {task.test.items} test items with {task.test.answers} answers; power "
             f"{power.at_smallest:.2f} for +{found.limits.smallest:g} log-odds, 0.80 for "
-            f"+{power.detectable:.3g}"
+            + ("none" if least is None else f"+{least:.3g}")
         )
     if found.correction == "none":
         print(

@@ -142,6 +142,10 @@ def _opened(opened: Sequence[Opening]) -> tuple[str, ...]:
     )
 
 
+def _power(least: float | None) -> str:
+    return "no effect" if least is None else f"{least:.3g} log-odds"
+
+
 def _registered(found: Verdict) -> Table:
     registered = found.registration
     rows = [
@@ -153,7 +157,7 @@ def _registered(found: Verdict) -> Table:
                 f"development {own.development.items} items ({own.development.hash}), test "
                 f"{own.test.items} items with {own.test.answers} answers ({own.test.hash}); zones "
                 f"by {own.gate.signal} at {own.gate.low:g} and {own.gate.high:g}; 80 % power for "
-                f"{own.power.detectable:.3g} log-odds",
+                + _power(own.power.detectable),
             )
             for name, own in registered.tasks.items()
         ),

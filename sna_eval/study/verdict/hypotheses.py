@@ -45,7 +45,7 @@ _BOOTSTRAPS = 4_000
 
 
 @dataclass(frozen=True)
-class Tested:
+class Finding:
     """One hypothesis by itself; NaN where there is nothing to test it on."""
 
     estimate: float
@@ -73,7 +73,7 @@ class Judged:
 
 def over_random(
     claim: Floats, nulls: Floats, *, clusters: ArrayLike, limits: Limits, seed: int = 0
-) -> Tested:
+) -> Finding:
     """H1: mean gain of a claim over that of random rankings.
 
     **Arguments:**
@@ -95,7 +95,7 @@ def zone_effect(
     clusters: ArrayLike,
     limits: Limits,
     seed: int = 0,
-) -> Tested:
+) -> Finding:
     """H2: mean gain of zone 1 less that of zone 3, over the same of random rankings."""
     own = np.asarray(zones)
     first, third = (own == 1).astype(float), (own == 3).astype(float)
@@ -124,7 +124,7 @@ def zone_effect(
 
 def over_rival(
     claim: Floats, rival: Floats, *, clusters: ArrayLike, limits: Limits, seed: int = 0
-) -> Tested:
+) -> Finding:
     """H3 and H4: mean gain over that of one other intervention, items exchanged by clusters."""
     mean = float((claim - rival).mean())
     both = paired_permutation(rival, claim, clusters=clusters, draws=PERMUTATIONS, seed=seed)
@@ -147,7 +147,7 @@ class HarmData:
     """Rise of the share of repeated trigrams of each generation, `[generation]`."""
 
 
-def no_harm(data: HarmData, *, limits: Limits) -> Tested:
+def no_harm(data: HarmData, *, limits: Limits) -> Finding:
     """H5: all three kinds of harm lie below their limits; the worst of three p-values counts.
 
     The estimate and its interval are of the share of confident items (Clopper and Pearson).
@@ -162,10 +162,10 @@ def no_harm(data: HarmData, *, limits: Limits) -> Tested:
     high = upper_bound(data.harmed, data.confident, confidence=confidence)
     spared = data.confident - data.harmed
     low = 1 - upper_bound(spared, data.confident, confidence=confidence)
-    return Tested(share, low, high, max(p_items, p_text, p_generations), 0, low > limits.harm)
+    return Finding(share, low, high, max(p_items, p_text, p_generations), 0, low > limits.harm)
 
 
-def in_order(tested: Mapping[str, Tested]) -> dict[str, float]:
+def in_order(tested: Mapping[str, Finding]) -> dict[str, float]:
     """P-values of hypotheses in their order: the largest up to each; 1 where there is none."""
     found, largest = {}, 0.0
     for name in HYPOTHESES:
@@ -176,7 +176,7 @@ def in_order(tested: Mapping[str, Tested]) -> dict[str, float]:
 
 
 def judge(
-    tasks: Mapping[str, Mapping[str, Tested]], *, alpha: float, correct: bool
+    tasks: Mapping[str, Mapping[str, Finding]], *, alpha: float, correct: bool
 ) -> dict[str, dict[str, Judged]]:
     """Verdicts of all tasks.
 
@@ -242,9 +242,9 @@ def _bootstrap(
     )  # fmt: skip
 
 
-def _tested(estimate: float, interval: Interval, p: float, draws: int, smallest: float) -> Tested:
-    return Tested(estimate, interval.low, interval.high, p, draws, interval.high < smallest)
+def _tested(estimate: float, interval: Interval, p: float, draws: int, smallest: float) -> Finding:
+    return Finding(estimate, interval.low, interval.high, p, draws, interval.high < smallest)
 
 
-def _nothing(draws: int) -> Tested:
-    return Tested(math.nan, math.nan, math.nan, math.nan, draws, excluded=False)
+def _nothing(draws: int) -> Finding:
+    return Finding(math.nan, math.nan, math.nan, math.nan, draws, excluded=False)

@@ -26,15 +26,15 @@ def simulated_power(
 
     **Arguments:**
 
-    - `gains`: of random rankings on development items, `[draw]`.
+    - `gains`: of two random rankings or more on development items, `[draw]`.
     - `draws`: random rankings that the test will have.
     - `level`: largest p-value that counts.
     - `smallest`: smallest effect of interest.
     """
-    spread = float(np.std(gains, ddof=1)) if len(gains) > 1 else math.nan
+    spread = float(np.std(gains, ddof=1))
     margins = _margins(draws, level, seed)
-    if not math.isfinite(spread) or margins is None:
-        return Power(_kept(spread), 0.0, math.nan)
+    if margins is None:
+        return Power(_kept(spread), 0.0, None)
     shown = float(np.mean(margins * spread < smallest))
     return Power(_kept(spread), shown, _kept(float(np.quantile(margins, WANTED)) * spread))
 

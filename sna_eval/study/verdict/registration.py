@@ -70,8 +70,8 @@ class Power:
     """Standard deviation of random rankings' gains, in log-odds."""
     at_smallest: float
     """Share of simulated tests that show the smallest effect of interest."""
-    detectable: float
-    """Effect that 80 % of simulated tests show; NaN where the draws allow none."""
+    detectable: float | None
+    """Effect that 80 % of simulated tests show; `None` where the draws allow none."""
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,7 @@ def load_registration(path: Path) -> Registration:
     with reading(
         str(path), expected="a registration, as `sna-eval register` writes it", got=path.name
     ):
-        content = yaml.safe_load(read_text(path))
-        if not isinstance(content, dict):
-            raise ValueError("no mapping")
+        content = _mapping(read_text(path))
         stated = content.pop("registration", None)
         found = build(Registration, content)
     if found.version != VERSION:
@@ -204,6 +202,16 @@ def check_hash(place: str, *, registered: str, now: str, what: str) -> None:
             place, expected=f"{what} with the registered hash {registered}", got=now,
             hint="a verdict is about what was registered: bring that back, or register anew",
         )  # fmt: skip
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError("no YAML") from error
+    if not isinstance(content, dict):
+        raise ValueError("no mapping")
+    return content
 
 
 def _plain(value: Any) -> Any:

@@ -27,9 +27,9 @@ from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict.harm import Beyond, harm_beyond
 from sna_eval.study.verdict.hypotheses import (
+    Finding,
     HarmData,
     Judged,
-    Tested,
     judge,
     no_harm,
     over_random,
@@ -66,7 +66,7 @@ class TaskVerdict:
     others: tuple[Rival, ...]
     """Other tasks' claims on this task's items."""
     beyond: Beyond
-    tested: Mapping[str, Tested]
+    tested: Mapping[str, Finding]
     """Each hypothesis by itself."""
     judged: Mapping[str, Judged]
 
@@ -200,7 +200,7 @@ def _judged(
     )  # fmt: skip
 
 
-def _tested(own: _Measured, clusters: tuple[int, ...], limits: Limits) -> dict[str, Tested]:
+def _tested(own: _Measured, clusters: tuple[int, ...], limits: Limits) -> dict[str, Finding]:
     items, claim = own.null.items, own.null.claim
     opened = np.array(items.opened, dtype=np.float64)
     open_gain = np.array(claim.specific)
@@ -222,10 +222,10 @@ def _tested(own: _Measured, clusters: tuple[int, ...], limits: Limits) -> dict[s
 
 def _over_others(
     claim: Floats, others: list[Floats], clusters: tuple[int, ...], limits: Limits
-) -> Tested:
+) -> Finding:
     """Over the mean of the other tasks' neurons; nothing where there is no other task."""
     if not others:
-        return Tested(math.nan, math.nan, math.nan, math.nan, 0, excluded=False)
+        return Finding(math.nan, math.nan, math.nan, math.nan, 0, excluded=False)
     return over_rival(claim, np.mean(others, axis=0), clusters=clusters, limits=limits)
 
 

@@ -148,7 +148,8 @@ def _circuits(lm: SNALM, asked: RegisterOptions) -> list[Circuit]:
     registration = register(lm, asked, quiet=True)
     (registered,) = registration.tasks.values()
     found = circuits(_search(lm, registration))
-    enough = [own for own in found if own.effect >= registered.power.detectable]
+    least = registered.power.detectable
+    enough = [own for own in found if least is not None and own.effect >= least]
     return enough or found[:1]
 
 
@@ -180,7 +181,7 @@ def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int) -> Trial:
         shown=null.p <= registration.limits.alpha,
         gain=null.claim.gain - float(null.null_gains.mean()),
         layer=null.claim.layer,
-        detectable=_finite(registered.power.detectable),
+        detectable=registered.power.detectable,
     )
 
 
@@ -192,7 +193,3 @@ def _search(lm: SNALM, registration: Registration) -> TaskSearch:
     )  # fmt: skip
     options = registration.search.options(registered.gate.gate())
     return TaskSearch(lm, name, tasks[name], options)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -11,8 +11,8 @@ from scipy.stats import beta, binom, ttest_1samp
 
 from sna_eval.study.verdict.hypotheses import (
     HYPOTHESES,
+    Finding,
     HarmData,
-    Tested,
     in_order,
     judge,
     no_harm,
@@ -83,8 +83,8 @@ def test_no_harm_is_shown_by_the_worst_of_three() -> None:
     assert harmed.excluded
 
 
-def _tested(p: float, *, excluded: bool = False) -> Tested:
-    return Tested(0.5, 0.1, 0.9, p, 99, excluded)
+def _tested(p: float, *, excluded: bool = False) -> Finding:
+    return Finding(0.5, 0.1, 0.9, p, 99, excluded)
 
 
 def test_order_carries_the_largest_p_on() -> None:
@@ -117,9 +117,10 @@ def test_power_against_its_own_test() -> None:
         as_large = np.sum(generator.normal(0.0, spread, size=99) >= claim)
         shown += (1 + as_large) / 100 <= 0.05
     assert shown / 2_000 == pytest.approx(0.8, abs=0.04)
+    assert power.detectable is not None
     assert power.at_smallest < 0.8
 
 
 def test_too_few_draws_have_no_power() -> None:
     power = simulated_power(np.arange(5.0), draws=10, level=0.05, smallest=0.1)
-    assert (power.at_smallest, math.isnan(power.detectable)) == (0.0, True)
+    assert (power.at_smallest, power.detectable) == (0.0, None)
