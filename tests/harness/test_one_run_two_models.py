@@ -233,7 +233,10 @@ def test_few_shot_through_a_chat_template(
         loaded = load(name)
         loaded["tasks"][name].set_config("num_fewshot", 2)
         loaded["tasks"][name].set_fewshot_seed(1234)
-        said = {"apply_chat_template": True, "fewshot_as_multiturn": multiturn}
+        said = {
+            "apply_chat_template": True, "fewshot_as_multiturn": multiturn,
+            "system_instruction": "Be brief.",
+        }  # fmt: skip
         found: list[dict[str, Any]] = run(lm, loaded, limit=3, **said)["samples"][name]
         return found
 
@@ -241,6 +244,7 @@ def test_few_shot_through_a_chat_template(
         told, plain = samples(make_sna(**ALWAYS), name), samples(make_hf(), name)
         prompts = [own["arguments"][0][0] for own in told]
         assert prompts == [own["arguments"][0][0] for own in plain]
+        assert all(own.startswith("[system] Be brief. [user]") for own in prompts)
         turns = {own.count("[user]") for own in prompts}
         assert turns == ({3} if multiturn else {1})
         baseline, theirs = ([own[key] for own in side] for side, key in
