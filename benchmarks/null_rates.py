@@ -23,6 +23,7 @@ import numpy as np
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from sna_eval.argument_lists import parse_layers
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_lm, load_tasks
 from sna_eval.intervention import Intervention
@@ -87,6 +88,7 @@ def main() -> int:
     parser.add_argument("--tasks", default=TASKS)
     parser.add_argument("--given", action="store_true", help="as plans that are given, too")
     parser.add_argument("--gates", default="none,max_prob")
+    parser.add_argument("--layers", help="such as 1,4,6; default: all")
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--draws", type=int, default=19, help="19 is the fewest for p <= 0.05")
     parser.add_argument("--measured", type=int, default=6)
@@ -101,6 +103,7 @@ def main() -> int:
             options = NullOptions(
                 gate=gate, draws=args.draws, measured=args.measured, limit=args.limit,
                 development_limit=args.development_limit, select="random",
+                layers=parse_layers(args.layers),
             )  # fmt: skip
             search, given = (
                 TaskSearch(lm, name, task, options), PlanSearch(lm, name, task, options, ()),

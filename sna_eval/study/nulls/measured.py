@@ -11,7 +11,7 @@ import numpy as np
 from sna_eval.gating import Decision, Gate, NextTokenSignal
 from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
 from sna_eval.intervention import Intervention
-from sna_eval.measuring.answers import Answers, answer_texts, prompt_rows
+from sna_eval.measuring.answers import Answers, prompt_rows
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.neuron_sets import Read, SetPasses
 from sna_eval.measuring.readings import Confidence, Divergence, Panel
@@ -161,7 +161,7 @@ class TestedItems(MeasuredItems):
             zones=tuple(decision.zone for decision in self.decisions),
             confidence=kept_digits(np.array([one.confidence for one in self.decisions])),
             opened=tuple(map(bool, self.opened)),
-            answers=tuple(answer_texts(self.answers.items)),
+            answers=tuple(map(str, self.answers.items.clusters)),
             n_others=self.answers.n_others,
             sees_answer=self.gate.sees_answer,
         )

@@ -50,7 +50,7 @@ class TestItems:
     opened: tuple[bool, ...]
     """Whether the gate opens; whose stays closed gains nothing."""
     answers: tuple[str, ...]
-    """Right answers: items that share theirs are a cluster."""
+    """The cluster of each: mostly its right answer, which other items may share."""
     n_others: int
     """Pairs of an answer and another prompt that the specific part was measured on."""
     sees_answer: bool

@@ -79,8 +79,12 @@ class TaskSearch:
             limit=options.development_limit, spread=True, halves=False,
         )  # fmt: skip
         self._swept = swept_task(name, task, lm, asked)
-        split = stratified_halves if self._swept.examples.label_names else halves
-        self._halves = split(answer_texts(self._swept.items), seed=options.seed)
+        items = self._swept.items
+        self._halves = (
+            stratified_halves(answer_texts(items), seed=options.seed)
+            if self._swept.examples.label_names
+            else halves(items.clusters, seed=options.seed)
+        )
         for half in self._halves:
             if not half:
                 raise InputError(
@@ -318,6 +322,7 @@ def _some(items: TaskItems, places: Sequence[int]) -> TaskItems:
         items,
         items=tuple(items.items[place] for place in places),
         gold=tuple(items.gold[place] for place in places),
+        clusters=tuple(items.clusters[place] for place in places),
     )
 
 
