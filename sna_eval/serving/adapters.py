@@ -86,4 +86,4 @@ class Adapters:
 
 
 def _acting(interventions: Sequence[Affine]) -> tuple[Affine, ...]:
-    return tuple(own for own in interventions if not own.changes_nothing)
+    return tuple(each for each in interventions if not each.changes_nothing)

@@ -63,9 +63,9 @@ class Address:
         except (requests.RequestException, ValueError, LookupError, TypeError):
             return {}
         return {
-            str(own["id"]): ServedCard(own.get("root"), own.get("max_model_len"))
-            for own in listed
-            if isinstance(own, dict) and "id" in own
+            str(model["id"]): ServedCard(model.get("root"), model.get("max_model_len"))
+            for model in listed
+            if isinstance(model, dict) and "id" in model
         }
 
     def silent(self, got: str) -> InputError:

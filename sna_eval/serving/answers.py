@@ -30,7 +30,7 @@ def choices_of(answer: Any, count: int) -> list[Mapping[str, Any]]:
     found = answer.get("choices") if isinstance(answer, Mapping) else None
     if not isinstance(found, list):
         raise UnreadableAnswer("no choices")
-    by_index = {own.get("index"): own for own in found if isinstance(own, Mapping)}
+    by_index = {choice.get("index"): choice for choice in found if isinstance(choice, Mapping)}
     if len(found) != count or by_index.keys() != set(range(count)):
         raise UnreadableAnswer(f"{len(found)} choices for {count} prompts")
     return [by_index[number] for number in range(count)]
@@ -44,10 +44,10 @@ def read_score(choice: Mapping[str, Any], context: int, length: int) -> Continua
     - `context`, `length`: tokens of the context, and of the whole prompt.
     """
     values, top = _echoed(choice, "token_logprobs", length), _echoed(choice, "top_logprobs", length)
-    own = [_number(value) for value in values[context:length]]
+    scored = [_number(value) for value in values[context:length]]
     best = [_largest(entry) for entry in top[context:length]]
-    greedy = all(value == most for value, most in zip(own, best, strict=True))
-    return ContinuationScore(math.fsum(own), greedy, best[0])
+    greedy = all(value == most for value, most in zip(scored, best, strict=True))
+    return ContinuationScore(math.fsum(scored), greedy, best[0])
 
 
 def read_completion(choice: Mapping[str, Any]) -> Completion:
@@ -66,7 +66,7 @@ def read_distribution(choice: Mapping[str, Any]) -> torch.Tensor:
     top = _listed(choice, "top_logprobs")
     if not top or not isinstance(top[0], Mapping):
         raise UnreadableAnswer("no distribution")
-    values = torch.tensor([_number(own) for own in top[0].values()], dtype=torch.float64)
+    values = torch.tensor([_number(value) for value in top[0].values()], dtype=torch.float64)
     total = float(values.exp().sum())
     if abs(total - 1) > 1e-3:
         raise UnreadableAnswer(f"{len(values)} log-probabilities whose sum is {total:.4g}")
@@ -86,10 +86,10 @@ def _echoed(choice: Mapping[str, Any], name: str, length: int) -> Sequence[Any]:
 
 def _listed(choice: Mapping[str, Any], name: str) -> Sequence[Any]:
     found = choice.get("logprobs")
-    own = found.get(name) if isinstance(found, Mapping) else None
-    if not isinstance(own, list):
+    listed = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(listed, list):
         raise UnreadableAnswer(f"no {name}")
-    return own
+    return listed
 
 
 def _largest(entry: Any) -> float:

@@ -62,10 +62,10 @@ class Asking:
         **Raises:** `InputError` where the server refuses, or no longer answers.
         """
         found: dict[int, T] = {}
-        for number, own in enumerate(questions):
-            fields = self.kept.get(own.key) if own.key is not None else None
+        for number, question in enumerate(questions):
+            fields = self.kept.get(question.key) if question.key is not None else None
             if fields is not None:
-                found[number] = own.rebuild(*fields)
+                found[number] = question.rebuild(*fields)
         missing = [number for number in range(len(questions)) if number not in found]
         if missing:
             with tqdm(
@@ -83,10 +83,10 @@ class Asking:
         for number in missing:
             payload = json.dumps(questions[number].payload, sort_keys=True)
             groups.setdefault(payload, []).append(number)
-        for own in groups.values():
-            own.sort(key=lambda number: -len(questions[number].prompt))
-            for start in range(0, len(own), self.batch_size):
-                yield own[start : start + self.batch_size]
+        for numbers in groups.values():
+            numbers.sort(key=lambda number: -len(questions[number].prompt))
+            for start in range(0, len(numbers), self.batch_size):
+                yield numbers[start : start + self.batch_size]
 
     async def _ask_all(
         self,
@@ -104,7 +104,9 @@ class Asking:
                 if failed:
                     return
                 try:
-                    await self._ask(session, [questions[own] for own in numbers], numbers, found)
+                    await self._ask(
+                        session, [questions[number] for number in numbers], numbers, found
+                    )
                 except BaseException as error:
                     failed.append(error)
                     raise
@@ -127,22 +129,24 @@ class Asking:
         found: dict[int, T],
     ) -> None:
         """One request, and its answers taken up and kept."""
-        prompts = [own.prompt for own in questions]
+        prompts = [question.prompt for question in questions]
         # one text alone goes as a text, as lm_eval sends it
         alone = len(prompts) == 1 and isinstance(prompts[0], str)
         body = {**questions[0].payload, "prompt": prompts[0] if alone else prompts}
 
         def read(answer: Any) -> list[T]:
             choices = choices_of(answer, len(questions))
-            return [own.read(choice) for own, choice in zip(questions, choices, strict=True)]
+            return [
+                question.read(choice) for question, choice in zip(questions, choices, strict=True)
+            ]
 
         answers = await self._post(session, body, read)
         found.update(zip(numbers, answers, strict=True))
         self.kept.put(
             {
-                own.key: list(answer)
-                for own, answer in zip(questions, answers, strict=True)
-                if own.key is not None
+                question.key: list(answer)
+                for question, answer in zip(questions, answers, strict=True)
+                if question.key is not None
             }
         )
 

@@ -133,7 +133,7 @@ class SNACompletions(GatedLM, LocalCompletionsAPI):
         if self.tokenizer_backend != "huggingface":
             return super().tok_encode(string, left_truncate_len)
         if not isinstance(string, str):
-            return [self.tok_encode(own, left_truncate_len, add_special_tokens) for own in string]
+            return [self.tok_encode(text, left_truncate_len, add_special_tokens) for text in string]
         wanted = self.add_bos_token if add_special_tokens is None else bool(add_special_tokens)
         wanted = wanted and not has_bos_prefix(string, self.tokenizer.bos_token)
         tokens = self.tokenizer(string, add_special_tokens=wanted).input_ids

@@ -44,10 +44,12 @@ class CompletionsModel:
     def scores(
         self, asked: Sequence[Continuation], *, quiet: bool = False
     ) -> list[ContinuationScore]:
-        return self.asking.answers([self._score(own) for own in asked], quiet=quiet)
+        return self.asking.answers(
+            [self._score(continuation) for continuation in asked], quiet=quiet
+        )
 
     def completions(self, asked: Sequence[Prompt], *, quiet: bool = False) -> list[Completion]:
-        return self.asking.answers([self._completion(own) for own in asked], quiet=quiet)
+        return self.asking.answers([self._completion(prompt) for prompt in asked], quiet=quiet)
 
     def distributions(
         self, contexts: Sequence[Tokens], *, quiet: bool = False
@@ -63,7 +65,7 @@ class CompletionsModel:
             for context in contexts
         ]
         try:
-            return [own[0] for own in self.asking.answers(questions, quiet=quiet)]
+            return [answer[0] for answer in self.asking.answers(questions, quiet=quiet)]
         except InputError as error:
             raise InputError(
                 "gate.signal", expected="a server that sends the next token's whole distribution",

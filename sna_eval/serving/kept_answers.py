@@ -42,6 +42,6 @@ class KeptAnswers:
         """Keeps some answers, on disk when this returns."""
         if self._database is None or not answers:
             return
-        rows = [(key, json.dumps(own)) for key, own in answers.items()]
+        rows = [(key, json.dumps(answer)) for key, answer in answers.items()]
         with self._database as database:
             database.executemany("INSERT OR REPLACE INTO sna_served VALUES (?, ?)", rows)

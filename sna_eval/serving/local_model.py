@@ -57,7 +57,7 @@ class LocalModel:
     def scores(
         self, asked: Sequence[Continuation], *, quiet: bool = False
     ) -> list[ContinuationScore]:
-        return [self._score(own) for own in asked]
+        return [self._score(continuation) for continuation in asked]
 
     def distributions(
         self, contexts: Sequence[Tokens], *, quiet: bool = False
@@ -76,9 +76,9 @@ class LocalModel:
     def _score(self, asked: Continuation) -> ContinuationScore:
         tokens, start = asked.context + asked.continuation, len(asked.context)
         rows = self._log_probs(tokens[:-1], asked.adapter)[start - 1 :]
-        own = rows.gather(1, torch.tensor(asked.continuation).unsqueeze(1)).squeeze(1)
-        greedy = bool((own == rows.max(dim=1).values).all())
-        return ContinuationScore(float(own.sum()), greedy, float(rows[0].max()))
+        scored = rows.gather(1, torch.tensor(asked.continuation).unsqueeze(1)).squeeze(1)
+        greedy = bool((scored == rows.max(dim=1).values).all())
+        return ContinuationScore(float(scored.sum()), greedy, float(rows[0].max()))
 
     @torch.no_grad()
     def _log_probs(self, tokens: Tokens, adapter: str | None) -> torch.Tensor:

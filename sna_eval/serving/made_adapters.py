@@ -74,8 +74,8 @@ def make_adapters(
                 revision=arguments.get("revision"),
             )  # fmt: skip
     return MadeAdapters(
-        {key: export_plan(own, folder / key, format="lora") for key, own in sources.items()},
+        {key: export_plan(source, folder / key, format="lora") for key, source in sources.items()},
         vllm_slot(max(map(lora_rank, sources.values()), default=0)),
-        tuple(dict.fromkeys(name for own in sources.values() for name in last_names(own))),
+        tuple(dict.fromkeys(name for source in sources.values() for name in last_names(source))),
         model_fingerprint(model),
     )

@@ -49,16 +49,16 @@ class ServedPasses:
     def scores(
         self, asked: Sequence[PlannedItem], decide: Decide, *, quiet: bool = False
     ) -> Iterator[tuple[int, Scores]]:
-        for own in asked:
-            check_length(own.item, self._model.max_length - 1)  # a context token is left
-        base = [self._continuations(own.item, None) for own in asked]
-        ahead = [text for own in asked for text in self._ahead(own)]
-        self._count(sum(map(len, base)), [text for own in base for text in own])
-        known = self._scored([text for own in base for text in own] + ahead, quiet)
+        for planned in asked:
+            check_length(planned.item, self._model.max_length - 1)  # a context token is left
+        base = [self._continuations(planned.item, None) for planned in asked]
+        ahead = [text for planned in asked for text in self._ahead(planned)]
+        self._count(sum(map(len, base)), [text for texts in base for text in texts])
+        known = self._scored([text for texts in base for text in texts] + ahead, quiet)
         following = self._following(asked, quiet)
         opened: dict[int, Opened] = {}
-        for number, (own, texts) in enumerate(zip(asked, base, strict=True)):
-            going_on = decide(number, self._baseline(own, texts, known, following))
+        for number, (planned, texts) in enumerate(zip(asked, base, strict=True)):
+            going_on = decide(number, self._baseline(planned, texts, known, following))
             if going_on is None:
                 yield number, {}
             else:
@@ -70,9 +70,9 @@ class ServedPasses:
     ) -> list[float]:
         adapter = self._adapters.of(interventions)
         windows = [self._model.windows(request.args[0]) for request in requests]
-        texts = [[Continuation(adapter, *pair) for pair in own] for own in windows]
-        known = self._scored([text for own in texts for text in own], quiet)
-        return [sum(known[text].log_likelihood for text in own) for own in texts]
+        texts = [[Continuation(adapter, *pair) for pair in of_text] for of_text in windows]
+        known = self._scored([text for of_text in texts for text in of_text], quiet)
+        return [sum(known[text].log_likelihood for text in of_text) for of_text in texts]
 
     def texts(
         self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
@@ -100,8 +100,8 @@ class ServedPasses:
         decisions = list(map(decide, self._first_tokens(gate, base, found[: len(base)], quiet)))
         late = [
             number
-            for number, own in enumerate(decisions)
-            if own.amplified and adapter is not None and number not in texts
+            for number, decision in enumerate(decisions)
+            if decision.amplified and adapter is not None and number not in texts
         ]
         asked = [_prompt(adapter, requests[number]) for number in late]
         texts |= dict(zip(late, self._model.completions(asked, quiet=quiet), strict=True))
@@ -125,8 +125,10 @@ class ServedPasses:
         """What is asked for an item's requests, in order."""
         most = self._model.max_length
         return [
-            Continuation(adapter, own.context[len(own.continuation) - most :], own.continuation)
-            for own in item.requests
+            Continuation(
+                adapter, request.context[len(request.continuation) - most :], request.continuation
+            )
+            for request in item.requests
         ]
 
     def _ahead(self, asked: PlannedItem) -> list[Continuation]:
@@ -145,10 +147,12 @@ class ServedPasses:
     def _following(self, asked: Sequence[PlannedItem], quiet: bool) -> dict[Tokens, torch.Tensor]:
         """The whole distribution after each context whose gate reads it, `[vocabulary]`."""
         contexts: dict[Tokens, None] = {}
-        for own in asked:
-            if own.plan is not None and reads_all(own.plan.gate):
-                texts = self._continuations(own.item, None)
-                contexts.update(dict.fromkeys(texts[number].context for number in own.item.choices))
+        for planned in asked:
+            if planned.plan is not None and reads_all(planned.plan.gate):
+                texts = self._continuations(planned.item, None)
+                contexts.update(
+                    dict.fromkeys(texts[number].context for number in planned.item.choices)
+                )
         found = self._model.distributions(list(contexts), quiet=quiet) if contexts else []
         return dict(zip(contexts, found, strict=True))
 
@@ -177,20 +181,20 @@ class ServedPasses:
         self, opened: Mapping[int, Opened], known: _Known, quiet: bool
     ) -> Iterator[tuple[int, Scores]]:
         texts = {
-            number: self._continuations(own.item, self._adapters.of(own.interventions))
-            for number, own in opened.items()
+            number: self._continuations(going_on.item, self._adapters.of(going_on.interventions))
+            for number, going_on in opened.items()
         }
-        every = [text for own in texts.values() for text in own]
+        every = [text for of_item in texts.values() for text in of_item]
         missing = [text for text in every if text not in known]
         known = {**known, **(self._scored(missing, quiet) if missing else {})}
         self._ledger.full_rows += len(every)
-        for number, own in texts.items():
-            yield number, {place: _branch(known[text]) for place, text in enumerate(own)}
+        for number, of_item in texts.items():
+            yield number, {place: _branch(known[text]) for place, text in enumerate(of_item)}
 
     def _count(self, rows: int, texts: Sequence[Continuation]) -> None:
         self._ledger.baseline_rows += rows
         self._ledger.baseline_tokens += sum(
-            len(own.context) + len(own.continuation) - 1 for own in texts
+            len(text.context) + len(text.continuation) - 1 for text in texts
         )
 
     # Texts
@@ -200,8 +204,10 @@ class ServedPasses:
     ) -> list[torch.Tensor]:
         """What a gate reads of each text's first token: all of it, or the likeliest one."""
         if not reads_all(gate):
-            return [torch.tensor([own.likeliest]) for own in found]
-        return self._model.distributions([self._model.tokens(own) for own in base], quiet=quiet)
+            return [torch.tensor([completion.likeliest]) for completion in found]
+        return self._model.distributions(
+            [self._model.tokens(prompt) for prompt in base], quiet=quiet
+        )
 
 
 def reads_all(gate: Gate) -> bool:

@@ -24,7 +24,7 @@ class ServedPlans(TaskPlans):
 
     def check(self, instances: Sequence[Any]) -> None:
         """Every task of a run has its adapter, or the run does not begin."""
-        for instance in {own.task_name or "": own for own in instances}.values():
+        for instance in {each.task_name or "": each for each in instances}.values():
             self.for_instance(instance)
 
     def encode(self, context: str, continuation: str) -> tuple[Tokens, Tokens]:

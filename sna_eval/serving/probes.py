@@ -29,8 +29,8 @@ def probe_items(task: str, count: int, encode: Encode) -> tuple[Item, ...]:
     for number, words in enumerate(sentences):
         other = sentences[(number + 1) % len(sentences)]
         context = " ".join(words[:-_ENDING])
-        for place, own in enumerate((words, other)):
-            ending = " " + " ".join(own[-_ENDING:])
+        for place, source in enumerate((words, other)):
+            ending = " " + " ".join(source[-_ENDING:])
             instances.append(
                 SimpleNamespace(
                     task_name=task, doc_id=number, idx=place, args=(context, ending), doc={}

@@ -52,7 +52,7 @@ def verify(
     check_model(plan, lm.sites)
     weights = _other_weights(lm.model_hash, made_for)  # before an adapter is put on them
     items = probe_items(task, texts, lm.bench.pair)
-    own = scored(lm.passes, lm.plans, items, quiet=True)
+    here = scored(lm.passes, lm.plans, items, quiet=True)
     adapters = Adapters(lambda task, scalings: adapter or "adapter")
     plans = ServedPlans(plan, adapters, lm.bench.pair)
     missing: tuple[str, ...] = ()
@@ -63,9 +63,9 @@ def verify(
         assert adapter is not None
         model, missing = _server(url, base, adapter, given, adapters)
     if missing:
-        return Verification(float("nan"), float("nan"), _effect(own), 0.0, 0, 0, texts, missing)
+        return Verification(float("nan"), float("nan"), _effect(here), 0.0, 0, 0, texts, missing)
     served = scored(ServedPasses(model, adapters, Ledger()), plans, items, quiet=True)
-    found = compare(plan.tasks[task], own, served, tolerance=tolerance or TOLERANCE)
+    found = compare(plan.tasks[task], here, served, tolerance=tolerance or TOLERANCE)
     return replace(found, problems=(*weights, *found.problems))
 
 
@@ -82,8 +82,8 @@ def _recorded(folder: Path) -> tuple[str, Plan, Mapping[str, Any]]:
 
 def _reference(made_for: Mapping[str, Any]) -> dict[str, Any]:
     names = {"pretrained": "name", "revision": "revision", "gguf_file": "gguf_file"}
-    found = {own: made_for.get(name) for own, name in names.items()}
-    return {"dtype": "float32", **{own: value for own, value in found.items() if value}}
+    found = {field: made_for.get(name) for field, name in names.items()}
+    return {"dtype": "float32", **{field: value for field, value in found.items() if value}}
 
 
 def _server(
@@ -100,8 +100,8 @@ def _server(
     return replace(lm.served, adapters=adapters), ()
 
 
-def _effect(own: Scored) -> float:
-    return float(abs(own.effect).max())
+def _effect(here: Scored) -> float:
+    return float(abs(here.effect).max())
 
 
 def _other_weights(model_hash: str, made_for: Mapping[str, Any]) -> tuple[str, ...]:

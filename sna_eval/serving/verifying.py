@@ -60,8 +60,10 @@ def scored(
         return Scorer(passes, plan, Ledger()).score(items, lambda item: 0, quiet=quiet)
 
     gated = run(plans)
-    evidence = tuple(found for own in gated if (found := evidence_of(own[0][0])) is not None)
-    opened = [value for own in run(_Open(plans)) for value, _ in own]
+    evidence = tuple(
+        found for answers in gated if (found := evidence_of(answers[0][0])) is not None
+    )
+    opened = [value for answers in run(_Open(plans)) for value, _ in answers]
     base = [found.baseline for value in opened if (found := evidence_of(value)) is not None]
     return Scored(np.array(base), np.array(list(map(float, opened))), evidence)
 
@@ -106,17 +108,17 @@ class Verification:
 
 
 def compare(
-    plan: TaskPlan, own: Scored, served: Scored, *, tolerance: float = TOLERANCE
+    plan: TaskPlan, here: Scored, served: Scored, *, tolerance: float = TOLERANCE
 ) -> Verification:
     """A served copy held against the plan in this process."""
     base, amplified = (
         float(np.abs(mine - theirs).max())
-        for mine, theirs in ((own.base, served.base), (own.amplified, served.amplified))
+        for mine, theirs in ((here.base, served.base), (here.amplified, served.amplified))
     )
-    effect = float(np.abs(own.effect).max())
-    power = float(own.effect @ own.effect)
-    strength = float(own.effect @ served.effect) / power if power else 0.0
-    pairs = list(zip(own.decisions, served.decisions, strict=True))
+    effect = float(np.abs(here.effect).max())
+    power = float(here.effect @ here.effect)
+    strength = float(here.effect @ served.effect) / power if power else 0.0
+    pairs = list(zip(here.decisions, served.decisions, strict=True))
     other = [pair for pair in pairs if pair[0].amplified != pair[1].amplified]
     bounds = (plan.gate.low, plan.gate.high)
     ties = sum(

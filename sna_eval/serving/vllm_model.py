@@ -34,12 +34,12 @@ class VLLMModel:
     ) -> list[ContinuationScore]:
         found: dict[int, ContinuationScore] = {}
         for adapter, numbers in _by_adapter(asked).items():
-            own = stand_in(self._with(adapter), _parse_logprobs=_score)
+            answering = stand_in(self._with(adapter), _parse_logprobs=_score)
             requests = [
                 (None, list(asked[number].context), list(asked[number].continuation))
                 for number in numbers
             ]
-            answers = own._loglikelihood_tokens(requests, disable_tqdm=quiet)
+            answers = answering._loglikelihood_tokens(requests, disable_tqdm=quiet)
             found.update(zip(numbers, answers, strict=True))
         return [found[number] for number in range(len(asked))]
 
@@ -57,12 +57,12 @@ class VLLMModel:
 
         asked = SamplingParams(temperature=0, max_tokens=1, logprobs=-1, detokenize=False)
         outputs = self._with(None)._model_generate(
-            requests=[list(own) for own in contexts], generate=True,
+            requests=[list(context) for context in contexts], generate=True,
             sampling_params=[asked] * len(contexts),
         )  # fmt: skip
         return [
-            torch.tensor([entry.logprob for entry in own.outputs[0].logprobs[0].values()])
-            for own in outputs
+            torch.tensor([entry.logprob for entry in output.outputs[0].logprobs[0].values()])
+            for output in outputs
         ]
 
     def tokens(self, prompt: Prompt) -> Tokens:
@@ -93,13 +93,13 @@ class VLLMModel:
     def _completed(
         self, adapter: str | None, prompts: Sequence[Prompt], quiet: bool
     ) -> list[Completion]:
-        own = self._with(adapter)
+        answering = self._with(adapter)
         outputs: list[Any] = []
 
         def generate(requests: Any, generate: bool, sampling_params: list[Any]) -> Any:
             for settings in sampling_params:
                 settings.logprobs = 1
-            found = own._model_generate(
+            found = answering._model_generate(
                 requests=requests, generate=generate, sampling_params=sampling_params
             )
             outputs.extend(found)
@@ -108,7 +108,7 @@ class VLLMModel:
         requests = [SimpleNamespace(args=(one.text, dict(one.settings))) for one in prompts]
         contexts: list[str] = []
         texts = generated(
-            own, requests, generate=generate, quiet=quiet,
+            answering, requests, generate=generate, quiet=quiet,
             told=lambda arguments, text: contexts.append(arguments[0]),
         )  # fmt: skip
         first = {
@@ -123,8 +123,8 @@ class VLLMModel:
 
 def _by_adapter(asked: Sequence[Continuation | Prompt]) -> dict[str | None, list[int]]:
     numbers: dict[str | None, list[int]] = {}
-    for number, own in enumerate(asked):
-        numbers.setdefault(own.adapter, []).append(number)
+    for number, each in enumerate(asked):
+        numbers.setdefault(each.adapter, []).append(number)
     return numbers
 
 

@@ -19,15 +19,30 @@ def both(run: Any, url: str, plan_file: Any, model_folder: Any, word_tokenizer: 
     """A task's results under `sna` and through the server."""
     words = word_tokenizer.name_or_path
 
-    def ask(task: str, gate: Gate, **more: Any) -> tuple[Any, Any]:
+    def in_this_process(task: str, gate: Gate) -> Any:
         plan = plan_file(task, gate)
-        own = run("sna", task, pretrained=str(model_folder("llama")), tokenizer=words, plan=plan)
+        return run("sna", task, pretrained=str(model_folder("llama")), tokenizer=words, plan=plan)
+
+    def ask(task: str, gate: Gate | str, **more: Any) -> tuple[Any, Any]:
+        if isinstance(gate, str):  # by the signal of this name, a third of the items in each zone
+            tried = in_this_process(task, Gate(gate, 0.0, 1.0))["samples"][task]
+            gate = Gate(gate, *_thirds([sample["confidence"] for sample in tried]))
+        own = in_this_process(task, gate)
+        plan = plan_file(task, gate)
         served = run(
             "sna-completions", task, base_url=url, tokenizer=words, plan=plan, **SERVED, **more
         )
         return own, served
 
     return ask
+
+
+def _thirds(confidences: list[float]) -> tuple[float, float]:
+    """Bounds half-way between two confidences, as far from either as can be."""
+    values = sorted(confidences)
+    places = (len(values) // 3, 2 * len(values) // 3)
+    low, high = (sum(values[place : place + 2]) / 2 for place in places)
+    return low, high
 
 
 def _opened(samples: list[dict[str, Any]]) -> int:
@@ -41,18 +56,9 @@ def _same_decisions(own: list[dict[str, Any]], served: list[dict[str, Any]]) -> 
         assert mine["confidence"] == pytest.approx(theirs["confidence"], rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "gate",
-    [
-        GATE,
-        Gate("target_prob", 1e-9, 1e-6, "amplify"),
-        Gate("max_prob", 0.0255, 0.042),
-        Gate("entropy", 0.09325, 0.1015),
-    ],
-    ids=lambda gate: gate.signal,
-)
-def test_choices(gate: Gate, both: Any, engine: Engine) -> None:
-    own, served = (results["samples"]["own_pairs"] for results in both("own_pairs", gate))
+@pytest.mark.parametrize("signal", ["margin", "target_prob", "max_prob", "entropy"])
+def test_choices(signal: str, both: Any, engine: Engine) -> None:
+    own, served = (results["samples"]["own_pairs"] for results in both("own_pairs", signal))
     _same_decisions(own, served)
     for mine, theirs in zip(own, served, strict=True):
         for name in ("resps", "baseline_resps"):
@@ -68,7 +74,7 @@ def test_choices(gate: Gate, both: Any, engine: Engine) -> None:
 
 
 def test_generated_texts(both: Any) -> None:
-    own, served = both("own_texts", Gate("max_prob", 0.0255, 0.042))
+    own, served = both("own_texts", "max_prob")
     _same_decisions(own["samples"]["own_texts"], served["samples"]["own_texts"])
     for name in ("resps", "baseline_resps"):
         texts = [
@@ -80,7 +86,7 @@ def test_generated_texts(both: Any) -> None:
 
 
 def test_the_baseline_text_is_asked_for_once(both: Any, engine: Engine) -> None:
-    _, served = both("own_texts", Gate("max_prob", 0.0255, 0.042))
+    _, served = both("own_texts", "max_prob")
     asked = dict.fromkeys(("base", "sna"), 0)
     for body in engine.requests:
         asked[body["model"]] += len(body["prompt"])
@@ -88,7 +94,7 @@ def test_the_baseline_text_is_asked_for_once(both: Any, engine: Engine) -> None:
 
 
 def test_whole_texts(both: Any) -> None:
-    own, served = both("own_rolling", Gate("target_prob", 0.00095, 0.0011))
+    own, served = both("own_rolling", "target_prob")
     _same_decisions(own["samples"]["own_rolling"], served["samples"]["own_rolling"])
     for metric in ("word_perplexity,none", "baseline_word_perplexity,none"):
         values = [results["results"]["own_rolling"][metric] for results in (own, served)]
