@@ -62,7 +62,7 @@ def _pip(python: Path, *words: str) -> None:
 
 def _name_it_vllm(python: Path) -> None:
     """The engine under the name by which lm_eval looks for it."""
-    version = re.sub(r".*==", "", ENGINE)
+    version = re.sub(r".*==", "", ENGINE) + "+cpu"  # by which vLLM itself knows its build
     (site,) = (python.parent.parent / "lib").glob("python*/site-packages")
     folder = site / f"vllm-{version}.dist-info"
     folder.mkdir(exist_ok=True)

@@ -54,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         factors = ", ".join(f"{factor:g}" for factor in dict.fromkeys(scaling.factors.values()))
         units = source.sites.of(scaling.unit).units
         print(f"{source.name_of(scaling)}: {len(scaling.neurons)} {units} x {factors}")
+    for vector in source.vectors:
+        print(f"block {vector.layer}: a vector of norm {float(vector.values.norm()):.4g}")
     print(f"{folder}: {args.format}, plan {source.plan_hash}, ungated")
     return 0
 

@@ -10,15 +10,22 @@ from sna_eval.export.source import Source, made_by
 from sna_eval.gating import Gate
 from sna_eval.plan import task_fingerprint
 
+_SCALES = (
+    "It multiplies the activations of the neurons below by a constant, at every position of every "
+    "text (Akhtar 2026, arXiv:2604.07098)."
+)
+_ADDS = (
+    "It adds a vector to the residual stream as it leaves the blocks below, at every position of "
+    "every text."
+)
+
 
 def card_text(source: Source, chosen: ExportFormat) -> str:
     """The card of an export in this format."""
     sections = [
         _front_matter(source, chosen),
         f"# Selective Neuron Amplification for `{source.task}`\n\n"
-        f"This is {chosen.what}. It multiplies the activations of the neurons below by a constant, "
-        "at every position of every text (Akhtar 2026, arXiv:2604.07098). "
-        f"Made by {made_by()}.",
+        f"This is {chosen.what}. {_ADDS if source.vectors else _SCALES} Made by {made_by()}.",
         f"## Fits\n\n{_fits(source)}",
         f"## Interventions\n\n{_interventions(source)}",
         f"## Not included: the gate\n\n{_gate(source.plan.gate)}",
@@ -57,6 +64,9 @@ def _fits(source: Source) -> str:
 
 
 def _interventions(source: Source) -> str:
+    if source.vectors:
+        norms = [(str(own.layer), f"{float(own.values.norm()):.6g}") for own in source.vectors]
+        return _table(("layer", "norm of the vector"), norms)
     rows = [
         (
             str(scaling.layer),

@@ -18,8 +18,10 @@ class ExportFormat:
     """What `--format` calls it."""
     what: str
     """What the folder is, as its card says it."""
-    library: Literal["peft", "transformers"]
+    library: Literal["peft", "transformers", "lm_eval", "llama.cpp"]
     """What loads it."""
+    holds: Literal["scalings", "vectors"] = "scalings"
+    """Factors on neurons, or vectors added to the residual stream."""
     write: Callable[[Source, Path], None]
     """Writes the weights and what describes them."""
     loading: Callable[[Source], str]

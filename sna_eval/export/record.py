@@ -54,6 +54,10 @@ def record_of(source: Source, kind: str) -> dict[str, Any]:
             }
             for scaling in source.scalings
         ],
+        "vectors": [
+            {"layer": vector.layer, "norm": float(vector.values.norm())}
+            for vector in source.vectors
+        ],
         "plan": plan_to_dict(recorded_plan(source)),
     }
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.export.scaling import LayerScaling, layer_scalings
+from sna_eval.export.vectors import LayerVector, layer_vectors
 from sna_eval.intervention import Sites, Unit, base_model
 from sna_eval.plan import Plan, TaskPlan, check_task, model_fingerprint, plan_fingerprint
 
@@ -39,7 +40,9 @@ class Source:
     whole_plan: Plan | None = None
     """The plan that the task's part was taken from, for its fingerprint."""
     scalings: tuple[LayerScaling, ...] = field(init=False)
-    """The layers that change, first to last."""
+    """The layers whose neurons are scaled, first to last."""
+    vectors: tuple[LayerVector, ...] = field(init=False)
+    """What is added to the residual stream instead, by a plan that chooses no neurons."""
 
     def __post_init__(self) -> None:
         if base_model(self.model) is not self.model:
@@ -56,7 +59,13 @@ class Source:
             )  # fmt: skip
         where = f"tasks.{self.task}"
         check_task(self.plan, self.sites, field=where)
-        object.__setattr__(self, "scalings", layer_scalings(self.plan, field=where))
+        adds = bool(self.plan.interventions) and not any(
+            entry.how.chooses_neurons for entry in self.plan.interventions
+        )
+        scalings = () if adds else layer_scalings(self.plan, field=where)
+        object.__setattr__(self, "scalings", scalings)
+        vectors = layer_vectors(self.plan, field=where) if adds else ()
+        object.__setattr__(self, "vectors", vectors)
 
     @property
     def shown_name(self) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from sna_eval.errors import InputError, writing
 from sna_eval.export.card import card_text
-from sna_eval.export.formats import find_format
+from sna_eval.export.format import ExportFormat
+from sna_eval.export.formats import FORMATS, find_format
 from sna_eval.export.record import record_of, write_record
 from sna_eval.export.source import Source
+from sna_eval.registry import either
 
 Format = str
 """The name of one of `sna_eval.export.formats`."""
@@ -27,6 +29,7 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
     **Raises:** `InputError` where the folder is in use or cannot be written.
     """
     chosen = find_format(format)
+    _check_holds(source, chosen)
     folder = Path(folder)
     with writing(folder):
         _make_empty(folder)
@@ -34,6 +37,15 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
         (folder / "README.md").write_text(card_text(source, chosen), encoding="utf-8")
         write_record(record_of(source, chosen.name), folder)
     return folder
+
+
+def _check_holds(source: Source, chosen: ExportFormat) -> None:
+    """Raises `InputError` where a format cannot hold what the plan does."""
+    holds = "vectors" if source.vectors else "scalings"
+    if chosen.holds != holds:
+        fitting = either(name for name, other in FORMATS.items() if other.holds == holds)
+        what = "vectors in the residual stream" if source.vectors else "factors on neurons"
+        raise InputError("format", expected=f"{fitting}, for {what}", got=chosen.name)
 
 
 def _make_empty(folder: Path) -> None:
