@@ -44,7 +44,8 @@ def folder(tmp_path_factory: Any) -> Path:
     rows = [json.loads(line) for line in items.read_text(encoding="utf-8").splitlines()]
     with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
         for number, row in enumerate(rows[:COUNT]):
-            choices = [row["target"], rows[(number + 7) % len(rows)]["target"]]
+            others = (other["target"] for other in rows[number + 7 :])
+            choices = [row["target"], next(own for own in others if own != row["target"])]
             choices = choices[:: 1 if number % 2 else -1]
             context = row["prompt"] + (" " if number % 10 == 0 else "")  # space that moves over
             document = {"context": context, "choices": choices, "answer": number % 2 ^ 1}
