@@ -84,7 +84,9 @@ def test_formats_that_cannot_hold_it(
         (_entry(1, 1, positions="continuation"), "positions: expected `all`: these files act"),
         (_entry(1, 1, strength=0.0), "interventions: expected a vector other than 0"),
         (
-            PlannedIntervention(1, method="temperature", parameters={"temperature": 2.0}),
+            PlannedIntervention(
+                1, method="temperature", parameters={"temperature": Vector.of([2.0])}
+            ),
             "method: expected one that adds a vector",
         ),
     ],
