@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sna_eval.export import Format, Source, export_plan
+from sna_eval.export.formats import FORMATS
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
 from sna_eval.paths import tasks_path
@@ -27,6 +28,9 @@ PLAN = TaskPlan(
     ),
 )
 """Two layers, several interventions on one of them, and a direction of two labels."""
+
+SCALING_FORMATS = tuple(name for name, it in FORMATS.items() if it.holds == "scalings")
+"""Formats that hold factors on neurons."""
 
 ModelFolder = Callable[..., Path]
 _ROOM = {"gpt2": "n_positions", "gptj": "n_positions"}

@@ -11,11 +11,10 @@ import pytest
 import yaml
 
 from sna_eval.export import Format, read_record
-from sna_eval.export.formats import FORMATS
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
 from sna_eval.plan import Plan, model_fingerprint, plan_fingerprint, task_fingerprint
-from tests.export.conftest import PLAN, TASK, source_of
+from tests.export.conftest import PLAN, SCALING_FORMATS, TASK, source_of
 
 MARGIN = replace(PLAN, gate=Gate("margin", 0.25, 0.5, "amplify"))
 
@@ -24,7 +23,7 @@ def card(folder: Path) -> str:
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCALING_FORMATS)
 def test_card_says_what_it_fits(format: Format, model_folder: Any, export: Any) -> None:
     base = model_folder("llama")
     whole = Plan({TASK: MARGIN})
@@ -67,7 +66,7 @@ def test_card_names_the_revision(model_folder: Any, export: Any) -> None:
 
 
 def test_loading_as_the_card_says(model_folder: Any, export: Any) -> None:
-    for format in FORMATS:
+    for format in SCALING_FORMATS:
         folder = export(model_folder("llama"), format)
         code = card(folder).split("```python\n")[1].split("```")[0]
         names: dict[str, Any] = {}
@@ -90,7 +89,7 @@ def test_padded_vocabularies_are_pointed_out(
     assert all(got > 1e-3 + was for got, was in zip(resized, expected, strict=True))
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCALING_FORMATS)
 def test_record_holds_the_plan(format: Format, model_folder: Any, export: Any) -> None:
     folder = export(model_folder("gpt2"), format, MARGIN)
     record = json.loads((folder / "sna_export.json").read_text())

@@ -190,7 +190,7 @@ def test_other_failures_are_not_taken_for_full_disks() -> None:
 
 
 def test_format_must_be_known(model_folder: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"format: expected one of ia3, .*, got .gguf."):
+    with pytest.raises(InputError, match=r"format: expected one of control_vector, .*, got .gguf."):
         export_plan(source_of(model_folder("gpt2")), tmp_path, format="gguf")  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ from sna_eval.errors import InputError
 from sna_eval.export.formats import FORMATS
 from sna_eval.harness.loading import load_lm
 from sna_eval.plan import load_plan
-from tests.export.conftest import TASK
+from tests.export.conftest import SCALING_FORMATS, TASK
 from tests.gguf_files import write_gguf
 
 FILE = "tiny.gguf"
@@ -40,7 +40,7 @@ def model_args(base: Path) -> str:
     return f"pretrained={base},gguf_file={FILE},dtype=float32,device=cpu"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCALING_FORMATS)
 def test_exports_do_what_the_plan_does(
     format: str, base: Path, plan_file: Path, tmp_path: Path, scores: Any, capsys: Any
 ) -> None:

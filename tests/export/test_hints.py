@@ -13,8 +13,7 @@ import torch
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.export import export_plan
-from sna_eval.export.formats import FORMATS
-from tests.export.conftest import source_of
+from tests.export.conftest import SCALING_FORMATS, source_of
 
 
 def quantized(model: Any, method: str) -> None:
@@ -75,7 +74,7 @@ def followed(export: Any, format: str) -> list[str]:
         path.append(hinted[1])
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCALING_FORMATS)
 @pytest.mark.parametrize("change", MODELS)
 def test_no_hint_leads_back(change: Any, format: str, model_folder: Any, tmp_path: Path) -> None:
     def export(name: str) -> None:
@@ -87,7 +86,7 @@ def test_no_hint_leads_back(change: Any, format: str, model_folder: Any, tmp_pat
     export(path[-1])  # and where one is led to, it works
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", SCALING_FORMATS)
 @pytest.mark.parametrize("name", ["delta", "subfolder"])
 def test_no_hint_about_the_base_names_another_format(
     format: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
