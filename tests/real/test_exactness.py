@@ -1,4 +1,4 @@
-"""Scores of real weights against independent ways to the same numbers, in bfloat16 too.
+"""Scores of real weights against independent ways to the same numbers, SmolLM2 in bfloat16 too.
 
 The other side is one plain pass for each text through transformers alone: on folded weights, on
 PEFT's adapters, with hooks of the test's own, or through TransformerLens. In float32 both agree to
@@ -69,13 +69,8 @@ class Subject:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        ("smollm2", torch.float32),
-        ("smollm2", torch.bfloat16),
-        ("gemma3", torch.float32),
-        ("gemma3", torch.bfloat16),
-    ],
-    ids=["smollm2-fp32", "smollm2-bf16", "gemma3-fp32", "gemma3-bf16"],
+    params=[("smollm2", torch.float32), ("smollm2", torch.bfloat16), ("gemma3", torch.float32)],
+    ids=["smollm2-fp32", "smollm2-bf16", "gemma3-fp32"],
 )
 def subject(request: pytest.FixtureRequest, load: Load) -> Subject:
     name, dtype = request.param
