@@ -5,7 +5,7 @@ The baseline runs once for all of them and hands on what enters the lowest layer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -43,22 +43,28 @@ def log_likelihoods(
     tokens = tokens or tokens_per_pass(engine.device)
     groups = group_rows(subject.rows, configurations=1, tokens=tokens, device=engine.device)
     filled = np.empty((1 + len(sets), subject.n_requests))
-    for group in tqdm(groups, desc=subject.name, disable=quiet, leave=False):
-        filled[:, group.requests] = _group(engine, group, active)
+    total = len(groups) * filled.shape[0]
+    with tqdm(total=total, desc=subject.name, unit="pass", disable=quiet, leave=False) as bar:
+        for group in groups:
+            for number, values in enumerate(_group(engine, group, active)):
+                filled[number, group.requests] = values
+                bar.update()
     return filled
 
 
-def _group(engine: Engine, group: RowGroup, sets: Sequence[Together]) -> Floats:
+def _group(engine: Engine, group: RowGroup, sets: Sequence[Together]) -> Iterator[Floats]:
+    """Log-likelihoods of a group's requests: the unmodified model's, then set by set."""
     batch = group.repeated(1)
     lowest = {min(intervention.layer for intervention in together) for together in sets if together}
     capture = sorted(lowest) if engine.abilities.resumes else []
     scores, captured = engine.run(batch, capture=capture)
     baseline = _values(scores)
-    amplified = [
-        _values(amplified_rows(engine, batch, together, captured)) if together else baseline
-        for together in sets
-    ]
-    return np.stack([baseline, *amplified])
+    yield baseline
+    for together in sets:
+        if together:
+            yield _values(amplified_rows(engine, batch, together, captured))
+        else:
+            yield baseline
 
 
 def amplified_rows(
