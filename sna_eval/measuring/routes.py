@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast, get_args
 
 import torch
 
+from sna_eval.harness.model.tried import tried_once
 from sna_eval.intervention import Batch, Engine, Intervention, amplify
 from sna_eval.intervention.capturing import captured_outputs
 from sna_eval.intervention.columns import output_columns
@@ -20,6 +22,9 @@ from sna_eval.intervention.resume import continued
 from sna_eval.intervention.trial import trial_rows
 from sna_eval.measuring.captures import captured_activations
 from sna_eval.measuring.starts import Route
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 _LOGGER = logging.getLogger(__name__)
 _NEURONS = 32
@@ -43,6 +48,24 @@ def find_routes(engine: Engine, layers: Sequence[int]) -> dict[int, Route]:
         if slow:
             _LOGGER.info("%s: layers %s are entered by %r", engine.sites.architecture, slow, route)
     return routes
+
+
+def routes_of(lm: SNALM, layers: Sequence[int]) -> dict[int, Route]:
+    """The cheapest exact way into each layer, from disk or by trying: three passes a layer."""
+    return tried_once(
+        lm,
+        f"routes {list(layers)} of {lm.sites.units}",
+        find=lambda: find_routes(lm.engine, layers),
+        write=lambda routes: {str(layer): route for layer, route in routes.items()},
+        read=lambda entry: {layer: _read_route(entry.get(str(layer))) for layer in layers},
+    )
+
+
+def _read_route(value: object) -> Route:
+    for route in get_args(Route):
+        if value == route:
+            return cast(Route, route)
+    raise ValueError(f"{value!r} is no route")
 
 
 def _route(engine: Engine, layer: int) -> Route:

@@ -12,7 +12,8 @@ from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
 from sna_eval.intervention.kernels import fused_activations
 from sna_eval.intervention.shortcuts import at_scored_positions, find_shortcuts
 from sna_eval.intervention.trial import trial_rows
-from sna_eval.measuring.routes import adds_unscaled, find_routes
+from sna_eval.measuring import routes
+from sna_eval.measuring.routes import adds_unscaled, find_routes, routes_of
 from tests.conftest import build_model, token_ids
 
 
@@ -47,6 +48,24 @@ def test_a_block_that_scales_its_mlp_is_no_rank_k_update() -> None:
 def test_plain_hooks_where_nothing_else_goes() -> None:
     engine = engine_of("gemma2", resumes=False)
     assert find_routes(engine, [2]) == {2: "full"}
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_routes_are_tried_once(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[list[int]] = []
+
+    def counted(engine: Engine, layers: list[int]) -> Any:
+        tried.append(layers)
+        return find_routes(engine, layers)
+
+    monkeypatch.setattr(routes, "find_routes", counted)
+    first = routes_of(lm, [0, 2])
+    assert routes_of(lm, [0, 2]) == first == {0: "behind", 2: "behind"}
+    assert tried == [[0, 2]]
+    assert routes_of(lm, [1]) == {1: "behind"}, "other layers are tried"
+    monkeypatch.setattr("sna_eval.harness.model.tried.read_entry", lambda name: {"0": "above"})
+    assert routes_of(lm, [0]) == {0: "behind"}, "what is no route is tried again"
+    assert tried == [[0, 2], [1], [0]]
 
 
 @pytest.mark.parametrize(

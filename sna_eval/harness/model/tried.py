@@ -53,7 +53,7 @@ class Loaded(Protocol):
 
 def abilities_of(lm: Loaded) -> Abilities:
     """The passes that a model allows, from disk or by trying."""
-    return _kept(
+    return tried_once(
         lm,
         "abilities",
         find=lambda: probe(lm.model, lm.sites),
@@ -64,7 +64,7 @@ def abilities_of(lm: Loaded) -> Abilities:
 
 def shortcuts_of(lm: Loaded) -> Shortcuts:
     """The work that scoring may leave out, from disk or by trying."""
-    return _kept(
+    return tried_once(
         lm,
         "shortcuts",
         find=lambda: find_shortcuts(lm.engine),
@@ -73,7 +73,7 @@ def shortcuts_of(lm: Loaded) -> Shortcuts:
     )
 
 
-def _kept(
+def tried_once(
     lm: Loaded,
     what: str,
     *,
@@ -81,6 +81,13 @@ def _kept(
     write: Callable[[T], dict[str, Any]],
     read: Callable[[dict[str, Any]], T],
 ) -> T:
+    """What a trial finds, from disk or by trying.
+
+    **Arguments:**
+
+    - `what`: names the trial, and what it depends on beside the model.
+    - `read`: the other way round than `write`; raises `ValueError` for what it cannot be.
+    """
     if _is_hooked(lm.model):
         return find()
     name = digest([what, _depends_on(lm)])

@@ -16,7 +16,7 @@ from sna_eval.intervention import Row, Sites
 from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.measuring.layout import RowGroup, tokens_per_pass
-from sna_eval.measuring.routes import find_routes
+from sna_eval.measuring.routes import routes_of
 from sna_eval.measuring.starts import Route
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.neurons import Search, SearchConfig
@@ -104,7 +104,7 @@ class Sweep:
 
     @cached_property
     def routes(self) -> dict[int, Route]:
-        return find_routes(self.passes.engine, self._layers)
+        return routes_of(self.lm, self._layers)
 
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
         """Computes units of one task."""
