@@ -50,12 +50,17 @@ def find_routes(engine: Engine, layers: Sequence[int]) -> dict[int, Route]:
     return routes
 
 
-def routes_of(lm: SNALM, layers: Sequence[int]) -> dict[int, Route]:
-    """The cheapest exact way into each layer, from disk or by trying: three passes a layer."""
+def routes_of(lm: SNALM, engine: Engine, layers: Sequence[int]) -> dict[int, Route]:
+    """The cheapest exact way into each layer, from disk or by trying: three passes a layer.
+
+    **Arguments:**
+
+    - `engine`: runs the model of `lm`; says which units are meant.
+    """
     return tried_once(
         lm,
-        f"routes {list(layers)} of {lm.sites.units}",
-        find=lambda: find_routes(lm.engine, layers),
+        f"routes {list(layers)} of {engine.sites.units}",
+        find=lambda: find_routes(engine, layers),
         write=lambda routes: {str(layer): route for layer, route in routes.items()},
         read=lambda entry: {layer: _read_route(entry.get(str(layer))) for layer in layers},
     )

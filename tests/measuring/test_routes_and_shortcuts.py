@@ -50,7 +50,6 @@ def test_plain_hooks_where_nothing_else_goes() -> None:
     assert find_routes(engine, [2]) == {2: "full"}
 
 
-@pytest.mark.usefixtures("own_cache")
 def test_routes_are_tried_once(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[list[int]] = []
 
@@ -59,12 +58,12 @@ def test_routes_are_tried_once(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None
         return find_routes(engine, layers)
 
     monkeypatch.setattr(routes, "find_routes", counted)
-    first = routes_of(lm, [0, 2])
-    assert routes_of(lm, [0, 2]) == first == {0: "behind", 2: "behind"}
+    first = routes_of(lm, lm.engine, [0, 2])
+    assert routes_of(lm, lm.engine, [0, 2]) == first == {0: "behind", 2: "behind"}
     assert tried == [[0, 2]]
-    assert routes_of(lm, [1]) == {1: "behind"}, "other layers are tried"
+    assert routes_of(lm, lm.engine, [1]) == {1: "behind"}, "other layers are tried"
     monkeypatch.setattr("sna_eval.harness.model.tried.read_entry", lambda name: {"0": "above"})
-    assert routes_of(lm, [0]) == {0: "behind"}, "what is no route is tried again"
+    assert routes_of(lm, lm.engine, [0]) == {0: "behind"}, "what is no route is tried again"
     assert tried == [[0, 2], [1], [0]]
 
 

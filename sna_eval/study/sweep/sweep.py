@@ -104,7 +104,7 @@ class Sweep:
 
     @cached_property
     def routes(self) -> dict[int, Route]:
-        return routes_of(self.lm, self._layers)
+        return routes_of(self.lm, self.passes.engine, self._layers)
 
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
         """Computes units of one task."""
