@@ -14,11 +14,12 @@ from sna_eval.argument_lists import parse_names
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.reporting.provenance import sweep_commands
-from sna_eval.study.calibration import Outcomes, find_boundaries
+from sna_eval.study.calibration import TaskOutcomes, find_boundaries
 from sna_eval.study.compare import Options, compare, read_run
 from sna_eval.study.interference import PLAIN_TEXT, AppliedPlan, Interference, Subject
 from sna_eval.study.interference.effects import effects
 from sna_eval.study.methods.table import MethodTable
+from sna_eval.study.statistics import GatedItems
 from sna_eval.study.summary.measurements import task_measurements
 from sna_eval.study.summary.task_summary import summarise_task
 from sna_eval.study.summary.zones import zone_means
@@ -62,10 +63,13 @@ def test_a_baseline_of_zero_leaves_its_zone_a_mean() -> None:
 def test_boundaries_of_small_confidences(scale: float) -> None:
     """Rounded to six decimals, boundaries of long answers were 0, and no gate ever opened."""
     confidence = np.array([0.1, 0.2, 0.4, 0.8]) * scale
-    gained = np.array([True, True, False, False])
-    outcomes = [Outcomes(name, confidence, gained) for name in ("a", "b")]
+    gains = np.array([[1.0, 1.0, -1.0, -1.0]])
+    items = GatedItems(np.tile(confidence, 10), np.tile(gains, 10), np.tile(gains, 10),
+                       np.arange(40))  # fmt: skip
+    outcomes = {name: TaskOutcomes(items, 0) for name in ("a", "b")}
     found = find_boundaries("target_prob", outcomes)
     assert found.low == found.high == pytest.approx(0.3 * scale)
+    assert found.kept
 
 
 def test_the_command_of_a_sweep_names_its_dtype() -> None:

@@ -143,9 +143,8 @@ def test_boundaries_found_on_its_gains(gold: Gold) -> None:
     plan = load_plan(gold.plan).tasks[NAME]
     found = task_outcomes(gold.sweep, NAME, plan, gain=10.0)
     assert found.oracle
-    mixed = replace(found, gained=found.confidence < sorted(found.confidence)[3])
-    assert find_boundaries("margin", [mixed]).oracle
-    assert not find_boundaries("margin", [replace(mixed, oracle=False)]).oracle
+    assert find_boundaries("margin", {NAME: found}).oracle
+    assert not find_boundaries("margin", {NAME: replace(found, oracle=False)}).oracle
 
 
 def test_the_result_file_and_its_samples(gold: Gold) -> None:
