@@ -36,7 +36,7 @@ from sna_eval.study.verdict.hypotheses import (
     over_rival,
     zone_effect,
 )
-from sna_eval.study.verdict.opened import note_opening, openings
+from sna_eval.study.verdict.opened import note_opening
 from sna_eval.study.verdict.registering import check_registered
 from sna_eval.study.verdict.registration import Limits, Registration
 from sna_eval.study.verdict.rivals import (
@@ -241,6 +241,3 @@ def harm_data(null: SearchedNull, beyond: Beyond) -> HarmData:
 
 def _number(value: float) -> float | None:
     return float(f"{value:.8g}") if math.isfinite(value) else None
-
-
-__all__ = ["TaskVerdict", "Verdict", "harm_data", "openings", "reach_verdict"]

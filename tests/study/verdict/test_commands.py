@@ -1,0 +1,63 @@
+"""The commands: what they print, and bad input in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sna_eval.cli import main
+
+
+@pytest.fixture
+def registered(checkpoint: Path, own_tasks: Path, tmp_path: Path, no_cache: None) -> Path:
+    """A placebo's registration."""
+    path = tmp_path / "reg.yaml"
+    done = main([
+        "register", "--model_args", f"pretrained={checkpoint}", "--tasks", "own_open",
+        "--include_path", str(own_tasks), "--neurons", "2,5", "--multipliers", "1.5,3",
+        "--draws", "3", "--measured", "2", "--select", "random", "--seed", "7",
+        "--output", str(path),
+    ])  # fmt: skip
+    assert done == 0
+    return path
+
+
+def test_a_placebo_from_registration_to_verdict(
+    registered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = capsys.readouterr().out
+    assert "own_open: 6 test items with" in said
+    assert "allow no p-value that stands Holm" in said
+    output = tmp_path / "out"
+    assert main(["verdict", str(registered), "--output", str(output)]) == 0
+    assert "own_open: " in capsys.readouterr().out
+    content = json.loads((output / "verdict.json").read_text())
+    assert content["own_open"]["H4"] == {
+        "estimate": None, "interval": [None, None], "p": 1.0, "draws": 0,
+        "verdict": "undecided at this n",
+    }  # fmt: skip
+    assert (output / "index.html").is_file()
+    again = tmp_path / "again"
+    assert main(["verdict", str(registered), "--output", str(again)]) == 0
+    assert "test items were opened on" in capsys.readouterr().out
+    assert (again / "verdict.json").read_bytes() == (output / "verdict.json").read_bytes()
+    assert "opened 2 times" in (again / "index.html").read_text()
+
+
+def test_a_changed_registration_ends_in_one_line(
+    registered: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered.write_text(registered.read_text().replace("claim_seed: 7", "claim_seed: 8"))
+    capsys.readouterr()
+    assert main(["verdict", str(registered), "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "it was changed after it was written" in said
+    assert said.count("\n") == 1
+
+
+def test_repetitions_are_at_least_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["selfcheck", "--repetitions", "0", "--output", str(tmp_path)]
+    assert main(typed) == 2
+    assert "repetitions: expected at least 1" in capsys.readouterr().err
