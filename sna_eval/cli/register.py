@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     path = Path(args.output)
     found.save(path)
     _print(found)
-    print(f"{path}: registration {found.hash}, {len(found.tasks)} tasks")
+    print(f"{path}: registration {found.hash}, {_tasks(found)}")
     return 0
 
 
@@ -89,6 +89,10 @@ def _print(found: Registration) -> None:
         )
     if found.correction == "none":
         print(
-            f"{found.search.draws} draws allow no p-value that stands Holm over "
-            f"{len(found.tasks)} tasks: each task is judged by itself"
+            f"{found.search.draws} draws allow no p-value of {found.limits.alpha:g} over "
+            f"{_tasks(found)} after Holm: each task is judged by itself"
         )
+
+
+def _tasks(found: Registration) -> str:
+    return f"{len(found.tasks)} task" + ("s" if len(found.tasks) > 1 else "")

@@ -11,7 +11,13 @@ from sna_eval.cli import main
 
 
 @pytest.fixture
-def registered(checkpoint: Path, own_tasks: Path, tmp_path: Path, no_cache: None) -> Path:
+def registered(
+    checkpoint: Path,
+    own_tasks: Path,
+    tmp_path: Path,
+    no_cache: None,
+    capsys: pytest.CaptureFixture[str],  # so that a test reads what was said here
+) -> Path:
     """A placebo's registration."""
     path = tmp_path / "reg.yaml"
     done = main([
@@ -29,7 +35,7 @@ def test_a_placebo_from_registration_to_verdict(
 ) -> None:
     said = capsys.readouterr().out
     assert "own_open: 6 test items with" in said
-    assert "allow no p-value that stands Holm" in said
+    assert "3 draws allow no p-value of 0.05 over 1 task" in said
     output = tmp_path / "out"
     assert main(["verdict", str(registered), "--output", str(output)]) == 0
     assert "own_open: " in capsys.readouterr().out
