@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from sna_eval.clusters import Ints
 from sna_eval.errors import InputError
-from sna_eval.study.statistics import max_t_bounds
+from sna_eval.study.statistics import clustered_stderr, max_t_bounds
 
 Floats = NDArray[np.float64]
 
@@ -41,3 +42,13 @@ def lower_bounds(
     if not 0.5 <= confidence < 1:
         raise InputError("confidence", expected="0.5 or more and below 1", got=confidence)
     return max_t_bounds(effects, clusters=clusters, among=among, confidence=confidence).bounds
+
+
+def single_bounds(effects: Floats, clusters: Ints, confidence: float) -> Floats:
+    """Bounds of each configuration by itself, `mean - t stderr`, `[configuration]`.
+
+    Good to choose by, as they pass over gains that rest on few items; of the best, no bound.
+    """
+    freedom = len(np.unique(clusters)) - 1
+    spread = clustered_stderr(effects, clusters)
+    return np.asarray(effects.mean(axis=-1) - student.ppf(confidence, freedom) * spread)

@@ -10,10 +10,12 @@ import numpy as np
 
 from sna_eval.errors import InputError
 from sna_eval.measuring.configuration import Configuration
+from sna_eval.study.choosing.bounds import single_bounds
 from sna_eval.study.choosing.effects import Measure, TaskEffects
 
 Criterion = Literal["lower_bound", "mean"]
-"""`lower_bound` of the mean effect over items (default), or the `mean` itself."""
+"""`lower_bound` of the mean effect over items (default), each configuration by itself, or the
+`mean`. What is reported of the chosen one is a bound that holds for the best of all."""
 _TIE = 1e-9  # of the largest criterion: far above rounding of means, far below what differs
 
 
@@ -84,7 +86,7 @@ def choose(
         bounds = effects.lower_bounds(
             confidence=confidence, allow_oracle=allow_oracle, fitted_gate=fitted_gate
         )
-    scores = means if bounds is None or by == "mean" else bounds
+    scores = means if by == "mean" else single_bounds(allowed, effects.clusters, confidence)
     ties = np.flatnonzero(scores >= scores.max() - _TIE * np.abs(scores).max())
     best = min(ties.tolist(), key=lambda place: _strength(effects.rows[usable[place]]))
     return ChosenConfiguration(
