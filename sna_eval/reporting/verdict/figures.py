@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,13 +37,18 @@ _BAND = (5, 95)
 def among_nulls(found: Verdict) -> Drawing:
     """Every task's claim among its random rankings."""
     names = tuple(map(short, found.tasks))
-    marks: list[Mark] = [Line("y")]
+    claims, random = [], []
     for row, task in enumerate(found.tasks.values()):
-        gains = task.null.null_gains
-        marks.append(Points(_RANDOM, tuple(gains), (float(row),) * len(gains)))
-        marks.append(Points(_CLAIM, (task.null.claim.gain,), (float(row),)))
-    panel = Panel(Axis("gain in specific log-odds, test items"), Axis(names=names), tuple(marks))
-    return Drawing((panel,), 7.5, 1.6 + 0.34 * len(names))
+        claims.append((task.null.claim.gain, float(row)))
+        random += [(float(gain), float(row)) for gain in task.null.null_gains]
+    marks = (Line("y"), _points(_RANDOM, random), _points(_CLAIM, claims))
+    panel = Panel(Axis("gain in specific log-odds, test items"), Axis(names=names), marks)
+    return Drawing((panel,), 7.5, 1.8 + 0.34 * len(names), legend="above")
+
+
+def _points(series: Series, places: Sequence[tuple[float, float]]) -> Points:
+    x, y = zip(*places, strict=True)
+    return Points(series, x, y)
 
 
 def forest(found: Verdict) -> Drawing:
@@ -61,13 +66,14 @@ def forest(found: Verdict) -> Drawing:
     )  # fmt: skip
     names = tuple(f"{short(name)}: {one.verdict}" for name, one in rows)
     panel = Panel(Axis("gain over random rankings, log-odds"), Axis(names=names), marks)
-    return Drawing((panel,), 8.0, 1.6 + 0.34 * len(names))
+    return Drawing((panel,), 8.0, 1.8 + 0.34 * len(names), legend="above")
 
 
 def scales(found: Verdict) -> Drawing:
     """Change against baseline on three scales, with the band of random rankings."""
     tasks = sorted(found.tasks.values(), key=lambda own: _mean_prob(own.null.items.baseline))
     baseline = np.array([_mean_prob(own.null.items.baseline) for own in tasks])
+    wide = bool(baseline.max() > 10 * baseline.min() > 0)
     panels = []
     for title, change in _SCALES:
         own = np.array([change(task, task.null.claim) for task in tasks])
@@ -79,7 +85,7 @@ def scales(found: Verdict) -> Drawing:
         band = Band(Series("random rankings, 5 to 95 %", MUTED), baseline, low, middle, high)
         points = Points(_CLAIM, tuple(baseline), tuple(own))
         panels.append(
-            Panel(Axis("baseline P(target)", log=True), Axis(title), (Line("x"), band, points))
+            Panel(Axis("baseline P(target)", log=wide), Axis(title), (Line("x"), band, points))
         )
     return Drawing(tuple(panels), 10.5, 3.4)
 
@@ -236,8 +242,7 @@ def pushes(found: Verdict) -> Drawing:
     ):
         kept = [own for own in points if own[0] > 0]
         if kept:
-            x, y = zip(*kept, strict=True)
-            marks.append(Points(series, tuple(map(float, x)), tuple(map(float, y))))
+            marks.append(_points(series, kept))
     panel = Panel(
         Axis("KL(base || changed), nats, development items", log=True),
         Axis("gain in specific log-odds, test items"), tuple(marks),
