@@ -8,6 +8,7 @@ the adapter's name. docs/serving.md has an example.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,14 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _as_text(found: Verification) -> str:
+    said = [f"PROBLEM: {problem}" for problem in found.problems] or ["verified"]
+    if math.isnan(found.base_difference):  # nothing was there to be compared
+        return "\n".join(said)
     lines = [
         f"base model         differs by up to {found.base_difference:.2g} nats",
         f"amplified          differs by up to {found.amplified_difference:.2g} nats",
         f"effect             up to {found.effect:.2g} nats; served {found.strength:.3f} times that",
         f"gate               {found.agreed} of {found.items} decisions alike, "
         f"{found.ties} at a bound",
-        *(f"PROBLEM: {own}" for own in found.problems),
     ]
-    return "\n".join([*lines, *([] if found.problems else ["verified"])])
+    return "\n".join([*lines, *said])
