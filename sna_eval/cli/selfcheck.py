@@ -39,6 +39,12 @@ def run(args: argparse.Namespace) -> int:
             f"{rate.task} {rate.kind}: H1 shown in {rate.shown} of {rate.trials} "
             f"({rate.share:.0%}, 95 % between {low:.0%} and {high:.0%})"
         )
+    for trial in found.trials:
+        if trial.effect is not None and trial.effect < (trial.detectable or float("inf")):
+            print(
+                f"{trial.task} planted {trial.number}: the circuit is worth {trial.effect:+.3f} "
+                f"log-odds on development items, less than a test has 80 % power for"
+            )
     path = output / "selfcheck.json"
     with writing(path):
         write_whole_json(path, {"trials": [asdict(own) for own in found.trials]})
