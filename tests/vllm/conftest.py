@@ -28,10 +28,11 @@ PLAN = """
 version: 1
 model: {n_layers: 30, d_mlp: 1536}
 tasks:
-  "sna_math_*": {gate: {signal: target_prob, low: 0.07, high: 0.3}, interventions: &act [
-    {layer: 12, multiplier: 2.5, neurons: [5, 99, 204, 377, 512, 640, 801, 902, 1033, 1200]},
+  "sna_math_*": {gate: {signal: entropy, low: 0.5, high: 0.7}, interventions: &act [
+    {layer: 12, multiplier: 2.5,
+     neurons: [5, 99, 204, 377, 512, 640, 801, 902, 1033, 1200, 1311, 1420]},
     {layer: 20, multiplier: 1.8, neurons: [3, 77, 300, 451, 700, 888, 1002, 1300]}]}
-  "sna_logic_*": {gate: {signal: entropy, low: 0.5, high: 0.7}, interventions: *act}
+  "sna_logic_*": {gate: {signal: target_prob, low: 0.07, high: 0.3}, interventions: *act}
   "sna_sst2": {gate: {signal: margin, low: 0.3, high: 0.6}, interventions: *act}
   "own_texts": {gate: {signal: max_prob, low: 0.3, high: 0.6}, interventions: *act}
 """
