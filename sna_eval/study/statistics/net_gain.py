@@ -12,6 +12,8 @@ Contributions of different parts are not independent, as each was found on the o
 bound of their mean finds a gain in one noise out of eight. So the whole search is made anew with
 the signs of whole clusters exchanged, which leaves noise as it was; `low` lies as far below the
 gain as the 95 % quantile of those gains lies above 0, and `p` is their share at least as large.
+Two items won out of sixty may be more than such searches find, and are no sure gain: `low` lies no
+higher than Student's bound either.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from sna_eval.clusters import Ints, fold_numbers
 from sna_eval.study.statistics.clusters import Floats, clustered_stderr
@@ -81,7 +84,12 @@ def net_gain(
     won, lost = (_mean([sign * worth > 0 for worth in held]) for sign in (1, -1))
     return NetGain(
         gain=gain,
-        low=gain - float(np.quantile(drawn, confidence, method="higher")) if gain > 0 else gain,
+        low=min(
+            gain - float(np.quantile(drawn, confidence, method="higher")),
+            _students(tasks, held, confidence),
+        )
+        if gain > 0
+        else gain,
         p=(1 + int(np.sum(drawn >= gain - 1e-12))) / (1 + len(drawn)),
         won=won,
         lost=lost,
@@ -132,6 +140,19 @@ def _exchanged(
 def _mean(values: Sequence[Floats | NDArray[np.bool_]]) -> float:
     """Over items, tasks counting alike."""
     return float(np.mean([np.mean(task) for task in values]))
+
+
+def _students(tasks: Sequence[GatedItems], held: Sequence[Floats], confidence: float) -> float:
+    """Student's lower bound of the mean contribution, clusters taken together, tasks alike."""
+    variances = [
+        float(clustered_stderr(worth, task.clusters)) ** 2
+        for task, worth in zip(tasks, held, strict=True)
+    ]
+    freedom = sum(len(np.unique(task.clusters)) - 1 for task in tasks)
+    if freedom < 1:
+        return -np.inf
+    spread = float(np.sqrt(np.nansum(variances))) / len(tasks)
+    return _mean(held) - float(student.ppf(confidence, freedom)) * spread
 
 
 def best_cut(confidence: Sequence[Floats], gains: Sequence[Floats]) -> float:

@@ -69,6 +69,14 @@ def test_a_gate_on_noise_is_seldom_kept_and_a_planted_one_is_found() -> None:
     assert sum(_kept(seed, planted=True) for seed in range(16)) >= 12
 
 
+def test_two_items_of_sixty_are_no_sure_gain() -> None:
+    gains = np.zeros((1, 60))
+    gains[0, [3, 40]] = 1.0
+    found = net_gain([GatedItems(np.arange(60) / 60, gains, gains, np.arange(60))])
+    assert found.gain > 0
+    assert found.low < 0
+
+
 def test_tasks_count_alike() -> None:
     def plain(gains: Floats, sure: Floats) -> GatedItems:
         return GatedItems(sure, gains[None], gains[None], np.arange(len(gains)))
