@@ -115,7 +115,10 @@ class TaskMethods:
         seconds = (time.monotonic() - started) / max(1, len(nulls.nulls))
         choices = output_type(self._task) == "multiple_choice"
         return [
-            _random_unit(self._name, nulls.items, null, choices=choices, seconds=seconds)
+            replace(
+                _random_unit(self._name, nulls.items, null, choices=choices, seconds=seconds),
+                tried=self._options.tried,
+            )
             for null in nulls.nulls
         ]
 

@@ -74,7 +74,8 @@ def run_search(
     files = NullFiles(output, search.settings())
     known = files.read()
     total = options.draws + 1
-    with tqdm(total=total, desc=name, unit="search", disable=quiet, leave=False) as bar:
+    form = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}]"
+    with tqdm(total=total, desc=name, bar_format=form, disable=quiet, leave=False) as bar:
         items, claim = known.items, known.claim
         if items is None or claim is None:
             items, claim = search.test.record(), search.claim(bar.update)
