@@ -2,7 +2,8 @@
 
 Scores neutral sentences in this process and by the copy, and ends with status 1 where they differ:
 an adapter that was not loaded, one on another base model, one that is scaled, a server that ignores
-the adapter's name. docs/serving.md has an example.
+the adapter's name, or mixes both up when it is asked for them at the same time. docs/serving.md has
+an example.
 """
 
 from __future__ import annotations
@@ -72,4 +73,6 @@ def _as_text(found: Verification) -> str:
         f"gate               {found.agreed} of {found.items} decisions alike, "
         f"{found.ties} at a bound",
     ]
+    if not math.isnan(found.company):
+        lines.append(f"both at a time     differ by up to {found.company:.2g} nats from apart")
     return "\n".join([*lines, *said])

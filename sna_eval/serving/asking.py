@@ -1,8 +1,9 @@
 """Requests to a completions server: so many prompts in each, so many requests at a time.
 
-A request that gets no answer is sent again, as often as lm_eval would; one that the server refuses
-is not. Answers are kept as they come. The first that fails for good ends the run, once those in
-flight are in.
+Models are asked one after another: an engine that takes requests of two models into one batch may
+answer one as the other (vLLM on processors does). A request that gets no answer is sent again, as
+often as lm_eval would; one that the server refuses is not. Answers are kept as they come. The first
+that fails for good ends the run, once those in flight are in.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Asking:
     timeout: float = 300.0
     """Seconds that a request may take."""
     kept: KeptAnswers = field(default_factory=KeptAnswers)
+    together: bool = False
+    """Whether models are asked at the same time: each prompt alone, in the order given."""
 
     def answers(self, questions: Sequence[Question[T]], *, quiet: bool = False) -> list[T]:
         """Of all questions, in order.
@@ -71,16 +74,24 @@ class Asking:
             with tqdm(
                 total=len(questions), initial=len(found), desc="Asking the server", disable=quiet
             ) as bar:
-                batches = self._batches(questions, missing)
-                _run(self._ask_all(questions, batches, found, bar))
+                for batches in self._phases(questions, missing):
+                    _run(self._ask_all(questions, batches, found, bar))
         return [found[number] for number in range(len(questions))]
 
-    def _batches(
+    def _phases(
         self, questions: Sequence[Question[T]], missing: Sequence[int]
+    ) -> list[Iterator[list[int]]]:
+        """Batches that may be in flight at the same time: one model's, if not told otherwise."""
+        if self.together:
+            return [iter([number] for number in missing)]
+        return [self._batches(questions, numbers) for numbers in _by_model(questions, missing)]
+
+    def _batches(
+        self, questions: Sequence[Question[T]], asked: Sequence[int]
     ) -> Iterator[list[int]]:
         """Numbers of questions that may share a request, longest prompts first."""
         groups: dict[str, list[int]] = {}
-        for number in missing:
+        for number in asked:
             payload = json.dumps(questions[number].payload, sort_keys=True)
             groups.setdefault(payload, []).append(number)
         for numbers in groups.values():
@@ -197,6 +208,14 @@ class Asking:
                     got=f"status {response.status}", hint=f"the server says: {said}",
                 )  # fmt: skip
             raise OSError(f"status {response.status}: {said}")
+
+
+def _by_model(questions: Sequence[Question[T]], numbers: Sequence[int]) -> list[list[int]]:
+    """The numbers of each model's questions."""
+    found: dict[Any, list[int]] = {}
+    for number in numbers:
+        found.setdefault(questions[number].payload.get("model"), []).append(number)
+    return list(found.values())
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,10 @@ class CompletionsModel:
     @property
     def max_length(self) -> int:
         return int(self.lm.max_length)
+
+    def at_the_same_time(self) -> CompletionsModel:
+        """The same, asked for the base model and adapters without waiting for one to end."""
+        return replace(self, asking=replace(self.asking, together=True))
 
     def scores(
         self, asked: Sequence[Continuation], *, quiet: bool = False

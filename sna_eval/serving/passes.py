@@ -1,7 +1,8 @@
 """Scores and texts of a model that runs elsewhere: the seam's implementation for served models.
 
 First the base model is asked for everything; then the gates decide; then adapters are asked for the
-items that opened. Where a gate is open whatever the base model says, both are asked at once.
+items that opened. Where a gate is open whatever the base model says, nothing waits for it; the two
+models' requests are never in flight together all the same.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class ServedPasses:
         ]
 
     def _ahead(self, asked: PlannedItem) -> list[Continuation]:
-        """What is asked of an adapter at once, since the gate is open whatever comes."""
+        """What is asked of an adapter unseen, since the gate is open whatever comes."""
         plan = asked.plan
         if plan is None or plan.gate.mode != "always" or plan.prompt:
             return []

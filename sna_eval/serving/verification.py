@@ -13,12 +13,20 @@ from sna_eval.harness.loading import model_arguments
 from sna_eval.harness.scoring.ledger import Ledger
 from sna_eval.plan import Plan, check_model
 from sna_eval.serving.adapters import Adapters
+from sna_eval.serving.completions_model import CompletionsModel
 from sna_eval.serving.local_model import LocalModel
 from sna_eval.serving.passes import ServedPasses
 from sna_eval.serving.plans import ServedPlans
 from sna_eval.serving.probes import probe_items
 from sna_eval.serving.served_model import ServedModel
-from sna_eval.serving.verifying import TOLERANCE, Scored, Verification, compare, scored
+from sna_eval.serving.verifying import (
+    TOLERANCE,
+    Scored,
+    Verification,
+    asked_in_turn,
+    compare,
+    scored,
+)
 
 
 def verify(
@@ -56,16 +64,23 @@ def verify(
     adapters = Adapters(lambda task, scalings: adapter or "adapter")
     plans = ServedPlans(plan, adapters, lm.bench.pair)
     missing: tuple[str, ...] = ()
+    server: CompletionsModel | None = None
     if url is None:
         model: ServedModel = LocalModel.load(lm.model, folder, max_length=lm.max_length)
     else:
         assert base is not None
         assert adapter is not None
-        model, missing = _server(url, base, adapter, given, adapters)
+        server, missing = _server(url, base, adapter, given, adapters)
+        model = server
     if missing:
         return Verification(float("nan"), float("nan"), _effect(here), 0.0, 0, 0, texts, missing)
     served = scored(ServedPasses(model, adapters, Ledger()), plans, items, quiet=True)
-    found = compare(plan.tasks[task], here, served, tolerance=tolerance or TOLERANCE)
+    together = None
+    if server is not None and adapter is not None:
+        together = asked_in_turn(server.at_the_same_time(), adapter, items)
+    found = compare(
+        plan.tasks[task], here, served, together=together, tolerance=tolerance or TOLERANCE
+    )
     return replace(found, problems=(*weights, *found.problems))
 
 
@@ -88,11 +103,11 @@ def _reference(made_for: Mapping[str, Any]) -> dict[str, Any]:
 
 def _server(
     url: str, base: str, adapter: str, given: Mapping[str, Any], adapters: Adapters
-) -> tuple[ServedModel, tuple[str, ...]]:
+) -> tuple[CompletionsModel, tuple[str, ...]]:
     from sna_eval.serving.completions import SNACompletions
 
     tokenizer = given.get("tokenizer") or given["pretrained"]
-    lm = SNACompletions(url, model=base, tokenizer=tokenizer, gate="never", batch_size=8)
+    lm = SNACompletions(url, model=base, tokenizer=tokenizer, gate="never", num_concurrent=8)
     if lm.cards and adapter not in lm.cards:
         listed = ", ".join(lm.cards)
         said = (f"not loaded: the server has no model called {adapter} ({listed})",)

@@ -2,7 +2,8 @@
 
 Neutral sentences are scored twice: by the plan in this process, and by the copy. Four things are
 compared: the base model's log-likelihoods, the amplified ones, what amplification does to them,
-and the gate's decisions. A served intervention that silently does nothing fails the third.
+and the gate's decisions. A served intervention that silently does nothing fails the third. A server
+is asked once more, for both models at the same time: the answers have to be those it gave apart.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import TaskPlan
+from sna_eval.serving.served_model import Continuation, ServedModel
 
 TOLERANCE = 0.01
 """Nats that two log-likelihoods may be apart: float32 engines differ by 1e-4, other weights by
@@ -68,6 +70,21 @@ def scored(
     return Scored(np.array(base), np.array(list(map(float, opened))), evidence)
 
 
+def asked_in_turn(model: ServedModel, adapter: str, items: Sequence[Item]) -> np.ndarray:
+    """Log-likelihoods of base model and adapter, asked for by turns.
+
+    **Returns:** `[2, continuation]`, in nats; the base model's first.
+    """
+    asked = [
+        Continuation(name, request.context, request.continuation)
+        for item in items
+        for request in item.requests
+        for name in (None, adapter)
+    ]
+    scores = [score.log_likelihood for score in model.scores(asked, quiet=True)]
+    return np.array(scores).reshape(-1, 2).T
+
+
 class _Open(TaskPlans):
     """The same plans, their gates open."""
 
@@ -105,12 +122,25 @@ class Verification:
     items: int
     problems: tuple[str, ...]
     """What is wrong, most telling first; empty: nothing."""
+    company: float = float("nan")
+    """Largest, between log-likelihoods of one server asked for both models at the same time and
+    for one after the other; not a number where there is no server."""
 
 
 def compare(
-    plan: TaskPlan, here: Scored, served: Scored, *, tolerance: float = TOLERANCE
+    plan: TaskPlan,
+    here: Scored,
+    served: Scored,
+    *,
+    together: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Verification:
-    """A served copy held against the plan in this process."""
+    """A served copy held against the plan in this process.
+
+    **Arguments:**
+
+    - `together`: from `asked_in_turn`, of a server that is asked for both at the same time.
+    """
     base, amplified = (
         float(np.abs(mine - theirs).max())
         for mine, theirs in ((here.base, served.base), (here.amplified, served.amplified))
@@ -124,8 +154,10 @@ def compare(
     ties = sum(
         min(abs(mine.confidence - bound) for bound in bounds) <= tolerance for mine, _ in other
     )
+    apart = np.stack([served.base, served.amplified])
+    company = float("nan") if together is None else float(np.abs(together - apart).max())
     found = Verification(
-        base, amplified, effect, strength, len(pairs) - len(other), ties, len(pairs), ()
+        base, amplified, effect, strength, len(pairs) - len(other), ties, len(pairs), (), company
     )
     return replace(found, problems=tuple(_problems(found, tolerance)))
 
@@ -153,5 +185,10 @@ def _problems(found: Verification, tolerance: float) -> list[str]:
     if not said and found.agreed + found.ties < found.items:
         said.append(
             f"{found.items - found.agreed - found.ties} of {found.items} gates decide otherwise"
+        )
+    if found.company > tolerance:
+        said.append(
+            f"base model and adapter asked at the same time answer otherwise than apart, by up to "
+            f"{found.company:.4g}: one gets the other's weights (docs/serving.md, vLLM)"
         )
     return said

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,12 @@ class Engine:
         self.cards: dict[str, Any] = {"root": str(base), "max_model_len": 512}
         self.requests: list[dict[str, Any]] = []
         self.fault: Fault = lambda body, answer: answer
+        self.mixes = False
+        """Whether all in flight get the adapter where one does, as from vLLM on processors."""
+        self.met = False
+        """Whether requests of two models were ever in flight together."""
+        self._in_flight: Counter[str] = Counter()
+        self._counting = threading.Lock()
         self._lock = threading.Lock()
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any] | int | None:
@@ -43,11 +50,30 @@ class Engine:
         prompts = body["prompt"]
         if isinstance(prompts, str) or isinstance(prompts[0], int):
             prompts = [prompts]
-        switch = nullcontext() if self.names[body["model"]] else self.model.disable_adapter()
-        with self._lock, switch, torch.no_grad():
+        with self._flying(body["model"]), self._lock, self._adapter(body["model"]), torch.no_grad():
             choices = [self._choice(number, p, body) for number, p in enumerate(prompts)]
         choices.reverse()  # servers promise no order but the index
         return self.fault(body, {"model": body["model"], "choices": choices})
+
+    @contextmanager
+    def _flying(self, name: str) -> Iterator[None]:
+        with self._counting:
+            self._in_flight[name] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._in_flight[name] -= 1
+
+    @contextmanager
+    def _adapter(self, name: str) -> Iterator[None]:
+        """Switched on where the name wants it, or the company has it."""
+        with self._counting:
+            company = [own for own, count in self._in_flight.items() if count]
+        self.met |= len(company) > 1
+        on = self.names[name] or (self.mixes and any(self.names[own] for own in company))
+        with nullcontext() if on else self.model.disable_adapter():
+            yield
 
     def _choice(self, index: int, prompt: Any, body: dict[str, Any]) -> dict[str, Any]:
         tokens = self.tokenizer(prompt).input_ids if isinstance(prompt, str) else prompt

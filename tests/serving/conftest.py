@@ -80,6 +80,7 @@ def engine(shared_engine: Engine) -> Engine:
     shared_engine.requests.clear()
     shared_engine.fault = lambda body, answer: answer
     shared_engine.names = {"base": False, "sna": True}
+    shared_engine.mixes = shared_engine.met = False
     return shared_engine
 
 

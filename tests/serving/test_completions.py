@@ -101,10 +101,23 @@ def test_whole_texts(both: Any) -> None:
         assert values[0] == pytest.approx(values[1], rel=1e-4)
 
 
-def test_gates_that_do_not_measure_ask_both_at_once(both: Any, engine: Engine) -> None:
+def test_gates_that_do_not_measure_wait_for_nothing(both: Any, engine: Engine) -> None:
     own, served = both("own_pairs", Gate(mode="always"))
     _same_decisions(own["samples"]["own_pairs"], served["samples"]["own_pairs"])
     assert len(engine.requests) == 2 * 2 * COUNT / 4  # full batches of either, none after another
+
+
+@pytest.mark.parametrize("task", ["own_pairs", "own_texts"])
+def test_base_and_adapter_are_never_asked_together(task: str, both: Any, engine: Engine) -> None:
+    engine.mixes = True
+    own, served = (results["samples"][task] for results in both(task, Gate(mode="always")))
+    assert not engine.met
+    for mine, theirs in zip(own, served, strict=True):
+        for name in ("resps", "baseline_resps"):
+            first, second = ([answer[0] for answer in sample[name]] for sample in (mine, theirs))
+            assert first == second or [value for value, _ in first] == pytest.approx(
+                [value for value, _ in second], abs=1e-4
+            )
 
 
 def test_texts_in_place_of_token_ids(both: Any) -> None:

@@ -37,6 +37,18 @@ def test_a_served_copy(export_folder: Path, url: str, capsys: Any) -> None:
     assert "\nverified\n" in said
 
 
+def test_both_models_mixed_up_in_a_batch(
+    export_folder: Path, url: str, engine: Engine, capsys: Any
+) -> None:
+    engine.mixes = True
+    words = (export_folder, "--url", url, "--base", "base", "--adapter", "sna", "--texts", 8)
+    status, said = _verify(*words, capsys=capsys)
+    assert status == 1
+    assert engine.met
+    (problem,) = [line for line in said.splitlines() if line.startswith("PROBLEM")]
+    assert "asked at the same time answer otherwise than apart" in problem
+
+
 def test_not_loaded(export_folder: Path, url: str, capsys: Any) -> None:
     words = (export_folder, "--url", url, "--base", "base", "--adapter", "gone", "--texts", 8)
     status, said = _verify(*words, capsys=capsys)

@@ -110,7 +110,7 @@ class Server:
             python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
             "--served-model-name", "base", "--dtype", "float32", "--max-model-len", "1024",
             "--enable-lora", "--max-lora-rank", "16", "--lora-target-modules", "down_proj",
-            "--lora-modules", *named, "--max-loras", "1", "--max-logprobs", "-1",
+            "--lora-modules", *named, "--max-loras", str(len(named) + 1), "--max-logprobs", "-1",
             "--host", "127.0.0.1", "--port", str(self.port), "--enforce-eager",
             "--max-num-seqs", "16",
         ]  # fmt: skip

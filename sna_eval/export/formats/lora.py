@@ -24,7 +24,7 @@ from sna_eval.export.weights import check_finite, is_transposed, neurons_last
 _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _SERVING = """
 
-The rank is {rank}. vLLM: `vllm serve {name} --enable-lora --max-lora-rank {slot} \\
+The rank is {rank}. vLLM: `vllm serve {name} --enable-lora --max-loras 2 --max-lora-rank {slot} \\
 --lora-target-modules {modules} --lora-modules sna=PATH/TO/THIS/FOLDER`, then `"model": "sna"` in a
 request. `sna-eval verify` says whether what is served acts as the plan does."""
 
