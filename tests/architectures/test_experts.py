@@ -192,9 +192,9 @@ def test_encoders_are_refused() -> None:
 def test_exports_of_experts_are_refused() -> None:
     from sna_eval.export import Source
     from sna_eval.gating import Gate
-    from sna_eval.plan import TaskPlan
+    from sna_eval.plan import PlannedIntervention, TaskPlan
 
     model = build(entries()["mixtral"])
-    plan = TaskPlan(Gate(mode="always"), ())
+    plan = TaskPlan(Gate(mode="always"), (PlannedIntervention(1, 2.0, neurons={"": (3,)}),))
     with pytest.raises(InputError, match=r"one output projection a layer, got 'MixtralFor.*4 exp"):
         Source(model, None, find_sites(model), "own", plan, "tiny")

@@ -151,9 +151,10 @@ print(sorted(names), get_model("hf").__name__, "sna_eval.harness.lm" in sys.modu
 """
 
 
-def test_start_up_adds_one_name_and_leaves_the_others() -> None:
+def test_start_up_adds_names_and_leaves_the_others() -> None:
     done = run("python", "-c", LIST_MODELS)
-    assert done.stdout.strip() == "['sna'] HFLM False", done.stderr
+    added = ["sna", "sna-completions", "sna-vllm"]
+    assert done.stdout.strip() == f"{added} HFLM False", done.stderr
 
 
 def test_start_up_can_be_switched_off() -> None:

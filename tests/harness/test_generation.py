@@ -116,7 +116,7 @@ def test_blocks_that_run_at_the_last_position_alone(make_sna: Any, positions: st
     changes = {"layer_types": types, "num_kv_shared_layers": 2, "eos_token_id": 0}
     sizes = dict.fromkeys(("vocab_size", "vocab_size_per_layer_input"), VOCABULARY)
     model = build(replace(entry, config={**entry.config, **changes, **sizes}))
-    texts = ("the cat sat on a mat while rain", "x", "so on and so on")
+    texts = ("the cat sat on a mat while rain", "x", "dogs")
     own = {**LAST, "layer": 3, "positions": positions, "gate": "always"}
     start, every = (make_sna(model, **own, decide_at=when) for when in ("start", "every_step"))
     plain = make_sna(model, **{**own, "gate": "never"})

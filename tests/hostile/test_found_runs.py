@@ -197,7 +197,7 @@ def test_gated_gains_are_those_of_the_samples(tmp_path: Path) -> None:
         (b"[1]", "jsonl:1: expected a sample in JSON"),
         (b"[" * 100_000, "jsonl:1: expected a sample in JSON"),
         (json.dumps(sample(0) | {"prob": "x"}).encode(), "expected scores and a zone"),
-        (json.dumps(sample(0) | {"prob": None}).encode(), "expected scores and a zone"),
+        (json.dumps(sample(0) | {"prob": None}).encode(), "expected sample files of an `sna` run"),
         (json.dumps(sample(0) | {"zone": float("nan")}).encode(), "expected scores and a zone"),
         (json.dumps(sample(0) | {"zone": 10**400}).encode(), "expected scores and a zone"),
         (json.dumps(sample(0) | {"zone": 4}).encode(), "expected scores and a zone"),

@@ -114,7 +114,7 @@ def test_another_window_is_another_search(bench: Workbench, method: str) -> None
     """A search in shorter prompts must not stand in for one in longer ones."""
     own = examples()
     first, second = (
-        resolved(replace(bench, max_length=window), own, {"method": method}) for window in (3, 256)
+        resolved(replace(bench, max_length=window), own, {"method": method}) for window in (6, 256)
     )
     assert first.scores != second.scores
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -39,7 +39,8 @@ class RowPasses:
     ledger: Ledger
     baseline: Callable[[Item], tuple[BranchScore, ...]] | None = None
     """Baseline scores from elsewhere (`strict=true`); passes then cannot be resumed."""
-    _resumes: bool = field(default=False, init=False)
+    _steady: bool = field(default=True, init=False)
+    """Whether a row is computed alike in a batch of any width."""
 
     def scores(
         self, asked: Sequence[PlannedItem], decide: Decide, *, quiet: bool = False
@@ -48,7 +49,7 @@ class RowPasses:
         works = [self._start(number, item) for number, item in enumerate(asked)]
         # rows go on in batches of another width than they came from
         longest = max((_longest_row(work) for work in works), default=0)
-        self._resumes = self.engine.abilities.resumes and longest <= steady_width(self.engine.model)
+        self._steady = longest <= steady_width(self.engine.model)
         groups = self._groups(works)
         size = self.batch_size([row for group in groups for work in group for row, _ in work.rows])
         with tqdm(total=len(works), desc="Scoring items", disable=quiet) as bar:
@@ -123,6 +124,8 @@ class RowPasses:
             self._baseline_batch(chunk)
             for work, number in chunk:
                 if number == len(work.rows) - 1:
+                    if not self._steady:
+                        self._read_contexts_alone(work)
                     yield work
 
     def _strict_baseline(
@@ -136,6 +139,15 @@ class RowPasses:
             score = RowScore(branches, following.get(row.context, NOTHING))
             begun.scored.append((row, numbers, score))
 
+    def _read_contexts_alone(self, work: Work) -> None:
+        """A gate's confidence is of the context: a long answer behind it may change its factors."""
+        following = self._following(work)
+        if following:
+            work.begun.scored = [
+                (row, numbers, replace(score, log_probs=following.get(row.context, NOTHING)))
+                for row, numbers, score in work.begun.scored
+            ]
+
     def _following(self, work: Work) -> dict[Tokens, torch.Tensor]:
         """What follows the item's contexts, `[vocabulary]` each, where the gate reads it."""
         if work.plan is None or not needs_next_token(work.plan.gate):
@@ -148,7 +160,7 @@ class RowPasses:
     def _baseline_batch(self, chunk: Sequence[tuple[Work, int]]) -> None:
         rows = [work.rows[number][0] for work, number in chunk]
         capture: set[int] = set()
-        if self._resumes:
+        if self._steady and self.engine.abilities.resumes:
             capture = {work.layer for work, _ in chunk if work.layer is not None}
         prefix = chunk[0][0].prefix
         batch = Batch(rows, self.engine.device, skip=len(prefix or ()))

@@ -28,6 +28,7 @@ _SMALLEST = np.finfo(np.float64).tiny  # of probabilities whose logarithm can be
 _CUTS = 10  # confidences between which other boundaries of a gate are tried
 CONFIGURATION = ("task", "layer", "n_neurons", "multiplier", "direction", "oracle", "found")
 """What of a configuration's row says which one it is."""
+_WHICH = ("layer", "n_neurons", "multiplier", "direction")  # of these, what its items say too
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,7 @@ def task_effects(
     items = store.table("items", tasks=[task])
     if not items.num_rows:
         raise ValueError(f"no items of {task}")
+    _check_order(task, rows, items)
     has_choices = items.column("amplified_correct").null_count < items.num_rows
     measure = measure or ("acc" if has_choices else "prob")
     if measure == "acc" and not has_choices:
@@ -123,6 +125,22 @@ def task_effects(
         effects,
         sure[0],
     )
+
+
+def _check_order(task: str, rows: Sequence[Mapping[str, Any]], items: pa.Table) -> None:
+    """Items stand configuration by configuration, as many of each.
+
+    **Raises:** `InputError` where they do not.
+    """
+    each = items.num_rows // len(rows)
+    for name in _WHICH:
+        expected = np.repeat(np.array([row[name] for row in rows]), each)
+        if not np.array_equal(items.column(name).to_numpy(), expected):
+            raise InputError(
+                "store.items", expected=f"the same items of every configuration of {task}",
+                got=f"another {name} than the configurations have",
+                hint="sweep again, into another folder",
+            )  # fmt: skip
 
 
 def grid_size(grid: Mapping[str, Any]) -> int:
