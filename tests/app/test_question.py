@@ -13,7 +13,7 @@ from sna_eval.app.core.setting import (
     Setting,
     typed_lines,
 )
-from sna_eval.app.core.tasks import task_names, task_questions
+from sna_eval.app.core.tasks import question_tasks, task_names, task_questions
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from tests.app.conftest import MATH, a_setting
@@ -93,7 +93,8 @@ def test_every_bundled_task_has_items_to_start_from() -> None:
     names = task_names()
     assert {"sna_math_easy", "sna_sst2", "sna_transition"} <= set(names)
     assert not {"sna_all", "sna_generation"} & set(names)
-    generation = [name for name in names if name != "sna_sst2"]
+    assert set(names) - set(question_tasks()) == {"sna_instruct"}  # judged by rules: no answers
+    generation = [name for name in question_tasks() if name != "sna_sst2"]
     development = {name: task_questions(name, "development") for name in generation}
     for name, questions in development.items():
         prompts = {question.prompt for question in questions}

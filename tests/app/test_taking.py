@@ -11,7 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from sna_eval.app.core.planning import resolved_entry
 from sna_eval.app.core.runs import SweepFolder, open_folder
+from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.taking import take_best
+from sna_eval.app.core.tasks import development_examples
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
@@ -29,7 +31,7 @@ def opened(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Sw
     folder = tmp_path_factory.mktemp("sweep")
     options = SweepOptions(
         tasks=(TASK,), layers=(2, 5), n_neurons=(3, 6), multipliers=(1.5, 3.0), limit=4,
-        select="attribution", pooling="last", gate=GATE,
+        spread=True, select="attribution", pooling="last", gate=GATE,
     )  # fmt: skip
     tasks = load_tasks([TASK], only_bundled=True)
     run_sweep(Sweep(options, lm=workspace.lm, tasks=tasks), folder, quiet=True)
@@ -67,9 +69,16 @@ def test_it_finds_the_neurons_of_the_store(
     assert (entry.layer, entry.multiplier, entry.neurons) == (
         expected.layer, expected.multiplier, expected.neurons,
     )  # fmt: skip
+    assert taken.setting.source == PromptSource(TASK, half="ranking")
     assert taken.setting.pooling == "last"
     assert taken.setting.gate == GATE
     assert (taken.model, taken.model_hash) == ("sna-reference", workspace.lm.model_hash)
+
+
+def test_a_sweep_that_ranked_on_all_prompts(opened: SweepFolder, best: TaskSummary) -> None:
+    whole = development_examples(TASK).fingerprint
+    store = with_manifest(opened.store, ranked_apart=False, prompts_hash=whole)
+    assert take_best(store, best).setting.source == PromptSource(TASK)
 
 
 def test_what_cannot_be_taken_is_said_in_a_line(opened: SweepFolder, best: TaskSummary) -> None:
@@ -115,8 +124,8 @@ def test_one_click_sets_everything(
 ) -> None:
     app = take(page(opened))
     expected = {
-        "model": "sna-reference", "source": TASK, "method": "attribution", "pooling": "last",
-        "layer": best.best.layer, "count": best.best.n_neurons,
+        "model": "sna-reference", "source": TASK, "halved": True, "method": "attribution",
+        "pooling": "last", "layer": best.best.layer, "count": best.best.n_neurons,
         "multiplier": best.best.multiplier, "direction": "both", "positions": "all",
         "gate": "max_prob", "low": 0.25, "high": 0.75, "transition": True,
         "meant": ("sna-reference", workspace.lm.model_hash),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.harness.tasks.live_tasks import Half
 from sna_eval.intervention import Positions, Unit
 from sna_eval.neurons import Pooling
 
@@ -26,6 +27,8 @@ class PromptSource:
     """Own prompts of the task."""
     reference: tuple[str, ...] = ()
     """Own texts to compare with; empty means the bundled neutral sentences."""
+    half: Half | None = None
+    """Of a task's development prompts, to be read alone; `None`: all of them."""
 
     def __post_init__(self) -> None:
         if self.task is None and not self.prompts:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.app.core.tasks import development_examples, task_names
 from sna_eval.errors import InputError
+from sna_eval.harness.tasks.live_tasks import Half
 from sna_eval.study.summary import TaskSummary
 from sna_eval.study.sweep import SweepStore, task_gate
 
@@ -29,7 +30,8 @@ def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
     """
     manifest, choice = store.manifest, best.best
     described = manifest["tasks"][best.task]
-    _check_prompts(best.task, described["prompts_hash"])
+    half: Half | None = "ranking" if described.get("ranked_apart") else None
+    _check_prompts(best.task, half, described["prompts_hash"])
     if described["select"] == "random":
         raise InputError(
             "select", expected="neurons that are found again", got="random",
@@ -46,7 +48,7 @@ def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
             hint="the app amplifies by directions that a deployed model has",
         )  # fmt: skip
     setting = Setting(
-        source=PromptSource(best.task),
+        source=PromptSource(best.task, half=half),
         layer=choice.layer,
         count=choice.n_neurons,
         multiplier=float(choice.multiplier),
@@ -59,9 +61,9 @@ def take_best(store: SweepStore, best: TaskSummary) -> BestSetting:
     return BestSetting(setting, manifest["model"], manifest["model_hash"])
 
 
-def _check_prompts(task: str, swept: str) -> None:
+def _check_prompts(task: str, half: Half | None, swept: str) -> None:
     """The app searches on the bundled tasks' prompts alone."""
-    if task not in task_names() or development_examples(task).fingerprint != swept:
+    if task not in task_names() or development_examples(task, half).fingerprint != swept:
         raise InputError(
             "task", expected="a bundled task with the prompts that were swept", got=task,
             hint="the app finds neurons on these; sna-eval select writes the plan of any task",

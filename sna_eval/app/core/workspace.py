@@ -125,7 +125,9 @@ class Workspace:
 
     def _rank(self, source: PromptSource, method: str, pooling: Pooling, unit: Unit) -> Searched:
         name = source.task
-        examples = Examples(source.prompts) if name is None else development_examples(name)
+        examples = (
+            Examples(source.prompts) if name is None else development_examples(name, source.half)
+        )
 
         def answered() -> list[Row]:
             if name is None:
@@ -133,7 +135,7 @@ class Workspace:
                     "selection", expected="a task, for `attribution`", got="own prompts",
                     hint="attribution needs the right answers; use `differential`",
                 )  # fmt: skip
-            return development_rows(name, self.lm)
+            return development_rows(name, self.lm, source.half)
 
         config = SearchConfig(
             method, pooling, max_prompts=MAX_PROMPTS if name else MOST_PROMPTS,

@@ -57,11 +57,15 @@ def _neurons() -> None:
             "Reference prompts, one a line", key="own_reference",
             help="Empty: the bundled neutral sentences.",
         )  # fmt: skip
+    else:
+        st.checkbox(
+            "Half of the prompts", key="halved",
+            help="The half that a sweep ranks neurons on; it measures them on the other.",
+        )  # fmt: skip
     st.selectbox(
         "Selected by", tuple(RANKINGS), key="method",
         help="; ".join(f"{name}: {ranking.words}" for name, ranking in RANKINGS.items()),
     )  # fmt: skip
-    left, right = st.columns(2)
     st.selectbox(
         "What", get_args(Unit), key="unit", format_func=_UNITS.__getitem__,
         help="What is found and amplified; of attention heads a layer has a few.",

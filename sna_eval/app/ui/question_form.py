@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from sna_eval.app.core.question import TypedQuestion
-from sna_eval.app.core.tasks import FIRST_TASK, SPLITS, task_names, task_questions
+from sna_eval.app.core.tasks import FIRST_TASK, SPLITS, question_tasks, task_questions
 from sna_eval.app.ui import state
 from sna_eval.app.ui.boundary import messages
 from sna_eval.app.ui.choosing import chosen
@@ -27,7 +27,7 @@ def show() -> None:
 
 def _items() -> None:
     left, right = st.columns(2)
-    task = chosen(left, "Task", task_names(), first=FIRST_TASK)
+    task = chosen(left, "Task", question_tasks(), first=FIRST_TASK)
     split = chosen(right, "Split", SPLITS)
     if split == "test":
         st.caption("Test items are for results: a setting chosen by looking at them proves little.")

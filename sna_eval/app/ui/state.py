@@ -45,6 +45,7 @@ def _values_of(look: FirstLook) -> dict[str, Any]:
 
 DEFAULTS: dict[str, Any] = {
     **_values_of(BUNDLED),
+    "halved": False,
     "own_prompts": "",
     "own_reference": "",
     "transition": False,
@@ -112,9 +113,9 @@ def put_setting(setting: Setting) -> None:
     """Sets the controls to what a setting says; its neurons are found on a task."""
     gate = setting.gate
     put(
-        source=setting.source.task, method=setting.method, layer=setting.layer, count=setting.count,
-        multiplier=setting.multiplier, pooling=setting.pooling, unit=setting.unit,
-        positions=setting.positions,
+        source=setting.source.task, halved=setting.source.half is not None, method=setting.method,
+        layer=setting.layer, count=setting.count, multiplier=setting.multiplier,
+        pooling=setting.pooling, unit=setting.unit, positions=setting.positions,
         direction=setting.direction, gate=gate.signal if gate.mode == "confidence" else gate.mode,
         low=gate.low, high=gate.high, transition=gate.transition == "amplify",
     )  # fmt: skip
@@ -185,7 +186,7 @@ def put_method() -> None:
 
 def _source() -> PromptSource:
     if value("source") != OWN:
-        return PromptSource(value("source"))
+        return PromptSource(value("source"), half="ranking" if value("halved") else None)
     return PromptSource(
         None, typed_lines(value("own_prompts")), typed_lines(value("own_reference"))
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
 from scipy.special import log_softmax, logsumexp
 
@@ -18,6 +19,7 @@ from sna_eval.study.compare import Options, compare, read_run, split
 from sna_eval.study.compare.effects import paired_effect
 from sna_eval.study.compare.pairing import Pairs
 from sna_eval.study.statistics import design_effect, equivalence
+from tests.study.compare.conftest import SNA
 from tests.study.compare.test_effects import MEAN, row, samples
 
 FAST = Options(draws=500)
@@ -107,25 +109,33 @@ def test_scales_of_one_run_against_its_own_baseline(plain_run: Path, amplified_r
 
 
 def test_harm_is_told_of_gates_that_were_held_open_alone(
-    plain_run: Path, amplified_run: Path, edited: Any
+    evaluate: Any, plain_run: Path, tmp_path: Path, edited: Any
 ) -> None:
-    """Of a gated run there is none by construction, and none is shown."""
+    """Of a gated run there is none by construction, and none is shown.
+
+    A tiny model is sure of little: low boundaries give zone 3 items that were right, and neurons
+    pushed the other way turn some of them wrong.
+    """
 
     def gated(content: dict[str, Any]) -> None:
         for task in content["config"]["sna"]["tasks"].values():
             task["gate"]["mode"] = "confidence"
 
+    gate = {"signal": "margin", "low": 0.1, "high": 0.15, "mode": "always"}
+    change = {"layer": SNA["layer"], "multiplier": -SNA["multiplier"],
+              "neurons": list(range(0, 128, 2))}  # fmt: skip
+    plan = {"version": 1, "tasks": {"own_choices": {"gate": gate, "interventions": [change]}}}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    sna_run = evaluate("sna", {"plan": str(tmp_path / "plan.yaml")}, tasks=["own_choices"])
     options = Options(tasks=("own_choices",), draws=200)
-    held_open = row(compare(read_run(plain_run), read_run(amplified_run), options), "own_choices",
-                    "acc")  # fmt: skip
-    closed = read_run(edited(amplified_run, gated))
-    assert held_open.harm is not None
+    held_open = row(compare(read_run(plain_run), read_run(sna_run), options), "own_choices", "acc")
+    closed = read_run(edited(sna_run, gated))
     right = {s["doc_id"]: s["acc"] for s in samples(plain_run, "own_choices")}
-    sure = {s["doc_id"]: s for s in samples(amplified_run, "own_choices") if s["zone"] == 3}
-    assert held_open.harm.items == sum(right[number] == 1 for number in sure)
-    assert held_open.harm.harmed == sum(
-        right[number] == 1 and s["acc"] == 0 for number, s in sure.items()
-    )
+    sure = {s["doc_id"]: s for s in samples(sna_run, "own_choices") if s["zone"] == 3}
+    harmed = sum(right[number] == 1 and s["acc"] == 0 for number, s in sure.items())
+    assert held_open.harm is not None
+    assert held_open.harm.items == sum(right[number] == 1 for number in sure) > 1
+    assert held_open.harm.harmed == harmed > 0
     for runs in ((read_run(plain_run), closed), (closed, read_run(plain_run))):
         assert row(compare(*runs, options), "own_choices", "acc").harm is None
 

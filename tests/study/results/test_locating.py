@@ -18,7 +18,7 @@ def test_a_name_that_a_date_was_put_to(filtered_run: Path) -> None:
         file = result_file(typed)
         assert file.parent == filtered_run.parent
         assert file.name.startswith("mine_")
-        assert set(sample_files(typed.parent)) >= set(FILTERS)
+        assert set(sample_files(file.parent)) == set(FILTERS)
         assert all(sample_file(file, name) for name in FILTERS)
         assert set(read_run(typed).tasks) == set(FILTERS)
 
