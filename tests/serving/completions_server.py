@@ -59,6 +59,7 @@ class Engine:
     def _flying(self, name: str) -> Iterator[None]:
         with self._counting:
             self._in_flight[name] += 1
+            self.met |= sum(map(bool, self._in_flight.values())) > 1
         try:
             yield
         finally:
@@ -70,7 +71,6 @@ class Engine:
         """Switched on where the name wants it, or the company has it."""
         with self._counting:
             company = [own for own, count in self._in_flight.items() if count]
-        self.met |= len(company) > 1
         on = self.names[name] or (self.mixes and any(self.names[own] for own in company))
         with nullcontext() if on else self.model.disable_adapter():
             yield

@@ -11,7 +11,7 @@ from sna_eval.gating import Gate
 from tests.serving.completions_server import Engine
 from tests.serving.conftest import COUNT, GATE
 
-SERVED = {"model": "base", "adapter": "sna", "max_retries": 1, "num_concurrent": 2}
+SERVED = {"model": "base", "adapter": "sna", "max_retries": 1, "num_concurrent": 4}
 
 
 @pytest.fixture
