@@ -37,8 +37,8 @@ def test_the_command_ends_without_a_word(arguments: list[str], unbuffered: bool)
 
 
 def test_help_does_too() -> None:
-    """argparse itself forgives a print that failed."""
-    assert piped(["--help"], unbuffered=True) == (0, "")
+    """The argparse of newer Pythons itself forgives a print that failed."""
+    assert piped(["--help"], unbuffered=True) in ((0, ""), (SIGPIPE, ""))
     assert piped(["--help"], unbuffered=False) == (SIGPIPE, "")
 
 
