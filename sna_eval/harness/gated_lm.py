@@ -8,6 +8,7 @@ that model.
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -60,24 +61,24 @@ class GatedLM(TemplateLM):
         return bool(self.plan.tasks)
 
     @property
+    @abstractmethod
     def plans(self) -> TaskPlans:
         """Each task's part of the plan."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def passes(self) -> Passes:
         """What gates and scorers know of the model."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def model_hash(self) -> str | None:
         """Hash of the unmodified weights; `None` where nobody sees them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def settings(self) -> Mapping[str, Any]:
         """Model arguments that answers depend on, for result files."""
-        raise NotImplementedError
 
     # Log-likelihoods
 

@@ -8,7 +8,7 @@ probability of their beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -151,18 +151,9 @@ def load_items(
         else list(task.eval_docs)
     )
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
-    shown = _shown(prompting or prompting_of(task), lm)
     apart = _left_out_of_its_own_examples(task) if split == "development" else nullcontext()
     with apart:
-        instances = [
-            instance
-            for number, doc in enumerate(docs)
-            for instance in (
-                [_text(task, lm, doc, number)]
-                if kind == _ROLLING
-                else _instances(task, doc, number, kind, shown)
-            )
-        ]
+        instances = _instances_of(task, lm, docs, prompting or prompting_of(task))
     items = group_items(
         instances,
         encoded(lm, instances),
@@ -185,6 +176,20 @@ def load_items(
         len(docs) - len(answered),
         document_labels(task, [item.instance.doc for item, _ in answered], cluster),
     )
+
+
+def _instances_of(task: Any, lm: SNALM, docs: Sequence[Any], prompting: Prompting) -> list[Any]:
+    """Requests of documents, in order."""
+    kind, shown = output_type(task), _shown(prompting, lm)
+    return [
+        instance
+        for number, doc in enumerate(docs)
+        for instance in (
+            [_text(task, lm, doc, number)]
+            if kind == _ROLLING
+            else _instances(task, doc, number, kind, shown)
+        )
+    ]
 
 
 @cache

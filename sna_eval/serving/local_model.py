@@ -17,7 +17,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.export.adapters import CONFIG_NAME
 from sna_eval.intervention.rows import Tokens
-from sna_eval.serving.served_model import Completion, Continuation, ContinuationScore, Prompt
+from sna_eval.serving.served_model import Continuation, ContinuationScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +63,6 @@ class LocalModel:
         self, contexts: Sequence[Tokens], *, quiet: bool = False
     ) -> list[torch.Tensor]:
         return [self._log_probs(context, None)[-1] for context in contexts]
-
-    def completions(self, asked: Sequence[Prompt], *, quiet: bool = False) -> list[Completion]:
-        raise NotImplementedError("verified by scores")
-
-    def tokens(self, prompt: Prompt) -> Tokens:
-        raise NotImplementedError("verified by scores")
-
-    def windows(self, text: str) -> list[tuple[Tokens, Tokens]]:
-        raise NotImplementedError("verified by scores")
 
     def _score(self, asked: Continuation) -> ContinuationScore:
         tokens, start = asked.context + asked.continuation, len(asked.context)

@@ -35,16 +35,17 @@ from sna_eval.serving.served_model import (
     Continuation,
     ContinuationScore,
     Prompt,
+    ScoredModel,
     ServedModel,
 )
 
 _Known = Mapping[Continuation, ContinuationScore]
 
 
-class ServedPasses:
-    """Passes of a served base model and its adapters."""
+class ServedScores:
+    """Scores of a served base model and its adapters."""
 
-    def __init__(self, model: ServedModel, adapters: Adapters, ledger: Ledger) -> None:
+    def __init__(self, model: ScoredModel, adapters: Adapters, ledger: Ledger) -> None:
         self._model, self._adapters, self._ledger = model, adapters, ledger
 
     def scores(
@@ -65,62 +66,6 @@ class ServedPasses:
             else:
                 opened[number] = going_on
         yield from self._amplified(opened, known, quiet)
-
-    def rolling(
-        self, requests: Sequence[Any], interventions: tuple[Affine, ...] = (), *, quiet: bool
-    ) -> list[float]:
-        adapter = self._adapters.of(interventions)
-        windows = [self._model.windows(request.args[0]) for request in requests]
-        texts = [[Continuation(adapter, *pair) for pair in of_text] for of_text in windows]
-        known = self._scored([text for of_text in texts for text in of_text], quiet)
-        return [sum(known[text].log_likelihood for text in of_text) for of_text in texts]
-
-    def texts(
-        self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
-    ) -> list[str]:
-        asked = [_prompt(None, request) for request in requests]
-        return [completion.text for completion in self._model.completions(asked, quiet=quiet)]
-
-    def gated_texts(
-        self,
-        requests: Sequence[Any],
-        plan: TaskPlan,
-        decide: DecideText,
-        *,
-        quiet: bool,
-        told: Told[Generated] = tell_nobody,
-    ) -> list[Generated]:
-        gate = plan.gate
-        acting = () if gate.mode == "never" else plain_interventions(plan)
-        adapter = self._adapters.of(acting)
-        base = [_prompt(None, request) for request in requests]
-        ahead = range(len(base)) if gate.mode == "always" and adapter is not None else range(0)
-        amplified = [_prompt(adapter, requests[number]) for number in ahead]
-        found = self._model.completions([*base, *amplified], quiet=quiet)
-        texts: dict[int, Completion] = dict(zip(ahead, found[len(base) :], strict=True))
-        decisions = list(map(decide, self._first_tokens(gate, base, found[: len(base)], quiet)))
-        late = [
-            number
-            for number, decision in enumerate(decisions)
-            if decision.amplified and adapter is not None and number not in texts
-        ]
-        asked = [_prompt(adapter, requests[number]) for number in late]
-        texts |= dict(zip(late, self._model.completions(asked, quiet=quiet), strict=True))
-        self._ledger.baseline_rows += len(base)
-        self._ledger.full_rows += len(texts)
-        return [
-            Generated(
-                texts[number].text if number in texts else before.text,
-                decision,
-                changed=number in texts,
-                baseline=before.text,
-            )
-            for number, (before, decision) in enumerate(
-                zip(found[: len(base)], decisions, strict=True)
-            )
-        ]
-
-    # Scores
 
     def _continuations(self, item: Item, adapter: str | None) -> list[Continuation]:
         """What is asked for an item's requests, in order."""
@@ -198,7 +143,67 @@ class ServedPasses:
             len(text.context) + len(text.continuation) - 1 for text in texts
         )
 
-    # Texts
+
+class ServedPasses(ServedScores):
+    """Passes of a served base model and its adapters."""
+
+    def __init__(self, model: ServedModel, adapters: Adapters, ledger: Ledger) -> None:
+        super().__init__(model, adapters, ledger)
+        self._served = model
+
+    def rolling(
+        self, requests: Sequence[Any], interventions: tuple[Affine, ...] = (), *, quiet: bool
+    ) -> list[float]:
+        adapter = self._adapters.of(interventions)
+        windows = [self._served.windows(request.args[0]) for request in requests]
+        texts = [[Continuation(adapter, *pair) for pair in of_text] for of_text in windows]
+        known = self._scored([text for of_text in texts for text in of_text], quiet)
+        return [sum(known[text].log_likelihood for text in of_text) for of_text in texts]
+
+    def texts(
+        self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
+    ) -> list[str]:
+        asked = [_prompt(None, request) for request in requests]
+        return [completion.text for completion in self._served.completions(asked, quiet=quiet)]
+
+    def gated_texts(
+        self,
+        requests: Sequence[Any],
+        plan: TaskPlan,
+        decide: DecideText,
+        *,
+        quiet: bool,
+        told: Told[Generated] = tell_nobody,
+    ) -> list[Generated]:
+        gate = plan.gate
+        acting = () if gate.mode == "never" else plain_interventions(plan)
+        adapter = self._adapters.of(acting)
+        base = [_prompt(None, request) for request in requests]
+        ahead = range(len(base)) if gate.mode == "always" and adapter is not None else range(0)
+        amplified = [_prompt(adapter, requests[number]) for number in ahead]
+        found = self._served.completions([*base, *amplified], quiet=quiet)
+        texts: dict[int, Completion] = dict(zip(ahead, found[len(base) :], strict=True))
+        decisions = list(map(decide, self._first_tokens(gate, base, found[: len(base)], quiet)))
+        late = [
+            number
+            for number, decision in enumerate(decisions)
+            if decision.amplified and adapter is not None and number not in texts
+        ]
+        asked = [_prompt(adapter, requests[number]) for number in late]
+        texts |= dict(zip(late, self._served.completions(asked, quiet=quiet), strict=True))
+        self._ledger.baseline_rows += len(base)
+        self._ledger.full_rows += len(texts)
+        return [
+            Generated(
+                texts[number].text if number in texts else before.text,
+                decision,
+                changed=number in texts,
+                baseline=before.text,
+            )
+            for number, (before, decision) in enumerate(
+                zip(found[: len(base)], decisions, strict=True)
+            )
+        ]
 
     def _first_tokens(
         self, gate: Gate, base: Sequence[Prompt], found: Sequence[Completion], quiet: bool
@@ -207,7 +212,7 @@ class ServedPasses:
         if not reads_all(gate):
             return [torch.tensor([completion.likeliest]) for completion in found]
         return self._model.distributions(
-            [self._model.tokens(prompt) for prompt in base], quiet=quiet
+            [self._served.tokens(prompt) for prompt in base], quiet=quiet
         )
 
 

@@ -51,8 +51,8 @@ class Completion(NamedTuple):
     """Log-probability of the likeliest first token, whichever was taken."""
 
 
-class ServedModel(Protocol):
-    """A base model and its adapters, as far as an evaluation goes."""
+class ScoredModel(Protocol):
+    """A base model and its adapters, as far as log-likelihoods go."""
 
     @property
     def max_length(self) -> int:
@@ -63,13 +63,17 @@ class ServedModel(Protocol):
     ) -> list[ContinuationScore]:
         """In order."""
 
-    def completions(self, asked: Sequence[Prompt], *, quiet: bool = False) -> list[Completion]:
-        """In order."""
-
     def distributions(
         self, contexts: Sequence[Tokens], *, quiet: bool = False
     ) -> list[torch.Tensor]:
         """The base model's log-probabilities after each context, `[vocabulary]`, in any order."""
+
+
+class ServedModel(ScoredModel, Protocol):
+    """The same, as far as an evaluation goes."""
+
+    def completions(self, asked: Sequence[Prompt], *, quiet: bool = False) -> list[Completion]:
+        """In order."""
 
     def tokens(self, prompt: Prompt) -> Tokens:
         """What the model reads of a prompt."""

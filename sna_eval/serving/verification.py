@@ -15,10 +15,10 @@ from sna_eval.plan import Plan, check_model
 from sna_eval.serving.adapters import Adapters
 from sna_eval.serving.completions_model import CompletionsModel
 from sna_eval.serving.local_model import LocalModel
-from sna_eval.serving.passes import ServedPasses
+from sna_eval.serving.passes import ServedScores
 from sna_eval.serving.plans import ServedPlans
 from sna_eval.serving.probes import probe_items
-from sna_eval.serving.served_model import ServedModel
+from sna_eval.serving.served_model import ScoredModel
 from sna_eval.serving.verifying import (
     TOLERANCE,
     Scored,
@@ -66,7 +66,7 @@ def verify(
     missing: tuple[str, ...] = ()
     server: CompletionsModel | None = None
     if url is None:
-        model: ServedModel = LocalModel.load(lm.model, folder, max_length=lm.max_length)
+        model: ScoredModel = LocalModel.load(lm.model, folder, max_length=lm.max_length)
     else:
         assert base is not None
         assert adapter is not None
@@ -74,7 +74,7 @@ def verify(
         model = server
     if missing:
         return Verification(float("nan"), float("nan"), _effect(here), 0.0, 0, 0, texts, missing)
-    served = scored(ServedPasses(model, adapters, Ledger()), plans, items, quiet=True)
+    served = scored(ServedScores(model, adapters, Ledger()), plans, items, quiet=True)
     together = None
     if server is not None and adapter is not None:
         together = asked_in_turn(server.at_the_same_time(), adapter, items)

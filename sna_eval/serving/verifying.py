@@ -21,7 +21,7 @@ from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import TaskPlan
-from sna_eval.serving.served_model import Continuation, ServedModel
+from sna_eval.serving.served_model import Continuation, ScoredModel
 
 TOLERANCE = 0.01
 """Nats that two log-likelihoods may be apart: float32 engines differ by 1e-4, other weights by
@@ -70,7 +70,7 @@ def scored(
     return Scored(np.array(base), np.array(list(map(float, opened))), evidence)
 
 
-def asked_in_turn(model: ServedModel, adapter: str, items: Sequence[Item]) -> np.ndarray:
+def asked_in_turn(model: ScoredModel, adapter: str, items: Sequence[Item]) -> np.ndarray:
     """Log-likelihoods of base model and adapter, asked for by turns.
 
     **Returns:** `[2, continuation]`, in nats; the base model's first.

@@ -115,7 +115,12 @@ class Sample:
         if field is not None and isinstance(doc, Mapping) and field in doc:
             return normalized_answer(str(doc[field])), ()
         offered, gold = self.continuations, self.gold
-        answer = str(self.raw.get("target")) if gold is None else offered[gold]
+        if gold is not None:
+            answer = offered[gold]
+        elif len(offered) > 1:  # none of its choices, so its answer is not known
+            answer = f"item {self.document}"
+        else:
+            answer = str(self.raw.get("target"))
         return normalized_answer(answer), tuple(offered)
 
     @property
