@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--top_k", help="counts of neurons; default: the paper's 3,5,8,10,15,20,25, labels 5,10,15")
     add_old_name(parser, "neurons", now="top_k")  # elsewhere the word holds indices
     add("--multipliers", help="default: the paper's twelve from 1.1 to 2.4, for labels 2,4,8,12")
-    add("--select", help="a ranking, such as differential or attribution; default: by the task")
+    add("--select", help="a ranking, such as differential or gradient; default: by the task")
     add("--pooling", default="mean", help="prompt tokens that neurons are ranked on: mean or last")
     add("--max_prompts", type=int, default=256, help="development prompts to rank on, at most")
     add("--sinks", default="drop", help="drop or keep position 0 of the prompts in the ranking")

@@ -1,8 +1,8 @@
 """Control: the neurons that the ranking of `sna` puts last.
 
 For `differential` those that respond least to the task compared with neutral text; for
-`contrastive` those that tell the two classes apart least; for `attribution` those whose activations
-take most from the right answers.
+`contrastive` those that tell the two classes apart least; for `attribution` and `gradient`
+those whose activations take most from the right answers.
 """
 
 from __future__ import annotations

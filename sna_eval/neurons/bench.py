@@ -113,11 +113,23 @@ class Workbench:
 
         **Raises:** `InputError` where one of the two is empty, or the model cannot read the answer.
         """
-        context, continuation = self.pair(question.context, question.answer)
+        return self._row(question.context, question.answer)
+
+    def choice_rows(self, question: Question) -> list[Row]:
+        """A question with each of its choices as only branch, the right one first, each once.
+
+        **Raises:** `InputError` as `answered_row` does.
+        """
+        texts = dict.fromkeys([question.answer, *question.wrong])
+        rows = dict.fromkeys(self._row(question.context, text) for text in texts)
+        return list(rows)
+
+    def _row(self, context_text: str, answer: str) -> Row:
+        context, continuation = self.pair(context_text, answer)
         if not context or not continuation:
             raise InputError(
                 "select.prompts", expected="development items with a context and an answer",
-                got=(question.context, question.answer),
+                got=(context_text, answer),
                 hint="leave the item out of the development split, or use sna with `differential`",
             )  # fmt: skip
         if self.max_length is not None:  # the last token is predicted, never read

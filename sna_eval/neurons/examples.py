@@ -76,6 +76,11 @@ class Examples:
             [text for question in self.questions for text in (question.context, question.answer)]
         )
 
+    @property
+    def choices_hash(self) -> str:
+        """Hash of the questions with all their choices, the right one first, in order."""
+        return digest([[own.context, own.answer, *own.wrong] for own in self.questions])
+
     def at_most(self, count: int) -> Examples:
         """So many prompts and so many questions, each spread evenly over all of them."""
         prompts = self.only(spread_over(range(len(self.prompts)), count))

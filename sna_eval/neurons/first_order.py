@@ -105,6 +105,8 @@ class _Setting:
     layers: tuple[int, ...]
     abilities: Abilities
     context: Callable[[], AbstractContextManager[Any]]
+    first: int
+    """Position that the sums over tokens begin at."""
 
 
 def first_order(
@@ -116,6 +118,7 @@ def first_order(
     abilities: Abilities | None = None,
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     memory: int = GRAPH_BYTES,
+    first: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> FirstOrder:
     """Effects of every neuron of the given layers on every row's answer.
@@ -128,12 +131,15 @@ def first_order(
         exceeds `memory` is computed in stretches of blocks, each run a second time.
     - `context`: entered around every pass, e.g. autocast.
     - `memory`: bytes that a graph may take, about; results do not depend on it but for rounding.
+    - `first`: position that the sums over tokens begin at; 1 leaves position 0 out.
     - `progress`: told how many rows were done, batch by batch.
 
     **Raises:** `NoGradients` for a model without, and where they overflow.
     """
     assert all(len(row.branches) == 1 for row in rows), "one continuation a row"
-    setting = _Setting(model, sites, tuple(sorted(layers)), abilities or Abilities(), context)
+    setting = _Setting(
+        model, sites, tuple(sorted(layers)), abilities or Abilities(), context, first
+    )
     likelihoods = torch.empty(len(rows), dtype=torch.float64)
     effects = {layer: torch.empty(len(rows), sites.n_units) for layer in setting.layers}
     order = sorted(range(len(rows)), key=lambda number: -len(rows[number]))
@@ -201,7 +207,7 @@ def _differentiated(
         if leaf is not None:
             above = gradients[-1]
         for layer, gradient in zip(inside, gradients, strict=False):
-            products[layer] = _product(setting.sites, layer, activations[layer], gradient, batch)
+            products[layer] = _product(setting, layer, activations[layer], gradient, batch)
     assert likelihoods is not None
     return likelihoods, products
 
@@ -300,14 +306,16 @@ def _stretches(setting: _Setting, batch: Batch, memory: int) -> list[int]:
 
 
 def _product(
-    sites: Sites, layer: int, activations: torch.Tensor, gradient: torch.Tensor, batch: Batch
+    setting: _Setting, layer: int, activations: torch.Tensor, gradient: torch.Tensor, batch: Batch
 ) -> torch.Tensor:
     """Activation times gradient, summed over each row's tokens, `[row, d_mlp]`, float32.
 
     Padding has no gradient: no real token sees it.
     """
+    sites = setting.sites
     product = in_float64(activations.detach()) * in_float64(gradient)
-    summed = sites.summed(product.reshape(len(batch.rows), -1, product.shape[-1]).sum(dim=1))
+    by_token = product.reshape(len(batch.rows), -1, product.shape[-1])[:, setting.first :]
+    summed = sites.summed(by_token.sum(dim=1))
     return whole_layer(sites.projections[layer], summed, sites.channels).float().cpu()
 
 

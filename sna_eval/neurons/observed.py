@@ -11,8 +11,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
 from sna_eval.intervention.columns import column_norms
-from sna_eval.intervention.gradients import frozen
-from sna_eval.neurons.attribution import attribution_scores
+from sna_eval.neurons.attribution import attribution_scores, gradient_scores
 from sna_eval.neurons.bench import Workbench, no_prompts
 from sna_eval.neurons.examples import Examples, spread_over
 from sna_eval.neurons.progress import SILENT, Progress
@@ -91,16 +90,26 @@ class Observed:
     @cached_property
     def attribution(self) -> ByLayer:
         """Mean attribution over items with their right answers."""
-        with frozen(self.bench.model):  # the graph then begins at the lowest layer: less memory
-            return attribution_scores(
-                self.bench.model, self.bench.sites, self._answered(), layers=self.layers,
-                sinks=self.settled_sinks, batch_size=self.bench.batch_size, progress=self.progress,
-            )  # fmt: skip
+        return attribution_scores(
+            self.bench.model, self.bench.sites, self._answered("attribution"), layers=self.layers,
+            sinks=self.settled_sinks, progress=self.progress,
+        )  # fmt: skip
 
-    def _answered(self) -> Sequence[Row]:
+    @cached_property
+    def gradient(self) -> ByLayer:
+        """Mean slope of right answers' log-odds by each neuron's multiplier."""
+        questions = self.examples.questions
+        items = [self.bench.choice_rows(question) for question in questions] or [
+            [row] for row in self._answered("gradient")
+        ]
+        return gradient_scores(
+            self.bench.model, self.bench.sites, items, layers=self.layers, progress=self.progress
+        )
+
+    def _answered(self, ranking: str) -> Sequence[Row]:
         if self.answered is None and not self.examples.questions:
             raise InputError(
-                "select.method", expected="a task scored by log-likelihood for `attribution`",
+                "select.method", expected=f"a task scored by log-likelihood for `{ranking}`",
                 got="development items without right answers", hint="use `differential`",
             )  # fmt: skip
         if self.answered is None:

@@ -22,13 +22,15 @@ class Selection:
     reference: Literal["neutral"] = "neutral"
     """What `differential` compares with: the bundled neutral sentences."""
     pooling: Pooling = "mean"
-    """Prompt tokens that count: all (`mean`), or the `last`; `attribution` sums over all."""
+    """Prompt tokens that count: all (`mean`), or the `last`; `attribution` and `gradient` sum over
+    all."""
     seed: int | None = None
     """Which draw of `random`, from 0; `None` is the draw 0. No other method has one."""
     max_prompts: int = MAX_PROMPTS
     """Prompts at most, spread evenly over the development split."""
     sinks: Sinks = "drop"
-    """Whether position 0 of a prompt is left out (`drop`) or counts (`keep`)."""
+    """Whether position 0 of a prompt is left out (`drop`) or counts (`keep`); for `gradient` it
+    counts."""
 
     def __post_init__(self) -> None:
         settings = find_ranking(self.method).settings

@@ -48,7 +48,7 @@ def test_attribution_and_random(
     ("select", "message"),
     [
         ("method: attribution, pooling: last", "select.pooling: expected `mean` for `attribution`"),
-        ("method: gradient", "select.method: expected one of differential, attribution, contr"),
+        ("method: slope", "select.method: expected one of differential, attribution, contr"),
         ("seed: 1", "select.seed: expected no such key for `differential`"),
         ("method: attribution, top_k: 769", "select.top_k: expected at most 768, the layer's"),
     ],

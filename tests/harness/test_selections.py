@@ -50,9 +50,10 @@ def test_the_saved_plan_repeats_the_run(
     assert answers(unmodified) != answers(asked)
 
 
-def test_inline_is_the_same(make_sna: Callable[..., Any], evaluate: Evaluate) -> None:
+@pytest.mark.parametrize("select", ["attribution", "gradient"])
+def test_inline_is_the_same(select: str, make_sna: Callable[..., Any], evaluate: Evaluate) -> None:
     """Against the neurons named one by one."""
-    asked = make_sna(layer=2, top_k=9, multiplier=6.0, select="attribution", gate="always")
+    asked = make_sna(layer=2, top_k=9, multiplier=6.0, select=select, gate="always")
     got = evaluate(asked, ["own_choices"])
     (entry,) = asked.plans.resolved["own_choices"].interventions
     named = make_sna(layer=2, neurons=list(entry.neurons[""]), multiplier=6.0, gate="always")

@@ -239,7 +239,7 @@ def test_the_other_end(bench: Workbench) -> None:
 
 
 def test_larger_sets_go_on_from_smaller_ones(bench: Workbench) -> None:
-    for name in ("differential", "contrastive", "attribution"):
+    for name in ("differential", "contrastive", "attribution", "gradient"):
         search = Search(bench, EXAMPLES, SearchConfig(name), [2])
         few, many = search.best(2, 3), search.best(2, 9)
         assert many.first(3) == few.selected
@@ -262,10 +262,10 @@ def test_what_a_record_says(bench: Workbench) -> None:
     for name, own in records.items():
         assert own["method"] == name
         assert own.keys() >= {"top_k", "prompts", "model_hash", "prompt_hash", "n_prompts", "sinks"}
-        assert ("answer_hash" in own) == (name == "attribution")
+        assert ("answer_hash" in own) == (name in ("attribution", "gradient"))
         assert ("seed" in own) == (name == "random")
         assert ("reference" in own) == (name in ("differential", "random"))
-        assert ("pooling" in own) == (name != "attribution")
+        assert ("pooling" in own) == (name not in ("attribution", "gradient"))
     whole = replace(EXAMPLES, whole=True)
     assert Search(bench, whole, SearchConfig(), [1]).record(2)["texts"].startswith("whole")
 

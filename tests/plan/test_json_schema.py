@@ -72,7 +72,7 @@ BAD = [
     selecting(seed=1),
     selecting(method="contrastive", seed=1),
     selecting(method="random", seed=-1),
-    selecting(method="gradient"),
+    selecting(method="slope"),
     selecting(max_prompts=0),
     selecting(sinks="half"),
 ]

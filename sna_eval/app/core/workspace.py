@@ -132,8 +132,8 @@ class Workspace:
         def answered() -> list[Row]:
             if name is None:
                 raise InputError(
-                    "selection", expected="a task, for `attribution`", got="own prompts",
-                    hint="attribution needs the right answers; use `differential`",
+                    "selection", expected=f"a task, for `{method}`", got="own prompts",
+                    hint="it needs the right answers; use `differential`",
                 )  # fmt: skip
             return development_rows(name, self.lm, source.half)
 

@@ -15,7 +15,8 @@ from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
 from sna_eval.neurons.selection import largest, smallest
 
 
-def _check(examples: Examples, top_k: int, d_mlp: int) -> None:
+def check_count(examples: Examples, top_k: int, d_mlp: int) -> None:
+    """Raises `InputError` for more neurons than a layer has."""
     if top_k > d_mlp:
         raise InputError(
             "select.top_k", expected=f"at most {d_mlp}, the layer's neurons", got=top_k
@@ -40,7 +41,7 @@ RANKING = Ranking(
     "by the gradient of development items' right answers",
     _best,
     _last,
-    check=_check,
+    check=check_count,
     record=_record,
     settings=(),
 )

@@ -88,7 +88,9 @@ def test_choices_are_made_among_measured_configurations(screened: SweepStore) ->
         assert choice.among == (grid["task"] == choice.task).sum()
 
 
-@pytest.mark.parametrize("method", ["differential", "contrastive", "random", "attribution"])
+@pytest.mark.parametrize(
+    "method", ["differential", "contrastive", "random", "attribution", "gradient"]
+)
 def test_small_steps_are_predicted_exactly(
     sweep_of: MakeSweep, tmp_path: Path, method: str
 ) -> None:

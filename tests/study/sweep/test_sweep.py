@@ -303,7 +303,7 @@ def test_gates_of_a_plan(sweep_of: MakeSweep, tmp_path: Path) -> None:
     assert (items["confidence"] > items["baseline_prob"]).all()
 
 
-@pytest.mark.parametrize("select", ["attribution", "random"])
+@pytest.mark.parametrize("select", ["attribution", "gradient", "random"])
 def test_other_selections(sweep_of: MakeSweep, tmp_path: Path, select: Any) -> None:
     swept = run_sweep(sweep_of("own_open", layers=(0,), select=select), tmp_path, quiet=True)
     rows = swept.configurations().to_pylist()
