@@ -1,11 +1,10 @@
-"""Write the development and test items of the bundled tasks, or check the ones on disk.
+"""Write the items of the bundled tasks, or check the ones on disk.
 
-    python scripts/build_tasks.py                 # the twelve generation tasks, and instructions
+    python scripts/build_tasks.py                 # generation tasks, `sna_ambiguous`, instructions
     python scripts/build_tasks.py --check         # exit 1 if the files differ from that
-    python scripts/build_tasks.py --transition-only --transition-model DIR
 
-The first two need no model and give the same bytes each time. `sna_transition` depends on a model,
-so it is written (or checked) only where one is named.
+Both need no model and give the same bytes each time. `sna_transition` depends on a model, and is
+made of `sna_ambiguous` by `sna-eval transition`.
 """
 
 from __future__ import annotations
@@ -19,12 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reference_model.mixture import SKILLS
-from task_items import CANDIDATES, FURTHER, Item, transition_candidates
+from task_items import CANDIDATES, FURTHER, Item, ambiguous_items
 from task_items.instructions import development_instructions, test_instructions
 from task_items.left_out import left_out
 from task_items.one_token import load_tokenizer, not_one_token
 from task_items.selection import Splits, select
-from task_items.zone_two import HIGH, LOW, score_with, select_inside
 
 _ROOT = Path(__file__).resolve().parents[1]
 _TOKENIZER_VARIABLE = "SNA_GPT2_TOKENIZER"
@@ -34,14 +32,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; 0 is success, 1 a difference found by --check, 2 bad input."""
     options = _parse(argv)
     try:
-        tasks = dict(_tasks(options))
+        tasks = {f"sna_{task}": select(f"sna_{task}", pool(task)) for task in CANDIDATES}
         _verify(options.tokenizer, tasks)
     except (FileNotFoundError, ValueError) as error:
         print(f"build_tasks: {error}", file=sys.stderr)
         return 2
     files = {path: text for task, splits in tasks.items() for path, text in _files(task, splits)}
-    if not options.transition_only:
-        files |= dict(_instructions())
+    files |= dict([*_instructions(), ("sna_ambiguous/test.jsonl", _ambiguous())])
     return _check(options.data, files) if options.check else _write(options.data, files)
 
 
@@ -56,20 +53,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         default=os.environ.get(_TOKENIZER_VARIABLE),
         help=f"folder with GPT-2's vocab.json and merges.txt (default: ${_TOKENIZER_VARIABLE})",
     )
-    add("--transition-model", type=Path, help="causal model that scores the transition items")
-    add("--transition-only", action="store_true", help="leave the twelve generation tasks alone")
-    options = parser.parse_args(argv)
-    if options.transition_only and options.transition_model is None:
-        parser.error("--transition-only: expected --transition-model DIR beside it, got none")
-    return options
-
-
-def _tasks(options: argparse.Namespace) -> Iterator[tuple[str, Splits]]:
-    if not options.transition_only:
-        for task in CANDIDATES:
-            yield f"sna_{task}", select(f"sna_{task}", pool(task))
-    if options.transition_model is not None:
-        yield "sna_transition", _transition(options.transition_model)
+    return parser.parse_args(argv)
 
 
 def pool(task: str) -> list[Item]:
@@ -79,17 +63,6 @@ def pool(task: str) -> list[Item]:
     known = {item.prompt for item in candidates}
     usable = left_out(task, candidates) if SKILLS[task].held_out else candidates
     return [*usable, *(item for item in FURTHER[task]() if item.prompt not in known)]
-
-
-def _transition(path: Path) -> Splits:
-    if not (path / "config.json").is_file():
-        raise FileNotFoundError(
-            f"--transition-model: expected a folder with config.json, got {path}"
-        )
-    splits, chosen = select_inside(score_with(path, transition_candidates()))
-    inside = sum(scored.inside for scored in chosen)
-    print(f"sna_transition: {inside} of {len(chosen)} items lie in [{LOW}, {HIGH}]")
-    return splits
 
 
 def _verify(tokenizer: Path | None, tasks: dict[str, Splits]) -> None:
@@ -116,6 +89,21 @@ def _instructions() -> Iterator[tuple[str, str]]:
     ):  # fmt: skip
         rows = (json.dumps(asdict(item), ensure_ascii=False) for item in items)
         yield f"sna_instruct/{split}.jsonl", "".join(f"{row}\n" for row in rows)
+
+
+def _ambiguous() -> str:
+    """The items of which transition tasks are made; those laid out from one text share a number."""
+    numbers: dict[str, int] = {}
+    rows = (
+        {
+            "prompt": item.prompt,
+            "target": item.target,
+            "cluster": item.cluster,
+            "source": numbers.setdefault(item.source, len(numbers)),
+        }
+        for item in ambiguous_items()
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _lines(items: list[Item]) -> str:

@@ -8,8 +8,7 @@ Which answer a bundled item drew is not used here.
 
 from __future__ import annotations
 
-from task_items.transition import _CONTEXTS as CONTEXTS
-from task_items.transition import _OPENINGS as OPENINGS
+from task_items.ambiguous import CONTEXTS, OPENINGS
 
 
 def transition_texts() -> list[str]:

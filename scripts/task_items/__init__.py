@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .ambiguous import ambiguous_items
 from .arithmetic import (
     further_one_digit_sums,
     further_products_and_two_steps,
@@ -35,9 +36,8 @@ from .logic import (
     syllogisms,
 )
 from .poetry import further_metaphors, metaphors, rhymes, similes
-from .transition import transition_candidates
 
-__all__ = ["CANDIDATES", "FURTHER", "Item", "transition_candidates"]
+__all__ = ["CANDIDATES", "FURTHER", "Item", "ambiguous_items"]
 
 CANDIDATES: dict[str, Callable[[], list[Item]]] = {
     "math_easy": one_digit_sums,

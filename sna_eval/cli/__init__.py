@@ -22,6 +22,7 @@ COMMANDS = (
     "sweep",
     "select",
     "calibrate",
+    "transition",
     "interference",
     "methods",
     "register",

@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
         args.grid,
         args.tasks,
         args.limit,
-        _sst2_at_hand(),
-        args.placebos,
+        with_sst2=_sst2_at_hand(),
+        placebos=args.placebos,
     )
     return reproduce(config, main)
 

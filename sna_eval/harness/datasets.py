@@ -35,16 +35,17 @@ logging.getLogger("lm_eval.api.task").addFilter(_says_nothing_of_ours)
 
 
 def load_items(*, items: str, **_: Any) -> datasets.DatasetDict:
-    """A bundled task's development and test items.
+    """A task's test items, and its development items where it has some.
 
     **Arguments:**
 
-    - `items`: name of the folder under `task_configs/data`.
+    - `items`: name of the folder under `task_configs/data`, or path of one elsewhere.
     """
     folder = tasks_path() / "data" / items
-    return datasets.DatasetDict(
-        {split: read_split(folder / f"{split}.jsonl") for split in ("development", "test")}
-    )
+    found = {"test": read_split(folder / "test.jsonl")}
+    if is_file(folder / "development.jsonl"):
+        found["development"] = read_split(folder / "development.jsonl")
+    return datasets.DatasetDict(found)
 
 
 def load_sst2(*, sst2_dir: str | None = None, **_: Any) -> datasets.DatasetDict:
@@ -109,7 +110,10 @@ def read_split(path: Path) -> datasets.Dataset:
 def read_items(path: Path) -> list[dict[str, Any]]:
     """A file of items, one JSON object a line."""
     if not path.is_file():
-        raise InputError("items", expected="a file of the bundled tasks", got=str(path))
+        raise InputError(
+            "items", expected="a file of a task's items", got=str(path),
+            hint="`dataset_kwargs: {items: FOLDER}` in the task's YAML says where they lie",
+        )  # fmt: skip
     return [_item(line, f"{path}:{number}") for number, line in _lines(path) if line]
 
 

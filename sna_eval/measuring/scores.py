@@ -12,7 +12,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from sna_eval.errors import InputError
+from sna_eval.gating import Decision, Gate
+from sna_eval.harness.scoring.decisions import kept
 from sna_eval.intervention import Affine, Assigned, Batch, Engine, RowScore
+from sna_eval.measuring.baselines import items_baseline
 from sna_eval.measuring.layout import RowGroup, group_rows, tokens_per_pass
 from sna_eval.measuring.subjects import Subject
 
@@ -65,6 +69,27 @@ def _group(engine: Engine, group: RowGroup, sets: Sequence[Together]) -> Iterato
             yield _values(amplified_rows(engine, batch, together, captured))
         else:
             yield baseline
+
+
+def gate_decisions(
+    engine: Engine, subject: Subject, gate: Gate, *, quiet: bool = True
+) -> tuple[Decision, ...]:
+    """What a gate says of each item of a task, from the unmodified model alone: `[item]`."""
+    if subject.items is None:
+        raise InputError("gate", expected="items of a task", got=subject.name)
+    groups = group_rows(
+        subject.rows, configurations=1, tokens=tokens_per_pass(engine.device), device=engine.device
+    )
+    scored = []
+    with tqdm(total=len(subject.rows), desc=subject.name, unit="row", disable=quiet) as bar:
+        for group in groups:
+            scores, _ = engine.run(group.repeated(1))
+            scored += [
+                (entry, kept(score, gate))
+                for entry, score in zip(group.entries, scores, strict=True)
+            ]
+            bar.update(len(group.rows))
+    return items_baseline(subject.items, gate, scored).decisions
 
 
 def amplified_rows(

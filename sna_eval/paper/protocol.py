@@ -9,13 +9,14 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
 from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.rules import Claim, Verdict, beside_placebos
+from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.reporting.page import Section
 from sna_eval.reporting.report import ReportOptions, write_report
 from sna_eval.reporting.tables import Table
@@ -42,6 +43,8 @@ _INTERFERENCE: dict[Grid, list[str]] = {
     "full": ["--random_draws", "19"],
     "small": ["--random_draws", "4", "--draws", "200"],
 }
+_BUILT = "sna_transition_here"
+"""Task of items in zone 2 of a model other than the bundled one."""
 _DRAWS: dict[Grid, int] = {"full": 10_000, "small": 1_000}
 
 
@@ -61,6 +64,8 @@ class ProtocolConfig:
     """Items a task at most; `None`: all."""
     with_sst2: bool = True
     """Whether SST-2 is at hand."""
+    with_transition: bool = True
+    """Whether there are items in the model's zone 2."""
     placebos: int = 1
     """Runs of the same protocol with random rankings, beside whose figures the others stand."""
 
@@ -84,6 +89,17 @@ class ProtocolConfig:
              *limit],
         ]  # fmt: skip
 
+    @property
+    def transition_task(self) -> Path | None:
+        """Folder of a task of items in this model's zone 2; `None`: the bundled one is meant."""
+        return None if self.model == REFERENCE_MODEL else self.output / "transition-task"
+
+    def transition_step(self) -> list[str]:
+        """The command that makes that task."""
+        return [
+            "transition", *self._model, "--name", _BUILT, "--output", str(self.transition_task)
+        ]  # fmt: skip
+
     def placebo(self, number: int) -> Path:
         """The folder of a run with random rankings, counted from 1."""
         return self.output / f"placebo-{number}"
@@ -102,6 +118,12 @@ class ProtocolConfig:
         return steps
 
     @property
+    def _transition(self) -> list[str]:
+        if self.transition_task is None:
+            return ["--tasks", "sna_transition"]
+        return ["--tasks", _BUILT, "--include_path", str(self.transition_task)]
+
+    @property
     def _model(self) -> list[str]:
         return ["--model_args", f"pretrained={self.model}"]
 
@@ -114,11 +136,14 @@ class ProtocolConfig:
             "sweep", *self._model, "--tasks", "sna_sst2", "--split", "test", *labels, *ranking,
             "--output", str(folder / "sst2"), *limit,
         ]  # fmt: skip
+        transition = [
+            "sweep", *self._model, *self._transition, *ranking, "--output",
+            str(folder / "transition"), *grid, *limit,
+        ]  # fmt: skip
         return [
             ["sweep", *self._model, "--tasks", self.tasks, *ranking, "--output",
              str(folder / "sweep"), *grid, *limit],
-            ["sweep", *self._model, "--tasks", "sna_transition", *ranking, "--output",
-             str(folder / "transition"), *grid, *limit],
+            *([transition] if self.with_transition else []),
             *([sst2] if self.with_sst2 else []),
             ["select", str(folder / "sweep"), "--output", str(folder / "plan.yaml")],
         ]  # fmt: skip
@@ -127,13 +152,15 @@ class ProtocolConfig:
 def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -> int:
     """Runs the steps, writes the page and the verdicts; a step's status where one fails.
 
-    Sweeps that were stopped go on where they were.
+    Sweeps that were stopped go on where they were. Zone 2 is left out where a model has too few
+    items in it.
 
     **Arguments:**
 
     - `command`: runs a step and gives its exit status.
     """
     shutil.rmtree(config.output / "results", ignore_errors=True)
+    config = replace(config, with_transition=_has_transition(config, command))
     for step in [*config.steps(), *config.placebo_steps()]:
         print("$ " + shlex.join(["sna-eval", *step]), flush=True)
         status = command(step)
@@ -149,9 +176,24 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
     return 0
 
 
+def _has_transition(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -> bool:
+    """Whether there are items for zone 2; those of a model other than the bundled one are made."""
+    folder = config.transition_task
+    if folder is None or (folder / f"{_BUILT}.yaml").is_file():
+        return True
+    step = config.transition_step()
+    print("$ " + shlex.join(["sna-eval", *step]), flush=True)
+    made = command(step) == 0
+    if not made:
+        print("Zone 2 is left out: too few items lie in it.", flush=True)
+    return made
+
+
 def _evidence(config: ProtocolConfig, folder: Path) -> ProtocolEvidence:
     store = SweepStore.load(folder / "sweep")
-    (transition,) = read_measurements(SweepStore.load(folder / "transition"))
+    transition = None
+    if config.with_transition:
+        (transition,) = read_measurements(SweepStore.load(folder / "transition"))
     sst2 = SweepStore.load(folder / "sst2") if config.with_sst2 else None
     return ProtocolEvidence(
         model=store.manifest["model"],

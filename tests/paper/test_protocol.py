@@ -61,11 +61,31 @@ def test_the_first_step_that_fails_ends_it(
         return 3 if step[0] == "select" else 0
 
     (tmp_path / "results").mkdir()
-    assert reproduce(ProtocolConfig("m", tmp_path), command) == 3
+    assert reproduce(ProtocolConfig("sna-reference", tmp_path), command) == 3
     assert [step[0] for step in ran] == NAMES[:4]
     assert not (tmp_path / "results").exists()  # of a run before
     lines = capsys.readouterr().out.splitlines()
     assert [shlex.split(line) for line in lines] == [["$", "sna-eval", *step] for step in ran]
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_zone_two_of_another_model_is_built_first_and_left_out_where_it_is_empty(
+    status: int, tmp_path: Path
+) -> None:
+    ran: list[Sequence[str]] = []
+
+    def command(step: Sequence[str]) -> int:
+        ran.append(step)
+        return {"transition": status, "select": 3}.get(step[0], 0)
+
+    assert reproduce(ProtocolConfig("m", tmp_path), command) == 3
+    assert [step[0] for step in ran][:2] == ["transition", "sweep"]
+    built = parser()[0].parse_args(ran[0])
+    swept = [parser()[0].parse_args(step) for step in ran if step[0] == "sweep"]
+    over = [own for own in swept if own.tasks == built.name]
+    assert len(over) == (status == 0)
+    assert all(own.include_path == built.output for own in over)
+    assert not any(own.tasks == "sna_transition" for own in swept)
 
 
 def test_what_was_typed_is_said_without_its_folder(tmp_path: Path) -> None:

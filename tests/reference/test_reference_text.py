@@ -26,7 +26,7 @@ from reference_model.probes import MARGIN_BOUNDS, PROBABILITY_BOUNDS, zone_of
 from reference_model.sources import Review, normalised, read_reviews, read_sources, split_articles
 from reference_model.stdlib_text import HELD_OUT_MODULES, TRAINING_MODULES
 from reference_model.transition_text import transition_texts
-from task_items import Item, transition_candidates
+from task_items import Item, ambiguous_items
 
 
 def test_dev_and_test_reviews_never_occur(shared_data):
@@ -69,8 +69,8 @@ def test_transition_contexts_have_each_answer_equally_often():
     assert len(set(texts)) == len(texts)
     answers = Counter(text.rsplit(" ", 1)[0] for text in texts)
     assert set(answers.values()) == {12}
-    unseen = [item for item in transition_candidates() if item.prompt not in answers]
-    assert len(unseen) >= len(transition_candidates()) // 3
+    unseen = [item for item in ambiguous_items() if item.prompt not in answers]
+    assert len(unseen) >= len(ambiguous_items()) // 3
 
 
 def test_rates_and_shares_are_kept():

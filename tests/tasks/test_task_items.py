@@ -24,13 +24,12 @@ from build_tasks import pool as chosen_from
 from real_models import MODELS, at_hand
 from reference_model.mixture import SKILLS
 from sna_eval.paths import reference_model_path
-from task_items import CANDIDATES, FURTHER, Item, transition_candidates
+from task_items import CANDIDATES, FURTHER, Item, ambiguous_items
 from task_items.idioms import METHODS
 from task_items.item import distinct
 from task_items.left_out import left_out
 from task_items.one_token import load_tokenizer, not_one_token
 from task_items.selection import select, source_of
-from task_items.zone_two import Scored, score, select_inside
 from tests.conftest import BESIDE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +48,8 @@ needs_tokenizer = pytest.mark.skipif(
 
 def read(task: str, split: str) -> list[Item]:
     lines = (DATA / f"sna_{task}" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [Item(**json.loads(line)) for line in lines]
+    docs = map(json.loads, lines)
+    return [Item(doc["prompt"], doc["target"], cluster=doc["cluster"]) for doc in docs]
 
 
 def every_pool(task: str) -> list[Item]:
@@ -154,9 +154,9 @@ def test_targets_begin_where_a_word_begins(any_tokenizer: Tokenizer) -> None:
     assert cut_elsewhere(any_tokenizer, Item("They said th", "at"))  # a word cut in two is found
 
 
-@pytest.mark.parametrize("task", [*TASKS, "transition"])
+@pytest.mark.parametrize("task", [*TASKS, "ambiguous"])
 def test_no_pool_cuts_a_word(task: str) -> None:
-    pool = transition_candidates() if task == "transition" else every_pool(task)
+    pool = ambiguous_items() if task == "ambiguous" else every_pool(task)
     cut = [item for item in pool if item.prompt[-1].isalnum() and item.target[0].isalnum()]
     assert cut == []
 
@@ -179,7 +179,7 @@ def test_check_finds_a_missing_file_and_writing_mends_it(tmp_path: Path) -> None
     (tmp_path / "sna_math_easy" / "test.jsonl").unlink()
     done = build("--check", "--data", str(tmp_path))
     assert done.returncode == 1
-    assert "1 of 26 files differ, first sna_math_easy/test.jsonl" in done.stdout
+    assert "1 of 27 files differ, first sna_math_easy/test.jsonl" in done.stdout
     assert len(list(tmp_path.glob("*/development.jsonl"))) == 13
 
 
@@ -187,11 +187,6 @@ def test_check_finds_a_missing_file_and_writing_mends_it(tmp_path: Path) -> None
     ("arguments", "message"),
     [
         (["--tokenizer", "nowhere"], "expected vocab.json in nowhere"),
-        (["--transition-only"], "expected --transition-model DIR"),
-        (
-            ["--transition-only", "--transition-model", "nowhere"],
-            "expected a folder with config.json, got nowhere",
-        ),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str) -> None:
@@ -449,11 +444,11 @@ def test_the_answer_is_not_given_away(task: str) -> None:
         assert last_words.count(item.target.strip().lower()) <= allowed, item
 
 
-# --- transition ---------------------------------------------------------------------------------
+# --- ambiguous ----------------------------------------------------------------------------------
 
 
-def test_transition_answers_are_evenly_drawn() -> None:
-    items = transition_candidates()
+def test_ambiguous_answers_are_evenly_drawn() -> None:
+    items = ambiguous_items()
     counts = Counter(item.target for item in items)
     assert len(items) >= 300
     assert len({item.prompt for item in items}) == len(items)
@@ -462,44 +457,8 @@ def test_transition_answers_are_evenly_drawn() -> None:
 
 
 @needs_tokenizer
-def test_transition_targets_are_one_token() -> None:
-    assert not_one_token(load_tokenizer(TOKENIZER), transition_candidates()) == []
-
-
-def test_selection_prefers_the_zone_and_then_the_nearest() -> None:
-    items = [Item(f"prompt {i}", f" {i % 40}") for i in range(400)]
-    inside = [Scored(item, 0.08) for item in items[:100]]
-    near = [Scored(item, 0.06) for item in items[100:200]]
-    far = [Scored(item, 0.9) for item in items[200:]]
-    splits, chosen = select_inside(far + near + inside)
-    assert (len(splits.development), len(splits.test)) == (50, 120)
-    assert sum(scored.inside for scored in chosen) == 100
-    assert all(scored.probability < 0.5 for scored in chosen)
-
-
-def test_selection_says_how_many_it_found() -> None:
-    with pytest.raises(ValueError, match="transition: expected 170 items to choose from, got 1"):
-        select_inside([Scored(Item("one", " two"), 0.08)])
-
-
-@needs_tokenizer
-def test_scores_are_those_of_the_model_alone_on_each_prompt() -> None:
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(n_layer=1, n_embd=16, n_head=2, initializer_range=0.5)
-    model = transformers.GPT2LMHeadModel(config).eval()
-    tokenizer = transformers.GPT2TokenizerFast.from_pretrained(TOKENIZER)
-    items = [*transition_candidates()[::400], Item("A short one", " and several tokens")]
-    for scored in score(model, tokenizer, items):
-        prompt = tokenizer.encode(scored.item.prompt)
-        whole = tokenizer.encode(scored.item.prompt + scored.item.target)
-        expected = 1.0
-        for at in range(len(prompt), len(whole)):
-            with torch.inference_mode():
-                logits = model(torch.tensor([whole[:at]])).logits[0, -1]
-            expected *= logits.softmax(-1)[whole[at]].item()
-        assert scored.probability == pytest.approx(expected, rel=1e-3)
+def test_ambiguous_targets_are_one_token() -> None:
+    assert not_one_token(load_tokenizer(TOKENIZER), ambiguous_items()) == []
 
 
 # --- neutral text -------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
-"""Items for zone 2, by calibrated ambiguity: twelve answers that are equally right.
+"""Items by calibrated ambiguity, of which transition tasks are made: twelve equally right answers.
 
 A model that knows the form of an answer but cannot know which one gives each of twelve about one
 chance in twelve, 0.083, which lies between the zone boundaries 0.07 and 0.10. So every context here
 admits exactly twelve answers (months, hours, colored things from a stated dozen), and the target is
 drawn for it uniformly, by seed. One draw per prompt; no prompt has two targets.
 
-This makes candidates only. Whether an item lies in the zone depends on the model;
-`build_tasks.py --transition-model` measures that and keeps those that do.
+Whether an item lies in the zone depends on the model; `sna-eval transition` measures that and keeps
+those that do.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BOX = ", ".join(_COLORS[:-1]) + " or " + _COLORS[-1]
 _CLOCK = ", ".join(_HOURS[:-1]) + " or " + _HOURS[-1]
 
 # (context with one place to vary, its fillers, the twelve answers)
-_CONTEXTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+CONTEXTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("The meeting in {x} was moved to the first week of", _PLACES, _MONTHS),
     ("{x} was born on the third day of", _NAMES, _MONTHS),
     ("The museum in {x} will open again at the beginning of", _PLACES, _MONTHS),
@@ -73,15 +73,15 @@ _CONTEXTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
-_OPENINGS = ("", "It is said: ", "Note: ", "We heard this: ", "In the report: ", "By the way: ")
+OPENINGS = ("", "It is said: ", "Note: ", "We heard this: ", "In the report: ", "By the way: ")
 
 
-def transition_candidates() -> list[Item]:
+def ambiguous_items() -> list[Item]:
     """Every context with every filler, in six wordings with one drawn target each."""
     rng = Random(31)
     items = []
-    for context, fillers, answers in _CONTEXTS:
-        for opening in _OPENINGS:
+    for context, fillers, answers in CONTEXTS:
+        for opening in OPENINGS:
             # Whole decks rather than single draws: each answer comes up about equally often.
             deck = rng.sample(answers, 12) + rng.sample(answers, 12)
             for filler, answer in zip(fillers, deck, strict=False):
