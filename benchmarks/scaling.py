@@ -25,7 +25,7 @@ import torch
 from cost import ModelSize, Work, amplified_flops, baseline_flops, scoring_bytes
 
 from sna_eval.intervention import find_sites
-from sna_eval.intervention.config import text_config
+from sna_eval.intervention.decoder import text_config
 
 logging.disable(logging.WARNING)
 SIZE = ModelSize(12, 512, 1408, 4096, keys=512, bytes_per_weight=4)

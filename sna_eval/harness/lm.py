@@ -23,10 +23,10 @@ from sna_eval.harness.model.arguments import (
     check_adapter,
     check_arguments,
     for_loading,
+    not_loaded,
 )
-from sna_eval.harness.model.asked_texts import check_asked_texts
+from sna_eval.harness.model.generate_settings import check_asked_texts
 from sna_eval.harness.model.hf_passes import HFPasses
-from sna_eval.harness.model.not_loaded import not_loaded
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.cache_file import take_over
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
@@ -35,10 +35,8 @@ from sna_eval.harness.scoring.passes import Passes
 from sna_eval.harness.scoring.response_cache import ResponseCache
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.live_tasks import LiveTasks
-from sna_eval.harness.tasks.made_plans import MadePlans
-from sna_eval.harness.tasks.other_model import warn_of_another
-from sna_eval.harness.tasks.plan_makers import PlanMakerOptions
-from sna_eval.harness.tasks.searched_plans import SearchedPlans
+from sna_eval.harness.tasks.plan_makers import MadePlans, PlanMakerOptions
+from sna_eval.harness.tasks.task_plans import SearchedPlans, warn_of_another
 from sna_eval.harness.values import Answer
 from sna_eval.intervention import Abilities, Engine, Sites, find_sites
 from sna_eval.methods import Workbench

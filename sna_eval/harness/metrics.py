@@ -12,9 +12,8 @@ from typing import Any
 
 from lm_eval.api.registry import get_aggregation
 
-import sna_eval.harness.metric_names  # noqa: F401  (a task that names these functions may name them)
 from sna_eval.gating import ChoicesSignal, Gate, usual_signal
-from sna_eval.harness.aggregations import (
+from sna_eval.harness.metric_names import (  # and lm_eval knows them: a task may name metrics
     METRICS,
     ZONES,
     Improvement,
@@ -23,7 +22,7 @@ from sna_eval.harness.aggregations import (
     total,
 )
 from sna_eval.harness.plugin.running import task_in_hand
-from sna_eval.harness.tasks.right_answers import unconditional_requests
+from sna_eval.harness.tasks.questions import unconditional_requests
 from sna_eval.harness.values import evidence_of
 
 __all__ = [

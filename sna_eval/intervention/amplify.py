@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.shards import Shard, shard_of
-from sna_eval.intervention.sites import Sites, base_model, find_sites
+from sna_eval.intervention.sites import Sites, find_sites
 from sna_eval.intervention.spec import Affine, Intervention, acts_everywhere
 
 MaskFn = Callable[[Affine, int], "torch.Tensor | None"]

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.acting import acting
-from sna_eval.intervention.sites import base_model
-from sna_eval.intervention.spec import Affine
+from sna_eval.intervention.decoder import base_model
+from sna_eval.intervention.spec import Affine, acting
 
 
 class DecodingMask:

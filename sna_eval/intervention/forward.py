@@ -14,17 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.acting import acting
 from sna_eval.intervention.amplify import amplify
-from sna_eval.intervention.capturing import captured_inputs
-from sna_eval.intervention.config import text_config
-from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.decoder import base_model, input_device, text_config
+from sna_eval.intervention.partial_passes import captured_inputs, resumed
 from sna_eval.intervention.prefix import Prefix
-from sna_eval.intervention.resume import resumed
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.shortcuts import Shortcuts
-from sna_eval.intervention.sites import Sites, base_model
-from sna_eval.intervention.spec import Affine
+from sna_eval.intervention.sites import Sites
+from sna_eval.intervention.spec import Affine, acting
 
 
 @dataclass(frozen=True)

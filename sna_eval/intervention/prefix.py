@@ -14,13 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.acting import acting as where_acting
 from sna_eval.intervention.amplify import amplify
-from sna_eval.intervention.config import steady_width, text_config
-from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.decoder import input_device, steady_width, text_config
 from sna_eval.intervention.rows import Row, Tokens
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Affine, acts_everywhere
+from sna_eval.intervention.spec import acting as where_acting
 
 States = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 """Keys and values of every layer, each `[1, head, position, d_head]`."""

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.config import steady_width, text_config
-from sna_eval.intervention.devices import input_device
+from sna_eval.intervention.decoder import input_device, steady_width, text_config
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
 from sna_eval.intervention.rows import Batch, Row, Tokens

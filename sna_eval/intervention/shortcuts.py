@@ -1,9 +1,14 @@
-"""Work that a forward pass does and nobody reads, left out; the same function, computed faster.
+"""Work that a forward pass does and nobody reads, left out; the same functions, computed faster.
 
 Behind the last block every position goes its own way, and only the scored ones are read. So in the
 last block whatever does not feed another position's attention may run at the scored positions
 alone: the MLP, the attention's output projection, and the queries where they have a projection of
 their own. Which modules these are is found by trying, not by name.
+
+Faster kernels are equal to the last few bits of float32. Matrix products stay where PyTorch takes
+them. oneDNN, on some processors the faster one, adds up a product's terms one after another, MKL in
+several sums: products of a thousand terms and more then lie twice as far from those in float64, and
+scores with them.
 
 Shortcuts leave the model as it was.
 """
@@ -19,8 +24,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from sna_eval.intervention.kernels import fused_activations
-from sna_eval.intervention.resume import forward_replaced
+from sna_eval.intervention.partial_passes import forward_replaced
 from sna_eval.intervention.rows import Batch
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.trial import trial_rows
@@ -37,6 +41,22 @@ _HALF_TOLERANCE = 5e-2
 _GARBAGE = float("nan")
 """What unread positions hold in a trial: if anything read them, no score would be a number. Any
 number could be hidden by a norm and by what half precision rounds."""
+_TANH_GELUS = ("NewGELUActivation", "FastGELUActivation")
+"""Activations of transformers that spell the tanh approximation out, in eight memory passes."""
+
+
+@contextmanager
+def fused_activations(model: nn.Module) -> Iterator[None]:
+    """`tanh`-approximated GELUs run as PyTorch's one kernel."""
+
+    def fused(hidden: torch.Tensor) -> torch.Tensor:
+        return nn.functional.gelu(hidden, approximate="tanh")
+
+    with ExitStack() as stack:
+        for module in model.modules():
+            if type(module).__name__ in _TANH_GELUS:
+                stack.enter_context(forward_replaced(module, fused))
+        yield
 
 
 @dataclass(frozen=True)

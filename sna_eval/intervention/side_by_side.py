@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from sna_eval.intervention.amplify import amplify
-from sna_eval.intervention.capturing import captured_inputs
+from sna_eval.intervention.decoder import base_model
+from sna_eval.intervention.partial_passes import captured_inputs, forward_replaced
 from sna_eval.intervention.prompt_pass import acting_positions, amplified_prompt, put_rows
-from sna_eval.intervention.resume import forward_replaced
-from sna_eval.intervention.sites import Sites, base_model
+from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Affine
 
 

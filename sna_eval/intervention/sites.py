@@ -23,17 +23,23 @@ import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.adapters import component_mapping, unknown_architecture
-from sna_eval.intervention.heads import Heads, find_heads
+from sna_eval.intervention.architectures import (
+    Structure,
+    component_mapping,
+    find_structure,
+    unknown_architecture,
+)
+from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.projections import (
+    Heads,
     NoProjection,
     Projection,
+    find_heads,
     projection_in,
     submodule,
     widths,
 )
 from sna_eval.intervention.spec import Intervention, Unit
-from sna_eval.intervention.structure import Structure, find_structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,9 +281,3 @@ def _outputs(
     found = (submodule(block, path) for block in blocks)
     modules = tuple(module for module in found if module is not None)
     return modules if len(modules) == len(blocks) else ()
-
-
-def base_model(model: nn.Module) -> nn.Module:
-    """The Hugging Face model inside a PEFT wrapper; the model itself where there is none."""
-    unwrap = getattr(model, "get_base_model", None)
-    return unwrap() if callable(unwrap) else model

@@ -1,4 +1,4 @@
-"""What is done to activations: affine maps, each at one site of one layer."""
+"""What is done to activations: affine maps, each at one site of one layer, at some positions."""
 
 from __future__ import annotations
 
@@ -145,3 +145,20 @@ class Intervention:
         index = torch.tensor(self.neurons, dtype=torch.long, device=values.device)
         chosen = values.index_select(-1, index) * self.multiplier
         return values.index_copy(-1, index, chosen)
+
+
+def acting(
+    intervention: Affine, position: torch.Tensor, last: torch.Tensor | int
+) -> torch.Tensor | None:
+    """Where an intervention acts: bool, in the shape of `position`; `None` for everywhere.
+
+    **Arguments:**
+
+    - `position`: each position's place in its own text, from 0, `[batch or 1, position]`.
+    - `last`: place of each text's last context token, `[batch, 1]` or one for all.
+    """
+    if intervention.token is not None:
+        return (position == intervention.token) & (position <= last)
+    if intervention.positions == "all":
+        return None
+    return position == last if intervention.positions == "last" else position >= last

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sna_eval.intervention.config import text_config
+from sna_eval.intervention.decoder import text_config
 from sna_eval.intervention.rows import Row, Tokens
 
 

@@ -18,12 +18,10 @@ import numpy as np
 
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
-from sna_eval.harness.plugin.seeding import seed_examples
 from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.arguments import prompting_of
 from sna_eval.harness.tasks.clusters import document_labels
 from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
-from sna_eval.harness.tasks.kinds import output_type, requests_of, right_text
 from sna_eval.harness.tasks.live_tasks import (
     TEXT_CHARACTERS,
     Half,
@@ -31,9 +29,13 @@ from sna_eval.harness.tasks.live_tasks import (
     examples_of,
 )
 from sna_eval.harness.tasks.plan_makers import announce
-from sna_eval.harness.tasks.right_answers import (
+from sna_eval.harness.tasks.questions import (
     offers_choices,
+    output_type,
+    requests_of,
     right_request,
+    right_text,
+    seed_examples,
     unconditional_requests,
 )
 from sna_eval.hashing import digest

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from sna_eval.intervention import Affine, Batch, Intervention
-from sna_eval.intervention.columns import output_columns
+from sna_eval.intervention.stream import output_columns
 from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow

@@ -16,11 +16,9 @@ import torch
 
 from sna_eval.harness.model.tried import tried_once
 from sna_eval.intervention import Batch, Engine, Intervention, amplify
-from sna_eval.intervention.capturing import captured_outputs
-from sna_eval.intervention.columns import output_columns
-from sna_eval.intervention.resume import continued
+from sna_eval.intervention.partial_passes import captured_activations, captured_outputs, continued
+from sna_eval.intervention.stream import output_columns
 from sna_eval.intervention.trial import trial_rows
-from sna_eval.measuring.captures import captured_activations
 from sna_eval.measuring.starts import Route
 
 if TYPE_CHECKING:

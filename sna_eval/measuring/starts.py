@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import Engine
-from sna_eval.intervention.resume import continued, resumed
+from sna_eval.intervention.partial_passes import continued, resumed
 from sna_eval.measuring.configuration import Configuration
 
 Route = Literal["behind", "at", "full"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sna_eval.intervention.capturing import captured_outputs
+from sna_eval.intervention.partial_passes import captured_outputs
 from sna_eval.intervention.rows import Tokens, right_padded
 from sna_eval.methods.resolution import Question, Workbench
 

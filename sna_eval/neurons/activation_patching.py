@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import Batch, Intervention, Row, base_model
-from sna_eval.intervention.devices import in_float64
+from sna_eval.intervention.decoder import in_float64
 
 Hook = tuple[str, Callable[..., torch.Tensor]]
 

@@ -12,8 +12,7 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row, Sites, Unit
-from sna_eval.intervention.devices import input_device
-from sna_eval.intervention.fingerprint import model_fingerprint
+from sna_eval.intervention.decoder import input_device, model_fingerprint
 from sna_eval.intervention.rows import Tokens
 from sna_eval.neurons.examples import Examples, Question
 from sna_eval.neurons.statistics import TokenRow

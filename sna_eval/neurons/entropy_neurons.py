@@ -25,7 +25,7 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Sites
-from sna_eval.intervention.unembedding import find_unembedding, writing_weights
+from sna_eval.intervention.stream import find_unembedding, writing_weights
 
 THRESHOLD = 0.5
 _CHUNK = 8192  # tokens whose cosines are held at once

@@ -10,7 +10,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
-from sna_eval.intervention.columns import column_norms
+from sna_eval.intervention.stream import column_norms
 from sna_eval.neurons.attribution import attribution_scores, gradient_scores
 from sna_eval.neurons.bench import Workbench, no_prompts
 from sna_eval.neurons.examples import Examples, spread_over

@@ -17,7 +17,7 @@ import torch
 
 from sna_eval.cache import read_entry, write_entry
 from sna_eval.hashing import digest
-from sna_eval.intervention.fingerprint import config_fingerprint
+from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.neurons.bench import Workbench
 from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.neurons.statistics import Pooling, Sinks, summed_activations

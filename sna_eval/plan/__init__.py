@@ -1,7 +1,7 @@
 """What is done to which task, behind which gate: load, check, resolve, fingerprint, save."""
 
 from sna_eval.hashing import prompt_fingerprint
-from sna_eval.intervention.fingerprint import model_fingerprint
+from sna_eval.intervention.decoder import model_fingerprint
 from sna_eval.neurons import UNLABELLED
 from sna_eval.plan.applying import entry_interventions, plain_interventions
 from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan

@@ -11,7 +11,7 @@ from sna_eval.cache import read_entry, write_entry
 from sna_eval.errors import InputError
 from sna_eval.hashing import digest, prompt_fingerprint
 from sna_eval.intervention import Sites
-from sna_eval.intervention.fingerprint import config_fingerprint
+from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.methods import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.neurons import Search, SearchConfig, Selected, neutral_sentences
 from sna_eval.neurons.progress import SILENT, Progress

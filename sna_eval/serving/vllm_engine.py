@@ -16,7 +16,7 @@ from sna_eval.harness.gated_lm import GatedLM
 from sna_eval.harness.plugin.cache_file import take_over
 from sna_eval.harness.plugin.ranks import Ranks
 from sna_eval.harness.scoring.passes import Passes
-from sna_eval.harness.tasks.other_model import warn_of_another
+from sna_eval.harness.tasks.task_plans import warn_of_another
 from sna_eval.plan import Plan, PlanArguments, plan_from_arguments
 from sna_eval.serving.adapters import Adapters, Scalings, scalings_digest
 from sna_eval.serving.made_adapters import MadeAdapters, make_adapters

@@ -11,7 +11,7 @@ from architectures.tiny import build, entries
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention, Row, amplify, find_sites
 from sna_eval.intervention.projections import written_by
-from sna_eval.intervention.unembedding import writing_weights
+from sna_eval.intervention.stream import writing_weights
 from sna_eval.intervention.verification import scaled_weights
 from sna_eval.neurons import mean_activations
 from sna_eval.neurons.attribution import attribution_scores

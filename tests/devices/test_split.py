@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sna_eval.harness.loading import load_lm, load_tasks
-from sna_eval.intervention.devices import input_device, whole_tensors
+from sna_eval.intervention.decoder import input_device, whole_tensors
 from tests.conftest import VOCABULARY, build_model
 from tests.devices.conftest import assert_same_answers, assert_same_counts
 from tests.devices.evaluate import evaluate

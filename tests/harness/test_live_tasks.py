@@ -9,7 +9,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES, development_docs, examples_of
-from sna_eval.harness.tasks.right_answers import gold_index
+from sna_eval.harness.tasks.questions import gold_index
 
 TASK = """
 task: {name}

@@ -135,7 +135,7 @@ def test_a_gate_that_is_asked_for_beside_a_plan_to_be_made(
 ) -> None:
     made = []
     monkeypatch.setattr(
-        "sna_eval.harness.tasks.made_plans.load_maker", lambda name: lambda *a: made.append(a)
+        "sna_eval.harness.tasks.plan_makers.load_maker", lambda name: lambda *a: made.append(a)
     )
     lm = make_sna(plan="auto", gate="margin")
     assert isinstance(lm._maker_options, PlanMakerOptions)
@@ -150,7 +150,7 @@ def test_a_plan_that_cannot_be_made_for_a_later_task(
 ) -> None:
     made = []
     monkeypatch.setattr(
-        "sna_eval.harness.tasks.made_plans.load_maker", lambda name: lambda *a: made.append(a)
+        "sna_eval.harness.tasks.plan_makers.load_maker", lambda name: lambda *a: made.append(a)
     )
     with pytest.raises(InputError, match=r"plan: expected tasks with dev.*, got 'one, which has"):
         run(make_sna(plan="auto"), load("own_choices", "one"), bootstrap_iters=0)

@@ -13,7 +13,7 @@ import pytest
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 
-from sna_eval.harness.aggregations import METRICS, Improvement
+from sna_eval.harness.metric_names import METRICS, Improvement
 from sna_eval.harness.metrics import classification_results, generation_results
 
 HEAD = """

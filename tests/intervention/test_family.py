@@ -27,7 +27,7 @@ from sna_eval.intervention import (
     find_sites,
     probe,
 )
-from sna_eval.intervention.capturing import captured_outputs
+from sna_eval.intervention.partial_passes import captured_outputs
 from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.intervention.shortcuts import find_shortcuts

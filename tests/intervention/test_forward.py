@@ -24,9 +24,8 @@ from sna_eval.intervention import (
     find_sites,
     probe,
 )
-from sna_eval.intervention.kernels import fused_activations
 from sna_eval.intervention.prefix import Prefix, shared_prefix
-from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
+from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts, fused_activations
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
 
 TOLERANCE = 1e-5

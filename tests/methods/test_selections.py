@@ -212,7 +212,9 @@ def test_gradients_that_overflow_are_refused(word_tokenizer: Any) -> None:
     with torch.no_grad():
         model.transformer.h[LAYER].mlp.c_proj.weight[:9] = torch.inf
     bench = Workbench(model, find_sites(model), word_tokenizer.encode)
-    with pytest.raises(InputError, match=r"expected finite gradients, .* dtype=float32 or bfloat16"):
+    with pytest.raises(
+        InputError, match=r"expected finite gradients, .* dtype=float32 or bfloat16"
+    ):
         resolved(bench, examples(), {"method": "attribution"})
 
 

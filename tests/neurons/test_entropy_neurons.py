@@ -11,7 +11,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.intervention import amplify, find_sites
 from sna_eval.intervention.spec import Intervention
-from sna_eval.intervention.unembedding import find_unembedding, writing_weights
+from sna_eval.intervention.stream import find_unembedding, writing_weights
 from sna_eval.neurons.entropy_neurons import writing_statistics
 from tests.conftest import build_model, token_ids
 

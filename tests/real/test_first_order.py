@@ -13,7 +13,7 @@ import torch
 
 from sna_eval.harness.loading import load_tasks
 from sna_eval.intervention import Intervention, Row, amplify, find_sites
-from sna_eval.intervention.resume import forward_replaced
+from sna_eval.intervention.partial_passes import forward_replaced
 from sna_eval.neurons.first_order import FirstOrder, first_order
 from tests.neurons.answered import log_prob
 from tests.real.conftest import Load

@@ -21,7 +21,7 @@ from sna_eval.harness.scoring.decisions import without_choices
 from sna_eval.harness.scoring.ledger import Ledger
 from sna_eval.harness.scoring.scorer import Scorer
 from sna_eval.harness.tasks.items import check_length
-from sna_eval.harness.tasks.searched_plans import SearchedPlans
+from sna_eval.harness.tasks.task_plans import SearchedPlans
 from sna_eval.harness.values import Answer, evidence_of
 from sna_eval.registry import either
 

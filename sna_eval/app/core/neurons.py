@@ -12,7 +12,7 @@ import torch
 
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.intervention import base_model
-from sna_eval.intervention.columns import output_columns
+from sna_eval.intervention.stream import output_columns
 from sna_eval.plan import PlannedIntervention
 
 PROMOTED = 5

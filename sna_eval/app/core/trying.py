@@ -31,7 +31,7 @@ from sna_eval.harness.scoring.decisions import (
 )
 from sna_eval.harness.tasks.items import item_rows
 from sna_eval.intervention import Batch, Engine, Row, RowScore
-from sna_eval.measuring.captures import captured_activations
+from sna_eval.intervention.partial_passes import captured_activations
 from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.scores import amplified_rows
 from sna_eval.plan import PlannedIntervention, TaskPlan

@@ -1,15 +1,38 @@
-"""What an answer of a model depends on: the keys of the response cache."""
+"""What an answer of a model depends on: its numerics, and the keys of the response cache."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sna_eval.harness.model.numerics import numerics
+from lm_eval.models.huggingface import HFLM
+
 from sna_eval.harness.scoring.kept_texts import TextKey, TextKind
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.tasks.live_tasks import LiveTasks
+from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.plan import task_fingerprint
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+
+def numerics(lm: HFLM) -> dict[str, Any]:
+    """A model's precision, window and settings, as plain values.
+
+    Answers, sweeps and measurements that differ in any of it must not be mixed.
+    """
+    dtypes = {
+        "dtype": next(lm.model.parameters()).dtype,
+        "mixed_precision_dtype": lm.mixed_precision_dtype,
+        "softmax_dtype": lm.softmax_dtype,
+    }
+    named = {
+        name: None if dtype is None else str(dtype).removeprefix("torch.")
+        for name, dtype in dtypes.items()
+    }
+    return {**named, "max_length": lm.max_length, "config_hash": config_fingerprint(lm.model)}
+
 
 _SCORES = "loglikelihood 4"  # of cached answers: before, choices without a context were none
 _TEXTS: dict[TextKind, str] = {
@@ -18,13 +41,8 @@ _TEXTS: dict[TextKind, str] = {
 }
 
 
-def item_key(lm: Any, live: LiveTasks) -> Callable[[Item], Any]:
-    """Of an item's scores, as plain JSON values.
-
-    **Arguments:**
-
-    - `lm`: an `SNALM`.
-    """
+def item_key(lm: SNALM, live: LiveTasks) -> Callable[[Item], Any]:
+    """Of an item's scores, as plain JSON values."""
     settings = numerics(lm)
 
     def key(item: Item) -> list[Any]:
@@ -40,13 +58,8 @@ def item_key(lm: Any, live: LiveTasks) -> Callable[[Item], Any]:
     return key
 
 
-def text_key(lm: Any) -> TextKey:
-    """Of a generated text, or of a whole text's score, as plain JSON values.
-
-    **Arguments:**
-
-    - `lm`: an `SNALM`.
-    """
+def text_key(lm: SNALM) -> TextKey:
+    """Of a generated text, or of a whole text's score, as plain JSON values."""
     settings = numerics(lm)
     defaults = getattr(lm.model, "generation_config", None)
     writing = {

@@ -20,7 +20,7 @@ from transformers import LogitsProcessor
 from sna_eval.gating import Decision
 from sna_eval.harness.model.overflow import OverflowWatch, overflowed_rows
 from sna_eval.intervention import Affine, Sites, amplify, base_model
-from sna_eval.intervention.acting import acting
+from sna_eval.intervention.spec import acting
 
 
 class EveryStep(LogitsProcessor):

@@ -23,7 +23,7 @@ from sna_eval.harness.scoring.ledger import Ledger
 from sna_eval.harness.scoring.passes import Decide, Opened, PlannedItem, Scores
 from sna_eval.harness.tasks.items import Item, item_rows
 from sna_eval.intervention import Affine, Assigned, Batch, BranchScore, Engine, Row, RowScore
-from sna_eval.intervention.config import steady_width
+from sna_eval.intervention.decoder import steady_width
 from sna_eval.intervention.prefix import Prefix, fits_window, shared_prefix
 from sna_eval.intervention.rows import Tokens
 

@@ -20,14 +20,13 @@ from tqdm import tqdm
 
 from sna_eval import __version__
 from sna_eval.cache import read_entry, write_entry
-from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.harness.plugin.ranks import Ranks
 from sna_eval.hashing import digest
 from sna_eval.intervention import Abilities, Engine, Sites, probe
-from sna_eval.intervention.kernels import fused_activations
+from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.projections import submodule
-from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
-from sna_eval.intervention.sites import base_model
+from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts, fused_activations
 from sna_eval.typed import build
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sna_eval.harness.aggregations import COMPARISONS
+from sna_eval.harness.metric_names import COMPARISONS
 from sna_eval.harness.plugin.running import evaluator_variables
 from sna_eval.harness.values import Evidence, baseline_of, decision_of
 

@@ -1,12 +1,14 @@
 """What lm_eval does not tell a model of the evaluation that is running.
 
 A model is handed requests, not where their results will be written, nor how their prompts were put
-together; a task's `process_results` a document and its answers, not the task. lm_eval's own
-functions, which stand among the callers, know all of it.
+together; a task's `process_results` a document and its answers, not the task; a request carries no
+more than its task's name. lm_eval's own functions, which stand among the callers, know most of it,
+and the tasks themselves are among the live objects of the process.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,3 +72,20 @@ def evaluator_variables(function: str) -> Mapping[str, Any]:
             return frame.f_locals
         frame = frame.f_back
     return {}
+
+
+def tasks_with_requests() -> list[Any]:
+    """All tasks of the process that have made requests."""
+    from lm_eval.api.task import Task
+
+    return [
+        candidate
+        for candidate in gc.get_objects()
+        # `__mro__` rather than isinstance: some live objects answer `__class__` with side effects
+        if Task in type(candidate).__mro__ and getattr(candidate, "_instances", None)
+    ]
+
+
+def made(task: Any, instance: Any) -> bool:
+    """Whether a task made this very request."""
+    return any(one is instance for one in task._instances)

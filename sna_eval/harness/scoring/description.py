@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sna_eval.harness.scoring.ledger import Ledger, TaskLedger
-from sna_eval.harness.tasks.other_model import found_on_another
-from sna_eval.harness.tasks.task_plans import TaskPlans
+from sna_eval.harness.tasks.task_plans import TaskPlans, found_on_another
 from sna_eval.plan import Plan, TaskPlan, plan_fingerprint, task_fingerprint
 from sna_eval.plan.files import task_to_dict
 

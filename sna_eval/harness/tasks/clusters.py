@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.kinds import output_type, right_text
-from sna_eval.harness.tasks.right_answers import choices_of, gold_index
+from sna_eval.harness.tasks.questions import choices_of, gold_index, output_type, right_text
 
 KEY = "cluster"
 """In a plan's task, and in the `metadata` of a task's YAML: the document's field that says it."""

@@ -16,17 +16,19 @@ from typing import Any, Literal
 from sna_eval.clusters import fold_numbers
 from sna_eval.errors import InputError
 from sna_eval.gating import blind_signals
-from sna_eval.harness.plugin.live_objects import made, tasks_with_requests
+from sna_eval.harness.plugin.running import made, tasks_with_requests
 from sna_eval.harness.tasks.clusters import document_labels
 from sna_eval.harness.tasks.items import Item
-from sna_eval.harness.tasks.kinds import output_type, requests_of, zero_shot
-from sna_eval.harness.tasks.right_answers import (
+from sna_eval.harness.tasks.questions import (
     choices_of,
     gold_index,
     offers_choices,
+    output_type,
+    requests_of,
     right_of,
     target_of,
     unconditional_requests,
+    zero_shot,
 )
 from sna_eval.methods import Examples, Question
 from sna_eval.neurons import spread_over

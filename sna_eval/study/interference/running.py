@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
-from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
 from sna_eval.measuring.configuration import Configuration

@@ -9,10 +9,13 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sna_eval.harness.plugin.seeding import seed_examples
 from sna_eval.harness.tasks.arguments import prompting_of
-from sna_eval.harness.tasks.kinds import output_type
-from sna_eval.harness.tasks.right_answers import right_of, unconditional_requests
+from sna_eval.harness.tasks.questions import (
+    output_type,
+    right_of,
+    seed_examples,
+    unconditional_requests,
+)
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import Plan, TaskPlan
 

@@ -18,8 +18,8 @@ from urllib.parse import quote
 import numpy as np
 
 from sna_eval.directions import BOTH, follows_choices
-from sna_eval.harness.tasks.kinds import output_type
 from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.questions import output_type
 from sna_eval.intervention import Affine, Vector
 from sna_eval.methods import Examples
 from sna_eval.neurons import spread_over

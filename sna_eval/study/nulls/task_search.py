@@ -24,7 +24,7 @@ import numpy as np
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.harness.tasks.live_tasks import examples_of
 from sna_eval.hashing import digest
 from sna_eval.intervention import Row, Unit

@@ -11,7 +11,7 @@ def gold_choice(target: Any, choices: Sequence[str]) -> int | None:
     """Number of the right choice; `None` where there are not several, or it is none of them.
 
     lm_eval writes a target as text, also a list of numbers; of several right choices the first
-    counts, as in `harness.tasks.right_answers.gold_index`.
+    counts, as in `harness.tasks.questions.gold_index`.
     """
     if len(choices) < 2:
         return None

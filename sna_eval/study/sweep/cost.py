@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import base_model
-from sna_eval.intervention.config import text_config
+from sna_eval.intervention.decoder import text_config
 from sna_eval.measuring.grid_passes import LayerPlan
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.starts import Route

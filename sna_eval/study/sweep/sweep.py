@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
-from sna_eval.harness.model.numerics import numerics
+from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Row, Sites
 from sna_eval.measuring.grid_passes import GridPasses

@@ -1,16 +1,18 @@
-"""What the model reads its logits from: the final norm's gain folded into the unembedding."""
+"""What neurons write into the residual stream, and what logits are read from it with."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.adapters import component_mapping, unknown_architecture
+from sna_eval.intervention.architectures import component_mapping, unknown_architecture
+from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.projections import submodule, written
-from sna_eval.intervention.sites import Sites, base_model
+from sna_eval.intervention.sites import Sites
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +76,36 @@ def _gain(norm: nn.Module | None, width: int) -> tuple[torch.Tensor, bool]:
 
     centers = bool(odd_part(torch.ones(width)).abs().max() < 1e-3)
     return odd_part(signs) * signs, centers
+
+
+_CHUNK = 1024  # neurons whose columns are held at once
+
+
+@torch.no_grad()
+def output_columns(sites: Sites, layer: int, neurons: Sequence[int]) -> torch.Tensor:
+    """What a layer's projection writes per unit of each neuron, `[neuron, d_model]`.
+
+    Asked of the module itself, so that adapters, other layouts and quantised weights count as they
+    act. The bias drops out of the difference.
+    """
+    projection = sites.projections[layer]
+    parameter = next(projection.parameters())
+    dtype = parameter.dtype if parameter.dtype.is_floating_point else torch.float16
+    units = torch.zeros(
+        len(neurons) + 1, sites.n_units * sites.channels, dtype=dtype, device=parameter.device
+    )
+    units[torch.arange(len(neurons)), torch.tensor(neurons, dtype=torch.long)] = 1.0
+    written: torch.Tensor = projection(units)
+    return written[:-1] - written[-1:]
+
+
+def column_norms(sites: Sites, layer: int) -> torch.Tensor:
+    """Length of what each unit of a layer writes per unit of its strength, `[n_units]`, float64, on
+    the CPU; of a head, the root mean square over the directions that its output may have."""
+    width = sites.n_units * sites.channels
+    parts = [
+        output_columns(sites, layer, range(start, min(start + _CHUNK, width)))
+        for start in range(0, width, _CHUNK)
+    ]
+    squares = torch.cat([part.cpu().double().square().sum(dim=-1).reshape(-1) for part in parts])
+    return (sites.summed(squares) / sites.channels).sqrt()
