@@ -141,7 +141,7 @@ def measure(model: str, tasks: list[str], repeats: int) -> dict[str, Taken]:
 def largest_difference(model: str) -> float:
     """Of mean activations from full passes of one prompt each, relative to the layer's largest."""
     from sna_eval.harness.loading import load_lm, load_tasks
-    from sna_eval.harness.tasks.live_tasks import examples_of
+    from sna_eval.harness.tasks.development import examples_of
     from sna_eval.neurons import Search, SearchConfig
 
     lm = load_lm(f"pretrained={model},device=cpu", gate="never")

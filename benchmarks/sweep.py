@@ -33,8 +33,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
-from sna_eval.measuring.configuration import Configuration
-from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Grid
+from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Configuration, Grid
 from sna_eval.measuring.grid_passes import GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import group_rows, tokens_per_pass

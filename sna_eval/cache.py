@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sna_eval.bounded import MIB, read_json
-from sna_eval.whole_files import write_whole_json
+from sna_eval.files import MIB, read_json, write_whole_json
 
 _LARGEST_ENTRY = 64 * MIB  # vectors of a method, as decimal numbers
 

@@ -1,7 +1,11 @@
-"""Where the files that ship with the package lie."""
+"""Where the files that ship with the package lie, and paths as users type them.
+
+Some of those name nothing, and some are no paths at all.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 REFERENCE_MODEL = "sna-reference"
@@ -35,3 +39,27 @@ def neutral_text_path() -> Path:
 def architectures_path() -> Path:
     """File of the architectures that were tried, written by `scripts/architecture_matrix.py`."""
     return _PACKAGE / "data" / "architectures.json"
+
+
+def expanded(typed: str | Path) -> Path:
+    """With the home folder for `~`; the home of nobody stays as it was typed."""
+    path = Path(typed)
+    with suppress(RuntimeError):
+        path = path.expanduser()
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

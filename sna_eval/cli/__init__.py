@@ -1,6 +1,6 @@
 """The command `sna-eval`: one file per subcommand, each thin: parse, call, print.
 
-A subcommand is a module with `NAME`, `HELP`, `add_arguments(parser)` and `run(args)`.
+A subcommand is a module of its name with `HELP`, `add_arguments(parser)` and `run(args)`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from sna_eval import errors
-from sna_eval.cli.pipes import ending_with_its_reader
+from sna_eval.cli.terminal import ending_with_its_reader
 from sna_eval.errors import InputError
 
 COMMANDS = (
@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] == ["run"]:  # its flags are lm_eval's own, and go there unparsed
             return int(importlib.import_module("sna_eval.cli.run").forward(arguments[1:]))
-        args = parser()[0].parse_args(arguments)
+        args = parser(arguments[0] if arguments else None)[0].parse_args(arguments)
         if getattr(args, "model_args", None) is not None or args.command == "reproduce":
             _load_libraries()
         return int(args.run(args) or 0)
@@ -70,7 +70,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _load_libraries() -> None:
     """Imports what runs a model: the seconds before the first bar."""
-    from sna_eval.cli.waiting import waiting
+    from sna_eval.cli.terminal import waiting
 
     with waiting("Loading PyTorch, transformers and lm_eval"):
         importlib.import_module("sna_eval.harness.lm")
@@ -86,8 +86,16 @@ def _print_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The command's parser, and those of its subcommands by name."""
+def parser(
+    only: str | None = None,
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The command's parser, and those of its subcommands by name.
+
+    **Arguments:**
+
+    - `only`: a subcommand as it is typed; the files of the others are then left alone. Any other
+        word stands for all of them, which the complaint about it lists.
+    """
     from sna_eval import __version__
 
     top = argparse.ArgumentParser(
@@ -95,9 +103,14 @@ def parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser
     )
     top.add_argument("--version", action="version", version=f"sna-eval {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    for name in [name for name in COMMANDS if _typed(name) == only] or COMMANDS:
         module = importlib.import_module(f"sna_eval.cli.{name}")
-        subparser = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
+        subparser = commands.add_parser(_typed(name), help=module.HELP, description=module.__doc__)
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     return top, dict(commands.choices)
+
+
+def _typed(name: str) -> str:
+    """A subcommand's name: that of its module, as words are spelt on a command line."""
+    return name.rstrip("_").replace("_", "-")

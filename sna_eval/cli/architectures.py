@@ -7,7 +7,6 @@ import json
 import sys
 from typing import Any
 
-NAME = "architectures"
 HELP = "list supported architectures, or try one's own model"
 TOLERANCE = 1e-5
 """Of log-probabilities in float32."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-NAME = "calibrate"
 HELP = "find boundaries of the gates that win more than they lose"
 
 

@@ -15,7 +15,6 @@ from sna_eval.errors import InputError, writing
 if TYPE_CHECKING:
     from sna_eval.study.compare import Bound, Comparison
 
-NAME = "compare"
 HELP = "test two runs against each other, item by item"
 
 _SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown"}

@@ -14,7 +14,6 @@ from sna_eval.paths import REFERENCE_PLAN
 if TYPE_CHECKING:
     from sna_eval.study.methods.diagnosis import Diagnosis
 
-NAME = "diagnose"
 HELP = "find the neurons that carry a plan's effect, and cut the plan to them"
 
 

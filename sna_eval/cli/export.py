@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
     from sna_eval.plan import TaskPlan
 
-NAME = "export"
 HELP = "write a plan as an adapter or a checkpoint that other engines serve"
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from sna_eval.cli.common import add_model, add_tasks, say_descriptive, task_arguments
 
-NAME = "identify"
 HELP = "turn a plan with `select:` into one with neuron indices"
 
 

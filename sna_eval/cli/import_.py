@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-NAME = "import"
 HELP = "turn an IA3 adapter into a plan"
 
 

@@ -6,12 +6,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sna_eval.cli.common import add_model, add_tasks, task_arguments
-from sna_eval.cli.stopping import resumable
+from sna_eval.cli.terminal import resumable
 
 if TYPE_CHECKING:
     from sna_eval.study.interference import Interference
 
-NAME = "interference"
 HELP = "measure each task's amplification on every task and on plain text"
 
 

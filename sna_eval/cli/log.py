@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 
-NAME = "log"
 HELP = "write a run as logs that inspect_ai's viewer shows"
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 
 from sna_eval.cli.common import add_model, add_tasks, task_arguments
-from sna_eval.cli.stopping import resumable
+from sna_eval.cli.terminal import resumable
 from sna_eval.errors import writing
 from sna_eval.paths import REFERENCE_PLAN
 
-NAME = "methods"
 HELP = "compare controls and rival methods with a plan's own intervention"
 
 

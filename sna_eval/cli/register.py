@@ -10,7 +10,6 @@ from sna_eval.cli.common import add_model, add_tasks, task_arguments
 if TYPE_CHECKING:
     from sna_eval.study.verdict import RegisterOptions, Registration
 
-NAME = "register"
 HELP = "write down what a verdict will test, before test items are scored"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 
-NAME = "report"
 HELP = "write a sweep's report as one HTML file, with its figures"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sna_eval.paths import REFERENCE_MODEL
 
-NAME = "reproduce"
 HELP = "run the paper's protocol on a model: published beside measured figures, with verdicts"
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from sna_eval.errors import reading
 from sna_eval.paths import tasks_path
 
-NAME = "run"
 HELP = "lm_eval run, with the bundled tasks at hand"
 
 

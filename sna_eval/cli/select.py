@@ -7,7 +7,6 @@ import sys
 
 from sna_eval.cli.common import say_descriptive
 
-NAME = "select"
 HELP = "choose each task's best configuration of a sweep, as a plan"
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from sna_eval.cli import register as registering
-from sna_eval.cli.stopping import resumable
+from sna_eval.cli.terminal import resumable
 
-NAME = "selfcheck"
 HELP = "power and false-positive rate of a verdict, with circuits planted and with none"
 
 
@@ -21,9 +20,9 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from sna_eval.errors import InputError, writing
+    from sna_eval.files import write_whole_json
     from sna_eval.harness.loading import load_lm
     from sna_eval.study.verdict.selfcheck import self_check
-    from sna_eval.whole_files import write_whole_json
 
     if args.repetitions < 1:
         raise InputError("repetitions", expected="at least 1", got=args.repetitions)

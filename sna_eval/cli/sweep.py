@@ -10,7 +10,6 @@ from sna_eval.cli.common import add_model, add_old_name, add_tasks, task_argumen
 if TYPE_CHECKING:
     from sna_eval.study.sweep import Executor, ScreenOptions, SweepOptions
 
-NAME = "sweep"
 HELP = "measure every layer, count and multiplier of a grid"
 
 
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from sna_eval.cli.stopping import resumable
+    from sna_eval.cli.terminal import resumable
     from sna_eval.errors import InputError
     from sna_eval.study.sweep import CostModel, Sweep, run_sweep, screen_text
 

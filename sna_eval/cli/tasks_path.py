@@ -6,7 +6,6 @@ import argparse
 
 from sna_eval.paths import tasks_path
 
-NAME = "tasks-path"
 HELP = "print the folder of the bundled tasks"
 
 

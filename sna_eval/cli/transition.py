@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sna_eval.cli.common import add_model, add_tasks, task_arguments
 
-NAME = "transition"
 HELP = "make a task of items in zone 2 for a model"
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.stopping import resumable
+from sna_eval.cli.terminal import resumable
 
 if TYPE_CHECKING:
     from sna_eval.study.verdict import Verdict
 
-NAME = "verdict"
 HELP = "search, repeat the search with random rankings, and judge a registration"
 
 

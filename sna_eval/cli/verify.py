@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sna_eval.serving.verifying import Verification
 
-NAME = "verify"
 HELP = "hold a served or loaded export against its plan"
 
 

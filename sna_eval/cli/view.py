@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 
-NAME = "view"
 HELP = "write a run's items as one HTML page, both answers beside each other"
 
 

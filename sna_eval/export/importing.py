@@ -23,9 +23,9 @@ from sna_eval.errors import InputError
 from sna_eval.export.adapters import CONFIG_NAME, PREFIX, TENSORS_NAME
 from sna_eval.export.record import RECORD_NAME, read_object, read_record
 from sna_eval.export.scaling import LayerScaling, Place, layer_scalings
+from sna_eval.files import read_tensors
 from sna_eval.gating import Gate
 from sna_eval.plan import UNLABELLED, ModelSpec, Plan, PlannedIntervention, TaskPlan
-from sna_eval.tensors import read_tensors
 
 MOST_MULTIPLIERS = 64
 """Different multipliers in a layer at most; a trained IA3 vector has as many as neurons."""

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sna_eval.directions import follows_choices
 from sna_eval.errors import InputError
 from sna_eval.intervention import Sites, Unit
 from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
-from sna_eval.plan.applying import label_neurons
+from sna_eval.plan.applying import follows_choices, label_neurons
 
 SCALING_METHODS = tuple(name for name, method in METHODS.items() if method.chooses_neurons)
 """Methods whose entries do nothing but multiply their neurons; others are refused."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, get_args
 
 from sna_eval.errors import InputError
@@ -59,7 +60,7 @@ class Gate:
     """`always` and `never` still report zones, by a signal that the item has."""
 
     def __post_init__(self) -> None:
-        find_signal(self.signal)
+        _ = self.measured_by  # there is one of that name
         for name, value, allowed in (
             ("gate.transition", self.transition, get_args(Transition)),
             ("gate.mode", self.mode, get_args(Mode)),
@@ -82,7 +83,7 @@ class Gate:
         """Whether the decision depends on the right answer."""
         return self.mode == "confidence" and self.measured_by.sees_answer
 
-    @property
+    @cached_property
     def measured_by(self) -> ConfidenceSignal:
         """The signal."""
         return find_signal(self.signal)

@@ -12,10 +12,9 @@ from typing import Any
 
 import datasets
 
-from sna_eval.bounded import LARGEST_FILE, read_lines
 from sna_eval.errors import InputError, reading
-from sna_eval.given_paths import expanded, is_file
-from sna_eval.paths import tasks_path
+from sna_eval.files import LARGEST_FILE, read_lines
+from sna_eval.paths import expanded, is_file, tasks_path
 
 SST2_VARIABLE = "SNA_EVAL_SST2"
 """Environment variable that names a folder with `train.tsv` and `dev.tsv`."""

@@ -32,7 +32,7 @@ from sna_eval.harness.scoring.scorer import Scorer
 from sna_eval.harness.scoring.suits import check_suits
 from sna_eval.harness.scoring.texts import gated_texts
 from sna_eval.harness.tasks.items import EncodedRequest, Item, check_target, group_items
-from sna_eval.harness.tasks.live_tasks import LiveTasks
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Answer
 from sna_eval.plan import Plan

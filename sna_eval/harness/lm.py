@@ -34,8 +34,8 @@ from sna_eval.harness.scoring.kept_texts import KeptTexts
 from sna_eval.harness.scoring.passes import Passes
 from sna_eval.harness.scoring.response_cache import ResponseCache
 from sna_eval.harness.tasks.items import Item
-from sna_eval.harness.tasks.live_tasks import LiveTasks
 from sna_eval.harness.tasks.plan_makers import MadePlans, PlanMakerOptions
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.harness.tasks.task_plans import SearchedPlans, warn_of_another
 from sna_eval.harness.values import Answer
 from sna_eval.intervention import Abilities, Engine, Sites, find_sites

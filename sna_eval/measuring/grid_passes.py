@@ -17,7 +17,7 @@ from sna_eval.intervention import Engine, RowScore
 from sna_eval.intervention.partial_passes import captured_activations, captured_outputs
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.intervention.stream import output_columns
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import TaskItems, rows_of
 from sna_eval.measuring.layout import RowGroup, group_rows
 from sna_eval.measuring.starts import (

@@ -21,13 +21,13 @@ from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.stand_in import encoded
 from sna_eval.harness.tasks.arguments import prompting_of
 from sna_eval.harness.tasks.clusters import document_labels
-from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
-from sna_eval.harness.tasks.live_tasks import (
+from sna_eval.harness.tasks.development import (
     TEXT_CHARACTERS,
     Half,
     development_docs,
     examples_of,
 )
+from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
 from sna_eval.harness.tasks.plan_makers import announce
 from sna_eval.harness.tasks.questions import (
     offers_choices,

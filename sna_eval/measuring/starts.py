@@ -20,7 +20,7 @@ from torch import nn
 
 from sna_eval.intervention import Engine
 from sna_eval.intervention.partial_passes import continued, resumed
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 
 Route = Literal["behind", "at", "full"]
 """The way in; see the module."""

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sna_eval.directions import BOTH, GOLD, PREDICTED
 from sna_eval.gating import Gate
 from sna_eval.harness.scoring.decisions import kept, predicted_of_one
-from sna_eval.measuring.baselines import ItemsBaseline, items_baseline
-from sna_eval.measuring.configuration import Configuration
-from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.grid import Configuration, Grid
 from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.starts import LabelWeights, Route
-from sna_eval.measuring.values import Floats, keep_baseline_where_not_finite
+from sna_eval.measuring.values import (
+    Floats,
+    ItemsBaseline,
+    items_baseline,
+    keep_baseline_where_not_finite,
+)
 from sna_eval.neurons import Ranked
+from sna_eval.plan.applying import BOTH, GOLD, PREDICTED
 
 CAPTURED_BYTES = 2**30
 """Memory that captured activations may take; layers beyond it need a further baseline pass."""

@@ -24,11 +24,11 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Abilities, Batch, Row, Sites
+from sna_eval.intervention.amplify import whole_layer
 from sna_eval.intervention.decoder import in_float64, input_device
 from sna_eval.intervention.forward import scored_positions_only
 from sna_eval.intervention.gradients import differentiable_neurons, frozen
 from sna_eval.intervention.partial_passes import captured_inputs, resumed
-from sna_eval.intervention.shards import whole_layer
 
 GRAPH_BYTES = 2**31
 """Memory that the graph of one backward pass may take, by the estimate of `graph_bytes`."""

@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from sna_eval.intervention import Sites
+from sna_eval.intervention.amplify import whole_layer
 from sna_eval.intervention.decoder import in_float64, input_device
 from sna_eval.intervention.partial_passes import run_to
 from sna_eval.intervention.rows import right_padded
-from sna_eval.intervention.shards import whole_layer
 from sna_eval.neurons.progress import SILENT, Progress
 
 Pooling = Literal["mean", "last"]

@@ -3,16 +3,24 @@
 from sna_eval.hashing import prompt_fingerprint
 from sna_eval.intervention.decoder import model_fingerprint
 from sna_eval.neurons import UNLABELLED
-from sna_eval.plan.applying import entry_interventions, plain_interventions
-from sna_eval.plan.files import bundled_plans, load_plan, parse_plan, plan_to_dict, save_plan
-from sna_eval.plan.fingerprint import (
+from sna_eval.plan.applying import (
+    entry_interventions,
+    match_pattern,
+    match_task,
+    plain_interventions,
+)
+from sna_eval.plan.files import (
     acting_fingerprint,
+    bundled_plans,
+    load_plan,
     neurons_fingerprint,
+    parse_plan,
     plan_fingerprint,
+    plan_to_dict,
+    save_plan,
     task_fingerprint,
 )
 from sna_eval.plan.inline import PlanArguments, plan_from_arguments
-from sna_eval.plan.matching import match_pattern, match_task
 from sna_eval.plan.provenance import ChoiceRecord, Provenance
 from sna_eval.plan.resolving import check_model, check_task, resolve_task
 from sna_eval.plan.schema import (

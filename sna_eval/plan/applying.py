@@ -1,16 +1,36 @@
-"""From a resolved plan to the interventions it stands for."""
+"""What a plan does: the entry that a task gets, whose neurons act, and the interventions it means.
+
+Of several patterns the most specific one that matches a task's name wins. Where neurons belong to
+labels, a label's name stands for that label's. Beside the names there are `both` labels', those of
+the label that the unmodified model `predicted`, and the right answer's, `gold`.
+"""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from sna_eval.directions import BOTH, follows_choices
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
 from sna_eval.neurons import UNLABELLED
 
 if TYPE_CHECKING:
-    from sna_eval.plan.schema import NeuronSets, PlannedIntervention, TaskPlan
+    from sna_eval.plan.schema import NeuronSets, Plan, PlannedIntervention, TaskPlan
+
+
+BOTH = "both"
+PREDICTED = "predicted"
+GOLD = "gold"
+
+
+def follows_answer(direction: str) -> bool:
+    """Whether it depends on the right answer: what it gains is an oracle's gain."""
+    return direction == GOLD
+
+
+def follows_choices(direction: str) -> bool:
+    """Whether it differs from item to item, by the item's choices."""
+    return direction == PREDICTED or follows_answer(direction)
 
 
 def plain_interventions(plan: TaskPlan) -> tuple[Affine, ...]:
@@ -37,9 +57,9 @@ def entry_interventions(entry: PlannedIntervention, label: str) -> tuple[Affine,
 
     - `label`: whose neurons act, for methods that choose neurons; `both` for all.
     """
-    if not entry.how.chooses_neurons:
+    if entry.neurons is None:
         return entry.built()
-    neurons = label_neurons(entry.neurons or {}, label)
+    neurons = label_neurons(entry.neurons, label)
     return (Intervention(entry.layer, neurons, entry.multiplier, entry.positions, entry.unit),)
 
 
@@ -65,3 +85,27 @@ def label_neurons(sets: NeuronSets, label: str, *, field: str = "direction") -> 
     if label not in sets:
         raise InputError(field, expected=f"`both` or one of {', '.join(sets)}", got=label)
     return sets[label]
+
+
+_WILDCARDS = "*?[]"
+
+
+def match_task(plan: Plan, task: str) -> TaskPlan | None:
+    """The entry for `task`, or `None` where the plan leaves the task alone."""
+    pattern = match_pattern(plan, task)
+    return plan.tasks[pattern] if pattern is not None else None
+
+
+def match_pattern(plan: Plan, task: str) -> str | None:
+    """The pattern that wins: the exact name, else the one with the most literal characters.
+
+    Ties go to the pattern that comes first in the plan.
+    """
+    if task in plan.tasks:
+        return task
+    matching = [pattern for pattern in plan.tasks if fnmatchcase(task, pattern)]
+    return max(matching, key=_literal_characters, default=None)
+
+
+def _literal_characters(pattern: str) -> int:
+    return sum(character not in _WILDCARDS for character in pattern)

@@ -1,18 +1,21 @@
-"""Plan files: YAML in, YAML out. Loading one never runs code, and unknown keys are errors."""
+"""Plan files: YAML in, YAML out, and short hashes of what they say.
+
+Loading one never runs code, and unknown keys are errors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError, reading, writing
+from sna_eval.files import MIB, read_text
 from sna_eval.gating import Gate, find_signal
-from sna_eval.given_paths import expanded, is_file
+from sna_eval.hashing import digest
 from sna_eval.intervention import Vector
-from sna_eval.paths import plans_path
+from sna_eval.paths import expanded, is_file, plans_path
 from sna_eval.plan.entries import entry_to_dict, parse_entry
 from sna_eval.plan.reading import Fields, filled, items, label
 from sna_eval.plan.schema import ModelSpec, Plan, TaskPlan
@@ -185,3 +188,38 @@ def _parse_task(raw: Any, path: str, default_gate: Gate, vectors: Vectors) -> Ta
         for entry, where in items(entries, f"{path}.interventions")
     )
     return TaskPlan(gate, interventions, cluster)
+
+
+_REMARKS = ("found", "scores")
+"""What an entry of a plan says beside what it does."""
+
+
+def plan_fingerprint(plan: Plan) -> str:
+    """Hash of everything a plan says."""
+    return digest(plan_to_dict(plan))
+
+
+def task_fingerprint(task: TaskPlan) -> str:
+    """Hash of one task's plan, neurons included."""
+    return digest(task_to_dict(task))
+
+
+def acting_fingerprint(task: Mapping[str, Any]) -> str:
+    """Hash of what a task's plan does, however it was found.
+
+    **Arguments:**
+
+    - `task`: as `task_to_dict` writes it, and with it plan and result files.
+    """
+    return digest({"gate": task["gate"], "interventions": _acting(task["interventions"])})
+
+
+def neurons_fingerprint(task: TaskPlan) -> str:
+    """Hash of what acts, behind any gate."""
+    return digest(_acting(task_to_dict(task)["interventions"]))
+
+
+def _acting(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in entry.items() if name not in _REMARKS} for entry in entries
+    ]

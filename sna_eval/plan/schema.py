@@ -13,14 +13,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from sna_eval.directions import BOTH, follows_answer
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate, ungated
 from sna_eval.intervention import Affine, Positions, Unit
 from sna_eval.intervention.spec import check_positions, check_unit
 from sna_eval.methods import Fitted, Method, Parameter, find_method
-from sna_eval.plan.applying import plain_interventions
-from sna_eval.plan.matching import match_task
+from sna_eval.plan.applying import BOTH, follows_answer, match_task, plain_interventions
 from sna_eval.plan.provenance import ChoiceRecord, Provenance
 from sna_eval.plan.selection import Selection
 
@@ -146,7 +144,8 @@ class PlannedIntervention:
 
     @property
     def resolved(self) -> bool:
-        return (self.neurons if self.how.chooses_neurons else self.parameters) is not None
+        """Whether neurons or parameters are there; a method has one of the two."""
+        return self.neurons is not None or self.parameters is not None
 
     def built(self) -> tuple[Affine, ...]:
         """The interventions that parameters stand for; none for a method that chooses neurons."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, reading
+from sna_eval.files import read_tensors
 from sna_eval.intervention import Vector
 from sna_eval.methods import Parameter
 from sna_eval.plan.reading import Fields, numbers
-from sna_eval.tensors import read_tensors
 
 INLINE = 64
 """Numbers that a plan file holds itself; longer vectors go into the file beside it."""

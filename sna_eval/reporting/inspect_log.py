@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, writing
-from sna_eval.given_paths import expanded
+from sna_eval.paths import expanded
 from sna_eval.study.results.answered import AnsweredTask, answered_tasks
 from sna_eval.study.results.answers import Choice, ItemAnswers
-from sna_eval.study.results.metrics import BASELINE, filtered
 from sna_eval.study.results.reading import read_run
-from sna_eval.study.results.records import Run
+from sna_eval.study.results.records import BASELINE, Run, filtered
 
 try:
     from inspect_ai.log import (

@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from sna_eval.directions import follows_answer
 from sna_eval.harness.loading import typed_arguments
+from sna_eval.plan.applying import follows_answer
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
 from sna_eval.study.sweep.manifest import ASKED, Values, asked_arguments

@@ -23,7 +23,7 @@ import numpy as np
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Signal, ungated
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.plan import Plan, TaskPlan, match_task, neurons_fingerprint
 from sna_eval.study.choosing import Measure, task_effects, with_gain
 from sna_eval.study.statistics import GatedItems, log_odds, net_gain

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sna_eval.bounded import read_json
 from sna_eval.errors import InputError, reading, writing
+from sna_eval.files import read_json, write_whole_json
 from sna_eval.study.same_settings import check_same
-from sna_eval.whole_files import write_whole_json
 
 Settings = Mapping[str, Any]
 

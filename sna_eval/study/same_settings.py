@@ -1,8 +1,13 @@
-"""What a folder was begun with: whoever goes on in it measures in the same way, or elsewhere."""
+"""What a folder was begun with: whoever goes on in it measures in the same way, or elsewhere.
+
+Numbers may depend on the installed software too.
+"""
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +41,12 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, entry in value.items():
         leaves |= _flat(entry, f"{prefix}.{key}" if prefix else str(key))
     return leaves
+
+
+_VERSIONED = ("sna-eval", "torch", "transformers", "lm_eval")
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Versions by name: Python's, this package's and its foundations', and those of `more`."""
+    names = (*_VERSIONED, *more)
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

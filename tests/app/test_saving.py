@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sna_eval.app.core.planning import plan_of
 from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.saving import Saved, save_state
 from sna_eval.app.core.setting import PromptSource, Setting
 from sna_eval.app.core.trying import TryConfig, try_it
-from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.core.workspace import Workspace, plan_of
 from sna_eval.gating import Gate
 from sna_eval.plan import parse_plan
 from tests.app.conftest import SENTIMENT, TEN, a_setting

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sna_eval.app.core.planning import resolved_entry
 from sna_eval.app.core.runs import SweepFolder, open_folder
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.taking import take_best
 from sna_eval.app.core.tasks import development_examples
-from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.core.workspace import Workspace, resolved_entry
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_tasks

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sna_eval.cli.pipes import ending_with_its_reader
+from sna_eval.cli.terminal import ending_with_its_reader
 
 RUN = [sys.executable, "-m", "sna_eval.cli"]
 SIGPIPE = 141

@@ -8,11 +8,11 @@ import time
 import pytest
 
 from silences import watch
-from sna_eval.cli.waiting import waiting
+from sna_eval.cli.terminal import waiting
 
 BUSY = """
 import time
-from sna_eval.cli.waiting import waiting
+from sna_eval.cli.terminal import waiting
 with waiting("Waiting"):
     time.sleep(2.2)
 """

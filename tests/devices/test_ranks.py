@@ -12,7 +12,7 @@ from sna_eval.harness.model.overflow import OverflowWatch, overflowed_rows, repl
 from sna_eval.harness.plugin.ranks import Ranks, asked_for, on_its_own, ranks_of
 from sna_eval.harness.scoring.ledger import Ledger, total
 from sna_eval.intervention import Intervention
-from sna_eval.intervention.shards import Shard
+from sna_eval.intervention.amplify import Shard
 
 
 def test_one_process_keeps_to_itself() -> None:

@@ -13,14 +13,14 @@ import pytest
 from sna_eval.cli import main
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.plan import load_plan, save_plan
-from sna_eval.study.sweep.lock import only_writer
+from sna_eval.study.sweep.running import only_writer
 from sna_eval.study.sweep.schemas import Unit
 from sna_eval.study.sweep.store import SweepStore
 from tests.study.sweep.test_store import MANIFEST, filled
 
 IN_USE = """
 import sys
-from sna_eval.study.sweep.lock import only_writer
+from sna_eval.study.sweep.running import only_writer
 with only_writer(__import__("pathlib").Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -12,7 +12,7 @@ import pytest
 from sna_eval.clusters import fold_numbers
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.clusters import cluster_labels, document_labels, normalized_answer
-from sna_eval.harness.tasks.live_tasks import development_docs, examples_of, halved
+from sna_eval.harness.tasks.development import development_docs, examples_of, halved
 
 TASK = """
 task: {name}
@@ -104,7 +104,7 @@ def test_what_cannot_be_halved_is_taken_whole(
 ) -> None:
     task = load("open")
     monkeypatch.setattr(
-        "sna_eval.harness.tasks.live_tasks.document_labels",
+        "sna_eval.harness.tasks.development.document_labels",
         lambda task, docs, field: ["one"] * (len(docs) - 1) + ["other"],
     )
     assert halved(task)[1] is None

@@ -13,9 +13,9 @@ from lm_eval.api.task import ConfigurableTask
 from sna_eval.gating.signals.margin import margin
 from sna_eval.gating.signals.target_prob import target_prob
 from sna_eval.harness.plugin.stand_in import encoded
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.items import group_items, prompted
-from sna_eval.harness.tasks.live_tasks import LiveTasks, examples_of
-from sna_eval.harness.tasks.questions import unconditional_requests
+from sna_eval.harness.tasks.questions import LiveTasks, unconditional_requests
 from sna_eval.measuring.items import load_items
 from sna_eval.study.results.samples import read_items
 

@@ -92,7 +92,7 @@ def test_few_shot_equals_lm_evals_own_prompting(
     from lm_eval.evaluator import evaluate as lm_evaluate
 
     from sna_eval.harness.loading import load_tasks
-    from sna_eval.harness.tasks.live_tasks import development_docs
+    from sna_eval.harness.tasks.development import development_docs
 
     results, lm = run(plan_text("few_shot"))
     numbers = lm.plans.resolved[TASK].interventions[0].found.further["items"]

@@ -11,7 +11,7 @@ import pytest
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_tasks
-from sna_eval.harness.tasks.live_tasks import development_docs
+from sna_eval.harness.tasks.development import development_docs
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan
 from sna_eval.study.results.zone_table import format_rows, zone_rows

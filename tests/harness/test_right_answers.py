@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.questions import gold_index
 from sna_eval.measuring.items import load_items
 

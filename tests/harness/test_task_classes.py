@@ -11,7 +11,7 @@ from lm_eval.evaluator import evaluate as run_lm_eval
 from lm_eval.tasks import TaskManager
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.live_tasks import development_docs, examples_of
+from sna_eval.harness.tasks.development import development_docs, examples_of
 from sna_eval.harness.tasks.questions import output_type, right_text
 from sna_eval.measuring.items import load_items
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sna_eval.bounded import LARGEST_FILE, LONGEST_LINE, MIB
+from sna_eval.files import LARGEST_FILE, LONGEST_LINE, MIB
 from sna_eval.intervention import Vector
 from sna_eval.study.sweep.schemas import SCHEMAS
 from tests.hostile.loaders import LOADERS, adapters, stores

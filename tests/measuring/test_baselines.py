@@ -13,8 +13,8 @@ from sna_eval.gating import Gate
 from sna_eval.harness.scoring.decisions import Baseline, baseline_of, kept
 from sna_eval.harness.tasks.items import Item, Request
 from sna_eval.intervention import BranchScore, Row, RowScore
-from sna_eval.measuring.baselines import items_baseline, opened
 from sna_eval.measuring.items import TaskItems, rows_of
+from sna_eval.measuring.values import items_baseline, opened
 
 WIDE = 8
 NEXT = Gate("max_prob", 0.5, 0.9)

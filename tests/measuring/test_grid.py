@@ -7,10 +7,10 @@ import pytest
 from sna_eval.argument_lists import parse_counts, parse_layers, parse_names, parse_numbers
 from sna_eval.errors import InputError
 from sna_eval.intervention import find_sites
-from sna_eval.measuring.configuration import Configuration
 from sna_eval.measuring.grid import (
     LABEL_COUNTS,
     LABEL_MULTIPLIERS,
+    Configuration,
     Grid,
     check_directions,
     label_layers,

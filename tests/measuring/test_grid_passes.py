@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
-from sna_eval.measuring.configuration import Configuration
-from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.grid import Configuration, Grid
 from sna_eval.measuring.grid_passes import GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow
 from sna_eval.measuring.layout import group_rows

@@ -10,7 +10,7 @@ import pytest
 from lm_eval.tasks import TaskManager
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.measuring.items import _say_left_out, load_items
 
 HEAD = """

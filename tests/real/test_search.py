@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sna_eval.harness.loading import load_tasks
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.neurons import Examples, Search, SearchConfig, Sinks
 from tests.real.conftest import Load
 

@@ -18,7 +18,7 @@ import pytest
 
 from sna_eval.cli import main, parser
 from sna_eval.errors import InputError
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.plan import neurons_fingerprint
 from sna_eval.reporting import tables
 from sna_eval.reporting.colours import short

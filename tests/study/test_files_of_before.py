@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.interference import PLAIN_TEXT, Interference

@@ -21,8 +21,7 @@ from sna_eval.study.interference.effects import effects
 from sna_eval.study.methods.table import MethodTable
 from sna_eval.study.statistics import GatedItems
 from sna_eval.study.summary.measurements import task_measurements
-from sna_eval.study.summary.task_summary import summarise_task
-from sna_eval.study.summary.zones import zone_means
+from sna_eval.study.summary.task_summary import summarise_task, zone_means
 from tests.hostile.loaders import laid_out
 from tests.hostile.loaders.base import TASK
 from tests.hostile.loaders.runs import RESULTS

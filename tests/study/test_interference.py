@@ -17,7 +17,7 @@ from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.intervention import Intervention
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.plan import TaskPlan, load_plan, plain_interventions, plan_fingerprint, save_plan
 from sna_eval.reporting.sections import random_neurons_text
 from sna_eval.study.choosing import SelectOptions, select

@@ -16,7 +16,7 @@ import pytest
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.harness.loading import load_lm, load_tasks
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.intervention import Intervention
 from sna_eval.methods import METHODS, MethodConfig
 from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants

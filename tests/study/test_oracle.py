@@ -17,7 +17,7 @@ from sna_eval.app.core.runs import ResultFolder, open_folder, saved_run
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.plan import Plan, load_plan, save_plan
 from sna_eval.reporting import tables
 from sna_eval.reporting.report import ReportOptions, write_report

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from sna_eval.app.core.batch_file import BadRow, FileRow, PromptFile
-from sna_eval.app.core.planning import ITEM_TASK, plan_of
 from sna_eval.app.core.question import question_items
 from sna_eval.app.core.setting import Setting
-from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.core.workspace import ITEM_TASK, Workspace, plan_of
 from sna_eval.errors import InputError
 from sna_eval.gating import ChoicesSignal
 from sna_eval.harness.model.row_passes import RowPasses

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sna_eval.app.core.planning import ITEM_TASK
 from sna_eval.app.core.question import TypedQuestion, question_items
 from sna_eval.app.core.setting import Setting
-from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.core.workspace import ITEM_TASK, Workspace
 from sna_eval.errors import InputError
 from sna_eval.measuring.grid import Grid, check_directions
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid

@@ -11,19 +11,19 @@ from typing import Any
 
 from sna_eval.app.core.saving import PLAN_FILE, Saved, lm_eval_command
 from sna_eval.errors import InputError, reading
-from sna_eval.given_paths import expanded, is_folder
 from sna_eval.harness.loading import model_arguments, pretrained_name, typed_arguments
 from sna_eval.harness.plugin.running import Prompting
+from sna_eval.paths import expanded, is_folder
 from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
 from sna_eval.reporting.view import write_view
 from sna_eval.study.choosing import select
 from sna_eval.study.interference import Interference
-from sna_eval.study.results.lm_eval_facts import is_oracle
+from sna_eval.study.results.formats.lm_eval import is_oracle
 from sna_eval.study.results.locating import result_file, sample_files
-from sna_eval.study.results.metrics import filtered
 from sna_eval.study.results.nested import mapping
 from sna_eval.study.results.reading import read_raw
+from sna_eval.study.results.records import filtered
 from sna_eval.study.results.samples import Sample, read_samples
 from sna_eval.study.results.zone_table import ZoneRow, zone_rows
 from sna_eval.study.summary import Summary, summarise

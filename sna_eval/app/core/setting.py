@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.harness.tasks.live_tasks import Half
+from sna_eval.harness.tasks.development import Half
 from sna_eval.intervention import Positions, Unit
 from sna_eval.neurons import Pooling
 

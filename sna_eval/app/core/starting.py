@@ -19,8 +19,7 @@ from sna_eval.app.core.setting import MOST_NEURONS
 from sna_eval.gating import Gate
 from sna_eval.intervention import Sites
 from sna_eval.measuring.items import rows_of
-from sna_eval.measuring.scores import Floats, log_likelihoods
-from sna_eval.measuring.subjects import Subject
+from sna_eval.measuring.subjects import Floats, Subject, log_likelihoods
 from sna_eval.paths import REFERENCE_MODEL
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from sna_eval.app.core.question import TypedQuestion
-from sna_eval.harness.tasks.live_tasks import Half, development_docs, examples_of
+from sna_eval.harness.tasks.development import Half, development_docs, examples_of
 from sna_eval.harness.tasks.questions import gold_index
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.items import answered_rows, load_items

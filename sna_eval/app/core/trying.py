@@ -1,17 +1,21 @@
-"""One question, before and after: confidence, zone, verdict, and what amplification does."""
+"""One question, before and after: confidence, zone, verdict, and what amplification does.
+
+The prompt is continued by both models at once, in one batch of two rows.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sna_eval.app.core.continuing import continuations
+import torch
+
 from sna_eval.app.core.neurons import NeuronReport, chosen_neurons, describe
-from sna_eval.app.core.planning import ITEM_TASK, resolved_entry
 from sna_eval.app.core.question import TypedQuestion, question_items
 from sna_eval.app.core.setting import Setting
-from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.core.workspace import ITEM_TASK, Workspace, resolved_entry
 from sna_eval.gating import (
     SIGNALS,
     AnswerSignal,
@@ -30,10 +34,12 @@ from sna_eval.harness.scoring.decisions import (
     with_usable_signal,
 )
 from sna_eval.harness.tasks.items import item_rows
-from sna_eval.intervention import Batch, Engine, Row, RowScore
+from sna_eval.intervention import Affine, Batch, Engine, Row, RowScore, amplify
+from sna_eval.intervention.decoding import DecodingMask, keeps_keys
 from sna_eval.intervention.partial_passes import captured_activations
+from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.measuring.items import TaskItems
-from sna_eval.measuring.scores import amplified_rows
+from sna_eval.measuring.subjects import amplified_rows
 from sna_eval.plan import PlannedIntervention, TaskPlan
 
 TOP = 10
@@ -177,3 +183,63 @@ def _target_tokens(workspace: Workspace, items: TaskItems) -> tuple[str, ...]:
     """The target as the model's tokens."""
     target = items.items[0].requests[0].continuation
     return tuple(workspace.lm.tok_decode([token]) for token in target)
+
+
+_AMPLIFIED = torch.tensor([False, True])
+"""Which of the two rows is amplified."""
+
+
+def continuations(
+    workspace: Workspace,
+    context: Sequence[int],
+    interventions: Sequence[Affine],
+    *,
+    new_tokens: int,
+) -> tuple[str, str]:
+    """Greedy continuations of the unmodified and of the amplified model.
+
+    **Arguments:**
+
+    - `context`: the prompt's tokens; where the window has no room behind them, the first are left
+        out.
+    """
+    room = max(1, workspace.lm.max_length - new_tokens)
+    with workspace.passes() as engine:
+        prompt = torch.tensor([list(context[-room:])] * 2, device=engine.device)
+        with engine.context(), _second_row(engine, interventions, prompt):
+            output = engine.model.generate(  # type: ignore[operator]
+                input_ids=prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=new_tokens,
+                do_sample=False,
+                pad_token_id=workspace.lm.tokenizer.pad_token_id,
+            )
+    before, after = (_text(workspace, row) for row in output[:, prompt.shape[1] :])
+    return before, after
+
+
+@contextmanager
+def _second_row(
+    engine: Engine, interventions: Sequence[Affine], prompt: torch.Tensor
+) -> Iterator[None]:
+    """`generate` in the body amplifies the second row."""
+    if engine.abilities.resumes and keeps_keys(engine.model):
+        shared = SharedPromptPass(
+            engine.model,
+            engine.sites,
+            interventions,
+            decide=lambda log_probs: _AMPLIFIED,
+            returns_tuple=engine.abilities.returns_tuple,
+        )
+        with shared.installed():
+            yield
+        return
+
+    mask = DecodingMask(_AMPLIFIED, torch.ones_like(prompt))
+    hooks = amplify(engine.model, interventions, sites=engine.sites, mask=mask)
+    with mask.told_of_passes(engine.model), hooks:
+        yield
+
+
+def _text(workspace: Workspace, tokens: torch.Tensor) -> str:
+    return str(workspace.lm.tokenizer.decode(tokens, skip_special_tokens=True))

@@ -1,7 +1,8 @@
 """A loaded model with what is worth keeping of it, shared by every browser session.
 
 Passes hang hooks on the model, so only one session at a time may run any: whoever calls the model
-holds `Workspace.passes()`. Settings and results never lie here.
+holds `Workspace.passes()`. Settings and results never lie here; a setting becomes a plan here, its
+neurons found.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sna_eval.app.core.setting import MOST_NEURONS, MOST_PROMPTS, PromptSource
+from sna_eval.app.core.setting import MOST_NEURONS, MOST_PROMPTS, PromptSource, Setting
 from sna_eval.app.core.starting import FirstLook, first_look
 from sna_eval.app.core.tasks import (
     FIRST_TASK,
@@ -27,12 +28,14 @@ from sna_eval.app.core.tasks import (
 from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites, Unit
 from sna_eval.intervention.rows import Row
+from sna_eval.measuring.grid import Configuration, check_directions
 from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.layout import tokens_per_pass
 from sna_eval.measuring.routes import find_routes
 from sna_eval.measuring.starts import Route
 from sna_eval.methods import Examples
 from sna_eval.neurons import MAX_PROMPTS, Pooling, Ranked, Search, SearchConfig
+from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -145,3 +148,39 @@ class Workspace:
         search = Search(self.lm.bench, examples, config, sites.layers, answered=answered)
         most = sites.n_units if unit == "head" and search.ranking.orders else sites.n_units // 2
         return Searched(search, search.every(min(MOST_NEURONS, most)))
+
+
+ITEM_TASK = "own_prompts"
+"""The name that items typed or uploaded in the app go by, in plans and in saved tasks."""
+
+
+def resolved_entry(workspace: Workspace, setting: Setting) -> PlannedIntervention:
+    """The intervention, its neurons found."""
+    workspace.sites.of(setting.unit).check_layer(setting.layer)
+    ranked = workspace.ranked(setting.source, setting.method, setting.pooling, setting.unit)
+    ranking = ranked.layers[setting.layer]
+    check_directions([setting.direction], ranking.labels, allow_oracle=False)
+    wanted = Configuration(setting.layer, setting.count, setting.multiplier, setting.direction)
+    entry = wanted.planned(ranking.first(setting.count), found_by(ranked, setting))
+    return replace(entry, positions=setting.positions)
+
+
+def found_by(ranked: Searched, setting: Setting) -> dict[str, object]:
+    """How the neurons were found, as a plan file records it."""
+    ranking = ranked.layers[setting.layer]
+    found = ranked.search.record(setting.count, ranking)
+    if setting.source.task is None:
+        return {**found, "prompts": "own"}
+    return {**found, "task": setting.source.task}
+
+
+def plan_of(workspace: Workspace, setting: Setting, *, task: str = ITEM_TASK) -> Plan:
+    """The whole plan, for items of the given name.
+
+    **Arguments:**
+
+    - `task`: a task's name or a glob.
+    """
+    entry = resolved_entry(workspace, setting)
+    spec = ModelSpec(workspace.name, workspace.sites.n_layers, workspace.sites.d_mlp)
+    return Plan({task: TaskPlan(setting.gate, (entry,))}, spec)

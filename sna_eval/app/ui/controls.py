@@ -1,17 +1,26 @@
-"""The settings at the side: model, neurons, gate. The same on every page that runs the model."""
+"""What is typed and chosen: the settings at the side (model, neurons, gate) and the question.
+
+The settings are the same on every page that runs the model.
+"""
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable, Sequence
+from typing import TypeVar, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from sna_eval.app.core.models import OFFERED
-from sna_eval.app.core.tasks import task_names
+from sna_eval.app.core.question import TypedQuestion
+from sna_eval.app.core.tasks import FIRST_TASK, SPLITS, question_tasks, task_names, task_questions
 from sna_eval.app.ui import state
+from sna_eval.app.ui.boundary import messages
 from sna_eval.gating import SIGNALS, ConfidenceSignal
 from sna_eval.intervention import Positions, Unit
 from sna_eval.neurons import RANKINGS, Pooling
+
+T = TypeVar("T")
 
 _GATES = (*SIGNALS, "always", "never")
 _UNITS: dict[str, str] = {"mlp": "neurons", "head": "attention heads"}
@@ -102,3 +111,59 @@ def _more() -> None:
             "Direction", key="direction",
             help="Where neurons belong to labels: both, predicted, or a label.",
         )  # fmt: skip
+
+
+def ask() -> None:
+    """Draws the form; its values lie in the session's state."""
+    st.text_area("Prompt", key="prompt", height=90)
+    left, right = st.columns(2)
+    left.text_input("Target", key="target", help="The continuation whose probability is wanted.")
+    left.checkbox("A space before the target", key="space")
+    right.text_area(
+        "Other choices, one a line", key="others", height=90,
+        help="Wrong answers; with them there is a margin.",
+    )  # fmt: skip
+    with st.expander("Take an item of a task"):
+        _items()
+
+
+def _items() -> None:
+    left, right = st.columns(2)
+    task = chosen(left, "Task", question_tasks(), first=FIRST_TASK)
+    split = chosen(right, "Split", SPLITS)
+    if split == "test":
+        st.caption("Test items are for results: a setting chosen by looking at them proves little.")
+    with messages():
+        questions = task_questions(task, split)
+        number = chosen(
+            st.container(),
+            "Item",
+            range(len(questions)),
+            name=lambda place: f"{place + 1}. {_short(questions[place])}",
+        )
+        st.button("Take it", on_click=state.put_question, args=(questions[number],))
+
+
+def _short(question: TypedQuestion) -> str:
+    text = " ".join(question.prompt.split())
+    return f"{text if len(text) <= 90 else '...' + text[-87:]} | {question.target.strip()}"
+
+
+def chosen(
+    place: DeltaGenerator,
+    label: str,
+    options: Sequence[T],
+    *,
+    first: T | None = None,
+    name: Callable[[T], str] = str,
+) -> T:
+    """Draws the box and returns its choice.
+
+    **Arguments:**
+
+    - `first`: what is chosen at first; `None`: the first option.
+    - `name`: how an option is shown.
+    """
+    start = 0 if first is None else list(options).index(first)
+    answer = place.selectbox(label, options, index=start, format_func=name)
+    return options[start] if answer is None else answer

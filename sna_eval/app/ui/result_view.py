@@ -13,7 +13,7 @@ from sna_eval.app.core.runs import VIEW_FILE, ItemPoint, ResultFolder, page_to_r
 from sna_eval.app.ui import pieces
 from sna_eval.app.ui.boundary import messages
 from sna_eval.app.ui.in_altair import chart
-from sna_eval.app.ui.run_save import save
+from sna_eval.app.ui.save_panel import save
 from sna_eval.reporting.colours import ZONE_COLOURS, short
 from sna_eval.reporting.figures.marks import Axis, Line, Panel, Points, Series
 

@@ -1,4 +1,4 @@
-"""Saving a state: the plan file, and the command with all it needs."""
+"""Saving what was tried, and saving a run: the plan file, and the command with all it needs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from sna_eval.app.core.question import TypedQuestion
-from sna_eval.app.core.saving import PLAN_FILE, save_state
+from sna_eval.app.core.saving import PLAN_FILE, Saved, save_state
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import Workspace
+from sna_eval.app.ui import pieces
 from sna_eval.app.ui.boundary import messages
 
 
@@ -30,3 +31,12 @@ def show(
         )  # fmt: skip
         st.caption("Unpack the second file, and run in its folder:")
         st.code(saved.command, language="sh", wrap_lines=True)
+
+
+def save(saved: Saved, *, note: str) -> None:
+    """The plan of a run and the command for it."""
+    st.html(pieces.note(note))
+    st.download_button(
+        "Plan file", saved.plan, PLAN_FILE, "application/yaml", key="run-plan", on_click="ignore"
+    )
+    st.code(saved.command, language="sh", wrap_lines=True)

@@ -10,9 +10,9 @@ from sna_eval.app.core.runs import SweepFolder, saved_choice
 from sna_eval.app.core.taking import take_best
 from sna_eval.app.ui import pieces, state
 from sna_eval.app.ui.boundary import messages, plain
-from sna_eval.app.ui.choosing import chosen
+from sna_eval.app.ui.controls import chosen
 from sna_eval.app.ui.in_altair import chart
-from sna_eval.app.ui.run_save import save
+from sna_eval.app.ui.save_panel import save
 from sna_eval.errors import InputError
 from sna_eval.reporting.colours import short
 from sna_eval.reporting.figures import baseline, grids, interference, layers, response

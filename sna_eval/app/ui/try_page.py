@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from sna_eval.app.core.trying import Side, TryConfig, TryResult, try_it
-from sna_eval.app.ui import controls, pieces, question_form, save_panel, state
+from sna_eval.app.ui import controls, pieces, save_panel, state
 from sna_eval.app.ui.boundary import messages, plain, search, workspace
 
 _RESULT = "tried"
@@ -17,7 +17,7 @@ def show() -> None:
     """The page."""
     controls.show()
     st.title("Try it")
-    question_form.show()
+    controls.ask()
     st.html(pieces.note(controls.summary()))
     pressed = st.button("Amplify", type="primary")
     with messages():

@@ -8,7 +8,7 @@ import streamlit as st
 
 from sna_eval.app.core.mapping import Cell, LayerMultiplierMap, MapConfig, map_layers
 from sna_eval.app.core.workspace import Workspace
-from sna_eval.app.ui import charts, controls, pieces, question_form, save_panel, state
+from sna_eval.app.ui import charts, controls, pieces, save_panel, state
 from sna_eval.app.ui.boundary import messages, search, workspace
 from sna_eval.argument_lists import parse_numbers
 from sna_eval.errors import InputError
@@ -21,7 +21,7 @@ def show() -> None:
     """The page."""
     controls.show()
     st.title("Where")
-    question_form.show()
+    controls.ask()
     st.text_input("Multipliers", key="multipliers")
     st.html(pieces.note(controls.summary()))
     pressed = st.button("Draw the map", type="primary")

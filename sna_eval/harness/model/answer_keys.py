@@ -9,7 +9,7 @@ from lm_eval.models.huggingface import HFLM
 
 from sna_eval.harness.scoring.kept_texts import TextKey, TextKind
 from sna_eval.harness.tasks.items import Item
-from sna_eval.harness.tasks.live_tasks import LiveTasks
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.plan import task_fingerprint
 

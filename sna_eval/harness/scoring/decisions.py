@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sna_eval.directions import PREDICTED, follows_answer
 from sna_eval.errors import InputError
 from sna_eval.gating import (
     SIGNALS,
@@ -23,6 +22,7 @@ from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine, BranchScore, Row, RowScore
 from sna_eval.intervention.rows import Tokens
 from sna_eval.plan import UNLABELLED, PlannedIntervention, TaskPlan, entry_interventions
+from sna_eval.plan.applying import PREDICTED, follows_answer
 from sna_eval.registry import either
 
 

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sna_eval.directions import PREDICTED
 from sna_eval.errors import InputError
 from sna_eval.gating import (
     AnswerSignal,
@@ -22,8 +21,10 @@ from sna_eval.gating import (
 )
 from sna_eval.harness.scoring.decisions import predicted_of_one, without_choices
 from sna_eval.harness.scoring.ledger import GENERATED, ROLLING
-from sna_eval.harness.tasks.live_tasks import LiveTasks, development_docs, no_development_items
+from sna_eval.harness.tasks.development import development_docs, no_development_items
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.plan import UNLABELLED, TaskPlan, plain_interventions
+from sna_eval.plan.applying import PREDICTED
 from sna_eval.registry import either
 
 PlanOf = Callable[[str], TaskPlan | None]

@@ -24,7 +24,8 @@ from sna_eval.cache import cache_dir
 from sna_eval.errors import InputError, writing
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.plugin.running import output_folder
-from sna_eval.harness.tasks.live_tasks import LiveTasks, development_docs, no_development_items
+from sna_eval.harness.tasks.development import development_docs, no_development_items
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.harness.tasks.task_plans import SearchedPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan

@@ -2,6 +2,9 @@
 
 Classes (SQuAD 2, SCROLLS) make their requests themselves and say little of it in their config: that
 they are scored choices, or which of the choices is right, shows in the requests and the target.
+lm_eval tells a model nothing about its tasks: a request carries a task's name and a document. What
+is asked of the task object itself is asked of the one among the live objects of the process that
+made the request.
 """
 
 from __future__ import annotations
@@ -10,9 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from sna_eval.errors import InputError
+from sna_eval.gating import blind_signals
+from sna_eval.harness.plugin.running import made, tasks_with_requests
 from sna_eval.harness.tasks.items import Item
+from sna_eval.registry import either
 
 _KINDS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_OTHER_SIGNALS = f"use {either(blind_signals())}"
+"""What to do where it is not known which choice is right."""
 
 
 FEWSHOT_SEED = 1234
@@ -176,3 +185,71 @@ def choices_of(task: Any, doc: Any) -> list[str]:
     if inherited and task.config.doc_to_choice is None and task.prompt is None:
         return []
     return [str(choice) for choice in task.doc_to_choice(doc)]
+
+
+class LiveTasks:
+    """Remembers the tasks of one batch of requests, so that each is searched for once."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Any | None] = {}
+        self._alive: list[Any] | None = None
+
+    def of(self, instance: Any) -> Any | None:
+        """The task that made a request, or `None` where no task did."""
+        name = instance.task_name or ""
+        if name not in self._tasks:
+            if self._alive is None:  # every object of the process is looked at: once for all tasks
+                self._alive = tasks_with_requests()
+            self._tasks[name] = next((task for task in self._alive if made(task, instance)), None)
+        return self._tasks[name]
+
+    def unconditional(self, instance: Any, count: int) -> int:
+        """How many of a document's requests ask for a choice without its context."""
+        task = self.of(instance)
+        return 0 if task is None else unconditional_requests(task, instance.doc, count)
+
+    def offers_choices(self, instance: Any) -> bool:
+        """Whether the task that made a request is one of choices."""
+        return offers_choices(self.of(instance))
+
+    def right_answer(self, item: Item) -> int:
+        """Number of the request that is an item's right answer."""
+        asked = [item.requests[number].continuation_text for number in item.choices]
+        return item.choices[self.right_of(item.instance, asked)]
+
+    def right_of(self, instance: Any, continuations: Sequence[str]) -> int:
+        """Number of the continuation that is a document's right answer.
+
+        **Raises:** `InputError` where none is.
+        """
+        if len(continuations) == 1:
+            return 0
+        task = self.of(instance)
+        if task is None:
+            raise InputError(
+                "gate.signal",
+                expected="a task that says which choice is right, for `target_prob` or `gold`",
+                got=instance.task_name or "",
+                hint=_OTHER_SIGNALS,
+            )
+        number = right_of(task, instance.doc, continuations)
+        if number is None:
+            raise _no_right_answer(task, instance)
+        return number
+
+    def question(self, item: Item) -> str | None:
+        """An item's own text, which its contexts end with; `None` where that is not known."""
+        task = self.of(item.instance)
+        if task is None or getattr(task, "multiple_input", False):
+            return None
+        return str(task.doc_to_text(item.instance.doc))
+
+
+def _no_right_answer(task: Any, instance: Any) -> InputError:
+    """The complaint about a document whose right answer is none of its choices."""
+    return InputError(
+        instance.task_name or "request",
+        expected="a right answer that is one of `doc_to_choice`",
+        got=target_of(task, instance.doc),
+        hint=f"document {instance.doc_id}: {_OTHER_SIGNALS}",
+    )

@@ -18,7 +18,8 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.ranks import Ranks
-from sna_eval.harness.tasks.live_tasks import LiveTasks, examples_of, no_development_items
+from sna_eval.harness.tasks.development import examples_of, no_development_items
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Workbench
 from sna_eval.neurons.progress import Progress, SearchBar

@@ -1,7 +1,6 @@
 """`plan=auto`: a small sweep of a task's development items, and the plan that follows from it."""
 
-from sna_eval.study.auto.affordable import Affordable, affordable
+from sna_eval.study.auto.affordable import Affordable, affordable, small_grid
 from sna_eval.study.auto.making import asked_gate, make_plan
-from sna_eval.study.auto.small_grid import small_grid
 
 __all__ = ["Affordable", "affordable", "asked_gate", "make_plan", "small_grid"]

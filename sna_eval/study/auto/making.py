@@ -33,8 +33,7 @@ from sna_eval.hashing import digest
 from sna_eval.neurons.first_order import NoGradients
 from sna_eval.plan import Plan
 from sna_eval.plan.files import parse_gate
-from sna_eval.study.auto.affordable import affordable
-from sna_eval.study.auto.small_grid import small_grid
+from sna_eval.study.auto.affordable import affordable, small_grid
 from sna_eval.study.calibration import calibrate, spoken
 from sna_eval.study.choosing import (
     ChosenConfiguration,

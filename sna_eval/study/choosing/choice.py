@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sna_eval.errors import InputError
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.study.choosing.bounds import single_bounds
 from sna_eval.study.choosing.effects import Measure, TaskEffects
 

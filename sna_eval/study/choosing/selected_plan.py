@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 
 from sna_eval.errors import InputError, reading
 from sna_eval.gating import Gate, ungated
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.plan import ChoiceRecord, Plan, Provenance, TaskPlan, acting_fingerprint
 from sna_eval.plan.files import task_to_dict
 from sna_eval.study.choosing.choice import ChosenConfiguration, Criterion, choose

@@ -11,8 +11,7 @@ from sna_eval.study.compare.exports import as_csv, as_json
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.options import Options
 from sna_eval.study.compare.panels import Panel
-from sna_eval.study.compare.side_by_side import as_side_by_side
-from sna_eval.study.compare.tables import as_markdown, as_text
+from sna_eval.study.compare.tables import as_markdown, as_side_by_side, as_text
 from sna_eval.study.results.reading import read_run
 from sna_eval.study.results.records import MetricName, Run
 

@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from sna_eval.errors import InputError
-from sna_eval.study.compare.cautions import find_cautions
 from sna_eval.study.compare.comparability import (
     Difference,
     NotComparable,
     common_metrics,
+    find_cautions,
     find_differences,
 )
 from sna_eval.study.compare.effects import (
@@ -29,8 +29,14 @@ from sna_eval.study.compare.groups import pair_group
 from sna_eval.study.compare.options import Options
 from sna_eval.study.compare.pairing import pair
 from sna_eval.study.compare.panels import Panel, panel
-from sna_eval.study.results.metrics import PLACEHOLDER, is_outcome
-from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.study.results.records import (
+    PLACEHOLDER,
+    MetricName,
+    Reported,
+    Run,
+    TaskRecord,
+    is_outcome,
+)
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
 Bound = Literal["estimate", "low", "high"]

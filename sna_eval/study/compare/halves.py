@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sna_eval.errors import InputError
-from sna_eval.study.results.metrics import BASELINE, is_outcome
 from sna_eval.study.results.records import (
+    BASELINE,
     Items,
     ItemsByFilter,
     MetricName,
     Reported,
     Run,
     TaskRecord,
+    is_outcome,
 )
 
 

@@ -1,4 +1,4 @@
-"""A comparison as a table, for a terminal or as Markdown."""
+"""A comparison as a table: for a terminal, as Markdown, or in the layout of lm_eval's results."""
 
 from __future__ import annotations
 
@@ -210,3 +210,45 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for label, names in (("A", comparison.only_a), ("B", comparison.only_b)):
         if names:
             yield f"only in {label}: {listed(names)}"
+
+
+_SIDE_HEADERS = [
+    "Tasks", "Version", "Filter", "n-shot", "Metric", "", "A", "", "Stderr", "B", "", "Stderr",
+    "B - A", "p", "Test",
+]  # fmt: skip
+
+
+def as_side_by_side(comparisons: Sequence[Comparison]) -> str:
+    """One table per comparison, as `lm_eval.utils.make_table` lays them out."""
+    return "\n\n".join(map(_side_by_side, comparisons))
+
+
+def _side_by_side(comparison: Comparison) -> str:
+    cells = []
+    previous = None
+    for row in comparison.rows:
+        cells.append(_side_cells(row, repeated=row.task == previous))
+        previous = row.task
+    return "\n".join([*heading(comparison), "", table(MarkdownTableWriter, _SIDE_HEADERS, cells)])
+
+
+def _side_cells(row: MetricRow, *, repeated: bool) -> list[str]:
+    shots = "" if row.shots is None else str(row.shots)
+    stderrs = ["N/A" if own.stderr is None else number(own.stderr) for own in (row.a, row.b)]
+    return [
+        "" if repeated else task_label(row),
+        "" if repeated else row.version or "N/A",
+        row.metric.filter,
+        shots,
+        row.metric.metric,
+        arrow(row),
+        number(row.a.value),
+        "±",
+        stderrs[0],
+        number(row.b.value),
+        "±",
+        stderrs[1],
+        signed(row.effect.difference),
+        probability(row.effect.p),
+        row.effect.test,
+    ]

@@ -4,8 +4,7 @@ Every intervention is applied ungated to every item, so that what is compared is
 and not the gate. (Akhtar 2026, section 5.2, has two tasks and two layers; here it is a whole plan.)
 """
 
-from sna_eval.measuring.scores import log_likelihoods
-from sna_eval.measuring.subjects import Subject, task_subject, text_subject
+from sna_eval.measuring.subjects import Subject, log_likelihoods, task_subject, text_subject
 from sna_eval.study.interference.controls import RandomNull, random_null
 from sna_eval.study.interference.result import (
     ALL,

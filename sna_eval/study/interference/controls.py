@@ -23,7 +23,7 @@ import numpy as np
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.items import Split
-from sna_eval.measuring.scores import Together
+from sna_eval.measuring.subjects import Together
 from sna_eval.plan import TaskPlan
 from sna_eval.study.nulls import NullOptions, SearchedNull, plan_null
 from sna_eval.study.nulls.plan_search import ranking_of, unit_of

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.bounded import read_json
 from sna_eval.errors import reading, writing
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.files import read_json
+from sna_eval.measuring.grid import Configuration
 from sna_eval.study.interference.controls import RandomNull
 from sna_eval.typed import build
 

@@ -10,16 +10,15 @@ from urllib.parse import quote
 
 from tqdm import tqdm
 
-from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import InputError
+from sna_eval.files import MIB, read_text
 from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import Split, development_fingerprint, items_fingerprint
 from sna_eval.measuring.layout import tokens_per_pass
-from sna_eval.measuring.scores import log_likelihoods
-from sna_eval.measuring.subjects import Subject, task_subject, text_subject
+from sna_eval.measuring.subjects import Subject, log_likelihoods, task_subject, text_subject
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (
     TaskPlan,
@@ -40,7 +39,7 @@ from sna_eval.study.interference.result import (
 )
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls.options import DRAWS
-from sna_eval.study.versions import versions
+from sna_eval.study.same_settings import versions
 from sna_eval.typed import build
 
 if TYPE_CHECKING:

@@ -16,11 +16,9 @@ from tqdm import tqdm
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Intervention
-from sna_eval.measuring.baselines import opened
 from sna_eval.measuring.items import answered_rows
-from sna_eval.measuring.scores import log_likelihoods
-from sna_eval.measuring.subjects import Subject, task_subject
-from sna_eval.measuring.values import item_values
+from sna_eval.measuring.subjects import Subject, log_likelihoods, task_subject
+from sna_eval.measuring.values import item_values, opened
 from sna_eval.neurons.activation_patching import NeuronEffect, Patching, patch_neurons
 from sna_eval.neurons.entropy_neurons import WritingStatistics, writing_statistics
 from sna_eval.plan import (

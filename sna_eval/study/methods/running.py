@@ -20,7 +20,7 @@ from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.task_methods import TaskMethods
 from sna_eval.study.methods.units import MethodUnit, MethodUnits, model_settings
 from sna_eval.study.methods.variants import RANDOM, Variant
-from sna_eval.study.versions import versions
+from sna_eval.study.same_settings import versions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

@@ -17,8 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from sna_eval.directions import BOTH, follows_choices
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.intervention import Affine, Vector
 from sna_eval.methods import Examples
@@ -30,6 +29,7 @@ from sna_eval.plan import (
     resolve_task,
     task_fingerprint,
 )
+from sna_eval.plan.applying import BOTH, follows_choices
 from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import ChosenPlan, choose_configuration

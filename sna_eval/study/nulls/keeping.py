@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sna_eval.bounded import MIB, read_text
 from sna_eval.errors import reading, writing
+from sna_eval.files import MIB, read_text, write_whole
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls.records import Found, TestItems
 from sna_eval.typed import build
-from sna_eval.whole_files import write_whole
 
 _LARGEST = 512 * MIB
 

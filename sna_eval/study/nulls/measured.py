@@ -15,7 +15,7 @@ from sna_eval.measuring.answers import Answers, prompt_rows
 from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.neuron_sets import Read, SetPasses
 from sna_eval.measuring.readings import Confidence, Divergence, Panel
-from sna_eval.measuring.scores import Together
+from sna_eval.measuring.subjects import Together
 from sna_eval.measuring.values import Floats
 from sna_eval.methods.temperature import equal_entropy_temperature
 from sna_eval.study.nulls.records import Outcomes, TestItems, kept_digits

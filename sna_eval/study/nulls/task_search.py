@@ -25,7 +25,7 @@ import numpy as np
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.model.answer_keys import numerics
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.hashing import digest
 from sna_eval.intervention import Row, Unit
 from sna_eval.measuring.answers import Answers, answer_texts, ask_answers
@@ -46,9 +46,9 @@ from sna_eval.study.nulls.push import Pushed, equal_push
 from sna_eval.study.nulls.rankings import Ranking, Rankings
 from sna_eval.study.nulls.records import CLAIM, Found, kept_digits
 from sna_eval.study.nulls.shortlist import Candidate, shortlist
+from sna_eval.study.same_settings import versions
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.swept_task import swept_task
-from sna_eval.study.versions import versions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

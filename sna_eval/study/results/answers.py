@@ -14,8 +14,8 @@ from typing import Any
 
 from sna_eval.gating import Zone
 from sna_eval.study.results.gold import gold_choice
-from sna_eval.study.results.metrics import BASELINE, is_outcome
 from sna_eval.study.results.nested import finite
+from sna_eval.study.results.records import BASELINE, is_outcome
 from sna_eval.study.results.samples import Sample
 
 

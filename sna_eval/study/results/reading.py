@@ -12,12 +12,11 @@ import pkgutil
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from sna_eval.bounded import read_json
 from sna_eval.errors import InputError, reading
+from sna_eval.files import read_json
 from sna_eval.study.results import formats
 from sna_eval.study.results.locating import result_file
-from sna_eval.study.results.metrics import BASELINE, PLACEHOLDER
-from sna_eval.study.results.records import Run
+from sna_eval.study.results.records import BASELINE, PLACEHOLDER, Run
 
 
 class ResultFormat(Protocol):

@@ -1,14 +1,37 @@
-"""A run as read from its files: what was measured, on what, under which settings."""
+"""A run as read from its files: what was measured, on what, under which settings.
+
+Some metrics are outcomes, others only keep books about a run.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sna_eval.gating import Gate, Zone
-from sna_eval.study.results.metrics import BASELINE, filtered
+
+BASELINE = "baseline_"
+"""Prefix of the metrics that hold the unmodified model's score."""
+PLACEHOLDER = "bypass"
+"""What `--predict_only` writes in the place of every metric, always with the same value."""
+
+_BOOKKEEPING = re.compile(
+    r"baseline_.*|delta_prob|improvement_pct|amplified_fraction|zone|confidence|decision|oracle"
+    r"|(acc|n|flips)_zone[123]"
+)
+
+
+def filtered(name: str, filter_name: str) -> str:
+    """A task's or a metric's name with the filter that its answers went through, if one did."""
+    return name if filter_name == "none" else f"{name} ({filter_name})"
+
+
+def is_outcome(metric: str) -> bool:
+    """Whether a metric measures the model, not the gate; the rest is not compared by default."""
+    return metric != PLACEHOLDER and _BOOKKEEPING.fullmatch(metric) is None
 
 
 class MetricName(NamedTuple):

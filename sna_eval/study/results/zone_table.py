@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sna_eval.errors import InputError, reading
 from sna_eval.study.results.locating import sample_files
-from sna_eval.study.results.metrics import filtered
+from sna_eval.study.results.records import filtered
 from sna_eval.study.results.samples import Sample, read_samples
 
 _FIRST = ("prob", "acc")

@@ -3,19 +3,30 @@
 Everything here is read from a store, and from what was measured beside it; no model runs.
 """
 
-from sna_eval.study.summary.across_tasks import AcrossTasks, NullBand, across_tasks, null_band
+from sna_eval.study.summary.across_tasks import (
+    AcrossTasks,
+    NullBand,
+    across_tasks,
+    held_out_slope,
+    null_band,
+)
 from sna_eval.study.summary.gated import GatedGain, gated_gains
 from sna_eval.study.summary.held_out import HeldOut, held_out
-from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import (
     TaskMeasurements,
     read_measurements,
     task_measurements,
 )
 from sna_eval.study.summary.response import ResponseCurve, accuracy_changes, response_curves
-from sna_eval.study.summary.slope import held_out_slope
 from sna_eval.study.summary.summary import Summary, summarise
-from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
+from sna_eval.study.summary.task_summary import (
+    LayerMap,
+    TaskSummary,
+    ZoneMean,
+    layer_map,
+    summarise_task,
+    zone_means,
+)
 from sna_eval.study.summary.variance import (
     Decomposition,
     Share,
@@ -25,7 +36,6 @@ from sna_eval.study.summary.variance import (
     shapley_shares,
     task_type,
 )
-from sna_eval.study.summary.zones import ZoneMean, zone_means
 
 __all__ = [
     "AcrossTasks",

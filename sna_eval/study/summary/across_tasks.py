@@ -1,8 +1,10 @@
-"""Does the baseline predict the outcome? Both correlations, for percent and for absolute change.
+"""Does the baseline predict the outcome? Correlations over tasks, and a slope on held-out items.
 
 The improvement of a task is its best configuration's or the mean over all of them; the paper's
-figure leaves open which, so both are given. See `statistics.ratio_null` for why the correlation
-with percentages alone says little.
+figure leaves open which, so both are given, for percent and for absolute change. See
+`statistics.ratio_null` for why the correlation with percentages alone says little. The slope is
+that of log-odds, of each task's own intervention on items that nothing was chosen on, ungated;
+tasks of one type share a random effect. See `statistics.baseline_slope`.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from typing import Literal
 
 import numpy as np
 
-from sna_eval.study.statistics import RatioNull, ratio_null
+from sna_eval.study.interference import Interference
+from sna_eval.study.statistics import BaselineSlope, RatioNull, baseline_slope, ratio_null
 from sna_eval.study.statistics.correlation import CorrelationKind
 from sna_eval.study.summary.measurements import Floats
 from sna_eval.study.summary.task_summary import TaskSummary
+from sna_eval.study.summary.variance import task_type
 
 Outcome = Literal["best", "mean"]
 _POINTS = 100  # of the band
@@ -82,3 +86,25 @@ def _varies(baseline: Sequence[float], change: Sequence[float]) -> bool:
     """Whether the outcome has a spread both as a change and in percent."""
     percent = {moved / base for base, moved in zip(baseline, change, strict=True)}
     return len(set(change)) > 1 and len(percent) > 1
+
+
+def held_out_slope(measured: Interference) -> BaselineSlope | None:
+    """The slope over the tasks that a plan acts on.
+
+    `None` for development items, for fewer than three tasks, and for files from before log-odds
+    were kept.
+    """
+    effects = [measured.effect(source.task, source.task) for source in measured.sources]
+    known = [
+        (effect.subject, effect.log_odds_before, effect.log_odds_after - effect.log_odds_before)
+        for effect in effects
+        if effect.log_odds_before is not None and effect.log_odds_after is not None
+    ]
+    baselines = [baseline for _, baseline, _ in known]
+    if measured.split != "test" or len(known) < 3 or len(set(baselines)) < 2:
+        return None
+    return baseline_slope(
+        baselines,
+        [change for _, _, change in known],
+        [task_type(task) for task, _, _ in known],
+    )

@@ -15,7 +15,7 @@ from sna_eval.errors import InputError, reading
 from sna_eval.plan import ChoiceRecord, acting_fingerprint
 from sna_eval.study.compare.halves import split
 from sna_eval.study.compare.pairing import Pairs, pair
-from sna_eval.study.results.lm_eval_facts import is_oracle
+from sna_eval.study.results.formats.lm_eval import is_oracle
 from sna_eval.study.results.nested import mapping
 from sna_eval.study.results.reading import read_raw, read_run
 from sna_eval.study.results.records import MetricName, Run

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from sna_eval.errors import reading
 from sna_eval.study.statistics import check_draws
 from sna_eval.study.summary.across_tasks import AcrossTasks, across_tasks
-from sna_eval.study.summary.layers import LayerMap, layer_map
 from sna_eval.study.summary.measurements import TaskMeasurements, read_measurements
 from sna_eval.study.summary.response import ResponseCurve, response_curves
-from sna_eval.study.summary.task_summary import TaskSummary, summarise_task
+from sna_eval.study.summary.task_summary import (
+    LayerMap,
+    TaskSummary,
+    ZoneMean,
+    layer_map,
+    summarise_task,
+    zone_means,
+)
 from sna_eval.study.summary.variance import Decomposition, decompose_ranks, paper_factors
-from sna_eval.study.summary.zones import ZoneMean, zone_means
 from sna_eval.study.sweep import Agreement, SweepStore, store_agreements
 
 

@@ -4,8 +4,7 @@
 """
 
 from sna_eval.study.sweep.cost import Cost, CostModel
-from sna_eval.study.sweep.executors import Executor, local_executor
-from sna_eval.study.sweep.manifest import ASKED, asked_arguments
+from sna_eval.study.sweep.manifest import ASKED, asked_arguments, stored_clusters
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.ray_executor import RayExecutor
 from sna_eval.study.sweep.reproducing import (
@@ -15,13 +14,11 @@ from sna_eval.study.sweep.reproducing import (
     row_plan,
     task_gate,
 )
-from sna_eval.study.sweep.running import run_sweep
+from sna_eval.study.sweep.running import Executor, local_executor, run_sweep
 from sna_eval.study.sweep.schemas import CONFIGURATIONS, ITEMS, NEURONS, Unit, UnitTables
-from sna_eval.study.sweep.screening.agreement import Agreement
+from sna_eval.study.sweep.screening.agreement import Agreement, screen_text, store_agreements
 from sna_eval.study.sweep.screening.options import ScreenOptions
-from sna_eval.study.sweep.screening.report import screen_text, store_agreements
 from sna_eval.study.sweep.store import SweepStore
-from sna_eval.study.sweep.stored_clusters import stored_clusters
 from sna_eval.study.sweep.sweep import Sweep
 
 __all__ = [

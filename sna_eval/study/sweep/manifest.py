@@ -1,22 +1,27 @@
 """The manifest of a sweep's store, read as a file from outside: checked before it is used.
 
 A key that is missing is complained about where it is asked for, so that stores of other versions
-remain readable for what they hold.
+remain readable for what they hold. Which items go together stands in it as numbers, in the order of
+the items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
-from sna_eval.bounded import MIB, read_json
+import numpy as np
+
+from sna_eval.clusters import Ints
 from sna_eval.errors import InputError, reading
+from sna_eval.files import MIB, read_json
 from sna_eval.gating import Gate
 from sna_eval.intervention import Unit
 from sna_eval.plan.files import parse_gate
 from sna_eval.plan.reading import finite
+from sna_eval.study.statistics import cluster_codes
 
 VERSION = 1
 ASKED = "asked"
@@ -111,3 +116,25 @@ def _check_grid(grid: Any, where: str) -> None:
 def _expect(field: str, value: Any, kinds: Any, what: str) -> None:
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise InputError(field, expected=what, got=value)
+
+
+def written_clusters(labels: Sequence[str]) -> str:
+    """Numbers with spaces between them; empty where every item stands for itself."""
+    codes = cluster_codes(labels)
+    return "" if len(set(codes.tolist())) == len(codes) else " ".join(map(str, codes))
+
+
+def stored_clusters(manifest: Mapping[str, Any], task: str, items: int) -> Ints:
+    """The cluster of each of a task's items, from 0; in stores of before, each its own.
+
+    **Raises:** `InputError` where the manifest has not one for each of so many items.
+    """
+    written = manifest["tasks"][task].get("clusters", "")
+    field = f"manifest.tasks.{task}.clusters"
+    with reading(field, expected="whole numbers", got=written):
+        codes = [int(own) for own in written.split()]
+    if not codes:
+        return np.arange(items)
+    if len(codes) != items:
+        raise InputError(field, expected=f"one for each of {items} items", got=len(codes))
+    return cluster_codes(codes)

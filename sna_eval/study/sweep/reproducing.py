@@ -8,7 +8,7 @@ from typing import Any
 
 from sna_eval.errors import reading
 from sna_eval.gating import Gate, ungated
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.neurons import Selected
 from sna_eval.plan import (
     UNLABELLED,

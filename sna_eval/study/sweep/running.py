@@ -1,15 +1,31 @@
-"""Runs a sweep into a store: what is there already is kept, the rest is computed."""
+"""Runs a sweep into a store: what is there already is kept, the rest is computed.
+
+One writer at a time: two sweeps into one folder would undo each other's work.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
 
-from sna_eval.study.sweep.executors import Executor, local_executor
-from sna_eval.study.sweep.lock import only_writer
+from sna_eval.errors import InputError, writing
+from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.store import SweepStore
 from sna_eval.study.sweep.sweep import Sweep
+
+Executor = Callable[[Sweep, Sequence[Unit]], Iterator[UnitTables]]
+"""Computes units, in any order, each exactly once."""
+
+
+def local_executor(sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
+    """Computes units here, task by task, so that a task's baseline runs once for its layers."""
+    for task, own in groupby(units, key=lambda unit: unit.task):
+        yield from sweep.compute(task, [unit.layer for unit in own])
 
 
 def run_sweep(
@@ -53,3 +69,35 @@ def _complete(store: SweepStore, sweep: Sweep, executor: Executor, *, quiet: boo
             bar.set_postfix_str(f"{result.unit.task}, layer {result.unit.layer}", refresh=False)
             bar.update(sizes[result.unit])
     return store
+
+
+NAME = ".lock"
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Holds a folder for writing; the lock goes with the process, however it ends.
+
+    Where the system has no such locks (Windows, some network drives) nothing is held.
+
+    **Raises:** `InputError` where another process holds it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / NAME).open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                "output", expected="a folder that no other sweep is writing", got=str(folder),
+                hint="wait until it is done, or name another folder",
+            ) from error  # fmt: skip
+        except OSError:  # locks are not supported here
+            pass
+        yield

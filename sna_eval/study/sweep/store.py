@@ -26,11 +26,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sna_eval.errors import InputError, reading, writing
+from sna_eval.files import PART, write_whole, write_whole_json
 from sna_eval.study.same_settings import check_same
 from sna_eval.study.sweep.manifest import ASKED, VERSION, read_manifest
 from sna_eval.study.sweep.schemas import MEASURED, SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.table_files import read_table
-from sna_eval.whole_files import PART, write_whole, write_whole_json
 
 _ORDER = ("neurons", "items", "configurations")
 """Tables in the order of writing: the last one says that a unit is complete."""

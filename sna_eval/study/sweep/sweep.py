@@ -26,13 +26,13 @@ from sna_eval.plan import (
     PlanArguments,
     model_fingerprint,
 )
+from sna_eval.study.same_settings import versions
 from sna_eval.study.sweep.manifest import ASKED
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.screening.screened_task import ScreenedTask
 from sna_eval.study.sweep.swept_task import SweptTask, swept_task
 from sna_eval.study.sweep.tables import unit_tables
-from sna_eval.study.versions import versions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

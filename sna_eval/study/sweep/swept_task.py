@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sna_eval.directions import BOTH
 from sna_eval.gating import (
     AnswerSignal,
     ChoicesSignal,
@@ -16,7 +15,7 @@ from sna_eval.gating import (
     usual_signal,
 )
 from sna_eval.harness.scoring.decisions import with_usable_signal
-from sna_eval.harness.tasks.live_tasks import Half, examples_of, halved
+from sna_eval.harness.tasks.development import Half, examples_of, halved
 from sna_eval.intervention import Sites
 from sna_eval.measuring.grid import (
     HEAD_COUNTS,
@@ -31,8 +30,9 @@ from sna_eval.measuring.grid import (
 from sna_eval.measuring.items import Split, TaskItems, load_items
 from sna_eval.neurons import Examples, find_ranking
 from sna_eval.plan import TaskPlan, load_plan, match_task, prompt_fingerprint
+from sna_eval.plan.applying import BOTH
+from sna_eval.study.sweep.manifest import written_clusters
 from sna_eval.study.sweep.options import SweepOptions
-from sna_eval.study.sweep.stored_clusters import written_clusters
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

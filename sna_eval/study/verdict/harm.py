@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from sna_eval.intervention import Intervention, amplify
-from sna_eval.measuring.scores import log_likelihoods
-from sna_eval.measuring.subjects import text_subject
+from sna_eval.measuring.subjects import log_likelihoods, text_subject
 from sna_eval.neurons import neutral_sentences, spread_over
 from sna_eval.study.nulls.records import kept_digits
 

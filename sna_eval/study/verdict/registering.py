@@ -22,6 +22,7 @@ from sna_eval.hashing import digest
 from sna_eval.measuring.items import TaskItems
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
+from sna_eval.study.same_settings import versions
 from sna_eval.study.statistics import draws_needed
 from sna_eval.study.verdict.power import simulated_power
 from sna_eval.study.verdict.registration import (
@@ -34,7 +35,6 @@ from sna_eval.study.verdict.registration import (
     RegisteredTask,
     Registration,
 )
-from sna_eval.study.versions import versions
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

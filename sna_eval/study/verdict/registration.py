@@ -13,14 +13,13 @@ from typing import Any, Literal
 
 import yaml
 
-from sna_eval.bounded import read_text
 from sna_eval.errors import InputError, reading, writing
+from sna_eval.files import read_text, write_whole
 from sna_eval.gating import Gate
 from sna_eval.harness.tasks.arguments import TaskArguments
 from sna_eval.hashing import digest
 from sna_eval.study.nulls import NullOptions
 from sna_eval.typed import build
-from sna_eval.whole_files import write_whole
 
 VERSION = 1
 ENDPOINTS: Mapping[str, str] = {

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from sna_eval.clusters import cluster_codes
 from sna_eval.errors import writing
+from sna_eval.files import write_whole_json
 from sna_eval.harness.loading import load_tasks
 from sna_eval.measuring.values import Floats
 from sna_eval.study.keeping import Kept
@@ -47,7 +48,6 @@ from sna_eval.study.verdict.rivals import (
     task_rivals,
 )
 from sna_eval.typed import build, fitted
-from sna_eval.whole_files import write_whole_json
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

@@ -12,10 +12,9 @@ import pytest
 from scipy import stats
 
 from sna_eval.study.compare import Comparison, MetricName, MetricRow, Options, compare, read_run
-from sna_eval.study.compare.aggregates import AGGREGATES, find_aggregate
 from sna_eval.study.compare.effects import harm, paired_effect, unpaired_effect, zone_effects
 from sna_eval.study.compare.groups import pair_group
-from sna_eval.study.compare.pairing import Pairs, derived_zones
+from sna_eval.study.compare.pairing import AGGREGATES, Pairs, derived_zones, find_aggregate
 from sna_eval.study.results.records import Reported, Run, TaskRecord
 from sna_eval.study.statistics.sampling import Floats
 

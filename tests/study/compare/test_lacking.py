@@ -13,10 +13,9 @@ import pytest
 
 from sna_eval.gating import Gate
 from sna_eval.study.compare import MetricName, NotComparable, Options, as_text, compare, read_run
-from sna_eval.study.compare.aggregates import as_numbers
 from sna_eval.study.compare.formatting import between, listed, probability
 from sna_eval.study.compare.groups import pair_group
-from sna_eval.study.compare.pairing import derived_zones, pair
+from sna_eval.study.compare.pairing import as_numbers, derived_zones, pair
 from sna_eval.study.results.formats.before_0_4 import parse
 from sna_eval.study.results.records import Items, Reported, Run, TaskRecord
 from sna_eval.study.statistics import Interval

@@ -17,7 +17,7 @@ import torch
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.harness.tasks.live_tasks import examples_of
+from sna_eval.harness.tasks.development import examples_of
 from sna_eval.intervention import amplify
 from sna_eval.measuring.readings import log_likelihoods
 from sna_eval.plan import (

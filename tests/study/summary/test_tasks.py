@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.study.summary import (
     layer_map,
     read_measurements,

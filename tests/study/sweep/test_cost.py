@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.grid_passes import LayerPlan
 from sna_eval.neurons.first_order import first_order
 from sna_eval.study.sweep import CostModel, ScreenOptions, Sweep

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from sna_eval.errors import InputError
+from sna_eval.files import PART
 from sna_eval.study.sweep.schemas import MEASURED, SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.store import SweepStore
-from sna_eval.whole_files import PART
 
 MANIFEST: dict[str, Any] = {
     "model": "tiny",

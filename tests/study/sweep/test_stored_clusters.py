@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.study.sweep.stored_clusters import stored_clusters, written_clusters
+from sna_eval.study.sweep.manifest import stored_clusters, written_clusters
 
 
 def manifest(written: Any) -> dict[str, Any]:

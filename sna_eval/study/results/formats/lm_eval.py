@@ -1,4 +1,7 @@
-"""Today's result files, as lm_eval writes them since 0.4.0."""
+"""Today's result files, as lm_eval writes them since 0.4.0.
+
+They say how a task was asked and amplified, and on what machine.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,11 @@ from typing import Any
 
 from sna_eval.gating import Gate
 from sna_eval.harness.tasks.clusters import metadata_field
+from sna_eval.plan.applying import follows_answer
 from sna_eval.plan.files import parse_gate
 from sna_eval.study.results.leaderboard import with_normalized
-from sna_eval.study.results.lm_eval_facts import (
-    environment,
-    is_oracle,
-    metric_definitions,
-    shown_version,
-    task_facts,
-)
 from sna_eval.study.results.locating import sample_file
-from sna_eval.study.results.nested import finite, mapping
+from sna_eval.study.results.nested import finite, mapping, text
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.results.samples import read_items
 
@@ -107,3 +104,125 @@ def _leaves(children: Mapping[str, Any], name: str) -> Iterator[str]:
             yield from _leaves(children, child)
         else:
             yield child
+
+
+_PROMPT_FIELDS = (
+    "doc_to_text", "doc_to_choice", "doc_to_target", "description", "target_delimiter",
+    "fewshot_delimiter", "use_prompt",
+)  # fmt: skip
+_PROMPT_SETTINGS = ("system_instruction_sha", "chat_template_sha", "fewshot_as_multiturn")
+_SPLITS = ("test_split", "validation_split", "training_split")  # lm_eval takes the first there is
+
+
+def task_facts(raw: Mapping[str, Any], name: str, subtasks: tuple[str, ...]) -> dict[str, Any]:
+    """What another run of the task must agree on; `None` for what the file does not say."""
+    config = mapping(raw, "configs", name)
+    members = subtasks or (name,)
+    shots = {mapping(raw, "n-shot").get(task) for task in members}
+    return {
+        "task version": _version(raw, name),
+        "shots": shots.pop() if len(shots) == 1 else None,
+        "split": next((config[key] for key in _SPLITS if config.get(key)), None),
+        **_counts([mapping(raw, "n-samples", task) for task in members]),
+        "data set": _joined([config.get("dataset_path"), config.get("dataset_name")]),
+        "output type": config.get("output_type"),
+        "generation": _generation(raw, config),
+        "task hash": mapping(raw, "task_hashes").get(name),
+        **{f"prompt.{key}": _readable(config.get(key)) for key in _PROMPT_FIELDS},
+        **{f"prompt.{key}": text(raw[key]) or "none" for key in _PROMPT_SETTINGS if key in raw},
+    }
+
+
+def shown_version(raw: Mapping[str, Any], name: str) -> str:
+    """A task's version as the file writes it."""
+    version = _version(raw, name)
+    return "" if version is None else str(version)
+
+
+def metric_definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Per metric the settings that say how it is computed."""
+    entries = config.get("metric_list")
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, Mapping):
+            continue
+        settings = {
+            key: _readable(value)
+            for key, value in entry.items()
+            if key not in ("metric", "higher_is_better")
+        }
+        yield str(entry.get("metric")), settings
+
+
+def environment(raw: Mapping[str, Any]) -> dict[str, str | None]:
+    """What may move scores in the last digits."""
+    config = mapping(raw, "config")
+    details = str(raw.get("pretty_env_info", ""))
+    torch = re.search(r"PyTorch version: (\S+)", details)
+    graphics = re.search(r"^GPU 0: (.+)$", details, re.MULTILINE)
+    seeds = [config.get(f"{name}_seed") for name in ("random", "numpy", "torch", "fewshot")]
+    return {
+        "dtype": text(config.get("model_dtype")),
+        "batch size": text(config.get("batch_size")),
+        "device": text(config.get("device")),
+        "GPU": graphics.group(1) if graphics else None,
+        "lm_eval": text(raw.get("lm_eval_version")),
+        "transformers": text(raw.get("transformers_version")),
+        "torch": torch.group(1) if torch else None,
+        "maximum length": text(raw.get("max_length")),
+        "seeds": _joined(seeds),
+    }
+
+
+def is_oracle(task: Mapping[str, Any]) -> bool:
+    """What the file says; files from before it was written are known by their directions.
+
+    **Arguments:**
+
+    - `task`: the task's entry under `config.sna.tasks`; empty for other models' runs.
+    """
+    if "oracle" in task:
+        return task["oracle"] is True
+    entries = task.get("interventions")
+    return isinstance(entries, list) and any(
+        isinstance(entry, Mapping) and follows_answer(entry.get("direction", ""))
+        for entry in entries
+    )
+
+
+def _version(raw: Mapping[str, Any], name: str) -> Any:
+    """`1` and `1.0` are the same version; some releases wrote words."""
+    version = mapping(raw, "versions").get(name)
+    if version in (None, "N/A"):
+        return None
+    return float(version) if isinstance(version, (int, float)) else str(version)
+
+
+def _counts(counts: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """How many documents were asked, and whether that is all of them."""
+    asked = [finite(count.get("effective")) for count in counts]
+    there = [finite(count.get("original")) for count in counts]
+    if None in asked:
+        return {"documents": None, "limit": None}
+    asked_sum = int(sum(filter(None, asked)))
+    there_sum = int(sum(filter(None, there)))
+    limited = None not in there and asked_sum < there_sum
+    limit = f"{asked_sum} of {there_sum} documents" if limited else "none"
+    return {"documents": asked_sum, "limit": limit}
+
+
+def _generation(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    if config.get("output_type") != "generate_until":
+        return None
+    given = mapping(raw, "config", "gen_kwargs")
+    return text([config.get("generation_kwargs"), dict(given), config.get("repeats")])
+
+
+def _readable(value: Any) -> str | None:
+    """A field as text; a function's address says nothing, so it counts as unknown."""
+    shown = text(value)
+    return None if shown is None or shown.startswith(("<function", "functools.partial")) else shown
+
+
+def _joined(values: list[Any]) -> str | None:
+    known = [str(value) for value in values if value is not None]
+    return ", ".join(known) or None

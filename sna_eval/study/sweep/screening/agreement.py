@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from sna_eval.study.sweep.store import SweepStore
+
 HELD = 0.8
 """Rank correlation below which a multiplier's predictions are said not to hold."""
 _FEWEST = 3
@@ -67,3 +69,35 @@ def _agreement(
     constant = n < _FEWEST or np.ptp(measured) == 0 or np.ptp(predicted) == 0
     correlation = None if constant else float(spearmanr(measured, predicted)[0])
     return Agreement(multiplier, n, correlation, same)
+
+
+def store_agreements(store: SweepStore) -> dict[str, list[Agreement]]:
+    """Per task and multiplier, on the configurations that chance chose; empty where none was."""
+    table = store.configurations().to_pandas()
+    sample = table[table["drawn"] & table["predicted_prob"].notna()]
+    return {
+        str(task): agreements(
+            own["multiplier"].to_numpy(),
+            (own["amplified_prob"] - own["baseline_prob"]).to_numpy(),
+            (own["predicted_prob"] - own["baseline_prob"]).to_numpy(),
+        )
+        for task, own in sample.groupby("task", sort=False)
+    }
+
+
+def screen_text(store: SweepStore) -> str:
+    """What was measured, and where predictions held, in lines."""
+    every = store.configurations(predicted=True)
+    measured = store.configurations().num_rows
+    lines = [f"measured {measured:,} of {every.num_rows:,}; the rest is predicted"]
+    for task, found in store_agreements(store).items():
+        failed = [f"x{own.multiplier:g} ({_spoken(own)})" for own in found if not own.held]
+        said = f"predictions do not hold at {', '.join(failed)}" if failed else "predictions hold"
+        lines.append(f"{task}: {said}")
+    return "\n".join(lines)
+
+
+def _spoken(own: Agreement) -> str:
+    if own.rank_correlation is None:
+        return f"{own.n} measured"
+    return f"rank correlation {own.rank_correlation:.2f}"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from sna_eval.intervention import Row
-from sna_eval.measuring.configuration import Configuration
+from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.starts import LabelNeurons, LabelWeights
 from sna_eval.measuring.values import Floats

@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sna_eval.measuring.baselines import ItemsBaseline
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
-from sna_eval.measuring.values import Floats
+from sna_eval.measuring.values import Floats, ItemsBaseline
 from sna_eval.neurons.first_order import first_order
 from sna_eval.study.sweep.screening.agreement import agreements, not_held
-from sna_eval.study.sweep.screening.gains import gains
-from sna_eval.study.sweep.screening.heats import Heats
+from sna_eval.study.sweep.screening.heats import Heats, gains
 from sna_eval.study.sweep.screening.options import ScreenOptions
 from sna_eval.study.sweep.screening.prediction import (
     Effects,

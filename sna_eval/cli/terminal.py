@@ -1,4 +1,4 @@
-"""A command whose output nobody reads any more: `sna-eval compare A B | head -3`."""
+"""A command at its terminal: stopped, waited for, or left by whoever read its output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TextIO
+
+from tqdm import tqdm
 
 
 @contextmanager
@@ -52,3 +56,54 @@ def _point_nowhere(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+_TICK = 0.5
+"""Seconds."""
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows what is waited for and for how long; only on a terminal, and gone with the body."""
+    done = threading.Event()
+    # tqdm shows nothing where nobody looks if it is asked with `None`
+    with tqdm(desc=what, bar_format="{desc}: {elapsed}", leave=False, disable=None) as clock:
+
+        def tick() -> None:
+            while not done.wait(_TICK):
+                clock.refresh()
+
+        ticking = threading.Thread(target=tick, daemon=True)
+        ticking.start()
+        try:
+            yield
+        finally:
+            done.set()
+            ticking.join()
+
+
+class _Stopped(KeyboardInterrupt):
+    """SIGTERM, raised where SIGINT would raise `KeyboardInterrupt`."""
+
+
+@contextmanager
+def resumable(how: str) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the body with one line and the shell's usual status.
+
+    **Arguments:**
+
+    - `how`: how to go on later; printed.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        print(f"sna-eval: stopped; {how}", file=sys.stderr)
+        number = signal.SIGTERM if isinstance(error, _Stopped) else signal.SIGINT
+        raise SystemExit(128 + number) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)

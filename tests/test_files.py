@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sna_eval.whole_files import PART, write_whole, write_whole_json
+from sna_eval.files import PART, write_whole, write_whole_json
 
 
 def test_makes_its_folder_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.live_tasks import MAX_EXAMPLES, development_docs, examples_of
+from sna_eval.harness.tasks.development import MAX_EXAMPLES, development_docs, examples_of
 from sna_eval.harness.tasks.questions import gold_index
 
 TASK = """
