@@ -36,6 +36,11 @@ def neutral_text_path() -> Path:
     return _PACKAGE / "data" / "neutral.txt"
 
 
+def unrelated_prompts_path() -> Path:
+    """File of prompts that have nothing to do with one another, one a line."""
+    return _PACKAGE / "data" / "unrelated_prompts.txt"
+
+
 def architectures_path() -> Path:
     """File of the architectures that were tried, written by `scripts/architecture_matrix.py`."""
     return _PACKAGE / "data" / "architectures.json"

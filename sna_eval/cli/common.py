@@ -78,11 +78,19 @@ def add_tasks(
     )  # fmt: skip
     add_include_path(parser)
     add_metadata(parser)
+    add_prompting(parser)
+
+
+def add_prompting(parser: argparse.ArgumentParser) -> None:
+    """The flags of lm_eval that say what stands around a task's prompts."""
     group = parser.add_argument_group("what an evaluation of the tasks says, as for lm_eval")
     add = group.add_argument
     add("--num_fewshot", type=int, metavar="N", help="examples; default: as the task says")
-    add("--system_instruction", metavar="TEXT", help="stands before every prompt that is scored")
-    add("--apply_chat_template", action="store_true", help="prompts that are scored go through it")
+    add("--system_instruction", metavar="TEXT", help="stands before every prompt")
+    add(
+        "--apply_chat_template", nargs="?", const=True, default=False, metavar="TEMPLATE",
+        help="prompts go through the tokenizer's chat template",
+    )  # fmt: skip
     add(
         "--fewshot_as_multiturn", type=_truth, nargs="?", const=True, metavar="true|false",
         help="examples as turns of a conversation; default: with a chat template",
@@ -94,7 +102,7 @@ def _truth(word: str) -> bool:
 
 
 def task_arguments(args: argparse.Namespace) -> TaskArguments:
-    """What the flags of `add_tasks` say of tasks beside their names."""
+    """What the flags of `add_metadata` and `add_prompting` say of tasks beside their names."""
     from sna_eval.harness.tasks.arguments import TaskArguments, parse_metadata
 
     return TaskArguments(

@@ -8,7 +8,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_include_path, add_metadata, add_model
+from sna_eval.cli.common import (
+    add_include_path,
+    add_metadata,
+    add_model,
+    add_prompting,
+    task_arguments,
+)
 from sna_eval.registry import module_names
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, help="folder to write, new or empty")
     add_include_path(parser)
     add_metadata(parser)
+    add_prompting(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,7 +87,6 @@ def _task_plan(lm: SNALM, args: argparse.Namespace) -> TaskPlan:
     """The task's plan, with neurons searched for where it says `select:`."""
     from sna_eval.errors import InputError
     from sna_eval.harness.loading import load_tasks
-    from sna_eval.harness.tasks.arguments import TaskArguments, parse_metadata
     from sna_eval.plan import match_task
 
     task = args.task
@@ -94,7 +100,7 @@ def _task_plan(lm: SNALM, args: argparse.Namespace) -> TaskPlan:
         return plan
     tasks = load_tasks(
         [task], include_path=args.include_path, model_args=args.model_args,
-        arguments=TaskArguments(parse_metadata(args.metadata)),
+        arguments=task_arguments(args),
     )  # fmt: skip
     if list(tasks) != [task]:
         raise InputError(

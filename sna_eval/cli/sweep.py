@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 HELP = "measure every layer, count and multiplier of a grid"
 
 
+_ACROSS = ("across_layers", "share")
+"""What a plan's `select` has and a sweep has not: its units are layers."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_model(parser)
@@ -27,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pooling", default="mean", help="prompt tokens that neurons are ranked on: mean or last")
     add("--max_prompts", type=int, default=256, help="development prompts to rank on, at most")
     add("--sinks", default="drop", help="drop or keep position 0 of the prompts in the ranking")
+    add("--prompts", metavar="FILE", help="pairs to rank on (.jsonl), not development prompts")
+    add(
+        "--drop_universal",
+        action="store_true",
+        help="leave out neurons that every prompt activates",
+    )
     add("--directions", help="both, predicted, gold or a label's name, comma-separated")
     add("--allow_oracle", action="store_true", help="allow `gold`, which knows the right answer")
     add("--split", default="development", help="development or test items")
@@ -45,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ray_address", help="of a running cluster, or `auto`; default: one on this machine")
     add("--ray_cpus", type=float, default=1, help="CPUs that a worker takes")
     add("--ray_gpus", type=float, default=0, help="GPUs that a worker takes")
+    for name in _ACROSS:
+        add(f"--{name}", nargs="?", const=True, help=argparse.SUPPRESS)
     add("--dry_run", action="store_true", help="print what it would cost, and stop")
 
 
@@ -53,6 +65,12 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.errors import InputError
     from sna_eval.study.sweep import CostModel, Sweep, run_sweep, screen_text
 
+    for name in _ACROSS:
+        if getattr(args, name) is not None:
+            raise InputError(
+                name, expected="no such flag: a sweep goes layer by layer", got=getattr(args, name),
+                hint="a plan's `select` has it, and sna-eval methods compares (row `cna`)",
+            )  # fmt: skip
     if not args.output and not args.dry_run:
         raise InputError("output", expected="a folder", got=None, hint="or add --dry_run")
     sweep = Sweep(_options(args))
@@ -92,6 +110,8 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         pooling=args.pooling,
         max_prompts=args.max_prompts,
         sinks=args.sinks,
+        prompts=args.prompts,
+        drop_universal=args.drop_universal,
         split=args.split,
         limit=args.limit,
         spread=args.spread,

@@ -157,7 +157,7 @@ class SNALM(GatedLM, HFLM):
         """Where neurons are searched."""
         bench = Workbench(
             self.model, self.sites, self.tok_encode, max_length=self.max_length,
-            prefix=self.prefix_token_id,
+            prefix=self.prefix_token_id, chat=self.apply_chat_template,
         )  # fmt: skip
         return replace(bench, same=self.ranks.agreed) if self.ranks.sharded else bench
 

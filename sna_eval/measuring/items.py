@@ -8,8 +8,8 @@ probability of their beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,8 +19,8 @@ import numpy as np
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.stand_in import encoded
-from sna_eval.harness.tasks.arguments import prompting_of
 from sna_eval.harness.tasks.clusters import document_labels
+from sna_eval.harness.tasks.contexts import Contexts, left_out_of_its_own_examples
 from sna_eval.harness.tasks.development import (
     TEXT_CHARACTERS,
     Half,
@@ -32,7 +32,6 @@ from sna_eval.harness.tasks.plan_makers import announce
 from sna_eval.harness.tasks.questions import (
     offers_choices,
     output_type,
-    requests_of,
     right_request,
     right_text,
     seed_examples,
@@ -153,9 +152,9 @@ def load_items(
         else list(task.eval_docs)
     )
     docs = spread_over(docs, limit) if spread and limit else docs[:limit]
-    apart = _left_out_of_its_own_examples(task) if split == "development" else nullcontext()
+    apart = left_out_of_its_own_examples(task) if split == "development" else nullcontext()
     with apart:
-        instances = _instances_of(task, lm, docs, prompting or prompting_of(task))
+        instances = _instances_of(task, lm, docs, Contexts.of(task, lm, prompting))
     items = group_items(
         instances,
         encoded(lm, instances),
@@ -180,16 +179,16 @@ def load_items(
     )
 
 
-def _instances_of(task: Any, lm: SNALM, docs: Sequence[Any], prompting: Prompting) -> list[Any]:
+def _instances_of(task: Any, lm: SNALM, docs: Sequence[Any], contexts: Contexts) -> list[Any]:
     """Requests of documents, in order."""
-    kind, shown = output_type(task), _shown(prompting, lm)
+    kind = output_type(task)
     return [
         instance
         for number, doc in enumerate(docs)
         for instance in (
             [_text(task, lm, doc, number)]
             if kind == _ROLLING
-            else _instances(task, doc, number, kind, shown)
+            else _instances(task, doc, number, kind, contexts)
         )
     ]
 
@@ -208,11 +207,13 @@ def items_fingerprint(task: Any, lm: SNALM, *, split: Split, limit: int | None =
     return prompt_fingerprint(load_items(task, lm, split=split, limit=limit).described())
 
 
-def development_fingerprint(task: Any) -> str:
+def development_fingerprint(task: Any, lm: SNALM) -> str:
     """Hash of all that may be searched on in a task, by the rules of searches as they are; empty
     where it has no development items."""
     try:
-        learned, searched = examples_of(task), examples_of(task, MAX_PROMPTS)
+        contexts = Contexts.of(task, lm)
+        learned = examples_of(task, contexts=contexts)
+        searched = examples_of(task, MAX_PROMPTS, contexts=contexts)
     except InputError:
         return ""
     asked = [
@@ -242,38 +243,16 @@ def answered_rows(items: TaskItems, *, max_length: int) -> list[Row]:
     return rows
 
 
-def _shown(prompting: Prompting, lm: SNALM) -> dict[str, Any]:
-    """How `evaluate` hands prompting on to a task."""
-    return {
-        "system_instruction": prompting.system_instruction,
-        "apply_chat_template": prompting.chat,
-        "fewshot_as_multiturn": prompting.multiturn,
-        "chat_template": lm.apply_chat_template if prompting.chat else None,
-    }
-
-
-def _instances(task: Any, doc: Any, number: int, kind: str, shown: Mapping[str, Any]) -> list[Any]:
+def _instances(task: Any, doc: Any, number: int, kind: str, contexts: Contexts) -> list[Any]:
     """The requests of one document, built as `Task.build_all_requests` builds them.
 
     None of a document whose generated text has no right answer.
     """
-    context = task.fewshot_context(
-        doc,
-        num_fewshot=task.config.num_fewshot or 0,
-        gen_prefix=task.doc_to_prefix(doc),
-        **shown,
-    )
+    context = contexts.of_document(task, doc)
     metadata = (task.config.task, number, task.config.repeats)
     if kind == "generate_until":
         return _right_continuation(task, doc, context, metadata)
-    return requests_of(
-        task,
-        doc,
-        context,
-        metadata=metadata,
-        apply_chat_template=shown["apply_chat_template"],
-        chat_template=shown["chat_template"],
-    )
+    return contexts.requests(task, doc, context, metadata=metadata)
 
 
 def _text(task: Any, lm: SNALM, doc: Any, number: int) -> Any:
@@ -296,19 +275,3 @@ def _right_continuation(task: Any, doc: Any, context: str, metadata: Any) -> lis
     if answer is None:
         return []
     return [Instance("loglikelihood", doc, (context, answer), 0, metadata=metadata)]
-
-
-@contextmanager
-def _left_out_of_its_own_examples(task: Any) -> Iterator[None]:
-    """lm_eval keeps a document out of its own few-shot examples only where it is a test item.
-
-    For development items alone: it draws an example more, and so other ones than an evaluation.
-    """
-    config, fewshot = task.config, getattr(task, "fewshot_cfg", None)
-    evaluated = config.test_split
-    if config.num_fewshot and fewshot is not None:
-        config.test_split = fewshot.split
-    try:
-        yield
-    finally:
-        config.test_split = evaluated

@@ -92,6 +92,10 @@ class Method:
     """Whether a plan must name a layer."""
     needs_ranking: bool = False
     """Whether it stands beside the choice of a ranking, which random neurons have not."""
+    of_one_layer: bool = False
+    """Whether it makes no sense of the neurons of all layers together."""
+    select: Mapping[str, Any] = field(default_factory=dict)
+    """What its `select` says where a plan leaves it open, for methods that choose neurons."""
 
     @property
     def chooses_neurons(self) -> bool:

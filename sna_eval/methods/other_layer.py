@@ -28,4 +28,4 @@ def _half_way(layers: tuple[int, ...], layer: int) -> int:
     return layers[(layers.index(layer) + max(1, len(layers) // 2)) % len(layers)]
 
 
-METHOD = Method("other_layer", find, options={"other": None})
+METHOD = Method("other_layer", find, options={"other": None}, of_one_layer=True)

@@ -15,8 +15,12 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
     """One draw; the sets of several labels share no neuron, and none with any chosen one."""
     search = searched(bench, examples, wanted)
     chosen = search.best(wanted.layer, wanted.top_k).selected
-    push = search.observed.push[wanted.layer]
-    return Resolution(stand_ins(push, chosen, seed=wanted.options["seed"]))
+    push, left_out = search.observed.push[wanted.layer], search.observed.left_out
+    return Resolution(
+        stand_ins(
+            push, chosen, seed=wanted.options["seed"], left_out=left_out.get(wanted.layer, ())
+        )
+    )
 
 
 METHOD = Method("random_neurons", find, options={"seed": 0}, needs_ranking=True)

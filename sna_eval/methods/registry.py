@@ -8,6 +8,7 @@ from sna_eval.methods import (
     activscalar,
     bottom_neurons,
     caa,
+    cna,
     few_shot,
     ia3,
     other_layer,
@@ -20,11 +21,11 @@ from sna_eval.methods import (
 from sna_eval.methods.method import Method
 
 CONTROLS = ("random_neurons", "bottom_neurons", "other_layer", "temperature", "ungated")
-RIVALS = ("actadd", "caa", "repe", "activscalar", "ia3", "few_shot")
+RIVALS = ("cna", "actadd", "caa", "repe", "activscalar", "ia3", "few_shot")
 
 _MODULES = (
     sna, random_neurons, bottom_neurons, other_layer, temperature, ungated,
-    actadd, caa, repe, activscalar, ia3, few_shot,
+    cna, actadd, caa, repe, activscalar, ia3, few_shot,
 )  # fmt: skip
 METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in _MODULES}
 

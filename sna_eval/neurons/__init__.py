@@ -11,10 +11,12 @@ from sna_eval.neurons.reference import neutral_sentences
 from sna_eval.neurons.search import MAX_PROMPTS, Search, SearchConfig
 from sna_eval.neurons.selection import Selected, contrastive, differential, overlap
 from sna_eval.neurons.statistics import Pooling, Sinks, TokenRow, mean_activations
+from sna_eval.neurons.universal import SHARE
 
 __all__ = [
     "MAX_PROMPTS",
     "RANKINGS",
+    "SHARE",
     "UNLABELLED",
     "Examples",
     "Pooling",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
@@ -39,6 +39,10 @@ class Workbench:
     """Token that stands for an empty context, as in the evaluation; `None`: there is none."""
     neutral: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
     """Statistics of neutral text found so far, by what they depend on: `neurons.reference`."""
+    universal: dict[str, Mapping[int, tuple[int, ...]]] = field(default_factory=dict)
+    """Universal neurons found so far, by their rule: `neurons.universal`."""
+    chat: Callable[..., str] | None = None
+    """Renders a list of chat messages as the evaluation does; `None`: there is no chat template."""
 
     @cached_property
     def model_hash(self) -> str:

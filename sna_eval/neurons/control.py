@@ -10,7 +10,7 @@ long the neuron's output column is.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 
@@ -22,7 +22,12 @@ CANDIDATES = 20
 
 
 def matched_random(
-    push: torch.Tensor, chosen: Selected, *, seed: int, candidates: int = CANDIDATES
+    push: torch.Tensor,
+    chosen: Selected,
+    *,
+    seed: int,
+    candidates: int = CANDIDATES,
+    left_out: Collection[int] = (),
 ) -> Selected:
     """Draws one neuron for each chosen one, matched in push, none of them chosen.
 
@@ -35,18 +40,20 @@ def matched_random(
     - `chosen`: the neurons to stand in for, best first.
     - `seed`: a seed gives the same draw at every call.
     - `candidates`: nearest neurons that each draw is made from; fewer where the layer has fewer.
+    - `left_out`: neurons that are not drawn either.
 
     **Returns:** as many neurons as were chosen, each with its push as its score.
 
     **Raises:** `InputError` where the layer has not as many neurons again.
     """
-    if 2 * len(chosen.neurons) > push.numel():
+    room = push.numel() - len(left_out)
+    if 2 * len(chosen.neurons) > room:
         raise InputError(
-            "top_k", expected=f"at most {push.numel() // 2} neurons, to draw as many again",
+            "top_k", expected=f"at most {room // 2} neurons, to draw as many again",
             got=len(chosen.neurons),
         )  # fmt: skip
     taken = torch.zeros(push.numel(), dtype=torch.bool)
-    taken[list(chosen.neurons)] = True
+    taken[[*chosen.neurons, *left_out]] = True
     generator = random.Random(seed)
     drawn: list[int] = []
     for neuron in chosen.neurons:
@@ -59,7 +66,11 @@ def matched_random(
 
 
 def stand_ins(
-    push: torch.Tensor, chosen: Mapping[str, Selected], *, seed: int
+    push: torch.Tensor,
+    chosen: Mapping[str, Selected],
+    *,
+    seed: int,
+    left_out: Collection[int] = (),
 ) -> dict[str, Selected]:
     """One draw: a neuron for each chosen one, matched in push.
 
@@ -69,17 +80,20 @@ def stand_ins(
 
     - `push`: how far each neuron moves the stream, `[d_mlp]`.
     - `chosen`: the neurons to stand in for, by label.
+    - `left_out`: neurons that are not drawn either.
 
     **Raises:** `InputError` where the layer has not as many neurons again.
     """
     every = [neuron for selected in chosen.values() for neuron in selected.neurons]
-    if 2 * len(every) > push.numel():
+    room = push.numel() - len(left_out)
+    if 2 * len(every) > room:
         raise InputError(
             "select.top_k",
-            expected=f"at most {push.numel() // 2} neurons in all, to draw as many again",
+            expected=f"at most {room // 2} neurons in all, to draw as many again",
             got=len(every),
         )
-    drawn = matched_random(push, Selected(tuple(every), (0.0,) * len(every)), seed=seed)
+    standing = Selected(tuple(every), (0.0,) * len(every))
+    drawn = matched_random(push, standing, seed=seed, left_out=left_out)
     parts, start = {}, 0
     for label, selected in chosen.items():
         place = slice(start, start + len(selected.neurons))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from sna_eval.errors import InputError
 from sna_eval.hashing import digest, prompt_fingerprint
@@ -20,12 +20,14 @@ class Question:
     choices: tuple[str, ...]
     right: int
     described: int = 0
-    """Where in the context the document's own text begins, behind a description of the task."""
+    """Where in the context the document's own text begins, behind what is said of the task."""
+    plain: str = ""
+    """The context as it is outside a chat, where it stands in one; `described` is of it then."""
 
     @property
     def shown(self) -> str:
         """The question with its answer, as an example among others."""
-        return self.context[self.described :] + self.answer
+        return (self.plain or self.context)[self.described :] + self.answer
 
     @property
     def answer(self) -> str:
@@ -41,7 +43,8 @@ class Examples:
     """A task's development items, as prompts."""
 
     prompts: tuple[str, ...]
-    """Zero-shot prompts without the answer; whole texts where there is nothing before it."""
+    """Prompts without the answer, as they are evaluated; whole texts where there is nothing before
+    it."""
     labels: tuple[int, ...] | None = None
     """Each prompt's right label, an index into `label_names`, -1 for a prompt without one; `None`
     for open answers."""
@@ -55,6 +58,11 @@ class Examples:
     """Numbers of the prompts that stand behind no context: all of them is scored."""
     whole: bool = False
     """Whether right answers are part of the prompts, as where all of an item is scored."""
+    paired: bool = False
+    """Whether they are pairs of prompts that are set against each other, label 0 against label 1,
+    and come in turn."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What was said of the evaluation that prompts are shown as in, `num_fewshot` and the like."""
 
     def of_label(self, label: int) -> tuple[str, ...]:
         """Prompts whose right answer is `label`."""
@@ -82,7 +90,10 @@ class Examples:
         return digest([[own.context, own.answer, *own.wrong] for own in self.questions])
 
     def at_most(self, count: int) -> Examples:
-        """So many prompts and so many questions, each spread evenly over all of them."""
+        """So many prompts, or pairs, and so many questions, each spread evenly over all of them."""
+        if self.paired:
+            pairs = spread_over(range(len(self.prompts) // 2), count)
+            return self.only([2 * pair + side for pair in pairs for side in (0, 1)])
         prompts = self.only(spread_over(range(len(self.prompts)), count))
         return replace(prompts, questions=tuple(spread_over(self.questions, count)))
 

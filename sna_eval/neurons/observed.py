@@ -24,6 +24,7 @@ from sna_eval.neurons.statistics import (
     settled_sinks,
     summed_activations,
 )
+from sna_eval.neurons.universal import Universal
 
 ByLayer = Mapping[int, torch.Tensor]
 """One value per neuron, `{layer: [d_mlp]}`, float64."""
@@ -47,6 +48,8 @@ class Observed:
     most: int | None = None
     """Rows of `answered` at most."""
     progress: Progress = SILENT
+    universal: Universal | None = None
+    """The rule by which neurons are left out; `None`: all of them count."""
 
     @cached_property
     def settled_sinks(self) -> Sinks:
@@ -56,13 +59,19 @@ class Observed:
         beside = [
             [row for row, label in zip(rows, labels, strict=True) if label == n] for n in (0, 1)
         ]
-        groups = [group for group in beside if group] if self.by_class else [rows]
-        return settled_sinks(self.sinks, [*groups, self.bench.rows(self.reference)])
+        groups = [group for group in beside if group] if self._apart else [rows]
+        neutral = [] if self.examples.paired else [self.bench.rows(self.reference)]
+        return settled_sinks(self.sinks, [*groups, *neutral])
+
+    @cached_property
+    def left_out(self) -> Mapping[int, tuple[int, ...]]:
+        """Neurons that are not to be chosen, by layer."""
+        return {} if self.universal is None else self.universal.found(self.bench, self.progress)
 
     @cached_property
     def task(self) -> ByLayer:
-        """Mean activations on all prompts."""
-        return self._together.means()
+        """Mean activations on all prompts; of pairs on the positive ones."""
+        return self.of_class(0) if self.examples.paired else self._together.means()
 
     @cached_property
     def push(self) -> ByLayer:
@@ -81,7 +90,10 @@ class Observed:
 
     @cached_property
     def neutral(self) -> ByLayer:
-        """Mean activations on the texts that the task is compared with."""
+        """Mean activations on the texts that the task is compared with; of pairs on the negative
+        prompts."""
+        if self.examples.paired:
+            return self.of_class(1)
         return reference_means(
             self.bench, self.reference, self.layers,
             pooling=self.pooling, sinks=self.settled_sinks, progress=self.progress,
@@ -117,6 +129,11 @@ class Observed:
         rows = self.answered()
         return rows if self.most is None else spread_over(rows, self.most)
 
+    @property
+    def _apart(self) -> bool:
+        """Whether prompts of two kinds are summed apart."""
+        return self.by_class or self.examples.paired
+
     @cached_property
     def _rows(self) -> tuple[list[TokenRow], list[int]]:
         return self.bench.task_rows(self.examples)
@@ -131,7 +148,7 @@ class Observed:
         """By label, from one pass over all prompts."""
         rows, labels = self._rows
         return summed_activations(
-            self.bench.model, self.bench.sites, rows, labels if self.by_class else [0] * len(rows),
+            self.bench.model, self.bench.sites, rows, labels if self._apart else [0] * len(rows),
             layers=self.layers, pooling=self.pooling, sinks=self.settled_sinks,
             progress=self.progress,
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,11 @@ class Ranked:
         """The `count` best of each label."""
         return {label: ranked.first(count) for label, ranked in self.selected.items()}
 
+    def without(self, left_out: Collection[int], count: int) -> Ranked:
+        """The `count` best of each label that are not left out."""
+        kept = {label: own.without(left_out).first(count) for label, own in self.selected.items()}
+        return Ranked(kept, self.about)
+
 
 Rank = Callable[[Observed, int, int], Ranked]
 """From what was observed, a layer and a count to that layer's neurons."""
@@ -55,6 +60,8 @@ class Ranking:
     """Those of the settings `reference`, `pooling` and `seed` that change its result."""
     by_class: bool = False
     """Whether it sets one class of prompts beside another."""
+    ends: int = 1
+    """Disjoint sets that it makes of a layer's neurons: so many times `top_k` are needed."""
 
     @property
     def orders(self) -> bool:

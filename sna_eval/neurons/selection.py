@@ -6,6 +6,7 @@ follows its section 6.1.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,13 @@ class Selected:
     def first(self, count: int) -> Selected:
         """The `count` best of them."""
         return Selected(self.neurons[:count], self.scores[:count])
+
+    def without(self, left_out: Collection[int]) -> Selected:
+        """The others, in the same order."""
+        kept = [
+            pair for pair in zip(self.neurons, self.scores, strict=True) if pair[0] not in left_out
+        ]
+        return Selected(tuple(neuron for neuron, _ in kept), tuple(score for _, score in kept))
 
 
 def differential(task: torch.Tensor, reference: torch.Tensor, *, top_k: int) -> Selected:

@@ -121,9 +121,9 @@ def summed_activations(
     **Returns:** the sums of every group, by its number, lowest first.
     """
     device = input_device(model)
-    room = tokens_per_pass or TOKENS_PER_PASS.get(device.type, _TOKENS_ON_ACCELERATOR)
+    room = tokens_per_pass or tokens_at_once(device)
     summed = {group: _Running(sites) for group in sorted(set(groups))}
-    for places in _batches(rows, room):
+    for places in batches(rows, room):
         batch = [rows[place] for place in places]
         counted = {
             group: _counted(batch, [groups[place] == group for place in places], pooling, sinks)
@@ -184,7 +184,12 @@ class _Running:
         }
 
 
-def _batches(rows: Sequence[TokenRow], room: int) -> Iterator[list[int]]:
+def tokens_at_once(device: torch.device) -> int:
+    """Tokens in one pass, by kind of device."""
+    return TOKENS_PER_PASS.get(device.type, _TOKENS_ON_ACCELERATOR)
+
+
+def batches(rows: Sequence[TokenRow], room: int) -> Iterator[list[int]]:
     """Places of rows of like length, longest first: at most `room` tokens together, or one row."""
     ordered = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
     start = 0

@@ -24,22 +24,30 @@ def parse_entry(raw: Any, path: str, vectors: Vectors) -> PlannedIntervention:
     method = find_method(str(fields.text("method", "sna")), field=fields.at("method"))
     values: dict[str, Any] = {
         "method": method.name,
-        "layer": _parse_layer(fields, method),
         "positions": fields.text("positions", method.positions),
         "options": _parse_options(fields, method),
         "found": _parse_found(fields),
     }
     if method.chooses_neurons:
-        values |= _parse_choice(fields)
+        values |= _parse_choice(fields, method)
     else:
         values["strength"] = fields.number("strength", 1.0)
         parameters = fields.take("parameters")
         values["parameters"] = parse_parameters(parameters, fields.at("parameters"), vectors)
+    values["layer"] = _parse_layer(fields, method, values.get("select"))
     fields.done()
     return PlannedIntervention(**values)
 
 
-def _parse_layer(fields: Fields, method: Method) -> int:
+def _parse_layer(fields: Fields, method: Method, select: Selection | None) -> int:
+    if select is not None and select.across_layers:
+        given = fields.take("layer")
+        if given is not None:
+            raise InputError(
+                fields.at("layer"), expected="no such key beside `across_layers: true`", got=given,
+                hint="neurons of all layers are compared; leave one of the two out",
+            )  # fmt: skip
+        return 0
     layer = fields.integer("layer", None if method.needs_layer else 0)
     layer = fields.required("layer", layer)
     if layer < 0:
@@ -58,17 +66,28 @@ def _parse_found(fields: Fields) -> Provenance | None:
     return None if raw is None else Provenance.of(raw)
 
 
-def _parse_choice(fields: Fields) -> dict[str, Any]:
+def _parse_choice(fields: Fields, method: Method) -> dict[str, Any]:
     """What only methods that choose neurons have."""
+    select = fields.take("select")
+    neurons = _parse_neurons(fields.take("neurons"), fields.at("neurons"))
+    if method.select and neurons is None and isinstance(select, Mapping | None):
+        select = _completed(method.select, select or {})
     return {
         "multiplier": fields.required("multiplier", fields.number("multiplier")),
         "unit": fields.text("unit", "mlp"),
         "direction": fields.name("direction", "both"),
         "allow_oracle": fields.flag("allow_oracle"),
-        "select": filled(Selection, fields.take("select"), fields.at("select")),
-        "neurons": _parse_neurons(fields.take("neurons"), fields.at("neurons")),
+        "select": filled(Selection, select, fields.at("select")),
+        "neurons": neurons,
         "scores": _parse_scores(fields.take("scores"), fields.at("scores")),
     }
+
+
+def _completed(usual: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's own `select` with what a plan says otherwise; `top_k` stands in for a share."""
+    counted = given.get("top_k") is not None or given.get("across_layers") is False
+    left = {name: value for name, value in usual.items() if not (counted and name == "share")}
+    return {**left, **given}
 
 
 def _parse_neurons(raw: Any, path: str) -> NeuronSets | None:
@@ -91,7 +110,7 @@ def entry_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
     """Fields in reading order; those that say nothing are left out."""
     chooses = entry.how.chooses_neurons
     written: dict[str, Any] = {
-        "layer": entry.layer,
+        **({} if entry.across_layers else {"layer": entry.layer}),
         **({"multiplier": entry.multiplier} if chooses else {"strength": entry.strength}),
         **({"unit": entry.unit} if entry.unit != "mlp" else {}),
         "method": entry.method,
@@ -113,7 +132,9 @@ def _choice_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
     if entry.allow_oracle:
         written["allow_oracle"] = True
     if entry.select is not None:
-        written["select"] = entry.select.to_dict()
+        usual = {name: getattr(entry.select, name) for name in entry.how.select}
+        said = {name: value for name, value in usual.items() if value is not None}
+        written["select"] = {**entry.select.to_dict(), **said}
     for key, sets in (("neurons", entry.neurons), ("scores", entry.scores)):
         if sets is not None:
             lists = {name: list(values) for name, values in sets.items()}

@@ -6,7 +6,7 @@ Loading one never runs code, and unknown keys are errors.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sna_eval.intervention import Vector
 from sna_eval.paths import expanded, is_file, plans_path
 from sna_eval.plan.entries import entry_to_dict, parse_entry
 from sna_eval.plan.reading import Fields, filled, items, label
-from sna_eval.plan.schema import ModelSpec, Plan, TaskPlan
+from sna_eval.plan.schema import ModelSpec, Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.vectors import SUFFIX, Vectors, long_vectors, read_vectors, write_vectors
 from sna_eval.plan.yaml_text import parse_yaml, yaml_text
 
@@ -36,7 +36,36 @@ def load_plan(name_or_path: str | Path) -> Plan:
     vectors: dict[str, Vector] = {}
     if isinstance(raw, dict) and raw.get("vectors") is not None:
         vectors = read_vectors(raw["vectors"], path)
-    return parse_plan(raw, vectors)
+    return _with_files_beside(parse_plan(raw, vectors), path.parent)
+
+
+def _with_files_beside(plan: Plan, folder: Path) -> Plan:
+    """A plan whose files of prompts are found: from the working directory, or beside the plan."""
+    tasks = {
+        name: replace(
+            task, interventions=tuple(_found_beside(entry, folder) for entry in task.interventions)
+        )
+        for name, task in plan.tasks.items()
+    }
+    return replace(plan, tasks=tasks)
+
+
+def _found_beside(entry: PlannedIntervention, folder: Path) -> PlannedIntervention:
+    select = entry.select
+    if select is None or (select.pairs is None and select.unrelated_prompts is None):
+        return entry
+    found = replace(
+        select,
+        prompts=select.prompts if select.pairs is None else _beside(select.pairs, folder),
+        unrelated_prompts=None
+        if select.unrelated_prompts is None
+        else _beside(select.unrelated_prompts, folder),
+    )
+    return replace(entry, select=found)
+
+
+def _beside(name: str, folder: Path) -> str:
+    return str(folder / name) if not is_file(expanded(name)) and is_file(folder / name) else name
 
 
 def bundled_plans() -> list[str]:

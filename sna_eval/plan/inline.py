@@ -37,6 +37,16 @@ class PlanArguments:
     """Prompts that neurons are searched on at most."""
     sinks: Any = None
     """Whether position 0 counts in the search: `drop` or `keep`."""
+    across_layers: Any = None
+    """Whether the best of all layers together are taken."""
+    share: Any = None
+    """How many of these: a fraction of all neurons."""
+    prompts: Any = None
+    """A file of pairs, in place of development prompts."""
+    drop_universal: Any = None
+    """Whether neurons are left out that are active whatever a prompt says."""
+    unrelated_prompts: Any = None
+    """File of prompts that tell these."""
     positions: Any = None
     direction: Any = None
     allow_oracle: Any = None
@@ -58,7 +68,7 @@ class PlanArguments:
         """The plan these arguments describe."""
         if self.plan is not None:
             return self._from_file()
-        if self.layer is None and self.method is None:
+        if self.layer is None and self.method is None and not self.across_layers:
             return self._gate_only()
         return parse_plan({"version": 1, "tasks": {"*": self._task()}})
 
@@ -130,8 +140,12 @@ class PlanArguments:
 
 
 _SELECTION = {"select": "method"} | {
-    name: name for name in ("top_k", "pooling", "seed", "max_prompts", "sinks")
-}
+    name: name
+    for name in (
+        "top_k", "pooling", "seed", "max_prompts", "sinks", "across_layers", "share", "prompts",
+        "drop_universal", "unrelated_prompts",
+    )
+}  # fmt: skip
 """The arguments that ask for neurons, and their keys under `select`."""
 _INTERVENTION_ARGUMENTS = (
     "layer",

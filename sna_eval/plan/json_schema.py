@@ -37,11 +37,14 @@ _CHOICES: dict[tuple[type, str], Callable[[], list[str]]] = {
 _BOUNDS: dict[tuple[type, str], Schema] = {
     (PlannedIntervention, "layer"): {"minimum": 0},
     (Selection, "top_k"): {"minimum": 1},
+    (Selection, "share"): {"exclusiveMinimum": 0, "maximum": 1},
+    (Selection, "prompts"): {"pattern": r"^development$|\.jsonl$"},
     (Selection, "max_prompts"): {"minimum": 1},
     (Selection, "seed"): {"minimum": 0},
 }
 _DRAWING = [name for name, ranking in RANKINGS.items() if "seed" in ranking.settings]
 _POOLED = [name for name, ranking in RANKINGS.items() if "pooling" not in ranking.settings]
+_ACROSS: Schema = {"properties": {"across_layers": {"const": True}}, "required": ["across_layers"]}
 _RULES: dict[type, list[Schema]] = {
     Selection: [
         {
@@ -52,6 +55,7 @@ _RULES: dict[type, list[Schema]] = {
             "if": {"properties": {"method": {"enum": _POOLED}}, "required": ["method"]},
             "then": {"properties": {"pooling": {"const": "mean"}}},
         },
+        {"not": {"required": ["share", "top_k"]}},
     ]
 }
 """What holds between fields."""

@@ -115,11 +115,15 @@ class Provenance(_Record):
     method: str | None = None
     """The ranking that neurons were chosen by."""
     top_k: int | None = None
-    """Neurons per set."""
+    """Neurons per set, of all layers together where these were."""
+    across_layers: bool | None = None
+    """Said where the neurons are among the best of all layers together."""
+    share: float | None = None
+    """Their fraction of all neurons, where it was asked for by that."""
     prompts: str | None = None
-    """Which prompts were read: `development`, or a user's `own`."""
+    """Which prompts were read: `development`, a user's `own`, or a file of pairs by its name."""
     reference: str | None = None
-    """What they were compared with: `neutral` text, or a user's `own`."""
+    """What they were compared with: `neutral` text, a user's `own`, or `negative` prompts."""
     unit: str | None = None
     """What was searched, where it was not neurons: `head`."""
     pooling: str | None = None
@@ -146,6 +150,11 @@ class Provenance(_Record):
     """What of an item was read, where it was not its prompt."""
     n_answers: int | None = None
     """Items whose right answers were looked at."""
+    task_arguments: dict[str, Any] | None = None
+    """What was said of the evaluation that the prompts were shown as in, `num_fewshot` and the
+    like, if anything."""
+    universal: dict[str, Any] | None = None
+    """By which rule universal neurons were left out, and which these are."""
     task: str | None = None
     """Whose prompts they were, where the plan's task does not say it."""
     difference_norm: float | None = None

@@ -87,6 +87,8 @@ class Fields:
             return self.integer(key)
         if kind is float:
             return self.number(key)
+        if kind is bool:
+            return self.flag(key)
         return self.text(key, None)
 
     def required(self, key: str, value: T | None) -> T:
@@ -106,7 +108,7 @@ class Fields:
 
 
 def filled(cls: type[T], raw: Any, path: str) -> T | None:
-    """A flat dataclass of numbers and texts from a mapping; what is left out is at its default.
+    """A flat dataclass of plain values from a mapping; what is left out is at its default.
 
     `None` where nothing stands there. Which words a text may be is the class's own to say.
     """

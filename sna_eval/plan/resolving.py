@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
@@ -13,8 +13,10 @@ from sna_eval.hashing import digest, prompt_fingerprint
 from sna_eval.intervention import Sites
 from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.methods import Examples, MethodConfig, Resolution, Workbench
-from sna_eval.neurons import Search, SearchConfig, Selected, neutral_sentences
+from sna_eval.neurons import SHARE, Search, SearchConfig, Selected, neutral_sentences
+from sna_eval.neurons.pairs import pair_examples, read_pairs
 from sna_eval.neurons.progress import SILENT, Progress
+from sna_eval.neurons.universal import counted
 from sna_eval.plan.provenance import Provenance
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
@@ -42,6 +44,8 @@ def check_task(task: TaskPlan, sites: Sites, *, field: str) -> None:
     for number, entry in enumerate(task.interventions):
         where = f"{field}.interventions[{number}]"
         seen = sites.of(entry.unit, field=f"{where}.unit")
+        if entry.across_layers:
+            continue
         if entry.how.chooses_neurons or not 0 <= entry.layer < sites.n_layers:
             seen.check_layer(entry.layer, field=f"{where}.layer")
         for neurons in (entry.neurons or {}).values():
@@ -99,10 +103,13 @@ class Resolving:
 
     def resolved(self) -> TaskPlan:
         interventions = tuple(
-            self._entries[number].resolved(self._searches, self._progress)
-            if number in self._entries
-            else entry
+            own
             for number, entry in enumerate(self._task.interventions)
+            for own in (
+                self._entries[number].resolved(self._searches, self._progress)
+                if number in self._entries
+                else (entry,)
+            )
         )
         return replace(self._task, interventions=interventions)
 
@@ -131,12 +138,16 @@ class _Entry:
     ) -> None:
         self._entry, self._bench = entry, bench
         select = entry.select
-        self.examples = development(None if select is None else select.max_prompts)
+        self.examples = _examples(entry, bench, development)
         self.search: Search | None = None
+        self._count = 0
         if select is not None:
             config = replace(select.config, unit=entry.unit)
-            self.search = Search(bench, self.examples, config, [entry.layer])
-            self.search.check(select.top_k)
+            sites = bench.of(entry.unit).sites
+            layers = sites.layers if entry.across_layers else [entry.layer]
+            self.search = Search(bench, self.examples, config, layers)
+            self._count = select.top_k or counted(select.share or SHARE, self.search.n_all)
+            self.search.check(1 if entry.across_layers else self._count)
         self._found = self._record()
         self._name = digest({**self._read(), **self._found})
         self.known = _from_cache(bench.same(lambda: read_entry(self._name)))
@@ -148,14 +159,17 @@ class _Entry:
 
     def resolved(
         self, searches: Mapping[SearchConfig, Search], progress: Progress
-    ) -> PlannedIntervention:
-        """The entry with what its method finds, or found before."""
-        entry = self._entry
-        resolution = self.known
-        if resolution is None:
-            resolution = entry.how.find(self._bench, self.examples, self._wanted(searches))
-            write_entry(self._name, _to_cache(resolution))
+    ) -> tuple[PlannedIntervention, ...]:
+        """The entry with what its method finds, or found before; across layers one for each."""
+        found = self.known
+        if found is None:
+            found = self._find(searches)
+            write_entry(self._name, _to_cache(found))
             progress.read(self.learned)
+        return tuple(map(self._planned, found))
+
+    def _planned(self, resolution: Resolution) -> PlannedIntervention:
+        entry = self._entry
         found = Provenance.of({**self._found, **resolution.remarks})
         layer = entry.layer if resolution.layer is None else resolution.layer
         if not entry.how.chooses_neurons:
@@ -169,20 +183,55 @@ class _Entry:
             found=found,
         )
 
+    def _find(self, searches: Mapping[SearchConfig, Search]) -> list[Resolution]:
+        entry, wanted = self._entry, self._wanted(searches)
+        if not entry.across_layers:
+            return [self._told(entry.how.find(self._bench, self.examples, wanted), wanted)]
+        assert wanted.search is not None, "neurons of all layers are compared in one search"
+        counts = wanted.search.across(self._count)
+        if not counts:
+            raise InputError(
+                "select.across_layers", expected="neurons that the prompts activate more",
+                got="none", hint="use `method: absolute`, or other prompts",
+            )  # fmt: skip
+        return [self._in_layer(layer, own, wanted) for layer, own in counts.items()]
+
+    def _in_layer(self, layer: int, counts: Mapping[str, int], wanted: MethodConfig) -> Resolution:
+        """What the method finds in one layer, as many neurons of each label as that layer has."""
+        there = replace(wanted, layer=layer, top_k=max(counts.values()))
+        found = self._entry.how.find(self._bench, self.examples, there)
+        selected = {
+            label: chosen.first(counts.get(label, 0)) for label, chosen in found.selected.items()
+        }
+        return self._told(replace(found, selected=selected, layer=layer), wanted)
+
+    def _told(self, found: Resolution, wanted: MethodConfig) -> Resolution:
+        """With the universal neurons that were left out, where they were."""
+        universal = wanted.config.universal if wanted.search is not None else None
+        if universal is None or wanted.search is None:
+            return found
+        said = {"universal": universal.said(wanted.search.observed.left_out)}
+        return replace(found, remarks={**found.remarks, **said})
+
     def _wanted(self, searches: Mapping[SearchConfig, Search]) -> MethodConfig:
         entry = self._entry
         options = entry.how.settle(entry.options)
-        if entry.select is None or self.search is None:
+        if self.search is None:
             return MethodConfig(entry.layer, options)
         config = self.search.config
-        return MethodConfig(entry.layer, options, config, entry.select.top_k, searches.get(config))
+        search = searches.get(config, self.search)
+        return MethodConfig(entry.layer, options, config, self._count, search)
 
     def _record(self) -> dict[str, Any]:
         """All that the result depends on beside the layer and how texts are read."""
         entry = self._entry
         by = {"by": entry.method, "options": entry.how.settle(entry.options)}
         if self.search is not None and entry.select is not None:
-            return self.search.record(entry.select.top_k) | (by if entry.method != "sna" else {})
+            found = self.search.record(self._count)
+            if entry.across_layers:
+                share = {} if entry.select.share is None else {"share": entry.select.share}
+                found |= {"across_layers": True, **share}
+            return found | (by if entry.method != "sna" else {})
         examples = self.examples
         prompts = [*examples.prompts, *examples.label_names, *map(str, examples.labels or ())]
         for question in examples.questions:
@@ -204,33 +253,53 @@ class _Entry:
             "window": bench.max_length,
             "dtype": str(next(bench.model.parameters()).dtype),
             "config": config_fingerprint(bench.model),
-            "shown": [(question.context, question.described) for question in examples.questions],
+            "shown": [
+                (own.context, own.described, *filter(None, [own.plain]))
+                for own in examples.questions
+            ],
             "delimiter": examples.delimiter,
             **({"prefix": bench.prefix} if examples.unconditional else {}),
         }
 
 
-def _to_cache(resolution: Resolution) -> dict[str, Any]:
+def _examples(entry: PlannedIntervention, bench: Workbench, development: Development) -> Examples:
+    """What an entry is found on: a task's development items, or a file's pairs."""
+    select = entry.select
+    if select is not None and select.pairs is not None:
+        return pair_examples(read_pairs(select.pairs), bench.chat)
+    return development(None if select is None else select.max_prompts)
+
+
+def _to_cache(found: Sequence[Resolution]) -> dict[str, Any]:
     return {
-        "selected": {label: asdict(chosen) for label, chosen in resolution.selected.items()},
-        "remarks": dict(resolution.remarks),
-        "parameters": parameters_to_lists(resolution.parameters),
-        "layer": resolution.layer,
+        "found": [
+            {
+                "selected": {label: asdict(own) for label, own in one.selected.items()},
+                "remarks": dict(one.remarks),
+                "parameters": parameters_to_lists(one.parameters),
+                "layer": one.layer,
+            }
+            for one in found
+        ]
     }
 
 
-def _from_cache(entry: Mapping[str, Any] | None) -> Resolution | None:
+def _from_cache(entry: Mapping[str, Any] | None) -> list[Resolution] | None:
     if entry is None:
         return None
     try:
-        selected = {
-            str(label): Selected(
-                tuple(int(index) for index in chosen["neurons"]),
-                tuple(float(score) for score in chosen["scores"]),
-            )
-            for label, chosen in entry["selected"].items()
-        }
-        parameters = parameters_from_lists(entry.get("parameters") or {})
-        return Resolution(selected, dict(entry["remarks"]), parameters, entry.get("layer"))
+        return [_one_from_cache(one) for one in entry["found"]]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _one_from_cache(entry: Mapping[str, Any]) -> Resolution:
+    selected = {
+        str(label): Selected(
+            tuple(int(index) for index in chosen["neurons"]),
+            tuple(float(score) for score in chosen["scores"]),
+        )
+        for label, chosen in entry["selected"].items()
+    }
+    parameters = parameters_from_lists(entry.get("parameters") or {})
+    return Resolution(selected, dict(entry["remarks"]), parameters, entry.get("layer"))

@@ -32,7 +32,7 @@ class PlannedIntervention:
     """One layer's intervention, resolved (`neurons` or `parameters`) or not yet."""
 
     layer: int
-    """Block index, from 0."""
+    """Block index, from 0; none where `select` says `across_layers`, until neurons are found."""
     multiplier: float = 1.0
     """Factor on the chosen neurons, for methods that choose some."""
     unit: Unit = "mlp"
@@ -99,6 +99,12 @@ class PlannedIntervention:
                 got=self.select.method,
                 hint="use `differential`; method sna amplifies random neurons themselves",
             )
+        if self.across_layers and self.how.of_one_layer:
+            raise InputError(
+                "select.across_layers",
+                expected=f"no such key with method {self.method}, which is about one layer",
+                got=True, hint="name a `layer` and `top_k`",
+            )  # fmt: skip
         if self.parameters is not None:
             raise InputError(
                 "parameters", expected=f"no such key with method {self.method}", got="given"
@@ -121,6 +127,12 @@ class PlannedIntervention:
                     "neurons", expected="each neuron once", got=f"{repeated[0]} twice",
                     hint="a larger multiplier amplifies more",
                 )  # fmt: skip
+
+    @property
+    def across_layers(self) -> bool:
+        """Whether it stands for an intervention in every layer that has some of the neurons, which
+        are still to be found."""
+        return self.select is not None and self.select.across_layers
 
     @property
     def how(self) -> Method:
@@ -194,6 +206,14 @@ class TaskPlan:
     @property
     def resolved(self) -> bool:
         return all(intervention.resolved for intervention in self.interventions)
+
+    @property
+    def needs_development(self) -> bool:
+        """Whether something is still to be found on the task's development items."""
+        return any(
+            not entry.resolved and (entry.select is None or entry.select.pairs is None)
+            for entry in self.interventions
+        )
 
     @property
     def oracle(self) -> bool:

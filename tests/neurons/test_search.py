@@ -264,7 +264,7 @@ def test_what_a_record_says(bench: Workbench) -> None:
         assert own.keys() >= {"top_k", "prompts", "model_hash", "prompt_hash", "n_prompts", "sinks"}
         assert ("answer_hash" in own) == (name in ("attribution", "gradient"))
         assert ("seed" in own) == (name == "random")
-        assert ("reference" in own) == (name in ("differential", "random"))
+        assert ("reference" in own) == (name in ("absolute", "differential", "random"))
         assert ("pooling" in own) == (name not in ("attribution", "gradient"))
     whole = replace(EXAMPLES, whole=True)
     assert Search(bench, whole, SearchConfig(), [1]).record(2)["texts"].startswith("whole")
@@ -299,7 +299,7 @@ def test_rankings_have_names_and_words(bench: Workbench) -> None:
     assert all(own.words for own in RANKINGS.values())
     assert [name for name, own in RANKINGS.items() if not own.orders] == ["random"]
     with pytest.raises(
-        InputError, match=r"select\.method: expected one of differential, attribution"
+        InputError, match=r"select\.method: expected one of differential, absolute"
     ):
         find_ranking("best")
     with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):

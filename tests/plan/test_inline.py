@@ -21,6 +21,10 @@ FOUND: dict[str, Any] = {
     "layer": 8, "multiplier": 2, "top_k": 15, "select": "random", "pooling": "last", "seed": 3,
     "max_prompts": 40, "sinks": "keep", "gate": "never",
 }  # fmt: skip
+ACROSS: dict[str, Any] = {
+    "across_layers": True, "share": 0.01, "multiplier": 2, "prompts": "pairs.jsonl",
+    "drop_universal": True, "unrelated_prompts": "prompts.txt", "gate": "always",
+}  # fmt: skip
 LEARNED: dict[str, Any] = {"layer": 8, "method": "caa", "strength": 0.5}
 BUNDLED: dict[str, Any] = {"plan": "sna-reference", "gate": "always"}
 ODD: tuple[Any, ...] = (
@@ -33,7 +37,7 @@ def build(text: str) -> Plan:
     return plan_from_arguments(model_arguments(text))
 
 
-@pytest.mark.parametrize("given", [NAMED, FOUND, LEARNED, BUNDLED])
+@pytest.mark.parametrize("given", [NAMED, FOUND, ACROSS, LEARNED, BUNDLED])
 def test_json_says_what_text_says(given: dict[str, Any]) -> None:
     words = {**given}
     if "neurons" in given:
@@ -53,7 +57,7 @@ def test_small_bounds_in_scientific_notation(typed: str, low: float) -> None:
 
 
 def test_these_are_all_arguments() -> None:
-    assert {*NAMED, *FOUND, *LEARNED, *BUNDLED} == set(PlanArguments.names())
+    assert {*NAMED, *FOUND, *ACROSS, *LEARNED, *BUNDLED} == set(PlanArguments.names())
 
 
 def test_what_the_arguments_stand_for() -> None:
@@ -153,7 +157,7 @@ def test_refuses_elsewhere(given: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize("name", PlanArguments.names())
 def test_odd_values_are_taken_or_refused_in_one_line(name: str) -> None:
     """No value of any JSON type ends in another error; most are refused, in one line."""
-    base = next(own for own in (NAMED, FOUND, LEARNED, BUNDLED) if name in own)
+    base = next(own for own in (NAMED, FOUND, ACROSS, LEARNED, BUNDLED) if name in own)
     refused = 0
     for value in ODD:
         given = {**base, name: value}

@@ -54,7 +54,7 @@ def check_suits(plan_of: PlanOf, requests: Sequence[Any]) -> None:
         plan = plan_of(name)
         if plan is None or plan.gate.mode == "never":
             continue
-        if not plan.resolved:
+        if plan.needs_development:
             _check_searchable(name, live.of(of_kind[0]))
         if kind in _SIGNALS_OF:
             check_signal(name, kind, plan.gate)

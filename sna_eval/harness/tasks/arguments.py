@@ -27,7 +27,9 @@ class TaskArguments:
     num_fewshot: int | None = None
     """Examples before each question; `None`: as the task says. A task that says 0 keeps it."""
     system_instruction: str | None = None
-    apply_chat_template: bool = False
+    apply_chat_template: bool | str = False
+    """Whether prompts go through the tokenizer's chat template; lm_eval takes a template's name
+    too, and records it."""
     fewshot_as_multiturn: bool | None = None
     """Whether examples are turns of a conversation; `None`: where there is a chat template."""
 
@@ -53,7 +55,7 @@ class TaskArguments:
     @property
     def prompting(self) -> Prompting:
         """What is put around a task's own prompts."""
-        chat = self.apply_chat_template
+        chat = bool(self.apply_chat_template)
         multiturn = chat if self.fewshot_as_multiturn is None else self.fewshot_as_multiturn
         return Prompting(self.system_instruction, chat, multiturn)
 

@@ -14,12 +14,13 @@ from typing import Any, Literal
 from sna_eval.clusters import fold_numbers
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.clusters import document_labels
+from sna_eval.harness.tasks.contexts import Contexts, left_out_of_its_own_examples
 from sna_eval.harness.tasks.questions import (
     choices_of,
     gold_index,
     output_type,
-    requests_of,
     right_of,
+    seed_examples,
     unconditional_requests,
     zero_shot,
 )
@@ -31,6 +32,7 @@ MAX_EXAMPLES = 400
 TEXT_CHARACTERS = 1_000
 """What is read of a rolling text in development: some 250 tokens."""
 _SEED = 42
+_ROLLING = "loglikelihood_rolling"
 _NO_LABEL = -1
 """Of a prompt whose right answer is no choice: it is of no class, and still of the task."""
 
@@ -122,22 +124,35 @@ def no_development_items(task: str) -> InputError:
 
 
 def examples_of(
-    task: Any, most: int | None = None, *, half: Half | None = None, cluster: str | None = None
+    task: Any,
+    most: int | None = None,
+    *,
+    half: Half | None = None,
+    cluster: str | None = None,
+    contexts: Contexts | None = None,
 ) -> Examples:
-    """Development items as zero-shot prompts, with their answers and labels where there are any.
+    """Development items as prompts, with their answers and labels where there are any.
 
-    Prompts are what lm_eval sends without examples: a task's description is part of them. Where it
-    sends nothing, or the choices themselves, a prompt is what it scores: with the right answer.
+    Prompts are what lm_eval sends: a task's description and few-shot examples are part of them, and
+    so is a chat template. Where it sends nothing, or the choices themselves, a prompt is what it
+    scores: with the right answer.
 
     **Arguments:**
 
     - `most`, `half`, `cluster`: as for `development_docs`.
+    - `contexts`: how prompts are put together; `None`: as outside a chat.
     """
     docs = development_docs(task, most, half=half, cluster=cluster)
-    shown = [_prompt(task, doc) for doc in docs]
+    contexts = contexts or Contexts()
     kind, several = output_type(task), getattr(task, "multiple_input", False)
     scored = kind in ("loglikelihood", "multiple_choice") and not several
-    asked = (_question(task, doc) for doc in docs) if scored else ()
+    if task.config.num_fewshot:
+        seed_examples(task)
+    with left_out_of_its_own_examples(task):
+        sent = [None if kind == _ROLLING else contexts.of_document(task, doc) for doc in docs]
+    pairs = list(zip(docs, sent, strict=True))
+    shown = [_prompt(task, doc, context, contexts) for doc, context in pairs]
+    asked = (_question(task, doc, context, contexts) for doc, context in pairs if scored)
     questions = tuple(question for question in asked if question is not None)
     examples = Examples(
         tuple(prompt.text for prompt in shown),
@@ -145,6 +160,7 @@ def examples_of(
         delimiter=str(task.config.fewshot_delimiter),
         unconditional=frozenset(n for n, prompt in enumerate(shown) if prompt.unconditional),
         whole=any(prompt.whole for prompt in shown),
+        arguments={} if kind == _ROLLING else contexts.said(task),
     )
     if kind != "multiple_choice" or several:
         return examples
@@ -176,19 +192,19 @@ class _Prompt:
     """Whether the right answer is part of it."""
 
 
-def _prompt(task: Any, doc: Any) -> _Prompt:
+def _prompt(task: Any, doc: Any, context: Any, contexts: Contexts) -> _Prompt:
     """A document's prompt; where that is empty, or the choices stand in it, all that is scored.
 
     A document without a right answer has no text then.
     """
-    if output_type(task) == "loglikelihood_rolling":  # the text itself; there is no prompt
+    kind = output_type(task)
+    if kind == _ROLLING:  # the text itself; there is no prompt
         return _Prompt(str(task.doc_to_target(doc))[:TEXT_CHARACTERS], unconditional=True)
-    context = zero_shot(task, doc)
-    if output_type(task) == "generate_until":
+    if kind == "generate_until":
         return _Prompt(context)
     if isinstance(context, str) and context.strip():
         return _Prompt(context.rstrip())  # spaces at its end are scored with the answer
-    pairs = _scored(task, doc, context)
+    pairs = _scored(task, doc, context, contexts)
     right = right_of(task, doc, [behind for _, behind in pairs])
     if right is None:
         return _Prompt("")
@@ -196,22 +212,22 @@ def _prompt(task: Any, doc: Any) -> _Prompt:
     return _Prompt(before + behind, unconditional=not before.strip(), whole=True)
 
 
-def _scored(task: Any, doc: Any, context: Any) -> list[tuple[str, str]]:
+def _scored(task: Any, doc: Any, context: Any, contexts: Contexts) -> list[tuple[str, str]]:
     """Context and continuation of a document's requests, those without their context left out."""
-    pairs = [request.args[:2] for request in requests_of(task, doc, context)]
+    pairs = [request.args[:2] for request in contexts.requests(task, doc, context)]
     return pairs[: len(pairs) - unconditional_requests(task, doc, len(pairs))]
 
 
-def _question(task: Any, doc: Any) -> Question | None:
-    """A document's requests without few-shot examples; `None` where none of them is right."""
-    context = zero_shot(task, doc)
-    pairs = _scored(task, doc, context)
+def _question(task: Any, doc: Any, context: Any, contexts: Contexts) -> Question | None:
+    """A document's requests; `None` where none of them is right."""
+    pairs = _scored(task, doc, context, contexts)
     continuations = tuple(continuation for _, continuation in pairs)
     right = right_of(task, doc, continuations)
     if right is None:
         return None
-    described = max(0, context.rfind(str(task.doc_to_text(doc))))
-    return Question(pairs[0][0], continuations, right, described)
+    plain = zero_shot(task, doc) if contexts.prompting.chat else ""
+    described = max(0, (plain or context).rfind(str(task.doc_to_text(doc))))
+    return Question(pairs[0][0], continuations, right, described, plain)
 
 
 def _sample(docs: Sequence[Any]) -> list[Any]:

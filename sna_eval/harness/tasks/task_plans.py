@@ -18,6 +18,9 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.ranks import Ranks
+from sna_eval.harness.plugin.running import Prompting, prompting
+from sna_eval.harness.tasks.arguments import prompting_of
+from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of, no_development_items
 from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.intervention.rows import Tokens
@@ -160,7 +163,7 @@ class SearchedPlans(TaskPlans):
         return found
 
     def _begun(self, name: str, plan: TaskPlan, task: Any, progress: Progress) -> Resolving:
-        if task is None:
+        if task is None and plan.needs_development:
             raise no_development_items(name)
         learned = [
             intervention.method
@@ -172,7 +175,11 @@ class SearchedPlans(TaskPlans):
                 f"tasks.{name}.method", expected="one that chooses neurons, under tp_plan",
                 got=learned[0], hint="resolve the plan with sna-eval identify and parallelize=True",
             )  # fmt: skip
-        return Resolving(plan, self._bench, partial(examples_of, task), progress)
+        running = prompting()  # plain outside an evaluation: then what the task was loaded with
+        around = prompting_of(task) if task is not None and running == Prompting() else running
+        contexts = Contexts(around, self._bench.chat if around.chat else None)
+        development = partial(examples_of, task, contexts=contexts)
+        return Resolving(plan, self._bench, development, progress)
 
 
 def same(task: Any) -> Any:

@@ -78,4 +78,5 @@ RANKING = Ranking(
     check=_check,
     settings=("pooling",),
     by_class=True,
+    ends=2,
 )

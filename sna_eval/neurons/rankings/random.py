@@ -13,8 +13,10 @@ from sna_eval.neurons.rankings.differential import against_neutral
 
 
 def _best(observed: Observed, layer: int, top_k: int, seed: int) -> Ranked:
-    chosen = {UNLABELLED: against_neutral(observed, layer, top_k)}
-    return Ranked(stand_ins(observed.push[layer], chosen, seed=seed))
+    left_out = observed.left_out.get(layer, ())
+    ranked = against_neutral(observed, layer, top_k + len(left_out))
+    chosen = {UNLABELLED: ranked.without(left_out).first(top_k)}
+    return Ranked(stand_ins(observed.push[layer], chosen, seed=seed, left_out=left_out))
 
 
 RANKING = Ranking(
@@ -22,4 +24,5 @@ RANKING = Ranking(
     "a control, alike in push to the differential neurons",
     _best,
     settings=("reference", "pooling", "seed"),
+    ends=2,
 )

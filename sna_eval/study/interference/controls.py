@@ -26,7 +26,7 @@ from sna_eval.measuring.items import Split
 from sna_eval.measuring.subjects import Together
 from sna_eval.plan import TaskPlan
 from sna_eval.study.nulls import NullOptions, SearchedNull, plan_null
-from sna_eval.study.nulls.plan_search import ranking_of, unit_of
+from sna_eval.study.nulls.plan_search import across_layers, ranking_of, unit_of
 from sna_eval.study.statistics import benjamini_hochberg, holm
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def task_null(
         limit=limit,
         spread=False,
     )
-    found = plan_null(lm, name, task, together, options, output=output, quiet=quiet)
+    found = plan_null(
+        lm, name, task, together, options, across=across_layers(plan), output=output, quiet=quiet
+    )
     return TaskNull(
         random_changes=prob_changes(found),
         gain=found.claim.gain,

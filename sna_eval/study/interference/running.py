@@ -203,7 +203,7 @@ class _Measure:
         """Of a task's items as they are now, and of those that random rankings search."""
         asked = self.asked
         own = items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
-        return digest([own, development_fingerprint(task)])
+        return digest([own, development_fingerprint(task, self.lm)])
 
     def text(self, texts: Sequence[str]) -> _Measured:
         """Effects on plain text."""

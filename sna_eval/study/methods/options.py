@@ -10,6 +10,9 @@ from sna_eval.study.nulls.options import DRAWS
 STRENGTHS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Strengths that other methods than amplification may choose from, on development items."""
 
+SHARES = (0.001, 0.005)
+"""Fractions of all neurons that methods across layers choose from; the first is their paper's."""
+
 
 @dataclass(frozen=True)
 class MethodsOptions:

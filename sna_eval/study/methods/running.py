@@ -97,7 +97,7 @@ def _check_scored(name: str, task: Any) -> None:
 def _items_hash(lm: SNALM, task: Any, limit: int | None) -> str:
     """Of the items that are measured, and of those that are searched on."""
     measured = items_fingerprint(task, lm, split="test", limit=limit)
-    return digest([measured, development_fingerprint(task)])
+    return digest([measured, development_fingerprint(task, lm)])
 
 
 def _settings(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 
+from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.intervention import Affine, Vector
@@ -31,15 +32,16 @@ from sna_eval.plan import (
 )
 from sna_eval.plan.applying import BOTH, follows_choices
 from sna_eval.study.methods.evaluating import evaluate
-from sna_eval.study.methods.options import MethodsOptions
-from sna_eval.study.methods.strength import ChosenPlan, choose_configuration
+from sna_eval.study.methods.options import SHARES, MethodsOptions
+from sna_eval.study.methods.strength import ChosenPlan, best_of, choose_configuration
 from sna_eval.study.methods.units import MethodUnit
 from sna_eval.study.methods.variants import EQUAL_ENTROPY, RANDOM, SEARCHED, Variant
 from sna_eval.study.nulls import Found, NullOptions, SearchedNull
-from sna_eval.study.nulls.plan_search import PlanSearch, ranking_of, unit_of
+from sna_eval.study.nulls.plan_search import PlanSearch, across_layers, ranking_of, unit_of
 from sna_eval.study.nulls.rankings import Ranking
 from sna_eval.study.nulls.records import TestItems
 from sna_eval.study.nulls.searching import run_search
+from sna_eval.study.nulls.shortlist import measured_multipliers
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -85,7 +87,9 @@ class TaskMethods:
             seed=self._options.seed,
         )  # fmt: skip
         together = _towards_all(self.base)
-        return PlanSearch(self._lm, self._name, self._task, options, together)
+        return PlanSearch(
+            self._lm, self._name, self._task, options, together, across=across_layers(self.base)
+        )
 
     @cached_property
     def nulls(self) -> SearchedNull:
@@ -133,6 +137,8 @@ class TaskMethods:
             return self._planned(found), None, self._options.tried
         if variant.label == EQUAL_ENTROPY:
             return self._equal_entropy(variant), None, 1
+        if variant.across_layers:
+            return self._best_across(variant)
         if not variant.has_strength:
             return self._resolved(variant.plan(self.base)), None, 1
         found_plan = self._best_configuration(variant)
@@ -161,6 +167,16 @@ class TaskMethods:
             self.search.choosing, plans, self._options.strengths,
             resolve=self._learned, tried=self._options.tried,
         )  # fmt: skip
+
+    def _best_across(self, variant: Variant) -> tuple[TaskPlan, None, int]:
+        """The best of a few shares and multipliers, as many as everything else tries."""
+        tried = self._options.tried
+        multipliers = measured_multipliers(self.search.grid, tried)
+        shares = SHARES[: max(1, tried // len(multipliers))]
+        found = [self._learned(variant.plan_across(self.base, share)) for share in shares]
+        candidates = [(abs(m - 1), _amplified(plan, m)) for plan in found for m in multipliers]
+        best, _ = best_of(self.search.choosing, candidates)
+        return candidates[best][1], None, len(candidates)
 
     def _layers(self, variant: Variant) -> list[int]:
         """The plan's lowest layer, and one in the middle of the other half of the model."""
@@ -193,7 +209,8 @@ class TaskMethods:
     def _resolved(self, plan: TaskPlan) -> TaskPlan:
         if plan.resolved:
             return plan
-        return resolve_task(plan, self._bench, lambda most: examples_of(self._task, most))
+        contexts = Contexts.of(self._task, self._lm)
+        return resolve_task(plan, self._bench, partial(examples_of, self._task, contexts=contexts))
 
     def _learned(self, plan: TaskPlan) -> TaskPlan:
         """Learned from the half that does not choose."""
@@ -203,6 +220,11 @@ class TaskMethods:
             return every if most is None else every.at_most(most)
 
         return resolve_task(plan, self._bench, examples)
+
+
+def _amplified(plan: TaskPlan, multiplier: float) -> TaskPlan:
+    entries = tuple(replace(entry, multiplier=multiplier) for entry in plan.interventions)
+    return replace(plan, interventions=entries)
 
 
 def _towards_all(plan: TaskPlan) -> tuple[Affine, ...]:

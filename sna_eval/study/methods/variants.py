@@ -9,6 +9,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS, find_method
 from sna_eval.plan import PlannedIntervention, TaskPlan
+from sna_eval.plan.selection import Selection
 
 SHOTS = (1, 3, 5)
 """Examples that `few_shot` is measured with."""
@@ -43,6 +44,18 @@ class Variant:
         """Whether its strength is chosen on development items."""
         return not find_method(self.method).chooses_neurons and self.method != "few_shot"
 
+    @property
+    def across_layers(self) -> bool:
+        """Whether it amplifies neurons of all layers together, by a search of its own."""
+        return bool(find_method(self.method).select.get("across_layers"))
+
+    def plan_across(self, base: TaskPlan, share: float) -> TaskPlan:
+        """The same for a fraction of all neurons, at multiplier 1."""
+        select = Selection(**{**find_method(self.method).select, "share": share})
+        neuron_entries(base)
+        instead = PlannedIntervention(0, method=self.method, select=select)
+        return replace(base, interventions=(instead,))
+
     def plan(self, base: TaskPlan, layer: int | None = None) -> TaskPlan:
         """What this method does in the place of a task's own intervention, behind the same gate.
 
@@ -59,6 +72,7 @@ class Variant:
                 base, interventions=tuple(replace(entry, method="ungated") for entry in entries)
             )
         assert not self.by_ranking, "its neurons are searched"
+        assert not self.across_layers, "its neurons are searched"
         lowest = min(entry.layer for entry in entries) if layer is None else layer
         positions = find_method(self.method).positions
         instead = PlannedIntervention(

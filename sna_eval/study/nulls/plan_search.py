@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,19 @@ import numpy as np
 from sna_eval.hashing import digest
 from sna_eval.intervention import Affine, Intervention, Unit
 from sna_eval.measuring.values import Floats
-from sna_eval.neurons import find_ranking
+from sna_eval.neurons import (
+    UNLABELLED,
+    Search,
+    SearchConfig,
+    Selected,
+    find_ranking,
+    stand_ins,
+)
+from sna_eval.neurons.rankings import USUAL
 from sna_eval.plan import TaskPlan
 from sna_eval.study.nulls.measured import Moved
 from sna_eval.study.nulls.options import NullOptions
+from sna_eval.study.nulls.push import Layered, equal_push
 from sna_eval.study.nulls.records import CLAIM, Found, kept_digits
 from sna_eval.study.nulls.shortlist import measured_multipliers
 from sna_eval.study.nulls.task_search import TaskSearch
@@ -26,16 +36,28 @@ if TYPE_CHECKING:
 class PlanSearch(TaskSearch):
     """Random rankings beside interventions that are given.
 
+    Beside neurons that were taken out of all layers together, random ones are of the same layers,
+    as many in each: none of them searches a layer. Each takes the best of as many draws as rankings
+    measure configurations.
+
     **Arguments:**
 
     - `together`: the interventions, at once.
+    - `across`: whether they are the neurons of one search over all layers.
     """
 
     def __init__(
-        self, lm: SNALM, name: str, task: Any, options: NullOptions, together: Sequence[Affine]
+        self,
+        lm: SNALM,
+        name: str,
+        task: Any,
+        options: NullOptions,
+        together: Sequence[Affine],
+        *,
+        across: bool = False,
     ) -> None:
         super().__init__(lm, name, task, options)
-        self.together = tuple(together)
+        self.together, self.across = tuple(together), across
 
     @cached_property
     def _pushed_by_plan(self) -> tuple[float, float]:
@@ -73,9 +95,81 @@ class PlanSearch(TaskSearch):
             after=tested.after,
         )
 
+    def nulls(self, draws: Sequence[int], moved: Moved | None = None) -> list[Found]:
+        if not self.across:
+            return super().nulls(draws, moved)
+        found = []
+        for draw in draws:
+            found.append(self._random_across(draw))
+            if moved is not None:
+                moved(1.0)
+        return found
+
+    def _random_across(self, draw: int) -> Found:
+        """The best of some random sets, none of their neurons the plan's, pushing as far."""
+        sets = [self._drawn(draw, number) for number in range(self.options.measured)]
+        pushes = self.choosing.pushes_of([own.together for own in sets])
+        best = int(pushes.gains.argmax())
+        wanted = self._pushed_by_plan[1]
+        (pushed,) = equal_push([sets[best]], [float(pushes.kls[best])], [wanted], self._kls)
+        together = pushed.intervention.together
+        (tested,) = self.test.measure_of([together])
+        gain = (tested.specific * self.test.opened).mean()
+        told = np.array([pushes.gains[best], pushed.kl, wanted, gain])
+        development_gain, kl, kl_wanted, gain = kept_digits(told)
+        return Found(
+            draw=draw,
+            layer=min(one.layer for one in together),
+            n_neurons=len(pushed.intervention.neurons),
+            multiplier=pushed.intervention.multiplier,
+            searched_multiplier=sets[best].multiplier,
+            neurons={f"layer {one.layer}": one.neurons for one in together},
+            predicted=0.0,
+            development_gain=development_gain,
+            kl=kl,
+            kl_wanted=kl_wanted,
+            push_reached=pushed.reached,
+            gain=gain,
+            specific=kept_digits(tested.specific),
+            shift=kept_digits(tested.shift),
+            after=tested.after,
+        )
+
+    def _kls(self, sets: Sequence[Layered]) -> Floats:
+        return self.choosing.pushes_of([own.together for own in sets]).kls
+
+    def _drawn(self, draw: int, number: int) -> Layered:
+        """Random neurons of the plan's layers, as many in each, alike in push."""
+        parts = []
+        for one in self.together:
+            assert isinstance(one, Intervention), "neurons that a search chose"
+            chosen = {UNLABELLED: Selected(one.neurons, (0.0,) * len(one.neurons))}
+            seed = int(digest([self.options.seed, one.layer, draw, number]), 16)
+            push = self._search_here.observed.push[one.layer]
+            drawn = stand_ins(push, chosen, seed=seed)[UNLABELLED]
+            parts.append(replace(one, neurons=drawn.neurons))
+        return Layered(tuple(parts), parts[0].multiplier)
+
+    @cached_property
+    def _search_here(self) -> Search:
+        """The prompts' activations in the plan's layers."""
+        asked = self.options
+        config = SearchConfig(USUAL, asked.pooling, max_prompts=asked.max_prompts,
+                              sinks=asked.sinks, unit=asked.unit)  # fmt: skip
+        layers = [one.layer for one in self.together]
+        return Search(self.lm.bench, self.ranking_examples, config, layers)
+
     def settings(self) -> dict[str, Any]:
         claimed = [(one.layer, one.site, repr(one)) for one in self.together]
-        return {**super().settings(), "plan": digest(claimed)}
+        across = {"across_layers": True} if self.across else {}
+        return {**super().settings(), "plan": digest(claimed), **across}
+
+
+def across_layers(plan: TaskPlan) -> bool:
+    """Whether a plan's neurons were taken out of all layers together."""
+    found = [entry.found for entry in plan.interventions]
+    one_unit = len({entry.unit for entry in plan.interventions}) == 1
+    return one_unit and all(own is not None and own.across_layers is True for own in found)
 
 
 def ranking_of(plan: TaskPlan) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.values import Floats
@@ -23,15 +24,33 @@ FARTHEST = 64.0
 _STEP = 4.0  # how far a step may go that has no bound yet
 _INSIDE = 0.1  # of a bracket, on logarithms, that false position keeps from its ends
 
-Divergences = Callable[[Sequence[Intervention]], Floats]
-"""Mean divergence of each set, `[set]`, in nats."""
+
+@dataclass(frozen=True)
+class Layered:
+    """Neurons of several layers, amplified together by one multiplier."""
+
+    parts: tuple[Intervention, ...]
+    """One a layer; their own multipliers are of no account."""
+    multiplier: float
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        return tuple(neuron for part in self.parts for neuron in part.neurons)
+
+    @property
+    def together(self) -> tuple[Intervention, ...]:
+        """The interventions."""
+        return tuple(replace(part, multiplier=self.multiplier) for part in self.parts)
+
+
+Scaled = TypeVar("Scaled", Intervention, Layered)
 
 
 @dataclass(frozen=True)
-class Pushed:
+class Pushed(Generic[Scaled]):
     """A set at the multiplier that comes closest."""
 
-    intervention: Intervention
+    intervention: Scaled
     kl: float
     wanted: float
 
@@ -42,18 +61,19 @@ class Pushed:
 
 
 def equal_push(
-    sets: Sequence[Intervention],
+    sets: Sequence[Scaled],
     kls: Sequence[float],
     wanted: Sequence[float],
-    measure: Divergences,
-) -> list[Pushed]:
+    measure: Callable[[Sequence[Scaled]], Floats],
+) -> list[Pushed[Scaled]]:
     """Every set at the multiplier that pushes as far as is wanted of it.
 
     **Arguments:**
 
     - `kls`: divergences at the multipliers the sets have now.
     - `wanted`: divergences they are to have.
-    - `measure`: asked about many sets at once, those that are not settled yet.
+    - `measure`: the mean divergence of each set, `[set]`, in nats; asked about many at once, those
+        that are not settled yet.
     """
     searches = [_Search(*own) for own in zip(sets, kls, wanted, strict=True)]
     for _ in range(ROUNDS - 1):
@@ -66,11 +86,11 @@ def equal_push(
     return [own.best for own in searches]
 
 
-class _Search:
+class _Search(Generic[Scaled]):
     """One set's multiplier, bracketed step by step; `x` is `|m - 1|`."""
 
-    def __init__(self, own: Intervention, kl: float, wanted: float) -> None:
-        self.best = Pushed(own, kl, wanted)
+    def __init__(self, own: Scaled, kl: float, wanted: float) -> None:
+        self.best: Pushed[Scaled] = Pushed(own, kl, wanted)
         self._sign = math.copysign(1.0, own.multiplier - 1.0)
         self._farthest = FARTHEST if self._sign > 0 else 1.0  # a neuron is not turned round
         self._low: tuple[float, float] | None = None
@@ -82,11 +102,11 @@ class _Search:
     def goes_on(self) -> bool:
         return not (self._stuck or self.best.reached)
 
-    def next(self) -> Intervention:
+    def next(self) -> Scaled:
         x = self._guess()
         return replace(self.best.intervention, multiplier=1.0 + self._sign * x)
 
-    def tell(self, tried: Intervention, kl: float) -> None:
+    def tell(self, tried: Scaled, kl: float) -> None:
         if not math.isfinite(kl):
             kl = math.inf
         if _distance(kl, self.best.wanted) < _distance(self.best.kl, self.best.wanted):
@@ -95,7 +115,7 @@ class _Search:
         self._stuck = at_end and kl < self.best.wanted
         self._bound(tried, kl)
 
-    def _bound(self, own: Intervention, kl: float) -> None:
+    def _bound(self, own: Scaled, kl: float) -> None:
         point = (abs(own.multiplier - 1.0), kl)
         if kl < self.best.wanted:
             self._low = point if self._low is None or point[0] > self._low[0] else self._low

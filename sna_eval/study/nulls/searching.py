@@ -52,6 +52,7 @@ def plan_null(
     together: Sequence[Affine],
     options: NullOptions | None = None,
     *,
+    across: bool = False,
     output: str | Path | None = None,
     quiet: bool = False,
 ) -> SearchedNull:
@@ -61,8 +62,10 @@ def plan_null(
 
     - `together`: the plan's interventions. How they were found is not repeated; random rankings
         choose among the whole grid that the options name.
+    - `across`: whether its neurons were taken out of all layers together; random ones are of the
+        same layers then, as many in each.
     """
-    search = PlanSearch(lm, name, task, options or NullOptions(), together)
+    search = PlanSearch(lm, name, task, options or NullOptions(), together, across=across)
     return run_search(search, output=output, quiet=quiet)
 
 

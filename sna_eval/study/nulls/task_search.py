@@ -25,9 +25,10 @@ import numpy as np
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.model.answer_keys import numerics
+from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
 from sna_eval.hashing import digest
-from sna_eval.intervention import Row, Unit
+from sna_eval.intervention import Intervention, Row, Unit
 from sna_eval.measuring.answers import Answers, answer_texts, ask_answers
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.grid_passes import GridPasses
@@ -115,7 +116,8 @@ class TaskSearch:
     @cached_property
     def ranking_examples(self) -> Examples:
         """The half of the development items that rankings are made on, and methods learn from."""
-        examples, limit = examples_of(self.task), self.options.development_limit
+        examples = examples_of(self.task, contexts=Contexts.of(self.task, self.lm))
+        limit = self.options.development_limit
         if limit is not None:
             examples = examples.only(spread_over(range(len(examples.prompts)), limit))
         return examples.only([item.instance.doc_id for item in self._ranking_items.items])
@@ -268,7 +270,9 @@ class TaskSearch:
             start += len(one)
         return choices
 
-    def _pushed(self, choices: Sequence[_Choice], moved: Moved | None) -> list[Pushed]:
+    def _pushed(
+        self, choices: Sequence[_Choice], moved: Moved | None
+    ) -> list[Pushed[Intervention]]:
         """Every choice at the multiplier that pushes as far as the claim's."""
         sets = [choice.candidate.intervention for choice in choices]
         kls = [choice.kl for choice in choices]

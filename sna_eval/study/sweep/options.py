@@ -48,6 +48,11 @@ class SweepOptions:
     """Development prompts that neurons are ranked on at most, spread evenly over the split."""
     sinks: Sinks = "drop"
     """Whether position 0 of a prompt counts in the ranking."""
+    prompts: str | None = None
+    """A file of pairs to rank on, positive prompts against negative ones; `None`: the task's
+    development prompts."""
+    drop_universal: bool = False
+    """Whether neurons are left out that are active whatever a prompt says."""
     split: Split = "development"
     """Items that are amplified; neurons are ranked on development items in any case."""
     limit: int | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
@@ -21,6 +22,7 @@ from sna_eval.measuring.starts import Route
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.neurons import Search, SearchConfig
 from sna_eval.neurons.progress import SearchBar
+from sna_eval.neurons.universal import Universal
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
     PlanArguments,
@@ -150,6 +152,8 @@ class Sweep:
                 asked.max_prompts,
                 asked.sinks,
                 asked.unit,
+                pairs=asked.prompts,
+                universal=Universal() if asked.drop_universal else None,
             )
             self._searches[task] = Search(
                 self.lm.bench, subject.examples, config, subject.grid.layers,
@@ -202,6 +206,8 @@ class Sweep:
             "seed": self.options.seed,
             "max_prompts": self.options.max_prompts,
             "sinks": self.options.sinks,
+            **({"prompts": Path(asked.prompts).name} if asked.prompts else {}),
+            **({"universal": Universal().record()} if asked.drop_universal else {}),
             "tokens_per_pass": self.passes.tokens,
             **({"task_arguments": given} if (given := self.options.arguments.given()) else {}),
             **({"screen": asdict(self.options.screen)} if self.options.screen else {}),

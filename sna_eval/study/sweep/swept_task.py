@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sna_eval.errors import InputError
 from sna_eval.gating import (
     AnswerSignal,
     ChoicesSignal,
@@ -15,6 +16,7 @@ from sna_eval.gating import (
     usual_signal,
 )
 from sna_eval.harness.scoring.decisions import with_usable_signal
+from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import Half, examples_of, halved
 from sna_eval.intervention import Sites
 from sna_eval.measuring.grid import (
@@ -29,6 +31,7 @@ from sna_eval.measuring.grid import (
 )
 from sna_eval.measuring.items import Split, TaskItems, load_items
 from sna_eval.neurons import Examples, find_ranking
+from sna_eval.neurons.pairs import pair_examples, read_pairs
 from sna_eval.plan import TaskPlan, load_plan, match_task, prompt_fingerprint
 from sna_eval.plan.applying import BOTH
 from sna_eval.study.sweep.manifest import written_clusters
@@ -85,8 +88,19 @@ def swept_task(name: str, task: Any, lm: SNALM, options: SweepOptions) -> SweptT
         prompting=options.prompting, cluster=cluster, half="choosing" if apart else None,
     )  # fmt: skip
     half: Half | None = "ranking" if apart else None
-    examples = examples_of(task, options.max_prompts, half=half, cluster=cluster)
+    contexts = Contexts.of(task, lm, options.prompting)
+    if options.prompts is None:
+        examples = examples_of(
+            task, options.max_prompts, half=half, cluster=cluster, contexts=contexts
+        )
+    else:
+        examples = pair_examples(read_pairs(options.prompts, field="prompts"), lm.bench.chat)
     method = options.select or _usual_method(examples)
+    if examples.paired and "reference" not in find_ranking(method).settings:
+        raise InputError(
+            "select", expected="a ranking that compares two kinds of prompts, beside pairs",
+            got=method, hint="use differential or absolute",
+        )  # fmt: skip
     labels = examples.label_names if method == "contrastive" else ()
     sites = lm.sites.of(options.unit)
     grid = _grid(options, method, sites)
@@ -142,6 +156,6 @@ def _at(layers: Sequence[int], places: Sequence[int]) -> tuple[int, ...]:
 def _usual_method(examples: Examples) -> str:
     return (
         "contrastive"
-        if len(examples.label_names) == len(set(examples.label_names)) == 2
+        if not examples.paired and len(examples.label_names) == len(set(examples.label_names)) == 2
         else "differential"
     )

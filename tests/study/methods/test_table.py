@@ -381,7 +381,7 @@ def test_variants_take_over_what_the_plan_says() -> None:
 def test_impossible_requests(planned_lm: Any, load: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(InputError, match="method: expected one of sna, "):
         parse_variants(["magic"], seed=0)
-    assert len(parse_variants(["all"], seed=0)) == 12 + 1 + 1 + 2
+    assert len(parse_variants(["all"], seed=0)) == 13 + 1 + 1 + 2
     with pytest.raises(InputError, match="plan: expected an intervention for task own_choices"):
         measure_methods(planned_lm, load("own_choices"), [], QUICK)
     caa = PlannedIntervention(1, method="caa")
