@@ -298,9 +298,7 @@ def test_rankings_have_names_and_words(bench: Workbench) -> None:
     assert next(iter(RANKINGS)) == "differential"
     assert all(own.words for own in RANKINGS.values())
     assert [name for name, own in RANKINGS.items() if not own.orders] == ["random"]
-    with pytest.raises(
-        InputError, match=r"select\.method: expected one of differential, absolute"
-    ):
+    with pytest.raises(InputError, match=r"select\.method: expected one of differential, absolute"):
         find_ranking("best")
     with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):
         Search(bench, Examples(("a day", ""), (0, 1), ("yes", "no")), SearchConfig("contrastive"),

@@ -107,7 +107,7 @@ class PlanSearch(TaskSearch):
 
     def _random_across(self, draw: int) -> Found:
         """The best of some random sets, none of their neurons the plan's, pushing as far."""
-        sets = [self._drawn(draw, number) for number in range(self.options.measured)]
+        sets = self.drawn(draw)
         pushes = self.choosing.pushes_of([own.together for own in sets])
         best = int(pushes.gains.argmax())
         wanted = self._pushed_by_plan[1]
@@ -137,6 +137,10 @@ class PlanSearch(TaskSearch):
 
     def _kls(self, sets: Sequence[Layered]) -> Floats:
         return self.choosing.pushes_of([own.together for own in sets]).kls
+
+    def drawn(self, draw: int) -> list[Layered]:
+        """The random sets that one ranking tries, at the plan's multiplier."""
+        return [self._drawn(draw, number) for number in range(self.options.measured)]
 
     def _drawn(self, draw: int, number: int) -> Layered:
         """Random neurons of the plan's layers, as many in each, alike in push."""
