@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 _Own = TypeVar("_Own", bound="_Record")
@@ -26,7 +27,7 @@ class _Record:
     @classmethod
     def of(cls: type[_Own], raw: Mapping[str, Any]) -> _Own:
         """The record that plain values stand for; nothing is refused, and nothing lost."""
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         known: dict[str, Any] = {}
         for entry in fields(cls):
             if entry.name in raw and entry.name not in _OWN:
@@ -51,6 +52,12 @@ class _Record:
 
 
 _OWN = ("further", "keys")
+
+
+@cache
+def _hints(cls: type[_Record]) -> dict[str, Any]:
+    """Types of a record's fields: a sweep makes thousands of records."""
+    return get_type_hints(cls)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -185,9 +185,8 @@ class TaskPlan:
     that share their answer."""
 
     def __post_init__(self) -> None:
-        if len({_frozen(vars(intervention)) for intervention in self.interventions}) < len(
-            self.interventions
-        ):
+        several = self.interventions if len(self.interventions) > 1 else ()
+        if len({_frozen(vars(intervention)) for intervention in several}) < len(several):
             raise InputError(
                 "interventions", expected="each entry once", got="the same entry twice",
                 hint="multiply its multiplier instead",
