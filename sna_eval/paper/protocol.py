@@ -214,6 +214,7 @@ def _write(config: ProtocolConfig, found: Sequence[Claim]) -> None:
         gated=gated_gains(config.output / "results", draws=draws),
         labelled=(SweepStore.load(config.output / "sst2"),) if config.with_sst2 else (),
         sections=(_section(found),),
+        remarks=(f"Of the paper's published figures: {_counted(found)}.",),
     )
     store = SweepStore.load(config.output / "sweep")
     page = config.output / "report" / "index.html"
@@ -221,14 +222,17 @@ def _write(config: ProtocolConfig, found: Sequence[Claim]) -> None:
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
+def _counted(found: Sequence[Claim]) -> str:
+    verdicts = [claim.verdict for claim in found]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in get_args(Verdict))
+
+
 def _section(found: Sequence[Claim]) -> Section:
-    verdicts = [own.verdict for own in found]
-    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in get_args(Verdict)]
     return Section(
         "Published and measured",
         (
             "Figures of Akhtar (2026), arXiv:2604.07098v2, beside those measured here: "
-            + ", ".join(counts)
+            + _counted(found)
             + ". A figure is reproduced where the measured one has its sign and at least half its "
             "size and random rankings, put through the same protocol, do not; all rules stand in "
             "sna_eval/paper/rules.py and were fixed beforehand.",

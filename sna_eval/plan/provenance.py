@@ -27,7 +27,7 @@ class _Record:
     @classmethod
     def of(cls: type[_Own], raw: Mapping[str, Any]) -> _Own:
         """The record that plain values stand for; nothing is refused, and nothing lost."""
-        hints = _hints(cls)
+        hints = _types(cls)  # type: ignore[arg-type]  # classes do have a hash
         known: dict[str, Any] = {}
         for entry in fields(cls):
             if entry.name in raw and entry.name not in _OWN:
@@ -55,9 +55,9 @@ _OWN = ("further", "keys")
 
 
 @cache
-def _hints(cls: type[_Record]) -> dict[str, Any]:
+def _types(record: type[_Record]) -> dict[str, Any]:
     """Types of a record's fields: a sweep makes thousands of records."""
-    return get_type_hints(cls)
+    return get_type_hints(record)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ td:first-child, th:first-child { text-align: left; }
 pre { background: #f5f5f5; padding: .6rem .8rem; font-size: 12px; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 .note { color: #555; }
+nav { font-size: 13px; max-width: 46rem; }
+nav a { white-space: nowrap; }
 """
 
 
@@ -53,19 +55,25 @@ class Section:
 
 
 def page(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """The whole page."""
-    body = "\n".join(_section(section) for section in sections)
+    """The whole page: a title, its contents, the sections."""
+    body = "\n".join(_section(section, number) for number, section in enumerate(sections, 1))
+    contents = " · ".join(
+        f'<a href="#s{number}">{escape(section.title)}</a>'
+        for number, section in enumerate(sections, 1)
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="note">{escape(lead)}</p>\n{body}\n</body>\n</html>\n'
+        f'<h1>{escape(title)}</h1>\n<p class="note">{escape(lead)}</p>\n'
+        f"<nav>{contents}</nav>\n{body}\n</body>\n</html>\n"
     )
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, number: int) -> str:
     parts = [_part(part, words=section.words) for part in section.parts]
-    return "\n".join([f"<section>\n<h2>{escape(section.title)}</h2>", *parts, "</section>"])
+    heading = f'<section id="s{number}">\n<h2>{escape(section.title)}</h2>'
+    return "\n".join([heading, *parts, "</section>"])
 
 
 def _part(part: str | Table | Picture, *, words: bool) -> str:

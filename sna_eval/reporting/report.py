@@ -9,6 +9,7 @@ from pathlib import Path
 from sna_eval.errors import writing
 from sna_eval.reporting.figures.marks import Drawing
 from sna_eval.reporting.in_matplotlib import drawn
+from sna_eval.reporting.opening import opening_section
 from sna_eval.reporting.page import Picture, Section, page
 from sna_eval.reporting.sections import (
     held_out_section,
@@ -42,7 +43,9 @@ class ReportOptions:
     labelled: tuple[SweepStore, ...] = ()
     """Further sweeps, of tasks with choices: their response curves."""
     sections: Sequence[Section] = ()
-    """Sections of the caller's, shown first."""
+    """Sections of the caller's, shown after the opening."""
+    remarks: Sequence[str] = ()
+    """What the opening says of them, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class _Gallery:
 def _sections(
     store: SweepStore, summary: Summary, further: ReportOptions, command: str, gallery: _Gallery
 ) -> Iterator[Section]:
+    yield opening_section(summary, further.gated, further.measured, further.remarks, gallery.show)
     yield from further.sections
     yield from sweep_sections(summary, gallery.show)
     if summary.agreements:

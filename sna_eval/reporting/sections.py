@@ -179,9 +179,6 @@ def held_out_section(
             "Changes of mean P(target) or of accuracy; items whose gate stayed closed count as no "
             "change.",
             *([_descriptive(gated)] if any(row.sees_answer for row in gated) else []),
-            show(
-                "gated", "Gains behind the gate, with 95 % intervals.", held_out.draw_gated(gated)
-            ),
             tables.gated_table(gated),
         ]
     if rows:

@@ -38,7 +38,7 @@ from sna_eval.study.interference import (
     Interference,
     random_null,
 )
-from sna_eval.study.summary import held_out, read_measurements, summarise, summarise_task
+from sna_eval.study.summary import GatedGain, held_out, read_measurements, summarise, summarise_task
 from sna_eval.study.sweep import SweepStore, configuration_row, row_plan, run_sweep
 
 TASKS = ("own_open", "own_labels", "own_choices")
@@ -84,7 +84,8 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._inside.append(tag)
-        self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+        found = [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+        self.fetched += [value for value in found if not value.startswith("#")]
 
     def handle_endtag(self, tag: str) -> None:
         while self._inside and self._inside.pop() != tag:
@@ -118,6 +119,7 @@ def test_the_page_needs_no_network(written: Report) -> None:
 
 def test_every_part_is_there(written: Report) -> None:
     assert _read(written.page).headings == [
+        "In short",
         "Baseline against improvement",
         "Tasks",
         "Layers",
@@ -306,13 +308,54 @@ def test_curves_of_another_sweep_and_the_caller_s_sections(
     further = ReportOptions(labelled=(labels,), sections=(Section("First of all", ("So it is.",)),))
     written = write_report(store, further=further, draws=50)
     headings = _read(written.page).headings
-    assert headings[0] == "First of all"
+    assert headings[:2] == ["In short", "First of all"]
     assert "Response curves" in headings
     assert "response-own_labels" in {path.stem for path in written.figures}
     text = written.page.read_text(encoding="utf-8")
     for own in (store, labels):
         assert own.manifest["plan_fingerprint"] in text
         assert sweep_commands(own.manifest)[0] in text
+
+
+def test_the_answer_comes_first_and_then_the_contents_lead_to_every_section(
+    written: Report,
+) -> None:
+    text = written.page.read_text(encoding="utf-8")
+    led_to = re.findall(r'<a href="#(s\d+)">([^<]+)</a>', text.partition("</nav>")[0])
+    assert [name for _, name in led_to] == _read(written.page).headings
+    assert re.findall(r'<section id="(s\d+)">', text) == [place for place, _ in led_to]
+    opening = text.partition("</section>")[0]
+    assert "3 tasks: " in opening
+    assert "No plan chosen from this sweep was evaluated on test items" in opening
+    assert "The random neurons beside this plan were not searched as it was" in opening
+
+
+def _gain(task: str, low: float, high: float, *, sees_answer: bool = False) -> GatedGain:
+    return GatedGain(task, "prob", 0.2, 9, 9, (low + high) / 2, low, high, 9, 0.5, sees_answer)
+
+
+def test_the_opening_counts_what_stands_out(store: SweepStore, tmp_path: Path) -> None:
+    gated = (
+        _gain("a", 0.1, 0.3, sees_answer=True), _gain("b", -0.1, 0.1), _gain("c", -0.3, -0.1),
+        _gain("d", 0.0, 0.1),
+    )  # fmt: skip
+    measured = _measured(store)
+    searched = tuple(
+        replace(control, searched=True, p_holm=p)
+        for control, p in zip(measured.controls, (0.05, 0.051, 0.9), strict=True)
+    )
+    further = ReportOptions(
+        measured=replace(measured, controls=searched), gated=gated, remarks=("And so on.",)
+    )
+    written = write_report(store, tmp_path / "page.html", further=further, draws=50)
+    opening = written.page.read_text(encoding="utf-8").partition("</section>")[0]
+    assert "1 of 4 tasks gain and 1 lose" in opening
+    assert "for 2 the interval holds 0" in opening
+    assert "The gates of a look at the right answer" in opening
+    first = searched[0].task
+    assert f"1 of 3 tasks stand out after Holm&#x27;s correction: {first}." in opening
+    assert "(3 or more draws)" in opening
+    assert "And so on." in opening
 
 
 def test_an_unfinished_sweep_gives_no_curves(sweep_of: Callable[..., Any], tmp_path: Path) -> None:

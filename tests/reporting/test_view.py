@@ -155,7 +155,7 @@ def test_rolling_texts_and_lists_of_requests() -> None:
 
 @pytest.mark.parametrize(
     ("target", "gold"),
-    [("1", 1), (" blue", 1), ("blue", 1), ("7", None), ("[0, 1]", 0), ("[]", None)],
+    [("1", 1), (" blue", 1), ("blue", 1), ("7", None), ("[1, 0]", 1), ("[]", None)],
 )
 def test_the_right_choice_is_a_number_or_words(target: str, gold: int | None) -> None:
     found = answers({**choices(0, [-1, -2], [-1, -3], 0), "target": target})
