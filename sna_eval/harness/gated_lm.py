@@ -15,11 +15,15 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from lm_eval.api.model import TemplateLM
+from lm_eval.config.evaluate_config import EvaluatorConfig
+from lm_eval.utils import simple_parse_args_string
 
 import sna_eval.harness.metric_names  # noqa: F401  (known to lm_eval from here on)
+from sna_eval.errors import InputError
 from sna_eval.harness.plugin.both_answers import report_both
 from sna_eval.harness.plugin.ranks import Ranks
 from sna_eval.harness.plugin.running import requests_in_hand
@@ -39,6 +43,7 @@ from sna_eval.plan import Plan
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
+LM = TypeVar("LM", bound="GatedLM")
 
 
 class JoinedTargets:
@@ -81,6 +86,20 @@ class GatedLM(TemplateLM):
     ranks: Ranks
     report_baseline: bool
     """Whether every task reports its metrics of the unmodified model too, as `baseline_METRIC`."""
+
+    # lm_eval makes a model of its `--model_args` and of what it passes beside them
+
+    @classmethod
+    def create_from_arg_string(
+        cls: type[LM], arg_string: str, additional_config: dict[str, Any] | None = None
+    ) -> LM:
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls: type[LM], arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> LM:
+        return cls(**{**_passed_beside(arg_dict, additional_config or {}), **arg_dict})
 
     def _begin_counting(self) -> None:
         """To be called once the model is loaded."""
@@ -244,3 +263,20 @@ class GatedLM(TemplateLM):
             settings=self.settings,
             processes=self.ranks.size,
         )
+
+
+def _passed_beside(given: Mapping[str, Any], passed: Mapping[str, Any]) -> dict[str, Any]:
+    """What of lm_eval's flags `--device`, `--batch_size` and `--max_batch_size` reaches a model.
+
+    lm_eval passes them whether anybody typed them or not, and Python refuses an argument that is
+    there twice. So what stands in the model arguments counts, unless a flag says something else.
+    """
+    defaults = {field.name: field.default for field in fields(EvaluatorConfig)}
+    for name, value in passed.items():
+        untold = value is None or value == defaults.get(name)
+        if name in given and not untold and str(value) != str(given[name]):
+            raise InputError(
+                f"model_args.{name}", expected=f"no other than --{name} {value}", got=given[name],
+                hint="name one of them",
+            )  # fmt: skip
+    return {name: value for name, value in passed.items() if value is not None}

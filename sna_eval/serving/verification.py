@@ -55,7 +55,7 @@ def verify(
 
     task, plan, made_for = _recorded(folder)
     given = {**_reference(made_for), **model_arguments(model_args)}
-    lm = SNALM(**given, gate="never", report_baseline=False)
+    lm = SNALM(**{**given, "gate": "never", "report_baseline": False})
     lm.plan = plan
     check_model(plan, lm.sites)
     weights = _other_weights(lm.model_hash, made_for)  # before an adapter is put on them

@@ -30,6 +30,17 @@ def test_a_local_copy(format: Any, model_folder: Any, tmp_path: Path, capsys: An
     assert "8 of 8 decisions alike" in said
 
 
+def test_model_arguments_of_a_plan_are_no_plan(
+    model_folder: Any, tmp_path: Path, capsys: Any
+) -> None:
+    """What is verified is the export's own; the reference may be typed as for an evaluation."""
+    folder = export_plan(source_of(model_folder("llama")), tmp_path / "out", format="ia3")
+    arguments = "gate=margin,report_baseline=True,device=cpu,batch_size=2"
+    words = ("--local", "--texts", 4, "--model_args", arguments)
+    status, said = _verify(folder, *words, capsys=capsys)
+    assert status == 0, said
+
+
 def test_a_served_copy(export_folder: Path, url: str, capsys: Any) -> None:
     words = (export_folder, "--url", url, "--base", "base", "--adapter", "sna", "--texts", 8)
     status, said = _verify(*words, capsys=capsys)

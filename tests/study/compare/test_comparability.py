@@ -207,6 +207,17 @@ def test_cautions(plain_run: Path, edited: Any) -> None:
     assert compare(read_run(plain_run), read_run(plain_run), OWN).cautions == ()
 
 
+def test_cautions_go_by_the_model_arguments(plain_run: Path, edited: Any) -> None:
+    """lm_eval's own entries say what its flags said, which was nothing."""
+
+    def elsewhere(content: dict[str, Any]) -> None:
+        content["config"]["model_args"] = {"pretrained": "x", "batch_size": 64, "device": "mps"}
+
+    found = compare(read_run(plain_run), read_run(edited(plain_run, elsewhere)), OWN).cautions
+    assert "batch size: 8 against 64" in "\n".join(found)
+    assert "against mps" in "\n".join(found)
+
+
 def test_caution_of_a_baseline_that_is_another_models(
     plain_run: Path, amplified_run: Path, edited: Any
 ) -> None:

@@ -156,14 +156,15 @@ def metric_definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
 def environment(raw: Mapping[str, Any]) -> dict[str, str | None]:
     """What may move scores in the last digits."""
     config = mapping(raw, "config")
+    loaded = mapping(config, "model_args")  # what lm_eval's flags say otherwise does not count
     details = str(raw.get("pretty_env_info", ""))
     torch = re.search(r"PyTorch version: (\S+)", details)
     graphics = re.search(r"^GPU 0: (.+)$", details, re.MULTILINE)
     seeds = [config.get(f"{name}_seed") for name in ("random", "numpy", "torch", "fewshot")]
     return {
         "dtype": text(config.get("model_dtype")),
-        "batch size": text(config.get("batch_size")),
-        "device": text(config.get("device")),
+        "batch size": text(loaded.get("batch_size", config.get("batch_size"))),
+        "device": text(loaded.get("device", config.get("device"))),
         "GPU": graphics.group(1) if graphics else None,
         "lm_eval": text(raw.get("lm_eval_version")),
         "transformers": text(raw.get("transformers_version")),
