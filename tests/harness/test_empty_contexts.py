@@ -17,7 +17,8 @@ from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.items import group_items, prompted
 from sna_eval.harness.tasks.questions import LiveTasks, unconditional_requests
 from sna_eval.measuring.items import load_items
-from sna_eval.study.results.samples import read_items
+from sna_eval.study.results.answers import answers_of
+from sna_eval.study.results.samples import read_items, read_samples
 
 HEAD = """
 task: {name}
@@ -187,10 +188,12 @@ def test_questions_have_no_unconditional_choices(load: Any, name: str) -> None:
     assert bool(shown) == name.startswith(("asked", "endings"))
 
 
-@pytest.mark.parametrize("name", ["endings", "endings_mutual", "openings", "openings_mutual"])
+@names
+@pytest.mark.parametrize("reported", [True, False])
 def test_samples_are_read_with_all_their_choices(
-    folder: Path, load: Any, make_hf: Any, tmp_path: Path, name: str
+    load: Any, make_hf: Any, tmp_path: Path, name: str, reported: bool
 ) -> None:
+    """Also where the task's own `process_results` reports no mutual information."""
     from lm_eval.evaluator import evaluate
 
     got = evaluate(make_hf(), {"tasks": {name: load(name)}}, bootstrap_iters=0)
@@ -198,10 +201,13 @@ def test_samples_are_read_with_all_their_choices(
     for sample in got["samples"][name]:
         asked = {f"gen_args_{n}": {"arg_0": own[0], "arg_1": own[1]}
                  for n, own in enumerate(sample["arguments"])}  # fmt: skip
+        if not reported:
+            sample.pop("acc_mutual_info", None)
         lines.append(json.dumps({**sample, "arguments": asked}, default=str))
     path = tmp_path / "samples.jsonl"
     path.write_text("\n".join(lines))
     (items,) = read_items(path).values()
     hf = make_hf()
-    for choices, doc in zip(items.choices, DOCS, strict=True):
+    for choices, doc, sample in zip(items.choices, DOCS, read_samples(path), strict=True):
         assert choices == pytest.approx(by_hand(hf, name, doc), abs=1e-5)
+        assert len(sample.continuations) == len(answers_of(sample).choices) == len(choices)

@@ -79,7 +79,7 @@ class ItemAnswers:
 
 def answers_of(sample: Sample) -> ItemAnswers:
     """Both answers of one line; may raise anything where the line is damaged."""
-    raw, requests = sample.raw, _conditional(sample)
+    raw, requests = sample.raw, sample.conditional
     generated = bool(requests) and len(requests[0]) > 1 and isinstance(requests[0][1], Mapping)
     prompt, words = ("", []) if generated else _apart(requests)
     choices = _choices(raw, words)
@@ -98,14 +98,6 @@ def answers_of(sample: Sample) -> ItemAnswers:
         texts=_texts(raw) if generated else None,
         scores=_scores(raw),
     )
-
-
-def _conditional(sample: Sample) -> list[Sequence[Any]]:
-    """Requests without those that mutual information adds behind the others, without a context."""
-    requests = sample.requests
-    if "acc_mutual_info" in sample.raw:
-        return requests[: len(requests) - len(requests) // 2]
-    return requests
 
 
 def _apart(requests: Sequence[Sequence[Any]]) -> tuple[str, list[str]]:

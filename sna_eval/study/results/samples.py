@@ -91,17 +91,21 @@ class Sample:
         """The same by the unmodified model, where an `sna` run wrote them."""
         return self._likelihoods("baseline_filtered_resps")
 
+    @property
+    def conditional(self) -> list[Sequence[Any]]:
+        """The arguments of its requests, but for those that ask again without a context."""
+        requests = self.requests
+        told = "acc_mutual_info" in self.raw
+        return requests[: len(requests) - _unconditional(requests, told=told)]
+
     def _likelihoods(self, key: str) -> tuple[float, ...]:
-        mutual = "acc_mutual_info" in self.raw
-        return _choices(self.raw.get(key) or (), self.contexts, mutual=mutual)
+        found = _choices(self.raw.get(key) or ())
+        return found[: len(self.conditional)] if self.requests else found
 
     @property
     def continuations(self) -> list[str]:
         """What its choices are in words, without those asked for without a context."""
-        requests = self.requests
-        if "acc_mutual_info" in self.raw:
-            requests = requests[: len(requests) - len(requests) // 2]
-        return [str(own[1]) if len(own) > 1 else "" for own in requests]
+        return [str(own[1]) if len(own) > 1 else "" for own in self.conditional]
 
     @property
     def gold(self) -> int | None:
@@ -280,18 +284,40 @@ def _document_hash(document: Any) -> str:
     return found.hexdigest()
 
 
-def _choices(answers: Any, contexts: Sequence[str], *, mutual: bool) -> tuple[float, ...]:
-    """Log-likelihoods, without those that mutual information asks for without a context.
+def _unconditional(requests: Sequence[Sequence[Any]], *, told: bool) -> int:
+    """How many of a document's requests, the last ones, ask for a choice without its context.
 
-    lm_eval asks for them behind all others, one for each; a choice may have an empty context too.
+    lm_eval asks so for mutual information, behind all others, one for each choice; a choice may
+    have an empty context too. A task's own code may report no mutual information all the same: then
+    it shows in the second half, which repeats the choices of the first.
+
+    **Arguments:**
+
+    - `told`: whether mutual information is reported.
     """
+    half, odd = divmod(len(requests), 2)
+    pairs = [(str(own[0]), str(own[1])) for own in requests if len(own) > 1]
+    first, second = pairs[:half], pairs[half:]
+    if odd or len(pairs) != len(requests) or any(context for context, _ in second):
+        return 0
+    if told:
+        return half
+    choices = [choice for _, choice in second]
+    behind = choices == [choice for _, choice in first] and (
+        len(set(choices)) == half or any(context for context, _ in first)
+    )
+    in_front = all(
+        context.endswith(choice.strip())
+        for (context, _), choice in zip(first, choices, strict=True)
+    )
+    return half if len(set(choices)) > 1 and (behind or in_front) else 0
+
+
+def _choices(answers: Any) -> tuple[float, ...]:
+    """Log-likelihoods; none of texts, and of what is scored as a whole."""
     try:
         if any(isinstance(answer, str) for answer in answers):
             return ()  # a generated text of two characters would pass for a pair
-        values = [float(value) for value, _ in answers]
+        return tuple(float(value) for value, _ in answers)
     except (TypeError, ValueError):
         return ()  # generated texts in lists, or rolling log-likelihoods
-    half = len(values) // 2
-    if mutual and not any(contexts[half:]):
-        values = values[: len(values) - half]
-    return tuple(values)
