@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import lm_eval.api.metrics
+import numpy as np
 import pytest
+import torch
+from lm_eval.filters import build_filter_ensemble
 
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.both_answers import report_both
@@ -129,18 +132,34 @@ def test_answers_alone(load: Tasks, make_sna: Any, make_hf: Any) -> None:
     assert any(own["resps"] != own["baseline_resps"] for own, _ in pairs)
 
 
-def test_judges_that_draw_and_change_the_document(load: Tasks, make_sna: Any, make_hf: Any) -> None:
+DRAWS: dict[str, Callable[[], float]] = {
+    "python": random.random,
+    "numpy": np.random.rand,
+    "torch": lambda: float(torch.rand(())),
+}
+
+
+@pytest.mark.parametrize("drawn_by", DRAWS)
+def test_judges_that_draw_and_change_the_document(
+    load: Tasks, make_sna: Any, make_hf: Any, drawn_by: str
+) -> None:
     """Each model's answers are judged with the numbers that would be drawn for them alone."""
 
     def judge(doc: dict[str, Any], results: Any) -> dict[str, Any]:
-        text = doc.pop("text")
-        return {"drawn": random.random() + (results[0][0] > -1e9), "letters": len(text)}
+        text, last = doc.pop("text"), doc["words"].pop()
+        drawn = DRAWS[drawn_by]() + (results[0][0] > -1e9)
+        return {"drawn": drawn, "letters": len(text), "last": len(last), "left": len(doc["words"])}
 
     def judged(lm: Any) -> list[dict[str, Any]]:
         loaded = load("own_choices", "own_described")
         for task in loaded["tasks"].values():
             judged_by(task, judge)
+            docs = task.dataset["test"]
+            words = [text.split() for text in docs["text"]]
+            task.dataset["test"] = docs.add_column("words", words)
         random.seed(3)
+        np.random.seed(3)
+        torch.manual_seed(3)
         results = run(lm, loaded)
         return [own for name in loaded["tasks"] for own in results["samples"][name]]
 
@@ -148,8 +167,55 @@ def test_judges_that_draw_and_change_the_document(load: Tasks, make_sna: Any, ma
     off = judged(make_sna(**ALWAYS, report_baseline=False))
     assert [own["baseline_drawn"] for own in told] == [own["drawn"] for own in plain]
     assert [own["drawn"] for own in told] == [own["drawn"] for own in off]
-    assert [own["baseline_letters"] for own in told] == [own["letters"] for own in plain]
+    for metric in ("letters", "last", "left"):
+        assert [own[f"baseline_{metric}"] for own in told] == [own[metric] for own in plain]
     assert len({own["drawn"] for own in plain}) == len(plain)
+
+
+def test_a_metric_of_several_values(load: Tasks, make_sna: Any, make_hf: Any) -> None:
+    """lm_eval learns how such values are aggregated when the first of them comes."""
+
+    def lengths(references: Any, predictions: Any) -> dict[str, float]:
+        return {"at_1": float(len(predictions[0])), "at_3": float(len(predictions[0]) % 3)}
+
+    def scored(lm: Any) -> dict[str, Any]:
+        loaded = load("own_generation")
+        task = loaded["tasks"]["own_generation"]
+        task._metric_fn_list, task._metric_fn_kwargs = {"lengths": lengths}, {"lengths": {}}
+        task._aggregation_list, task._higher_is_better = {"lengths": max}, {"lengths": False}
+        return run(lm, loaded)
+
+    told, plain = scored(make_sna(**ALWAYS)), scored(make_hf())
+    for name in ("at_1", "at_3"):
+        own = told["results"]["own_generation"]
+        assert own[f"baseline_{name},none"] == plain["results"]["own_generation"][f"{name},none"]
+        found = [sample[name] for sample in told["samples"]["own_generation"]]
+        assert own[f"{name},none"] == max(found)
+        assert told["higher_is_better"]["own_generation"][f"baseline_{name}"] is False
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_several_texts_of_one_request(load: Tasks, make_sna: Any, make_hf: Any, kept: int) -> None:
+    """`repeats: 3`, of which a filter leaves the first or all."""
+
+    def judge(doc: Any, results: Any) -> dict[str, Any]:
+        return {"letters": len("".join(results[0]))}
+
+    def judged(lm: Any) -> list[dict[str, Any]]:
+        loaded = load("own_generation")
+        task = loaded["tasks"]["own_generation"]
+        task.set_config("repeats", 3)
+        steps = [["take_first_k", {"k": 3}]] if kept == 3 else [["take_first", None]]
+        task._filters = [build_filter_ensemble("none", steps)]
+        judged_by(task, judge)
+        samples: list[dict[str, Any]] = run(lm, loaded)["samples"]["own_generation"]
+        return samples
+
+    for own, other in zip(judged(make_sna(**ALWAYS)), judged(make_hf()), strict=True):
+        assert [len(texts) for texts in own["resps"]] == [3]
+        assert own["baseline_resps"] == other["resps"]
+        assert own["baseline_filtered_resps"] == other["filtered_resps"]
+        assert own["baseline_letters"] == other["letters"]
 
 
 def test_few_bootstrap_samples_of_what_takes_long(

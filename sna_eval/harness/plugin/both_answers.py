@@ -20,6 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
+
 from sna_eval.harness.metric_names import COMPARISONS
 from sna_eval.harness.plugin.running import evaluator_variables
 from sna_eval.harness.values import Evidence, baseline_of, decision_of
@@ -101,7 +104,7 @@ class BothAnswers:
         """The task's metrics, and those of the unmodified model's answers."""
         assert self._now is not None
         document, name = self._now
-        untouched = copy.copy(doc)  # tasks may change the document they judge
+        untouched = _untouched(doc)  # tasks may change the document they judge
         metrics: dict[str, Any] = self._task.process_results(doc, results)
         with self._run.baseline_draws():
             before = self._twin.process_results(untouched, document.baseline_results(name))
@@ -156,7 +159,7 @@ class _Run:
 
     def __init__(self, groups: Mapping[str, Any]) -> None:
         self._groups = groups
-        self._state = random.getstate()
+        self._state = _drawing()
         self._doubled = False
 
     @contextmanager
@@ -166,13 +169,13 @@ class _Run:
         Some tasks draw while they judge. The amplified answers draw what they would draw alone, and
         so do the baseline's.
         """
-        outside = random.getstate()
-        random.setstate(self._state)
+        outside = _drawing()
+        _draw_from(self._state)
         try:
             yield
         finally:
-            self._state = random.getstate()
-            random.setstate(outside)
+            self._state = _drawing()
+            _draw_from(outside)
 
     def double_groups(self) -> None:
         """Groups aggregate the baseline's metrics too, until the run is gone."""
@@ -184,6 +187,26 @@ class _Run:
             if listed:
                 weakref.finalize(self, setattr, group, "aggregate_metric_list", listed)
                 group.aggregate_metric_list = _aggregated(listed)
+
+
+def _drawing() -> tuple[Any, Any, torch.Tensor]:
+    """Where the generators are that lm_eval seeds, and tasks draw from."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def _draw_from(state: tuple[Any, Any, torch.Tensor]) -> None:
+    python, numpy, pytorch = state
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(pytorch)
+
+
+def _untouched(doc: Any) -> Any:
+    """A document as it is now, whatever is done to it or to what it holds."""
+    try:
+        return copy.deepcopy(doc)
+    except Exception:  # an open file, say: nothing that a judge would change
+        return copy.copy(doc)
 
 
 def _all_groups(groups: Any) -> list[Any]:
