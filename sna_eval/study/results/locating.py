@@ -85,8 +85,9 @@ def _written_for(given: Path) -> list[Path]:
     """What lm_eval has written for `--output_path GIVEN`, where that is no folder's name."""
     if given.suffix != ".json" or not is_folder(given.parent):
         return []
-    beside = sorted(given.parent.iterdir())
-    return [path for path in beside if _holds_results(path) and _named(path) == given.stem]
+    beside = (path for path in sorted(given.parent.iterdir()) if path.suffix == ".json")
+    dated = ((path, _DATED.fullmatch(path.stem)) for path in beside)
+    return [path for path, found in dated if found is not None and found["name"] == given.stem]
 
 
 def _holds_results(path: Path) -> bool:

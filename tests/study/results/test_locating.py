@@ -37,7 +37,32 @@ def test_the_latest_of_one_name(tmp_path: Path) -> None:
         result_file(tmp_path)
 
 
-@pytest.mark.parametrize("typed", ["mine.json", "none/mine.json", "mine"])
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("./sub/../mine.json", "mine_{}.json"),
+        ("sub/my.model.json", "sub/my.model_{}.json"),
+        ("a_2026-02-02T00-00-00.1.json", "a_2026-02-02T00-00-00.1_{}.json"),
+        ("results.json", "results_{}.json"),
+        ("samples_x.json", "samples_x_{}.json"),
+        ("é [1].json", "é [1]_{}.json"),
+        ("~/mine.json", "mine_{}.json"),
+        ("out.json", "out.json/model/results_{}.json"),  # a folder that was there before
+    ],
+)
+def test_names_that_were_typed(
+    typed: str, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "sub").mkdir()
+    file = tmp_path / written.format(DATES[0])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    assert result_file(typed).samefile(file)
+
+
+@pytest.mark.parametrize("typed", ["mine.json", "none/mine.json", "mine", "results.json"])
 def test_what_was_not_written(typed: str, tmp_path: Path) -> None:
     (tmp_path / "mine.json.bak").touch()
     (tmp_path / "mine_notes.json").touch()
