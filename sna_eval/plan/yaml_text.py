@@ -54,7 +54,10 @@ def yaml_text(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts texts in quotes that would be read as numbers."""
+    """Puts texts in quotes that would be read as numbers; spells out what stands twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 _Dumper.add_implicit_resolver(f"{_TAG}float", _SCIENTIFIC, list("-+.0123456789"))

@@ -48,7 +48,7 @@ def test_attribution_and_random(
     ("select", "message"),
     [
         ("method: attribution, pooling: last", "select.pooling: expected `mean` for `attribution`"),
-        ("method: slope", "select.method: expected one of differential, attribution, contr"),
+        ("method: slope", "select.method: expected one of differential, absolute, attrib"),
         ("seed: 1", "select.seed: expected no such key for `differential`"),
         ("method: attribution, top_k: 769", "select.top_k: expected at most 768, the layer's"),
     ],
@@ -71,3 +71,38 @@ def test_a_gate_that_sees_answers_is_said_to(capsys: pytest.CaptureFixture[str])
     assert said.startswith("sna-eval: note: a: gains are descriptive: the gate looks at right")
     say_descriptive(Plan({"b": blind}))
     assert not capsys.readouterr().err
+
+
+ACROSS = """
+version: 1
+tasks:
+  sna_math_easy:
+    gate: {mode: always}
+    interventions:
+      - {method: cna, multiplier: 2.0, select: {prompts: pairs.jsonl, share: 0.002}}
+"""
+
+
+def test_neurons_of_all_layers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A layer a line; the plan is read again, and its file says nothing by reference."""
+    (tmp_path / "plan.yaml").write_text(ACROSS)
+    (tmp_path / "pairs.jsonl").write_text('{"positive": "3 + 4 =", "negative": "the sea is"}\n')
+    output = tmp_path / "out.yaml"
+    arguments = ["--plan", str(tmp_path / "plan.yaml"), "--tasks", "sna_math_easy"]
+    assert main(["identify", *arguments, "--output", str(output)]) == 0
+    *layers, last = capsys.readouterr().out.splitlines()
+    entries = load_plan(output).tasks["sna_math_easy"].interventions
+    counts = [len(entry.neurons[""]) for entry in entries if entry.neurons]
+    assert sum(counts) == round(0.002 * 8 * 768)
+    assert layers == [
+        f"sna_math_easy: layer {entry.layer}, x2.0, neurons {{'all': {count}}}"
+        for entry, count in zip(entries, counts, strict=True)
+    ]
+    assert last.endswith("1 tasks")
+    assert "&id" not in output.read_text()
+
+
+def test_a_sweep_goes_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in (["--share", "0.01"], ["--across_layers"]):
+        assert main(["sweep", "--dry_run", *flag]) == 2
+        assert "expected no such flag: a sweep goes layer by layer" in capsys.readouterr().err

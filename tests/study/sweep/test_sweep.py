@@ -17,7 +17,16 @@ from sna_eval.errors import InputError
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.loading import load_lm
 from sna_eval.intervention import Intervention, amplify
-from sna_eval.plan import Plan, plan_fingerprint, save_plan
+from sna_eval.neurons import Examples
+from sna_eval.plan import (
+    Plan,
+    PlannedIntervention,
+    Selection,
+    TaskPlan,
+    plan_fingerprint,
+    resolve_task,
+    save_plan,
+)
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, row_plan, run_sweep
 
 TASKS = ("own_open", "own_labels", "own_choices")
@@ -310,6 +319,27 @@ def test_other_selections(sweep_of: MakeSweep, tmp_path: Path, select: Any) -> N
     assert {row["select"] for row in rows} == {select}
     assert f'"method": "{select}"' in rows[0]["found"]
     assert plan_fingerprint(row_plan(swept, rows[-1])) == rows[-1]["plan_fingerprint"]
+
+
+def test_neurons_of_pairs_without_universal_ones(sweep_of: MakeSweep, tmp_path: Path) -> None:
+    """As a plan that says so finds them; the store's plans say how."""
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"positive": "one and two", "negative": "the sea"}\n' * 2)
+    asked: dict[str, Any] = {"layers": (1,), "n_neurons": (3,), "multipliers": (2.0,)}
+    sweep = sweep_of("own_open", prompts=str(path), drop_universal=True, **asked)
+    store = run_sweep(sweep, tmp_path / "store", quiet=True)
+    (row,) = store.configurations().to_pylist()
+    (entry,) = row_plan(store, row).tasks["own_open"].interventions
+    select = Selection(top_k=3, prompts=str(path), drop_universal=True)
+    planned = TaskPlan(Gate(), (PlannedIntervention(1, 2.0, select=select),))
+    (expected,) = resolve_task(planned, sweep.lm.bench, lambda most: Examples(())).interventions
+    assert entry.neurons == expected.neurons
+    assert entry.found is not None
+    assert (entry.found.prompts, entry.found.reference) == ("pairs.jsonl", "negative")
+    manifest = store.manifest
+    assert (manifest["prompts"], manifest["universal"]["prompts"]) == ("pairs.jsonl", "bundled")
+    with pytest.raises(InputError, match="select: expected a ranking that compares two kinds"):
+        _ = sweep_of("own_open", prompts=str(path), select="attribution", **asked).subjects
 
 
 def test_other_right_answers_are_another_sweep(sweep_of: MakeSweep) -> None:
