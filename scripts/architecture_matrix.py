@@ -28,8 +28,8 @@ def main() -> int:
         print(as_markdown(table, ""))
     else:
         write(table, page=PAGE, data=DATA)
-        print(f"{PAGE}: {sum(own.status == 'verified' for own in table)} verified")
-    failed = [own.model_type for own in table if own.status == "failed"]
+        print(f"{PAGE}: {sum(row.status == 'verified' for row in table)} verified")
+    failed = [row.model_type for row in table if row.status == "failed"]
     print(*(f"failed: {name}" for name in failed), sep="\n", file=sys.stderr)
     return bool(failed)
 

@@ -41,7 +41,7 @@ def scores(*, batch_size: int, strict: bool) -> dict[str, list[dict[str, Any]]]:
     )
     assert results is not None
     return {
-        task: [_item(sample) for sample in sorted(samples, key=lambda own: own["doc_id"])]
+        task: [_item(sample) for sample in sorted(samples, key=lambda sample: sample["doc_id"])]
         for task, samples in sorted(results["samples"].items())
     }
 
@@ -55,7 +55,7 @@ def _item(sample: dict[str, Any]) -> dict[str, Any]:
     return {
         "amplified": first.amplified,
         "zone": first.zone,
-        "baseline_scores": [own.baseline for own in evidence if own is not None],
+        "baseline_scores": [one.baseline for one in evidence if one is not None],
         "scores": [float(value) for value, _ in given],
         "greedy": [bool(greedy) for _, greedy in given],
     }

@@ -82,7 +82,7 @@ def _processor_seconds(pid: int) -> float:
     try:
         parent = psutil.Process(pid)
         every = [parent, *parent.children(recursive=True)]
-        return sum(sum(own.cpu_times()[:4]) for own in every)
+        return sum(sum(one.cpu_times()[:4]) for one in every)
     except psutil.Error:
         return 0.0
 
@@ -98,11 +98,11 @@ def main() -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     args = parser.parse_args()
     status, silences = watch(args.command)
-    longest = max((own.processor for own in silences), default=0.0)
-    for own in silences:
-        if max(own.processor, own.clock) >= _AT_LEAST:
-            print(f"{own.processor:6.1f} s ({own.clock:.1f} by the clock)")
-            print(f"       after: {own.after[:90]}\n       then:  {own.then[:90]}")
+    longest = max((silence.processor for silence in silences), default=0.0)
+    for silence in silences:
+        if max(silence.processor, silence.clock) >= _AT_LEAST:
+            print(f"{silence.processor:6.1f} s ({silence.clock:.1f} by the clock)")
+            print(f"       after: {silence.after[:90]}\n       then:  {silence.then[:90]}")
     print(f"longest: {longest:.1f} s of processor time; status {status}")
     return status or int(longest > args.most)
 

@@ -31,8 +31,8 @@ def write_gguf(model: Any, tokenizer: Any, path: Path) -> None:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     for name, tensor in model.state_dict().items():
-        own = next((count for part, count in heads.items() if part in name), None)
-        values = tensor if own is None else _interleaved(tensor, own)
+        one = next((count for part, count in heads.items() if part in name), None)
+        values = tensor if one is None else _interleaved(tensor, one)
         writer.add_tensor(
             names.get_name(name, try_suffixes=(".weight",)), values.float().contiguous().numpy()
         )

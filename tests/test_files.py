@@ -53,4 +53,4 @@ def test_two_writers_do_not_meet(tmp_path: Path) -> None:
         return set(file.read_bytes())
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(len(own) == 1 for own in pool.map(write, range(64)))
+        assert all(len(one) == 1 for one in pool.map(write, range(64)))

@@ -103,11 +103,11 @@ def test_a_folder_that_was_harmed_is_made_anew(
 
 
 def test_a_folder_that_somebody_put_there_stays(tiny: RealModel) -> None:
-    own = root() / "Tiny"
-    own.mkdir(parents=True)
-    (own / "config.json").write_text("{}")
-    assert bring("tiny") == own
-    assert [path.name for path in own.iterdir()] == ["config.json"]
+    folder = root() / "Tiny"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    assert bring("tiny") == folder
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
 
 
 def test_an_interrupted_conversion_is_not_taken_for_a_finished_one(

@@ -81,7 +81,7 @@ def as_json(table: Sequence[Row]) -> str:
     content: dict[str, Any] = {
         "versions": _versions(),
         "tolerance": TOLERANCE,
-        "rows": [asdict(own) for own in table],
+        "rows": [asdict(one) for one in table],
     }
     return json.dumps(content, indent=1) + "\n"
 
@@ -89,8 +89,8 @@ def as_json(table: Sequence[Row]) -> str:
 def as_markdown(table: Sequence[Row], introduction: str) -> str:
     """The page `docs/architectures.md`."""
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
-    verified = [own for own in table if own.status == "verified"]
-    refused = [own for own in table if own.status != "verified"]
+    verified = [one for one in table if one.status == "verified"]
+    refused = [one for one in table if one.status != "verified"]
     lines = [
         introduction.rstrip(),
         "",
@@ -103,18 +103,18 @@ def as_markdown(table: Sequence[Row], introduction: str) -> str:
         "",
         "| refused | model type | why |",
         "|---|---|---|",
-        *(f"| {own.architecture} | {own.model_type} | {own.message} |" for own in refused),
+        *(f"| {one.architecture} | {one.model_type} | {one.message} |" for one in refused),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _verified_line(own: Row) -> str:
-    experts = f" ({own.n_experts} experts)" if own.n_experts else ""
-    resumed = "full passes" if own.resumed is None else f"{own.resumed:.1e}"
+def _verified_line(entry: Row) -> str:
+    experts = f" ({entry.n_experts} experts)" if entry.n_experts else ""
+    resumed = "full passes" if entry.resumed is None else f"{entry.resumed:.1e}"
     return (
-        f"| {own.architecture} | {own.model_type} | {own.trait} "
-        f"| `{own.projection}`{experts}, {own.found_by} | {own.layers} "
-        f"| {own.folded:.1e} | {resumed} |"
+        f"| {entry.architecture} | {entry.model_type} | {entry.trait} "
+        f"| `{entry.projection}`{experts}, {entry.found_by} | {entry.layers} "
+        f"| {entry.folded:.1e} | {resumed} |"
     )
 
 

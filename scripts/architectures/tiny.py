@@ -28,7 +28,7 @@ class Entry:
 def entries() -> dict[str, Entry]:
     """The table, by name."""
     table = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))["architectures"]
-    return {name: Entry(name, own["trait"], own["config"]) for name, own in table.items()}
+    return {name: Entry(name, one["trait"], one["config"]) for name, one in table.items()}
 
 
 def build(entry: Entry) -> Any:
@@ -37,7 +37,9 @@ def build(entry: Entry) -> Any:
 
     config = CONFIG_MAPPING[entry.name](**entry.config)
     with torch.device("meta"):
-        size = sum(own.numel() for own in AutoModelForCausalLM.from_config(config).parameters())
+        size = sum(
+            parameter.numel() for parameter in AutoModelForCausalLM.from_config(config).parameters()
+        )
     if size > _LARGEST:
         raise ValueError(f"{entry.name}: {size:,} parameters are not tiny")
     torch.manual_seed(0)

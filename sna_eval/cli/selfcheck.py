@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
             )
     path = output / "selfcheck.json"
     with writing(path):
-        write_whole_json(path, {"trials": [asdict(own) for own in found.trials]})
+        write_whole_json(path, {"trials": [asdict(trial) for trial in found.trials]})
     print(f"{path}: {len(found.trials)} trials")
     return 0

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     path, output = Path(args.registration), Path(args.output)
     registration = load_registration(path)
     before = openings(registration, path)
-    for own in before:
-        print(f"test items were opened on {own.when}, registration {own.registration}")
+    for opening in before:
+        print(f"test items were opened on {opening.when}, registration {opening.registration}")
     lm = load_lm(registration.model.arguments, gate="never")
     with resumable(f"what is done is in {output}, and the same command goes on there"):
         found = reach_verdict(lm, registration, path, output)
@@ -47,6 +47,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _print(found: Verdict) -> None:
     for name, task in found.tasks.items():
-        words = (f"{hypothesis} {own.verdict}" for hypothesis, own in task.judged.items())
+        words = (f"{hypothesis} {judged.verdict}" for hypothesis, judged in task.judged.items())
         first = task.judged["H1"]
         print(f"{name}: {first.estimate:+.4f} log-odds, p {first.p:.3g}: {', '.join(words)}")

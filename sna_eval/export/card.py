@@ -65,7 +65,9 @@ def _fits(source: Source) -> str:
 
 def _interventions(source: Source) -> str:
     if source.vectors:
-        norms = [(str(own.layer), f"{float(own.values.norm()):.6g}") for own in source.vectors]
+        norms = [
+            (str(vector.layer), f"{float(vector.values.norm()):.6g}") for vector in source.vectors
+        ]
         return _table(("layer", "norm of the vector"), norms)
     rows = [
         (

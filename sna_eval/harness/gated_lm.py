@@ -250,8 +250,8 @@ class GatedLM(TemplateLM):
     def get_model_info(self) -> dict[str, Any]:
         """lm_eval's information and, under `sna`, what was done: it stands in every result file."""
         self._reported = True
-        own = getattr(super(), "get_model_info", dict)
-        return {**own(), "sna": self.describe()}
+        inherited = getattr(super(), "get_model_info", dict)
+        return {**inherited(), "sna": self.describe()}
 
     def describe(self) -> dict[str, Any]:
         """Plan, gates, decisions and the way the passes ran."""

@@ -151,15 +151,15 @@ class _Read:
 
 def take_rows(kept: Any, rows: torch.Tensor) -> None:
     """Makes what a cache holds of one layer that of these rows, each as often as it is named."""
-    for name, own in vars(kept).items():
-        setattr(kept, name, _taken(own, rows))
+    for name, value in vars(kept).items():
+        setattr(kept, name, _taken(value, rows))
 
 
-def _taken(own: Any, rows: torch.Tensor) -> Any:
-    if isinstance(own, torch.Tensor) and own.dim() > 1:
-        return own.index_select(0, rows.to(own.device))
-    if isinstance(own, dict):
-        return {key: _taken(value, rows) for key, value in own.items()}
-    if isinstance(own, list):
-        return [_taken(value, rows) for value in own]
-    return own
+def _taken(part: Any, rows: torch.Tensor) -> Any:
+    if isinstance(part, torch.Tensor) and part.dim() > 1:
+        return part.index_select(0, rows.to(part.device))
+    if isinstance(part, dict):
+        return {key: _taken(value, rows) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_taken(value, rows) for value in part]
+    return part

@@ -68,7 +68,7 @@ class Verified:
         """Whether every promise was kept."""
         neurons = Differences(self.effect, self.folded, self.resumed)
         tried = [neurons] if self.heads is None else [neurons, self.heads]
-        return self.restored and all(own.hold(tolerance) for own in tried)
+        return self.restored and all(trial.hold(tolerance) for trial in tried)
 
 
 @torch.no_grad()

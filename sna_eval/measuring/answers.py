@@ -56,7 +56,7 @@ class Answers:
     @cached_property
     def right(self) -> tuple[int, ...]:
         """The request that is each item's right answer on its own prompt, `[item]`."""
-        return tuple(own.choices[own.right] for own in self.own)
+        return tuple(asked.choices[asked.right] for asked in self.own)
 
     @property
     def n_others(self) -> int:
@@ -70,7 +70,7 @@ class Answers:
 
         - `log_likelihoods`: `[..., request]`.
         """
-        return np.stack([asked_log_odds(own, log_likelihoods) for own in self.own], axis=-1)
+        return np.stack([asked_log_odds(asked, log_likelihoods) for asked in self.own], axis=-1)
 
     def specific(self, changed: Floats, baseline: Floats) -> Floats:
         """Specific part of the change in log-odds, `[..., item]`.
@@ -79,8 +79,8 @@ class Answers:
 
         - `changed`, `baseline`: log-likelihoods, `[..., request]` and `[request]`.
         """
-        own = self.log_odds(changed) - self.log_odds(baseline)
-        return np.asarray(own - self.shift(changed, baseline))
+        moved = self.log_odds(changed) - self.log_odds(baseline)
+        return np.asarray(moved - self.shift(changed, baseline))
 
     def shift(self, changed: Floats, baseline: Floats) -> Floats:
         """Mean change of each answer's log-odds on other prompts, 0 where there are none,
@@ -88,7 +88,7 @@ class Answers:
         return np.stack(
             [
                 np.mean(
-                    [asked_log_odds(own, changed) - asked_log_odds(own, baseline) for own in asked],
+                    [asked_log_odds(one, changed) - asked_log_odds(one, baseline) for one in asked],
                     axis=0,
                 )
                 if asked
@@ -117,13 +117,13 @@ class Answers:
 
 def asked_log_odds(asked: Asked, log_likelihoods: Floats) -> Floats:
     """Log-odds of a right answer, `[...]`, from log-likelihoods, `[..., request]`."""
-    own = log_likelihoods[..., asked.choices[asked.right]]
+    right = log_likelihoods[..., asked.choices[asked.right]]
     if len(asked.choices) == 1:
-        clipped = np.minimum(own, np.log1p(-_SURE))
+        clipped = np.minimum(right, np.log1p(-_SURE))
         return np.asarray(clipped - np.log(-np.expm1(clipped)))
     others = [number for place, number in enumerate(asked.choices) if place != asked.right]
     rivals = np.logaddexp.reduce(log_likelihoods[..., others], axis=-1)
-    return np.asarray(own - rivals)
+    return np.asarray(right - rivals)
 
 
 def ask_answers(
@@ -139,13 +139,13 @@ def ask_answers(
         answer is another one.
     """
     table = _Requests(max_length)
-    own = [table.own(item, gold) for item, gold in zip(items.items, items.gold, strict=True)]
+    asked = [table.own(item, gold) for item, gold in zip(items.items, items.gold, strict=True)]
     foreign = [
         tuple(table.asked(items, number, prompt) for prompt in prompts)
         for number, prompts in enumerate(_other_prompts(items, others, seed))
     ]
     rows = sorted(table.rows(packs=packs), key=lambda entry: -len(entry.row))
-    return Answers(items, tuple(rows), tuple(table.numbers), tuple(own), tuple(foreign))
+    return Answers(items, tuple(rows), tuple(table.numbers), tuple(asked), tuple(foreign))
 
 
 def prompt_rows(answers: Answers) -> list[ItemRow]:
@@ -179,11 +179,13 @@ class _Requests:
         )
 
     def asked(self, items: TaskItems, item: int, prompt: int) -> Asked:
-        own, context = items.items[item], _only_context(items.items[prompt])
+        answered, context = items.items[item], _only_context(items.items[prompt])
         assert context is not None, "prompts with several contexts are nobody's other prompt"
         return Asked(
-            tuple(self._number(context, own.requests[n].continuation) for n in own.choices),
-            own.choices.index(items.gold[item]),
+            tuple(
+                self._number(context, answered.requests[n].continuation) for n in answered.choices
+            ),
+            answered.choices.index(items.gold[item]),
         )
 
     def _number(self, context: Tokens, continuation: Tokens) -> int:
@@ -196,7 +198,9 @@ class _Requests:
         for (context, continuation), number in self.numbers.items():
             by_context.setdefault(context, []).append((continuation, number))
         for prompt, (context, asked) in enumerate(by_context.items()):
-            groups = shared_rows(len(context), [len(own) for own, _ in asked], packs=packs)
+            groups = shared_rows(
+                len(context), [len(continuation) for continuation, _ in asked], packs=packs
+            )
             for group in filter(None, groups):
                 row = Row(context, tuple(asked[place][0] for place in group))
                 yield ItemRow(row, prompt, tuple(asked[place][1] for place in group))
@@ -226,12 +230,12 @@ def _only_context(item: Item) -> Tokens | None:
 
 
 def _add_slopes(found: Floats, asked: Asked, baseline: Floats, weight: float) -> None:
-    own = asked.choices[asked.right]
+    right = asked.choices[asked.right]
     if len(asked.choices) == 1:
-        left = max(-float(np.expm1(min(baseline[own], 0.0))), _SURE)
-        found[own] += weight / left
+        left = max(-float(np.expm1(min(baseline[right], 0.0))), _SURE)
+        found[right] += weight / left
         return
     others = [number for place, number in enumerate(asked.choices) if place != asked.right]
     rivals = np.exp(baseline[others] - np.logaddexp.reduce(baseline[others]))
-    found[own] += weight
+    found[right] += weight
     np.add.at(found, others, -weight * rivals)

@@ -94,9 +94,9 @@ class GridPasses:
         rest = [entry for entry in rows if entry.item not in ahead]
         return [
             group
-            for own in (first, rest)
+            for part in (first, rest)
             for group in group_rows(
-                own, configurations=configurations, tokens=self.tokens, device=self.engine.device
+                part, configurations=configurations, tokens=self.tokens, device=self.engine.device
             )
         ]
 

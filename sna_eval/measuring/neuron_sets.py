@@ -104,7 +104,9 @@ class SetPasses:
         - `progress`: told of sets as they are done, in parts.
         """
         by_layer = _by_layer(sets)
-        plans = [self._plan(layer, [sets[n] for n in own]) for layer, own in by_layer.items()]
+        plans = [
+            self._plan(layer, [sets[n] for n in numbers]) for layer, numbers in by_layer.items()
+        ]
         columns = {
             plan.layer: output_columns(self.passes.engine.sites, plan.layer, plan.all_neurons)
             for plan in plans
@@ -119,9 +121,9 @@ class SetPasses:
                 for plan, left in zip(plans, captured, strict=True):
                     numbers = by_layer[plan.layer]
                     for part in self._parts(group, numbers):
-                        own = [sets[number] for number in part]
-                        start = self._start(plan, left, own, columns.get(plan.layer), group)
-                        values = self._pass(group, plan, start, own, read)
+                        together = [sets[number] for number in part]
+                        start = self._start(plan, left, together, columns.get(plan.layer), group)
+                        values = self._pass(group, plan, start, together, read)
                         if found is None:
                             found = np.full((len(sets), requests, values.shape[-1]), np.nan)
                         found[np.ix_(part, group.requests)] = values
@@ -131,7 +133,7 @@ class SetPasses:
         return found
 
     def _plan(self, layer: int, sets: Sequence[Intervention]) -> LayerPlan:
-        union = sorted({neuron for own in sets for neuron in own.neurons})
+        union = sorted({neuron for chosen in sets for neuron in chosen.neurons})
         return LayerPlan(layer, self.routes[layer], {_UNION: tuple(union)})
 
     def _parts(self, group: RowGroup, numbers: Sequence[int]) -> Iterator[list[int]]:
@@ -151,7 +153,7 @@ class SetPasses:
     ) -> Start:
         engine = self.passes.engine
         if plan.route != "behind":
-            neurons = {str(place): own.neurons for place, own in enumerate(sets)}
+            neurons = {str(place): chosen.neurons for place, chosen in enumerate(sets)}
             apart = torch.eye(len(sets), device=engine.device)
             weights = {
                 str(place): apart[place].expand(len(group.rows), -1) for place in range(len(sets))
@@ -159,8 +161,8 @@ class SetPasses:
             return AtBlock(engine, plan.layer, captured.hidden, neurons, weights)
         assert captured.hidden is not None
         updates = {
-            (str(place), len(own.neurons)): _update(captured, plan, own, columns)
-            for place, own in enumerate(sets)
+            (str(place), len(chosen.neurons)): _update(captured, plan, chosen, columns)
+            for place, chosen in enumerate(sets)
         }
         return BehindBlock(engine, plan.layer, captured.hidden, updates)
 
@@ -178,8 +180,10 @@ class SetPasses:
             stack.enter_context(
                 start.enter(
                     [
-                        Configuration(own.layer, len(own.neurons), own.multiplier, str(place))
-                        for place, own in enumerate(sets)
+                        Configuration(
+                            chosen.layer, len(chosen.neurons), chosen.multiplier, str(place)
+                        )
+                        for place, chosen in enumerate(sets)
                     ]
                 )
             )
@@ -192,22 +196,22 @@ class SetPasses:
 def _by_layer(sets: Sequence[Intervention]) -> dict[int, list[int]]:
     """Numbers of the sets of each layer, lowest first."""
     layers: dict[int, list[int]] = {}
-    for number, own in sorted(enumerate(sets), key=lambda entry: (entry[1].layer, entry[0])):
-        layers.setdefault(own.layer, []).append(number)
+    for number, chosen in sorted(enumerate(sets), key=lambda entry: (entry[1].layer, entry[0])):
+        layers.setdefault(chosen.layer, []).append(number)
     return layers
 
 
 def _update(
-    captured: Captured, plan: LayerPlan, own: Intervention, columns: torch.Tensor | None
+    captured: Captured, plan: LayerPlan, wanted: Intervention, columns: torch.Tensor | None
 ) -> torch.Tensor:
     """What doubling a set's neurons adds to the stream, `[row, position, d_model]`."""
     assert captured.hidden is not None
     wide = torch.promote_types(captured.hidden.dtype, torch.float32)
-    if not own.neurons:
+    if not wanted.neurons:
         return torch.zeros_like(captured.hidden, dtype=wide)
     assert captured.activations is not None
     assert columns is not None
     place_of = {neuron: place for place, neuron in enumerate(plan.all_neurons)}
-    places = torch.tensor([place_of[neuron] for neuron in own.neurons], device=columns.device)
+    places = torch.tensor([place_of[neuron] for neuron in wanted.neurons], device=columns.device)
     chosen = captured.activations.index_select(-1, places.to(captured.activations.device))
     return chosen.to(wide) @ columns.index_select(0, places).to(wide)

@@ -40,7 +40,7 @@ class Panel:
         scores = log_likelihoods(batch, log_probs, group)
         wanted = [number in self.right for number in group.requests]
         copies = len(batch.rows) // len(group.rows)
-        places = [place for place, own in enumerate(wanted * copies) if own]
+        places = [place for place, one in enumerate(wanted * copies) if one]
         values = torch.full((len(scores), 3), torch.nan, dtype=torch.float64, device=scores.device)
         if places:
             values[places] = _standing(batch, log_probs, places)
@@ -94,8 +94,8 @@ class Confidence:
     def __call__(self, batch: Batch, log_probs: torch.Tensor, group: RowGroup) -> torch.Tensor:
         by_row = self.measure(log_probs[batch.first_slots]).double()
         branches = torch.tensor([len(row.branches) for row in batch.rows], device=by_row.device)
-        own = by_row.repeat_interleave(branches).unsqueeze(1)
-        return torch.cat([self.read(batch, log_probs, group), own], dim=1)
+        by_branch = by_row.repeat_interleave(branches).unsqueeze(1)
+        return torch.cat([self.read(batch, log_probs, group), by_branch], dim=1)
 
 
 def _standing(batch: Batch, log_probs: torch.Tensor, places: list[int]) -> torch.Tensor:
@@ -103,19 +103,19 @@ def _standing(batch: Batch, log_probs: torch.Tensor, places: list[int]) -> torch
     starts = torch.tensor([0, *batch.branch_lengths]).cumsum(0)
     first = starts[places]
     slots, tokens = _on(log_probs, batch.reads)[first], _on(log_probs, batch.targets)[first]
-    own = log_probs[slots, tokens]
+    chosen = log_probs[slots, tokens]
     two = log_probs.topk(2, dim=-1)
     top, likeliest = two.values[slots], two.indices[slots, 0]
     rival = torch.where(likeliest == tokens, top[:, 1], top[:, 0])
     ranks = torch.cat(
         [
             (log_probs[part] > score.unsqueeze(1)).sum(dim=-1) + 1
-            for part, score in zip(slots.split(_CHUNK), own.split(_CHUNK), strict=True)
+            for part, score in zip(slots.split(_CHUNK), chosen.split(_CHUNK), strict=True)
         ]
     )
     hits = two.indices[:, 0][_on(log_probs, batch.reads)] == _on(log_probs, batch.targets)
-    greedy = torch.stack([hits[starts[own] : starts[own + 1]].all() for own in places])
-    return torch.stack([(own - rival).double(), ranks.double(), greedy.double()], dim=1)
+    greedy = torch.stack([hits[starts[place] : starts[place + 1]].all() for place in places])
+    return torch.stack([(chosen - rival).double(), ranks.double(), greedy.double()], dim=1)
 
 
 def _on(like: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

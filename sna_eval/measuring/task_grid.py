@@ -132,7 +132,7 @@ class TaskGrid:
         - `numbers`: of the configurations, in the grid's order.
         - `groups`: places of the groups of rows to run; the other rows keep their baseline.
         """
-        (place,) = [own for own, plan in enumerate(started.plans) if plan.layer == layer]
+        (place,) = [number for number, plan in enumerate(started.plans) if plan.layer == layer]
         plan, baseline = started.plans[place], started.baseline
         every = self.grid.at(layer)
         wanted = [every[number] for number in numbers]

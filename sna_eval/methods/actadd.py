@@ -31,7 +31,9 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
     rows = _padded(bench, positive, negative)
     first, second = residual_states(bench, rows, wanted.layer)
     return Resolution(
-        parameters={_TOKEN.format(n): Vector(own) for n, own in enumerate(first - second)},
+        parameters={
+            _TOKEN.format(n): Vector(difference) for n, difference in enumerate(first - second)
+        },
         remarks={"pair": [positive, negative]},
     )
 

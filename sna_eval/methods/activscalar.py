@@ -34,12 +34,14 @@ OPTIONS = {"steps": 60, "rate": 0.05, "minimality": 0.1, "batch": 16, "seed": 0}
 def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """Scalars by component, each `[blocks from layer on]`."""
     options = wanted.options
-    rows = [bench.answered_row(own) for own in examples.answered()]
+    rows = [bench.answered_row(answered) for answered in examples.answered()]
     count = bench.sites.n_layers - wanted.layer
     scalars = torch.ones(len(get_args(Component)), count, device=bench.device, requires_grad=True)
     batches = (
-        Batch(own, bench.device)
-        for own in drawn(rows, size=options["batch"], steps=options["steps"], seed=options["seed"])
+        Batch(batch, bench.device)
+        for batch in drawn(
+            rows, size=options["batch"], steps=options["steps"], seed=options["seed"]
+        )
     )
 
     def loss(batch: Batch) -> torch.Tensor:
@@ -49,7 +51,7 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
     with frozen(bench.model), _scaled(bench, wanted.layer, scalars):
         report = descend([scalars], batches, loss, rate=options["rate"])
     found = zip(get_args(Component), scalars.detach(), strict=True)
-    return Resolution(parameters={name: Vector(own) for name, own in found}, remarks=report)
+    return Resolution(parameters={name: Vector(values) for name, values in found}, remarks=report)
 
 
 def build(fitted: Fitted) -> tuple[Affine, ...]:

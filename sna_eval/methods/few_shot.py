@@ -26,7 +26,7 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
         )
     order = random.Random(wanted.options["seed"]).sample(range(len(questions)), count)
     shown = [questions[number] for number in order]
-    text = "".join(own.shown + examples.delimiter for own in shown)
+    text = "".join(question.shown + examples.delimiter for question in shown)
     return Resolution(parameters={"prompt": text}, remarks={"items": order})
 
 

@@ -31,10 +31,12 @@ _NUMBERED = re.compile("layer_([0-9]{3,6})")
 def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """One vector `[d_mlp]` for every block with neurons from the layer on."""
     options, sites = wanted.options, bench.sites
-    rows = [bench.answered_row(own) for own in examples.answered()]
+    rows = [bench.answered_row(answered) for answered in examples.answered()]
     batches = (
-        Batch(own, bench.device)
-        for own in drawn(rows, size=options["batch"], steps=options["steps"], seed=options["seed"])
+        Batch(batch, bench.device)
+        for batch in drawn(
+            rows, size=options["batch"], steps=options["steps"], seed=options["seed"]
+        )
     )
     vectors = {
         layer: torch.ones(sites.d_mlp, device=bench.device, requires_grad=True)
@@ -45,7 +47,7 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
             list(vectors.values()), batches,
             lambda batch: negative_log_likelihood(bench.model, batch), rate=options["rate"],
         )  # fmt: skip
-    found = {_NAME.format(layer): Vector(own) for layer, own in vectors.items()}
+    found = {_NAME.format(layer): Vector(vector) for layer, vector in vectors.items()}
     return Resolution(parameters=found, remarks=report)
 
 
@@ -65,8 +67,8 @@ def scaled_activations(sites: Sites, vectors: Mapping[int, torch.Tensor]) -> Ite
 
     def hook(vector: torch.Tensor) -> Any:
         def scale(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            own: torch.Tensor = args[0]
-            return ((own * vector.to(own.device)).to(own.dtype), *args[1:])
+            entering: torch.Tensor = args[0]
+            return ((entering * vector.to(entering.device)).to(entering.dtype), *args[1:])
 
         return scale
 

@@ -32,26 +32,32 @@ def answer_pairs(
     Of several wrong choices the mean is taken. A question without choices is paired with the
     answer of the next question that has another one.
     """
-    right = _last_states(bench, [(own.context, own.answer) for own in questions], layer)
+    right = _last_states(
+        bench, [(question.context, question.answer) for question in questions], layer
+    )
     wrong = [_wrong_answers(questions, number) for number in range(len(questions))]
     texts = [
-        (own.context, text) for own, texts in zip(questions, wrong, strict=True) for text in texts
+        (question.context, text)
+        for question, texts in zip(questions, wrong, strict=True)
+        for text in texts
     ]
     states = _last_states(bench, texts, layer).split([len(texts) for texts in wrong])
-    return right, torch.stack([own.mean(dim=0) for own in states])
+    return right, torch.stack([state.mean(dim=0) for state in states])
 
 
 def _wrong_answers(questions: Sequence[Question], number: int) -> tuple[str, ...]:
-    own = questions[number]
-    if own.wrong:
-        return own.wrong
+    question = questions[number]
+    if question.wrong:
+        return question.wrong
     following = [*questions[number + 1 :], *questions[:number]]
-    other = next((q.answer for q in following if q.answer != own.answer), None)
-    return (own.answer,) if other is None else (other,)  # one answer to everything: no difference
+    other = next((q.answer for q in following if q.answer != question.answer), None)
+    return (
+        (question.answer,) if other is None else (other,)
+    )  # one answer to everything: no difference
 
 
 def _last_states(bench: Workbench, texts: Sequence[tuple[str, str]], layer: int) -> torch.Tensor:
     pairs = [bench.pair(context, answer) for context, answer in texts]
     read = [tuple(bench.clipped(before + after)) for before, after in pairs]
     states = residual_states(bench, read, layer)
-    return torch.stack([own[-1] for own in states])
+    return torch.stack([state[-1] for state in states])

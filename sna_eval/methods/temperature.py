@@ -32,7 +32,7 @@ _CHUNK = 256  # positions whose distributions are worked on at once
 
 def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:
     """The temperature; its layer is the last, where a pass may resume most cheaply."""
-    rows = [bench.answered_row(own) for own in examples.answered()]
+    rows = [bench.answered_row(answered) for answered in examples.answered()]
     logits, targets = _logits(bench, rows)
     value = fit_temperature(logits, targets)
     return Resolution(
@@ -112,12 +112,12 @@ def _slope(logits: torch.Tensor, targets: torch.Tensor, beta: float) -> tuple[fl
     """First and second derivative of the summed loss by `beta`."""
     slope, curvature = 0.0, 0.0
     for start in range(0, len(targets), _CHUNK):
-        own = logits[start : start + _CHUNK].double()
-        weights = torch.softmax(beta * own, dim=-1)
-        mean = (weights * own).sum(dim=-1)
-        chosen = own.gather(1, targets[start : start + _CHUNK].unsqueeze(1)).squeeze(1)
+        part = logits[start : start + _CHUNK].double()
+        weights = torch.softmax(beta * part, dim=-1)
+        mean = (weights * part).sum(dim=-1)
+        chosen = part.gather(1, targets[start : start + _CHUNK].unsqueeze(1)).squeeze(1)
         slope += float((mean - chosen).sum())
-        curvature += float((weights * (own - mean.unsqueeze(1)) ** 2).sum())
+        curvature += float((weights * (part - mean.unsqueeze(1)) ** 2).sum())
     return slope, curvature
 
 
@@ -128,8 +128,8 @@ def _logits(bench: Workbench, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.
     for start in range(0, len(rows), bench.batch_size):
         batch = Batch(rows[start : start + bench.batch_size], bench.device)
         with scored_positions_only(bench.model, batch) as pick:
-            own = pick(bench.model(batch.input_ids, use_cache=False).logits)
-        logits.append(own[batch.reads].float().cpu())
+            batch_logits = pick(bench.model(batch.input_ids, use_cache=False).logits)
+        logits.append(batch_logits[batch.reads].float().cpu())
         targets.append(batch.targets.cpu())
     return torch.cat(logits), torch.cat(targets)
 

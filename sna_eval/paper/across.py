@@ -77,14 +77,14 @@ def zones(found: ProtocolEvidence) -> Iterator[Claim]:
     ):
         measured = shown if first.tasks else "no task"
         yield Claim(statement, f"{published} %", measured, figure(value, published))
-    best = [own.best_improvement for own in found.summary.tasks if own.zone == 3]
+    best = [task.best_improvement for task in found.summary.tasks if task.zone == 3]
     yield Claim(
         "improvement in zone 3 stays below 8 %",
         "8 % (in the abstract 7 %, rarely exceeded)",
         f"up to {max(best):.1f} %" if best else "no task",
         ceiling(best, 8.0),
     )
-    sizes = [len(own.tasks) for own in (first, second, third)]
+    sizes = [len(zone.tasks) for zone in (first, second, third)]
     complete = sum(sizes) == N_TASKS
     middle = Claim("tasks in zone 2", "0", str(sizes[1]), ceiling([sizes[1]], 0))
     yield only_for(
@@ -95,7 +95,7 @@ def zones(found: ProtocolEvidence) -> Iterator[Claim]:
         "zone 1 is arithmetic and the two harder poetry levels",
         "5, 0 and 7 tasks in zones 1, 2, 3",
         counts,
-        judged([len(first.tasks)], lambda own: set(first.tasks) == ZONE_1),
+        judged([len(first.tasks)], lambda sizes: set(first.tasks) == ZONE_1),
     )
     yield only_for(of_model(members), found.is_model("gpt2-medium") and complete)
     yield from _baselines(found)
@@ -104,24 +104,26 @@ def zones(found: ProtocolEvidence) -> Iterator[Claim]:
 
 def _baselines(found: ProtocolEvidence) -> Iterator[Claim]:
     for name, low, high in (("math", 0.003, 0.026), ("coding", 0.32, 0.51)):
-        own = [task.baseline for task in found.tasks(f"sna_{name}")]
-        shown = ", ".join(f"{value:.4f}" for value in own) or "not run"
-        claim = Claim(f"baselines of {name}", f"{low} to {high}", shown, within(own, low, high))
+        baselines = [task.baseline for task in found.tasks(f"sna_{name}")]
+        shown = ", ".join(f"{value:.4f}" for value in baselines) or "not run"
+        claim = Claim(
+            f"baselines of {name}", f"{low} to {high}", shown, within(baselines, low, high)
+        )
         yield only_for(of_model(claim), found.is_model("gpt2-medium"))
 
 
 def _transition(found: ProtocolEvidence) -> Claim:
     """Unstable: neither nearly all nor nearly none of the configurations help."""
     statement = "zone 2 responds unstably (items built for it)"
-    own = found.transition
-    if own is None:
+    transition = found.transition
+    if transition is None:
         return Claim(statement, "expected, not measured", "not run", "not tested")
-    helped = float((own.change > 0).mean())
-    percent = own.improvement
+    helped = float((transition.change > 0).mean())
+    percent = transition.improvement
     return Claim(
         statement,
         "expected, not measured",
-        f"baseline {own.baseline:.3f}; {helped:.0%} of configurations help, mean "
+        f"baseline {transition.baseline:.3f}; {helped:.0%} of configurations help, mean "
         f"{percent.mean():+.2f} %, {percent.min():+.1f} to {percent.max():+.1f} %",
         within([helped], 0.1, 0.9),
     )
@@ -131,15 +133,15 @@ def shares(found: ProtocolEvidence) -> Iterator[Claim]:
     """The three factors' shares of the ranks' variance, which random rankings have as well: nothing
     is judged by them."""
     factors = found.summary.factors
-    known = {own.factor: own for own in factors.shares} if factors else {}
+    known = {share.factor: share for share in factors.shares} if factors else {}
     for name, published in SHARES.items():
-        own = known.get(name)
+        share = known.get(name)
         statement = f"share of rank variance: {name}"
-        if own is None:
+        if share is None:
             yield Claim(statement, f"{published:.0%}", "too few tasks", "not tested")
             continue
         measured = (
-            f"{own.share:.0%} ({own.interval.low:.0%} to {own.interval.high:.0%}), "
-            f"by chance {own.by_chance:.0%}"
+            f"{share.share:.0%} ({share.interval.low:.0%} to {share.interval.high:.0%}), "
+            f"by chance {share.by_chance:.0%}"
         )
         yield unjudged(Claim(statement, f"{published:.0%}", measured, "not judged"))

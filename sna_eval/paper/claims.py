@@ -33,7 +33,8 @@ def claims(found: ProtocolEvidence) -> list[Claim]:
 def as_rows(found: Sequence[Claim]) -> tuple[tuple[str, ...], ...]:
     """The cells of a table under `HEADINGS`."""
     return tuple(
-        (own.statement, own.published, own.measured, own.placebo, own.verdict) for own in found
+        (claim.statement, claim.published, claim.measured, claim.placebo, claim.verdict)
+        for claim in found
     )
 
 

@@ -62,18 +62,18 @@ def _baseline(rows: Sequence[dict[str, Any]], *, medium: bool) -> Iterator[Claim
         Claim(
             "SST-2: sentences in zones 1, 2, 3", ", ".join(map(str, ZONE_COUNTS)),
             ", ".join(map(str, counts)) or "not run",
-            judged(counts, lambda own: tuple(own) == ZONE_COUNTS),
+            judged(counts, lambda measured: tuple(measured) == ZONE_COUNTS),
         ),
         Claim(
             "SST-2: accuracy before, zones 1, 2, 3",
             ", ".join(f"{value:.1%}" for value in ZONE_ACCURACIES),
-            by_zone, judged(accuracies, lambda own: _alike(own, ZONE_ACCURACIES)),
+            by_zone, judged(accuracies, lambda measured: _alike(measured, ZONE_ACCURACIES)),
         ),
     ):  # fmt: skip
         yield only_for(of_model(claim), medium)
     rising = Claim(  # of the unmodified model, whose confidence the zones are made of
         "SST-2: accuracy rises with the zone", "34.8 %, 75.3 %, 84.4 %", by_zone,
-        judged(accuracies, lambda own: all(a < b for a, b in pairwise(own))),
+        judged(accuracies, lambda measured: all(a < b for a, b in pairwise(measured))),
     )  # fmt: skip
     yield of_model(unjudged(rising))
 
@@ -106,32 +106,37 @@ def _shape(rows: Sequence[dict[str, Any]]) -> Iterator[Claim]:
     layers: dict[int, list[float]] = defaultdict(list)
     for layer, _, change in changes:
         layers[layer].append(change)
-    helped = [layer for layer, own in layers.items() if np.mean(own) > 0]
+    helped = [layer for layer, gains in layers.items() if np.mean(gains) > 0]
     empty = "no item" if rows else "not run"
     yield Claim(
         "SST-2, zone 1: layers that improve it on average",
         "one (21 of 24)",
         ", ".join(map(str, helped)) or ("none" if changes else empty),
-        judged([change for _, _, change in changes], lambda own: len(helped) == 1),
+        judged([change for _, _, change in changes], lambda measured: len(helped) == 1),
     )
-    best = max(changes, key=lambda own: own[2], default=None)
+    best = max(changes, key=lambda entry: entry[2], default=None)
     gained = best is not None and best[2] > 0
-    at_best = sorted({own[1] for own in changes if best is not None and own[2] == best[2]})
+    at_best = sorted({entry[1] for entry in changes if best is not None and entry[2] == best[2]})
     yield Claim(
         "SST-2, zone 1: multiplier of the largest gain",
         f"{MULTIPLIER:g}",
-        ", ".join(f"{own:g}" for own in at_best) if gained else ("no gain" if changes else empty),
-        judged(at_best if gained else [], lambda own: MULTIPLIER in own),
+        ", ".join(f"{multiplier:g}" for multiplier in at_best)
+        if gained
+        else ("no gain" if changes else empty),
+        judged(at_best if gained else [], lambda measured: MULTIPLIER in measured),
     )
-    smallest = min((own[1] for own in changes), default=0.0)
-    early = max((own[2] for own in changes if own[1] == smallest), default=0.0)
+    smallest = min((entry[1] for entry in changes), default=0.0)
+    early = max((entry[2] for entry in changes if entry[1] == smallest), default=0.0)
     yield Claim(
         "SST-2, zone 1: flat at low multipliers, then steep",
         "flat, then steep",
         f"{early * 100:+.1f} points at x{smallest:g}, {best[2] * 100:+.1f} at best"
         if best
         else empty,
-        judged([early, best[2]] if gained and best else [], lambda own: own[0] <= own[1] / 4),
+        judged(
+            [early, best[2]] if gained and best else [],
+            lambda measured: measured[0] <= measured[1] / 4,
+        ),
     )
 
 
@@ -163,7 +168,7 @@ def _gains(table: pa.Table | None, rows: Sequence[dict[str, Any]]) -> Iterator[C
 def _overlaps_apart(table: pa.Table) -> list[float]:
     """One layer each, with the paper's count of neurons or the nearest."""
     counts = set(table.column("n_neurons").to_pylist())
-    count = min(counts, key=lambda own: abs(own - NEURONS), default=0)
+    count = min(counts, key=lambda count: abs(count - NEURONS), default=0)
     by_layer = {
         row["layer"]: json.loads(row["found"])["one_vs_neutral_overlap"]
         for row in table.select(["layer", "n_neurons", "found"]).to_pylist()
@@ -178,12 +183,14 @@ def _shared(neurons: pa.Table) -> list[int]:
     for row in neurons.to_pylist():
         if row["rank"] <= NEURONS:
             sets[row["layer"]][row["label"]].add(row["neuron"])
-    return [len(set.intersection(*own.values())) for own in sets.values() if len(own) > 1]
+    return [
+        len(set.intersection(*by_label.values())) for by_label in sets.values() if len(by_label) > 1
+    ]
 
 
 def _alike(values: Sequence[float], published: Sequence[float]) -> bool:
     pairs = zip(values, published, strict=True)
-    return all(abs(own - expected) <= _CLOSE for own, expected in pairs)
+    return all(abs(value - expected) <= _CLOSE for value, expected in pairs)
 
 
 def _by_zone(accuracies: Sequence[Cell]) -> str:

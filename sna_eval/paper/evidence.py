@@ -37,4 +37,4 @@ class ProtocolEvidence:
 
     def tasks(self, kind: str) -> list[TaskSummary]:
         """The three levels of a kind of task, as far as they were run."""
-        return [own for own in self.summary.tasks if task_type(own.task) == kind]
+        return [task for task in self.summary.tasks if task_type(task.task) == kind]

@@ -26,7 +26,7 @@ def interference(found: ProtocolEvidence) -> Iterator[Claim]:
         "amplifying poetry leaves arithmetic alone",
         "no meaningful change",
         f"{percent(_mean(on_math), of='P(target)')}{_spread(on_math)}",
-        ceiling([abs(own) for own in on_math], 1.0),
+        ceiling([abs(change) for change in on_math], 1.0),
     )
 
 
@@ -34,9 +34,9 @@ def _between(measured: Interference | None, first: str, second: str) -> list[flo
     """Changes in percent of all pairs of tasks of two types."""
     effects = measured.effects if measured is not None else ()
     return [
-        own.percent
-        for own in effects
-        if task_type(own.intervention) == first and task_type(own.subject) == second
+        effect.percent
+        for effect in effects
+        if task_type(effect.intervention) == first and task_type(effect.subject) == second
     ]
 
 

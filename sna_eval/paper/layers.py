@@ -18,7 +18,7 @@ def layers(found: ProtocolEvidence) -> Iterator[Claim]:
     """Peaks of the mean over counts and multipliers, in GPT-2 Medium and in general."""
     medium = found.is_model("gpt2-medium")
     for kind, layer in LAYERS.items():
-        best = [own.best_layer for own in found.tasks(kind)]
+        best = [task.best_layer for task in found.tasks(kind)]
         shown = ", ".join(map(str, best)) or "not run"
         name = kind.removeprefix("sna_")
         peak = Claim(
@@ -30,10 +30,10 @@ def layers(found: ProtocolEvidence) -> Iterator[Claim]:
             f"{name}: difficulty does not shift the best layer",
             "one layer",
             shown,
-            judged(best if len(best) > 1 else [], lambda own: len(set(own)) == 1),
+            judged(best if len(best) > 1 else [], lambda measured: len(set(measured)) == 1),
         )
     for kind, published in MEANS.items():
-        gains = [own.best_layer_improvement for own in found.tasks(kind)]
+        gains = [task.best_layer_improvement for task in found.tasks(kind)]
         mean = float(np.mean(gains)) if gains else float("nan")
         name = kind.removeprefix("sna_")
         claim = Claim(
@@ -46,10 +46,14 @@ def layers(found: ProtocolEvidence) -> Iterator[Claim]:
 
 def pythia(found: ProtocolEvidence) -> Iterator[Claim]:
     """Arithmetic in Pythia-160M."""
-    own = [task for task in found.tasks("sna_math") if task.zone == 1]
-    mean = float(np.mean([task.mean_improvement for task in own])) if own else float("nan")
-    baselines = [task.baseline for task in own]
-    best = [task.best_layer for task in own]
+    first_zone = [task for task in found.tasks("sna_math") if task.zone == 1]
+    mean = (
+        float(np.mean([task.mean_improvement for task in first_zone]))
+        if first_zone
+        else float("nan")
+    )
+    baselines = [task.baseline for task in first_zone]
+    best = [task.best_layer for task in first_zone]
     for claim in (
         Claim(
             "Pythia-160M, arithmetic in zone 1: mean improvement", "178.98 %", percent(mean),

@@ -58,17 +58,20 @@ def judged(cells: Sequence[Cell], rule: Callable[[Sequence[float]], bool]) -> Ve
 
 def figure(value: Cell, published: float) -> Verdict:
     """Same sign, at least half the size."""
-    return judged([value], lambda own: own[0] * published > 0 and abs(own[0]) >= abs(published) / 2)
+    return judged(
+        [value],
+        lambda measured: measured[0] * published > 0 and abs(measured[0]) >= abs(published) / 2,
+    )
 
 
 def ceiling(values: Sequence[Cell], published: float) -> Verdict:
     """Nothing above it."""
-    return judged(values, lambda own: max(own) <= published)
+    return judged(values, lambda measured: max(measured) <= published)
 
 
 def within(values: Sequence[Cell], low: float, high: float) -> Verdict:
     """Everything inside the range."""
-    return judged(values, lambda own: low <= min(own) and max(own) <= high)
+    return judged(values, lambda measured: low <= min(measured) and max(measured) <= high)
 
 
 def percent(value: float, *, of: str = "") -> str:
@@ -100,7 +103,9 @@ def beside_placebos(found: Sequence[Claim], placebos: Sequence[Sequence[Claim]])
     """
     by_statement = [{claim.statement: claim for claim in placebo} for placebo in placebos]
     return [
-        _beside(claim, [own[claim.statement] for own in by_statement if claim.statement in own])
+        _beside(
+            claim, [claims[claim.statement] for claims in by_statement if claim.statement in claims]
+        )
         for claim in found
     ]
 

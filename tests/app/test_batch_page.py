@@ -70,9 +70,9 @@ def test_a_file_is_scored_and_summed_up(scored: Any) -> None:
     assert f">{sum(row.amplified for row in rows)} of 3<" in shown
     table = [row for row in cells(app) if len(row) == 8]
     assert [row[0] for row in table] == ["1", "2", "3"]
-    for row, own in zip(table, rows, strict=True):
-        assert row[5:7] == [pieces.number(own.baseline_prob), pieces.number(own.prob)]
-        assert row[7] == (pieces.change(own.delta_prob) if own.amplified else "left")
+    for row, result in zip(table, rows, strict=True):
+        assert row[5:7] == [pieces.number(result.baseline_prob), pieces.number(result.prob)]
+        assert row[7] == (pieces.change(result.delta_prob) if result.amplified else "left")
     zones = [row for row in cells(app) if len(row) == 5]
     assert sum(int(row[1]) for row in zones) == 3
     assert len(zones) == len({row.zone for row in rows})
@@ -105,14 +105,14 @@ def test_the_first_rows_of_many_are_shown(scored: Any) -> None:
     file, rows = scored
     app = opened(batch, batch=("sna-reference", a_setting(), file, file, rows * 67))
     assert errors(app) == []
-    assert any("The first 200 of 201 rows" in own.value for own in app.caption)
+    assert any("The first 200 of 201 rows" in caption.value for caption in app.caption)
     assert len([row for row in cells(app) if len(row) == 8]) == 200
 
 
 def test_rows_of_another_model_are_not_shown(scored: Any) -> None:
     file, rows = scored
     app = opened(batch, batch=("gpt2", a_setting(), file, file, rows))
-    assert any("The model has changed: press Run" in own.value for own in app.caption)
+    assert any("The model has changed: press Run" in caption.value for caption in app.caption)
     assert cells(app) == []
 
 

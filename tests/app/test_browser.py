@@ -87,8 +87,8 @@ def test_an_item_with_choices_behind_a_margin(visitor: Visitor, tmp_path: Path) 
     assert visitor.exact("confidence") == pytest.approx(sample["confidence"], abs=1e-5)
     side = "amplified" if sample["decision"] else "before"
     for number, ((score, _),) in enumerate(sample["resps"]):
-        own = visitor.exact(f"log-likelihood {number} {side}")
-        assert own == pytest.approx(float(score), abs=1e-5)
+        shown = visitor.exact(f"log-likelihood {number} {side}")
+        assert shown == pytest.approx(float(score), abs=1e-5)
 
 
 def test_the_map_is_drawn_and_a_cell_taken(visitor: Visitor) -> None:
@@ -156,8 +156,8 @@ def test_runs_are_opened(visitor: Visitor, tmp_path: Path) -> None:
         f"run --model_args pretrained=sna-reference,plan=sna-reference --tasks {tasks} --limit 20 "
         f"--output_path {folders['results']} --log_samples --batch_size 8",
     ):
-        own = [str(Path(sys.executable).parent / "sna-eval"), *shlex.split(command)]
-        subprocess.run(own, check=True, capture_output=True, timeout=300)
+        made = [str(Path(sys.executable).parent / "sna-eval"), *shlex.split(command)]
+        subprocess.run(made, check=True, capture_output=True, timeout=300)
     visitor.open("runs")
     for name, heading, charts in (
         ("sweep", "Baseline against improvement", 4),
@@ -227,9 +227,9 @@ def one_session(address: str, folder: Path, layer: str, multiplier: str) -> list
 
 def test_two_sessions_at_once(address: str, tmp_path: Path) -> None:
     settings = [("1", "6"), ("6", "0.5")]
-    alone = [one_session(address, tmp_path, *own) for own in settings]
+    alone = [one_session(address, tmp_path, *setting) for setting in settings]
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda own: one_session(address, tmp_path, *own), settings))
+        both = list(pool.map(lambda one: one_session(address, tmp_path, *one), settings))
     assert both == alone
     assert all(len(set(values)) == 1 for values in both)
     assert both[0] != both[1]

@@ -37,7 +37,7 @@ def test_the_first_click_finds_everything_ready(workspace: Workspace) -> None:
         del SHELF._ready["fresh"]
     key = (PromptSource(FIRST_TASK), "differential", "mean", "mlp")
     assert list(fresh._ranked) == [key]
-    assert [own.cache_info().currsize for own in (fresh.routes, fresh.grid_passes)] == [1, 1]
+    assert [one.cache_info().currsize for one in (fresh.routes, fresh.grid_passes)] == [1, 1]
 
 
 def test_a_model_that_cannot_be_loaded_is_left_to_whoever_asks(

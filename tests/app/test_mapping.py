@@ -60,8 +60,8 @@ def test_sessions_at_once_get_what_each_gets_alone(workspace: Workspace) -> None
         start.wait()
         found = [try_it(workspace, TryConfig(TEN, settings[number])) for _ in range(3)]
         return all(
-            (own.before, own.amplified) == (alone[number].before, alone[number].amplified)
-            for own in found
+            (entry.before, entry.amplified) == (alone[number].before, alone[number].amplified)
+            for entry in found
         )
 
     def a_map() -> bool:

@@ -142,7 +142,7 @@ def test_a_map_of_other_settings_says_so(
         app.session_state[name] = value
     app.run()
     assert errors(app) == []
-    assert any("draw the map again" in own.value for own in app.caption) is stale
+    assert any("draw the map again" in caption.value for caption in app.caption) is stale
 
 
 def test_an_item_of_a_task_is_taken() -> None:
@@ -196,7 +196,7 @@ def test_a_batch_of_other_settings_says_so(workspace: Workspace, changed: dict[s
     (rows,) = run_batch(workspace, a_setting(), file.rows)
     app = opened(batch, batch=("sna-reference", a_setting(), file, file, rows), **changed)
     assert errors(app) == []
-    stale = any("press Run for new answers" in own.value for own in app.caption)
+    stale = any("press Run for new answers" in caption.value for caption in app.caption)
     assert stale is bool(changed)
 
 

@@ -111,22 +111,23 @@ def test_every_chart_holds_the_reports_values(
     opened: SweepFolder, interfered: InterferenceFolder
 ) -> None:
     summary = opened.summary
-    assert {row["improvement"] for row in chart_rows(chart(baseline.scatter(summary.tasks)))
-            if "improvement" in row} == {own.best_improvement for own in summary.tasks}  # fmt: skip
+    drawn = chart_rows(chart(baseline.scatter(summary.tasks)))
+    shown = {row["improvement"] for row in drawn if "improvement" in row}
+    assert shown == {task.best_improvement for task in summary.tasks}
     cells = column(chart(layers.draw(summary.layers).panels[0]), "mean improvement, %")
     assert cells == pytest.approx(summary.layers.improvement.flatten().tolist())
-    own = summary.measurements[0]
-    cells = column(chart(grids.panel(own, 4, "both")), "improvement, %")
-    assert cells == pytest.approx(own.improvement[0, 1].flatten().tolist())
+    measurement = summary.measurements[0]
+    cells = column(chart(grids.panel(measurement, 4, "both")), "improvement, %")
+    assert cells == pytest.approx(measurement.improvement[0, 1].flatten().tolist())
     percent, absolute = columns(chart(baseline.correlations(summary.across)), "correlation")
-    assert percent == [own.result.improvement.coefficient for own in summary.across]
-    assert absolute == [own.result.absolute.coefficient for own in summary.across]
+    assert percent == [one.result.improvement.coefficient for one in summary.across]
+    assert absolute == [one.result.absolute.coefficient for one in summary.across]
     found = column(chart(interference.tasks(interfered.measured)), "change, %")
     assert len(found) == len(interfered.measured.interventions) * 3
     rows = held_out(opened.store, summary.measurements, interfered.measured)
     development, test = columns(chart(held_out_figure.draw(rows).panels[0]), "gain")
-    assert development == [own.development for own in rows]
-    assert test == [own.test for own in rows]
+    assert development == [row.development for row in rows]
+    assert test == [row.test for row in rows]
     assert len(rows) == len(TASKS)
 
 
@@ -189,7 +190,7 @@ def test_results_are_read_with_their_items_and_plan(evaluated: Path) -> None:
     assert isinstance(found, ResultFolder)
     (file,) = evaluated.rglob("samples_*.jsonl")
     samples = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(own.before, own.after) for own in found.items] == [
+    assert [(item.before, item.after) for item in found.items] == [
         (sample["baseline_prob"], sample["prob"]) for sample in samples
     ]
     assert found.rows[0].zone == "all"
@@ -199,8 +200,8 @@ def test_results_are_read_with_their_items_and_plan(evaluated: Path) -> None:
     assert plan.tasks["sna_math_easy"] == bundled.tasks["sna_math_easy"]
     assert "pretrained=sna-reference,plan=plan.yaml" in saved.command
     assert "--limit 8" in saved.command
-    drawn = [value for own in columns(chart(item_panel(found.items)), "after") for value in own]
-    assert sorted(drawn) == sorted(own.after for own in found.items)
+    drawn = [value for one in columns(chart(item_panel(found.items)), "after") for value in one]
+    assert sorted(drawn) == sorted(item.after for item in found.items)
 
 
 def test_the_command_of_a_run_keeps_what_else_it_was_asked(evaluated: Path) -> None:
@@ -287,8 +288,8 @@ def test_a_sweep_of_test_items_has_nothing_to_choose(
         tasks=("sna_math_easy",), layers=(4,), n_neurons=(3,), multipliers=(2.0,), limit=2,
         split="test",
     )  # fmt: skip
-    own = {"sna_math_easy": tasks["sna_math_easy"]}
-    run_sweep(Sweep(options, lm=workspace.lm, tasks=own), tmp_path, quiet=True)
+    settings = {"sna_math_easy": tasks["sna_math_easy"]}
+    run_sweep(Sweep(options, lm=workspace.lm, tasks=settings), tmp_path, quiet=True)
     found = open_folder(str(tmp_path), draws=10)
     assert isinstance(found, SweepFolder)
     with pytest.raises(InputError, match="development"):
@@ -312,7 +313,7 @@ def test_a_sweep_is_opened_from_its_folder(swept: Path, tmp_path: Path) -> None:
     assert "24 configurations of 3 tasks on development items" in texts(app)
     app.text_input(key="interference").set_value(str(tmp_path)).run()
     app = pressed(app, "Open")
-    assert any("a folder that `sna-eval interference` wrote" in own for own in errors(app))
+    assert any("a folder that `sna-eval interference` wrote" in error for error in errors(app))
     assert not app.subheader  # nothing of what was open before
 
 
@@ -328,9 +329,9 @@ def test_results_are_shown_item_by_item(evaluated: Path) -> None:
     app = pressed(shown(runs, folder=str(evaluated)), "Open")
     assert headings(app) == ["Baseline and amplified", "Items"]
     (path,) = evaluated.rglob("results_*.json")
-    own = json.loads(path.read_text())["results"]["sna_math_easy"]
+    entry = json.loads(path.read_text())["results"]["sna_math_easy"]
     for name in ("baseline_prob,none", "prob,none"):
-        assert f">{pieces.number(own[name])}<" in texts(app)
+        assert f">{pieces.number(entry[name])}<" in texts(app)
     read, save = app.code
     assert read.value == f"sna-eval view {evaluated}"
     assert "--tasks sna_math_easy" in save.value
@@ -366,4 +367,4 @@ def test_two_tasks_have_no_band_of_the_null(opened: SweepFolder) -> None:
     two = chart_rows(chart(baseline.scatter(tasks[:2])))
     assert not any("high" in row for row in two)
     shown = {row["task"] for row in two if "task" in row}
-    assert shown == {short(own.task) for own in tasks[:2]}
+    assert shown == {short(task.task) for task in tasks[:2]}

@@ -108,9 +108,9 @@ def compare_with_lm_eval(
     results = evaluate(lm=lm, task_dict=tasks, bootstrap_iters=0)
     samples = results["samples"]
     tried = [try_it(workspace, TryConfig(question, setting)) for question in QUESTIONS]
-    for sample, own in zip(samples["own_prompts"], (tried[0], tried[2]), strict=True):
-        assert sample["baseline_prob"] == pytest.approx(own.before.prob, abs=1e-5)
-        assert sample["prob"] == pytest.approx(own.after.prob, abs=1e-5)
+    for sample, one in zip(samples["own_prompts"], (tried[0], tried[2]), strict=True):
+        assert sample["baseline_prob"] == pytest.approx(one.before.prob, abs=1e-5)
+        assert sample["prob"] == pytest.approx(one.after.prob, abs=1e-5)
     (choice,) = samples["own_prompts_choices"]
     answers = [score for ((score, _),) in choice["resps"]]
     assert answers == pytest.approx(tried[1].after.log_likelihoods, abs=1e-5)

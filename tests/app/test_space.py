@@ -42,8 +42,8 @@ def test_the_front_matter_says_what_the_dockerfile_does() -> None:
     assert f"PORT={head['app_port']}" in instructions("ENV")
     assert len(head["short_description"]) <= 60
     assert head["license"] == "apache-2.0"
-    for own in instructions("COPY"):
-        assert (SPACE / own.split()[-2]).exists()
+    for instruction in instructions("COPY"):
+        assert (SPACE / instruction.split()[-2]).exists()
     assert "sna-eval[app]" in (SPACE / "requirements.txt").read_text(encoding="utf-8").split()
 
 
@@ -53,7 +53,11 @@ def started(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    declared = dict(own.split("=", 1) for own in instructions("ENV") if not own.startswith("PATH"))
+    declared = dict(
+        instruction.split("=", 1)
+        for instruction in instructions("ENV")
+        if not instruction.startswith("PATH")
+    )
     environment = {
         **os.environ,
         **declared,
@@ -80,8 +84,8 @@ def started(folder: Path) -> Iterator[str]:
 def test_it_starts_as_a_space_would(tmp_path: Path, configured: bool) -> None:
     """It can be shown in a frame, and takes uploads there: without cookies, thanks to a file."""
     if configured:
-        for own in instructions("COPY"):
-            name = own.split()[-2]
+        for instruction in instructions("COPY"):
+            name = instruction.split()[-2]
             (copytree if (SPACE / name).is_dir() else copy)(SPACE / name, tmp_path / name)
     with started(tmp_path) as address:
         with urllib.request.urlopen(address, timeout=10) as page:

@@ -43,7 +43,7 @@ def test_another_model_begins_with_what_fits_it(other: Workspace) -> None:
     questions = task_questions(FIRST_TASK, "development")
     setting = a_setting(layer=look.layer, count=look.count)
     probs = np.array(
-        [try_it(other, TryConfig(own, setting, 1)).before.prob for own in questions[:12]]
+        [try_it(other, TryConfig(question, setting, 1)).before.prob for question in questions[:12]]
     )
     few = first_look("other", other.lm, questions[:12])
     assert few.low == pytest.approx(np.quantile(probs, 1 / 3), rel=0.05)
@@ -86,10 +86,10 @@ def test_untouched_controls_follow_the_model(other: Workspace, workspace: Worksp
         look.layer, look.count, look.multiplier, look.low, look.high,
         question.prompt, question.target.removeprefix(" "),
     ]  # fmt: skip
-    (button,) = [own for own in app.button if own.label == "Amplify"]
+    (button,) = [button for button in app.button if button.label == "Amplify"]
     app = button.click().run()
     assert not app.error
-    assert "zone 1, uncertain" in "\n".join(str(own.proto.body) for own in app.get("html"))
+    assert "zone 1, uncertain" in "\n".join(str(one.proto.body) for one in app.get("html"))
     app.session_state["model"] = workspace.name
     assert shown(app.run()) == before
 

@@ -41,8 +41,8 @@ def opened(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Sw
 
 @pytest.fixture
 def best(opened: SweepFolder) -> TaskSummary:
-    (own,) = opened.summary.tasks
-    return own
+    (task,) = opened.summary.tasks
+    return task
 
 
 def with_manifest(store: SweepStore, **changes: Any) -> SweepStore:
@@ -58,9 +58,9 @@ def test_it_finds_the_neurons_of_the_store(
     taken = take_best(opened.store, best)
     place = best.best
     (row,) = (
-        own
-        for own in opened.store.configurations().to_pylist()
-        if (own["layer"], own["n_neurons"], own["multiplier"])
+        row
+        for row in opened.store.configurations().to_pylist()
+        if (row["layer"], row["n_neurons"], row["multiplier"])
         == (place.layer, place.n_neurons, place.multiplier)
     )
     expected = row_intervention(opened.store, row)
@@ -108,14 +108,14 @@ def page(opened: SweepFolder) -> AppTest:
 
 
 def take(app: AppTest) -> AppTest:
-    (button,) = [own for own in app.button if own.label.startswith("Take the best")]
+    (button,) = [button for button in app.button if button.label.startswith("Take the best")]
     app = button.click().run()
     assert not app.exception
     return app
 
 
 def captions(app: AppTest) -> str:
-    return "\n".join(own.value.replace("\\", "") for own in app.caption)
+    return "\n".join(caption.value.replace("\\", "") for caption in app.caption)
 
 
 def test_one_click_sets_everything(
@@ -157,7 +157,7 @@ def test_other_weights_than_the_sweep_s_are_said(workspace: Workspace, same: boo
 
     swept = workspace.lm.model_hash if same else "0" * 16
     app = shown(try_it, meant=("sna-reference", swept))
-    said = [own.value for own in app.warning if "with other weights" in own.value]
+    said = [warning.value for warning in app.warning if "with other weights" in warning.value]
     assert len(said) == (0 if same else 1)
 
 

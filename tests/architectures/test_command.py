@@ -43,8 +43,8 @@ def test_a_model_that_does_not_keep_its_promise_is_found(unit: Any) -> None:
     """Units that bypass their projection's weights: hooks and scaled weights disagree."""
     model = build_model("llama")
     projection = find_sites(model).of(unit).projections[2]
-    own = projection.forward
-    projection.forward = lambda values: own(values) + values.sum(-1, keepdim=True)
+    plain = projection.forward
+    projection.forward = lambda values: plain(values) + values.sum(-1, keepdim=True)
     found = verify(model)
     assert found.heads is not None
     assert (found.folded if unit == "mlp" else found.heads.folded) > 1e-3

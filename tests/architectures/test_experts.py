@@ -73,10 +73,10 @@ def test_activations_are_what_the_output_projection_reads(model: Any) -> None:
         seen["args"], seen["output"] = args, output
 
     handle = experts.register_forward_hook(keep)
-    own = activations(model)
+    values = activations(model)
     handle.remove()
     _, index, weights = seen["args"]
-    by_expert = own.unflatten(-1, (experts.num_experts, -1))
+    by_expert = values.unflatten(-1, (experts.num_experts, -1))
     for token in range(5):
         expected = torch.zeros(32)
         for place, expert in enumerate(index[token].tolist()):

@@ -64,9 +64,9 @@ def test_the_others(name: str) -> None:
 
 def test_what_is_listed_is_what_is_tried() -> None:
     listed = json.loads(architectures_path().read_text(encoding="utf-8"))["rows"]
-    assert [own["model_type"] for own in listed] == list(ENTRIES)
-    assert {own["model_type"] for own in listed if own["status"] == "refused"} == REFUSED
-    verified = [own for own in listed if own["status"] == "verified"]
+    assert [one["model_type"] for one in listed] == list(ENTRIES)
+    assert {one["model_type"] for one in listed if one["status"] == "refused"} == REFUSED
+    verified = [one for one in listed if one["status"] == "verified"]
     assert len(verified) + len(REFUSED) == len(listed)
     assert len(verified) >= 45
-    assert all(own["folded"] <= TOLERANCE and own["restored"] for own in verified)
+    assert all(one["folded"] <= TOLERANCE and one["restored"] for one in verified)

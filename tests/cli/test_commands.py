@@ -84,8 +84,8 @@ def test_flags_are_read_as_lm_eval_reads_them(command: str, words: list[str]) ->
 
 
 def test_every_flag_has_words() -> None:
-    for name, own in parser()[1].items():
-        for action in own._actions:
+    for name, one in parser()[1].items():
+        for action in one._actions:
             assert action.help or name == "run" or not action.option_strings, (name, action.dest)
 
 

@@ -77,9 +77,9 @@ def torchrun(processes: int) -> list[str]:
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        return int(own.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def environment() -> dict[str, str]:
@@ -115,7 +115,7 @@ def assert_same_baselines(got: Results, expected: Results) -> None:
     assert_same_answers(got, expected, "baseline_filtered_resps")
     for task, values in expected["results"].items():
         told = {
-            name: own for name, own in values.items()
+            name: value for name, value in values.items()
             if name.startswith("baseline_") and "_stderr" not in name
         }  # fmt: skip
         assert told

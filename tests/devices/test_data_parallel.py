@@ -97,8 +97,8 @@ def test_options(
     for _ in range(2 if "use_cache" in more else 1):
         (got,), _ = launch([run], tmp_path)
         assert_same_answers(got, expected)
-        own = got["config"]["sna"]["tasks"]
-        assert [own[name]["items"] for name in ("own_choices", "own_rolling")] == [5, 5]
+        tasks = got["config"]["sna"]["tasks"]
+        assert [tasks[name]["items"] for name in ("own_choices", "own_rolling")] == [5, 5]
 
 
 @pytest.mark.slow
@@ -115,5 +115,5 @@ def test_bad_input_is_said_once(
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode != 0
-    (line,) = (own for own in done.stderr.splitlines() if own.startswith("sna-eval: error: "))
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("sna-eval: error: "))
     assert "two labels" in line

@@ -33,11 +33,11 @@ def process(
     folder: Path, rank: int, kind: str = "input", *, patience: float = 0.1, late: float = 0.0
 ) -> subprocess.Popen[str]:
     """A process of a launch by torchrun, as far as its environment tells."""
-    own = folder / str(rank)
-    own.mkdir(exist_ok=True)
+    of_rank = folder / str(rank)
+    of_rank.mkdir(exist_ok=True)
     env = {
         **os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank),
-        "TORCHELASTIC_ERROR_FILE": str(own / "error.json"),
+        "TORCHELASTIC_ERROR_FILE": str(of_rank / "error.json"),
     }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-c", FAILING, str(patience), str(late), kind],
@@ -45,10 +45,10 @@ def process(
     )  # fmt: skip
 
 
-def said(own: subprocess.Popen[str], *, status: int = 2) -> str:
+def said(process: subprocess.Popen[str], *, status: int = 2) -> str:
     """Everything on a process's standard error."""
-    output = own.communicate(timeout=60)[1]
-    assert own.returncode == status, output
+    output = process.communicate(timeout=60)[1]
+    assert process.returncode == status, output
     return output
 
 
@@ -59,7 +59,7 @@ def line(mark: str = "") -> str:
 @pytest.mark.parametrize("late", [(0, 0.3), (0.3, 0)])
 def test_what_all_meet_is_said_by_the_first(tmp_path: Path, late: tuple[float, float]) -> None:
     both = [process(tmp_path, rank, patience=50, late=late[rank]) for rank in (0, 1)]
-    assert [said(own) for own in both] == [line(), ""]
+    assert [said(one) for one in both] == [line(), ""]
 
 
 def test_it_is_said_once_though_the_first_comes_after_all(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_group_ends_with_one_line(
         [*torchrun(2), "-m", "tests.devices.evaluate", str(path)],
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
-    lines = [own for own in done.stderr.splitlines() if own.startswith("sna-eval: error: ")]
+    lines = [one for one in done.stderr.splitlines() if one.startswith("sna-eval: error: ")]
     assert len(lines) == 1, done.stderr[-3000:]
     assert lines[0].startswith(f"sna-eval: error: {mark}")
     assert message in lines[0]

@@ -41,13 +41,15 @@ def test_overflow_keeps_the_baseline(
     model = {"pretrained": str(large), "dtype": "float16", "decide_at": decide_at, **INLINE}
     with caplog.at_level(logging.WARNING):
         got = evaluate(job({**model, "multiplier": 1e4}, tasks))
-        warnings = [own for own in caplog.messages if "overflowed when amplified" in own]
+        warnings = [
+            message for message in caplog.messages if "overflowed when amplified" in message
+        ]
     expected = evaluate(job({**model, "multiplier": 1e4, "gate": "never"}, tasks))
     assert got is not None
     assert expected is not None
     assert "nan" not in json.dumps(got["results"], default=str).lower()
-    own = got["config"]["sna"]["tasks"]
-    assert {name: own[name]["overflowed"] for name in tasks} == dict.fromkeys(tasks, 5)
+    described = got["config"]["sna"]["tasks"]
+    assert {name: described[name]["overflowed"] for name in tasks} == dict.fromkeys(tasks, 5)
     for key, values in answers(expected).items():
         assert numbers(answers(got)[key]) == numbers(values), key
         assert texts(answers(got)[key]) == texts(values), key
@@ -60,7 +62,7 @@ def test_the_same_multiplier_in_float32(large: Path, job: Callable[..., Any]) ->
     model = {"pretrained": str(large), "dtype": "float32", "multiplier": 1e4, **INLINE}
     got = evaluate(job(model, TASKS))
     assert got is not None
-    assert {own["overflowed"] for own in got["config"]["sna"]["tasks"].values()} == {0}
+    assert {task["overflowed"] for task in got["config"]["sna"]["tasks"].values()} == {0}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -62,8 +62,8 @@ def test_counts_of_shares_add_up_to_those_of_the_whole() -> None:
             name = "a" if number < 6 else "b"
             ledger.count_item(name, decision, "loglikelihood", overflowed=number == 3)
     summed = total(shares)
-    assert {name: own.as_dict() for name, own in summed.tasks.items()} == {
-        name: own.as_dict() for name, own in whole.tasks.items()
+    assert {name: task.as_dict() for name, task in summed.tasks.items()} == {
+        name: task.as_dict() for name, task in whole.tasks.items()
     }
     assert summed.overflowed == 1
 

@@ -67,7 +67,7 @@ def test_data_parallel(runs: Runs, alone: Results) -> None:
     assert_same_counts(got, alone)
     sna = got["config"]["sna"]
     assert sna["processes"] == 2
-    assert {name: own["items"] for name, own in sna["tasks"].items()} == dict.fromkeys(TASKS, 5)
+    assert {name: task["items"] for name, task in sna["tasks"].items()} == dict.fromkeys(TASKS, 5)
     assert 0 < sna["amplified_fraction"] < 1, "gates open for some alone"
     assert printed.count("the plan has no entry for task 'sna_math_hard'") == 1
 

@@ -22,7 +22,7 @@ BLOCKS = {page: _BLOCK.findall(page.read_text(encoding="utf-8")) for page in PAG
 
 @pytest.mark.docs
 @pytest.mark.parametrize(
-    "page", [page for page, own in BLOCKS.items() if own], ids=lambda p: p.stem
+    "page", [page for page, block in BLOCKS.items() if block], ids=lambda p: p.stem
 )
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     for name in ("examples", "scripts", "benchmarks", "task_configs"):

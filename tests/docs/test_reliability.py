@@ -29,7 +29,7 @@ def missing(path: str, test: str | None) -> bool:
     if not place.is_file():
         return True
     tree = ast.parse(place.read_text(encoding="utf-8"))
-    return test not in {own.name for own in ast.walk(tree) if isinstance(own, ast.FunctionDef)}
+    return test not in {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
 
 
 def test_every_test_that_is_named_exists() -> None:
@@ -53,5 +53,8 @@ def test_a_wrong_name_is_noticed() -> None:
         ("tests/nowhere.py", None),
     ]
     assert all(missing(*entry) for entry in named(page))
-    own = [("tests/docs/test_reliability.py", "test_a_wrong_name_is_noticed"), ("tests/docs", None)]
-    assert not any(missing(*entry) for entry in own)
+    made = [
+        ("tests/docs/test_reliability.py", "test_a_wrong_name_is_noticed"),
+        ("tests/docs", None),
+    ]
+    assert not any(missing(*entry) for entry in made)

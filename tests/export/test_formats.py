@@ -54,8 +54,8 @@ def test_lora_adds_the_scaled_columns(name: str, model_folder: Any, export: Any)
     tensors = load_file(folder / "adapter_model.safetensors")
     base = load_file(model_folder(name) / "model.safetensors")
     for scaling in layer_scalings(PLAN):
-        own = [tensor for key, tensor in sorted(tensors.items()) if f".{scaling.layer}." in key]
-        down, up = own
+        made = [tensor for key, tensor in sorted(tensors.items()) if f".{scaling.layer}." in key]
+        down, up = made
         weight = projection(base, name, scaling.layer)
         delta = weight * scaling.vector(D_MLP[name]) - weight
         assert (up @ down - delta).abs().max() < 1e-6

@@ -77,12 +77,12 @@ def test_a_merged_checkpoint_is_a_plain_one(base: Path, plan_file: Path, tmp_pat
 
     model = AutoModelForCausalLM.from_pretrained(base, gguf_file=FILE)
     tokenizer = AutoTokenizer.from_pretrained(base, gguf_file=FILE)
-    before = {name: own.clone() for name, own in model.state_dict().items()}
+    before = {name: one.clone() for name, one in model.state_dict().items()}
     source = source_of(base, model=model, tokenizer=tokenizer, gguf_file=FILE)
     folder = export_plan(source, tmp_path / "out", format="merged")
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
     assert type(model.hf_quantizer).__name__ == "GgufHfQuantizer"
-    assert all(torch.equal(own, before[name]) for name, own in model.state_dict().items())
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
 
 
 def test_identify_finds_what_it_finds_in_safetensors(

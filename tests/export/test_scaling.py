@@ -27,12 +27,14 @@ def test_several_interventions_become_one_vector_per_layer() -> None:
 
 
 def test_vector_does_what_the_interventions_do() -> None:
-    (scaling,) = (own for own in layer_scalings(PLAN) if own.layer == 1)
+    (scaling,) = (
+        layer_scaling for layer_scaling in layer_scalings(PLAN) if layer_scaling.layer == 1
+    )
     activations = torch.randn(3, 64, dtype=torch.float64)
     expected = activations
     for entry in PLAN.interventions[:2]:
-        own = Intervention(1, (entry.neurons or {})[""], entry.multiplier)
-        expected = own.transform(expected)
+        intervention = Intervention(1, (entry.neurons or {})[""], entry.multiplier)
+        expected = intervention.transform(expected)
     assert torch.allclose(activations * scaling.vector(64), expected, rtol=1e-12)
 
 

@@ -25,13 +25,13 @@ def requests(*pairs: tuple[str, str]) -> list[Any]:
     ]
 
 
-def baselines(lm: Any, own: list[Any]) -> list[float]:
-    found = [evidence_of(value) for value, _ in lm.loglikelihood(own, disable_tqdm=True)]
+def baselines(lm: Any, samples: list[Any]) -> list[float]:
+    found = [evidence_of(value) for value, _ in lm.loglikelihood(samples, disable_tqdm=True)]
     return [evidence.baseline for evidence in found if evidence is not None]
 
 
-def plain(lm: Any, own: list[Any]) -> list[float]:
-    return [float(value) for value, _ in lm.loglikelihood(own, disable_tqdm=True)]
+def plain(lm: Any, samples: list[Any]) -> list[float]:
+    return [float(value) for value, _ in lm.loglikelihood(samples, disable_tqdm=True)]
 
 
 LONG = " ".join(["the cat sat on a mat while rain fell over town"] * 60)
@@ -49,10 +49,10 @@ LONG = " ".join(["the cat sat on a mat while rain fell over town"] * 60)
     ids=["longer than the model", "long and shared", "empty context", "duplicates", "long target"],
 )
 def test_baselines_are_those_of_hf(make_sna: Any, make_hf: Any, pairs: Any) -> None:
-    own = requests(*pairs)
-    got = baselines(make_sna(**PLAN), own)
+    asked = requests(*pairs)
+    got = baselines(make_sna(**PLAN), asked)
     # a long target's sum lies in the hundreds, where float32's own steps are wider than 1e-5
-    assert got == pytest.approx(plain(make_hf(), own), abs=TOLERANCE, rel=2e-7)
+    assert got == pytest.approx(plain(make_hf(), asked), abs=TOLERANCE, rel=2e-7)
     assert len(got) == len(pairs)
 
 
@@ -66,19 +66,19 @@ def test_duplicates_are_scored_alike_and_each(make_sna: Any) -> None:
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("pair", [("the cat", ""), ("", "")])
 def test_empty_targets_are_refused(make_sna: Any, pair: tuple[str, str], strict: bool) -> None:
-    own = requests(("the cat", " sat"), pair)
+    asked = requests(("the cat", " sat"), pair)
     with pytest.raises(InputError, match=r"own: expected a target of at least one token.*''"):
-        make_sna(**PLAN, strict=strict).loglikelihood(own, disable_tqdm=True)
+        make_sna(**PLAN, strict=strict).loglikelihood(asked, disable_tqdm=True)
 
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_targets_longer_than_the_model_are_refused(make_sna: Any, strict: bool) -> None:
     """They have no score: their first tokens would be read as context, or not at all."""
-    own = requests(("the cat", " sat"), ("the cat", f" {LONG}"))
+    asked = requests(("the cat", " sat"), ("the cat", f" {LONG}"))
     with pytest.raises(
         InputError, match=r"own: expected targets of at most 256 tokens.*document 1"
     ):
-        make_sna(**PLAN, strict=strict).loglikelihood(own, disable_tqdm=True)
+        make_sna(**PLAN, strict=strict).loglikelihood(asked, disable_tqdm=True)
 
 
 @pytest.fixture
@@ -108,13 +108,13 @@ def test_targets_that_become_part_of_the_context_are_tokenized_apart(
 ) -> None:
     lm, hf = joining(strict=strict), make_hf()
     target = " sat" if context == "the cat" else "sat"
-    own = requests((context, target), ("the cat", " a mat"), (context, target), ("rain", " fell"))
-    got = baselines(lm, own)
+    asked = requests((context, target), ("the cat", " a mat"), (context, target), ("rain", " fell"))
+    got = baselines(lm, asked)
     texts = [(" town", " sat"), (" town", " a mat"), (" town", " sat"), ("rain", " fell")]
     assert got == pytest.approx(plain(hf, requests(*texts)), abs=TOLERANCE)
     assert (lm.ledger.tasks["own"].items, lm.ledger.tasks["own"].tokenized_apart) == (4, 2)
     assert lm.ledger.tasks["own"].as_dict()["tokenized_apart"] == 2
-    (said,) = [own.message for own in caplog.records if "tokenized apart" in own.message]
+    (said,) = [record.message for record in caplog.records if "tokenized apart" in record.message]
     assert f"joins the target {target!r} to the last token of its context, {context!r}" in said
 
 
@@ -138,18 +138,18 @@ def test_tokenizers_without_special_tokens(
     tokenizer = copy.deepcopy(word_tokenizer)
     for name in ("pad", "bos") if lacking == "both" else (lacking,):
         setattr(tokenizer, f"{name}_token", None)
-    own = requests(("", "The cat sat"), ("the cat", " sat on a mat"), ("a", " mat"))
-    expected = plain(HFLM(tiny_gpt2, tokenizer=copy.deepcopy(tokenizer), batch_size=2), own)
+    asked = requests(("", "The cat sat"), ("the cat", " sat on a mat"), ("a", " mat"))
+    expected = plain(HFLM(tiny_gpt2, tokenizer=copy.deepcopy(tokenizer), batch_size=2), asked)
     lm = SNALM(tiny_gpt2, tokenizer=tokenizer, batch_size=2, **PLAN)
-    assert baselines(lm, own) == pytest.approx(expected, abs=TOLERANCE)
+    assert baselines(lm, asked) == pytest.approx(expected, abs=TOLERANCE)
 
 
 def test_memory_that_runs_out_at_batch_size_auto(
     make_sna: Any, tiny_gpt2: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device that holds four rows: a batch size below that is found, scores are the same."""
-    own = requests(*[(f"the cat sat {'on a mat ' * n}", " and so on") for n in range(12)])
-    expected = [float(value) for value, _ in make_sna(**PLAN).loglikelihood(own, True)]
+    asked = requests(*[(f"the cat sat {'on a mat ' * n}", " and so on") for n in range(12)])
+    expected = [float(value) for value, _ in make_sna(**PLAN).loglikelihood(asked, True)]
     sizes: list[int] = []
 
     def small_device(module: Any, args: Any, kwargs: Any) -> None:
@@ -161,7 +161,7 @@ def test_memory_that_runs_out_at_batch_size_auto(
     handle = tiny_gpt2.register_forward_pre_hook(small_device, with_kwargs=True)
     try:
         lm = make_sna(**PLAN, batch_size="auto", max_batch_size=64)
-        got = [float(value) for value, _ in lm.loglikelihood(own, True)]
+        got = [float(value) for value, _ in lm.loglikelihood(asked, True)]
     finally:
         handle.remove()
     assert got == pytest.approx(expected, abs=TOLERANCE)

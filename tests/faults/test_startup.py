@@ -104,12 +104,12 @@ def test_says_why_where_it_cannot_register(tmp_path: Path) -> None:
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
-        env={**own, **environment},
+        env={**inherited, **environment},
         timeout=120,
         check=True,
     )

@@ -32,7 +32,7 @@ def _heed_ctrl_c() -> None:
 
 def _unmeasured() -> dict[str, str]:
     """A signal that meets coverage's tracer in the middle leaves its lock behind, for ever."""
-    return {name: own for name, own in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {name: one for name, one in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def units(output: Path) -> int:

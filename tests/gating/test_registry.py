@@ -34,15 +34,15 @@ def test_the_docs_list_them_and_say_which_see_the_answer() -> None:
     table = text.split("| signal | what it is | sees the right answer |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| `(\w+)` \|.*\| (\*\*yes\*\*|no) \|$", table, re.MULTILINE)
     assert {name: seen == "**yes**" for name, seen in rows} == {
-        name: own.sees_answer for name, own in SIGNALS.items()
+        name: signal.sees_answer for name, signal in SIGNALS.items()
     }
 
 
 @pytest.mark.parametrize("kind", [AnswerSignal, ChoicesSignal, NextTokenSignal])
 def test_of_each_kind_one_is_the_usual(kind: type) -> None:
-    own = signals_of(kind)
-    assert [signal for signal in own.values() if signal.usual] == [usual_signal(kind)]
-    assert all(0 <= signal.low <= signal.high <= 1 for signal in own.values())
+    signals = signals_of(kind)
+    assert [signal for signal in signals.values() if signal.usual] == [usual_signal(kind)]
+    assert all(0 <= signal.low <= signal.high <= 1 for signal in signals.values())
 
 
 def test_what_the_paper_uses() -> None:

@@ -236,15 +236,15 @@ def write_configs(folder: Path, names: Sequence[str]) -> Path:
         rows = [config.row(number) for number in range(DOCUMENTS)]
         data = folder / f"{name}.jsonl"
         data.write_text("\n".join(map(json.dumps, rows)))
-        own = {
+        settings = {
             "include": str(TASKS / config.path),
             "task": name, "tag": "own", "dataset_path": "json", "dataset_name": None,
             "dataset_kwargs": {"data_files": dict.fromkeys(_SPLITS, str(data))},
             **config.more,
         }  # fmt: skip
-        (folder / f"{name}.yaml").write_text(json.dumps(own))  # JSON is YAML
+        (folder / f"{name}.yaml").write_text(json.dumps(settings))  # JSON is YAML
     for name, group in GROUPS.items():
         metric = {"metric": "acc", "weight_by_size": group["weight_by_size"]}
-        own = {"group": name, "task": group["task"], "aggregate_metric_list": [metric]}
-        (folder / f"{name}.yaml").write_text(json.dumps(own))
+        settings = {"group": name, "task": group["task"], "aggregate_metric_list": [metric]}
+        (folder / f"{name}.yaml").write_text(json.dumps(settings))
     return folder

@@ -45,7 +45,7 @@ class Runs:
         write_configs(folder, names)
         manager = TaskManager(include_path=[folder], include_defaults=False)
         self.groups = list(GROUPS)
-        grouped = {task for own in GROUPS.values() for task in own["task"]}
+        grouped = {task for group in GROUPS.values() for task in group["task"]}
         self.tasks = manager.load([*(n for n in names if n not in grouped), self.groups[-1]])
         self.names = names
         plan = folder / "plan.yaml"
@@ -86,7 +86,7 @@ def runs(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
 
 def values(results: Results, name: str) -> dict[str, Any]:
     """A task's or group's metrics and standard errors by `METRIC,FILTER`."""
-    return {key: own for key, own in results["results"][name].items() if "," in key}
+    return {key: one for key, one in results["results"][name].items() if "," in key}
 
 
 def close(found: Any, expected: Any) -> bool:
@@ -112,7 +112,7 @@ def test_baselines_are_those_of_the_unmodified_model(runs: Runs, other: str) -> 
 def test_what_is_not_a_baseline_is_what_it_was(runs: Runs) -> None:
     for name in [*runs.names, *runs.groups]:
         told, plain = values(runs.both, name), values(runs.off, name)
-        assert {key: own for key, own in told.items() if key in plain} == pytest.approx(
+        assert {key: one for key, one in told.items() if key in plain} == pytest.approx(
             plain, nan_ok=True
         ), name
 
@@ -137,32 +137,34 @@ def test_the_plan_does_something(runs: Runs) -> None:
     """Of each output type some items are amplified, and their answers change."""
     for kind in ("mc_", "ll_", "rolling_", "gen_"):
         samples = [
-            own for name in runs.names if name.startswith(kind)
-            for own in runs.both["samples"][name]
+            one for name in runs.names if name.startswith(kind)
+            for one in runs.both["samples"][name]
         ]  # fmt: skip
-        assert any(own["decision"] for own in samples), kind
-        assert any(own["resps"] != own["baseline_resps"] for own in samples), kind
+        assert any(sample["decision"] for sample in samples), kind
+        assert any(sample["resps"] != sample["baseline_resps"] for sample in samples), kind
     greedy = [
-        own for name in runs.names if "majority" not in name for own in runs.both["samples"][name]
+        one for name in runs.names if "majority" not in name for one in runs.both["samples"][name]
     ]  # fmt: skip
-    closed = [own for own in greedy if not own["decision"]]
+    closed = [sample for sample in greedy if not sample["decision"]]
     assert closed
-    assert all(own["resps"] == own["baseline_resps"] for own in closed)
+    assert all(sample["resps"] == sample["baseline_resps"] for sample in closed)
 
 
 def test_other_runs_know_nothing_of_it(runs: Runs) -> None:
     """The same tasks in a plain run have the metrics, samples and groups that they always had."""
     for results in (runs.hf, runs.off):
-        assert not [key for own in results["results"].values() for key in own if "baseline" in key]
+        assert not [
+            key for result in results["results"].values() for key in result if "baseline" in key
+        ]
         for name in runs.names:
-            assert not [key for own in results["samples"][name] for key in own if "zone" in key]
+            assert not [key for one in results["samples"][name] for key in one if "zone" in key]
     for group in runs.tasks["groups"].values():
-        assert [own.metric for own in group.aggregate_metric_list] == ["acc"]
+        assert [one.metric for one in group.aggregate_metric_list] == ["acc"]
 
 
 def test_which_way_is_better(runs: Runs) -> None:
     for name in runs.names:
-        told, plain = (own["higher_is_better"][name] for own in (runs.both, runs.hf))
+        told, plain = (one["higher_is_better"][name] for one in (runs.both, runs.hf))
         assert told == {**plain, **{f"baseline_{key}": way for key, way in plain.items()}}
 
 

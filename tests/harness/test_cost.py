@@ -60,8 +60,8 @@ def _instances() -> list[Any]:
 
     texts = [texts for texts, _, _ in _encoded()]
     return [
-        Instance("loglikelihood", {}, own, number % 2, ("any", number // 2, 1))
-        for number, own in enumerate(texts)
+        Instance("loglikelihood", {}, text, number % 2, ("any", number // 2, 1))
+        for number, text in enumerate(texts)
     ]
 
 

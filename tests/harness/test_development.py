@@ -61,9 +61,9 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
     described += 'description: "Listen. "\ntarget_delimiter: ""\n'
     (folder / "described.yaml").write_text(described)
     for name, splits in SPLITS.items():
-        own = "".join(f"{use}_split: {split}\n" for use, split in splits.items())
+        named = "".join(f"{use}_split: {split}\n" for use, split in splits.items())
         text = TASK.format(name=name, folder=folder, target="number", text="{{text}} sounds")
-        (folder / f"{name}.yaml").write_text(text.replace(EVALUATED, own))
+        (folder / f"{name}.yaml").write_text(text.replace(EVALUATED, named))
     manager = TaskManager(include_path=folder, include_defaults=False)
     return lambda name: manager.load([name])["tasks"][name]
 
@@ -93,9 +93,9 @@ def test_items_that_are_evaluated_are_no_development_items(load: Any, name: str)
 @pytest.mark.parametrize("name", ["trained_beside", "trained_beside_tested"])
 def test_a_training_split_beside_the_evaluated_one(load: Any, name: str) -> None:
     task = load(name)
-    own = {doc["text"] for doc in development_docs(task)}
-    assert own
-    assert not own & {doc["text"] for doc in task.eval_docs}
+    texts = {doc["text"] for doc in development_docs(task)}
+    assert texts
+    assert not texts & {doc["text"] for doc in task.eval_docs}
 
 
 def test_examples_say_their_label(load: Any) -> None:
@@ -109,9 +109,9 @@ def test_examples_say_their_label(load: Any) -> None:
 def test_items_without_a_context_are_what_is_scored(load: Any) -> None:
     found = examples_of(load("bare"))
     assert len(found.prompts) == len(found.questions) == MAX_EXAMPLES
-    assert found.prompts == tuple(own.answer for own in found.questions)
+    assert found.prompts == tuple(question.answer for question in found.questions)
     assert set(found.prompts) == {" dull", " bright", " odd"}
-    assert {own.context for own in found.questions} == {""}
+    assert {question.context for question in found.questions} == {""}
     assert found.unconditional == frozenset(range(MAX_EXAMPLES))
     assert found.whole
 
@@ -150,7 +150,7 @@ def test_a_right_answer_that_no_task_tells(make_sna: Any) -> None:
 def test_prompts_are_what_lm_eval_sends_without_examples(load: Any) -> None:
     """A task's description was left out where neurons were searched, and sent where it counted."""
     plain, described = examples_of(load("number")), examples_of(load("described"))
-    assert described.prompts == tuple(f"Listen. {own}" for own in plain.prompts)
+    assert described.prompts == tuple(f"Listen. {prompt}" for prompt in plain.prompts)
     first = described.questions[0]
     assert first.context == f"{described.prompts[0]} "
     assert first.shown == f"{plain.prompts[0]} dull"
@@ -159,5 +159,5 @@ def test_prompts_are_what_lm_eval_sends_without_examples(load: Any) -> None:
 def test_spaces_at_the_end_of_a_context_are_the_answers(load: Any) -> None:
     """They are scored with the answer, so no neuron is ranked on them."""
     found = examples_of(load("described"))
-    assert all(own == own.rstrip() for own in found.prompts)
-    assert all(own.context.endswith(" ") for own in found.questions)
+    assert all(prompt == prompt.rstrip() for prompt in found.prompts)
+    assert all(question.context.endswith(" ") for question in found.questions)

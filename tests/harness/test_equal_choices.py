@@ -50,8 +50,8 @@ def test_equal_choices_have_one_score(make_sna: Any, loaded: Any, packs: bool) -
     for sample in results["samples"]["own_equal"]:
         scores = [float(answer[0]) for answer in sample["filtered_resps"]]
         before = [float(value) for value, _ in sample["baseline_filtered_resps"]]
-        for own in (scores, before):
-            assert own[0] == own[2] != own[1] == own[3]
+        for one in (scores, before):
+            assert one[0] == one[2] != one[1] == one[3]
     assert results["results"]["own_equal"]["acc,none"] == 0
     assert results["results"]["own_equal"]["baseline_acc,none"] == 0
 

@@ -37,16 +37,16 @@ def test_answers_of_another_arithmetic_are_not_taken(
     assert lms[0].model_hash == lms[1].model_hash
     expected = [answers(evaluate(make_sna(model, **PLAN), [TASK])) for model in (wide, narrow)]
     assert expected[0] != expected[1]
-    for lm, own in zip(lms, expected, strict=True):
-        assert answers(evaluate(CachingLM(lm, path), [TASK])) == own
+    for lm, one in zip(lms, expected, strict=True):
+        assert answers(evaluate(CachingLM(lm, path), [TASK])) == one
 
 
 def test_an_intervention_that_a_plan_names_twice_acts_twice(
     evaluate: Any, make_sna: Any, tmp_path: Path
 ) -> None:
     """Scoring took equal ones for one, generation and exports did not."""
-    own = "layer: 2, neurons: [1, 5, 7]"
-    scored = f"{{{own}, multiplier: 2.0, scores: [3.0, 2.0, 1.0]}}"
+    neurons = "layer: 2, neurons: [1, 5, 7]"
+    scored = f"{{{neurons}, multiplier: 2.0, scores: [3.0, 2.0, 1.0]}}"
     gate = "gate: {signal: target_prob, mode: always}"
 
     def plan(*entries: str) -> str:
@@ -56,8 +56,8 @@ def test_an_intervention_that_a_plan_names_twice_acts_twice(
         )
         return str(path)
 
-    twice = make_sna(plan=plan(scored, f"{{{own}, multiplier: 2.0}}"))
-    once = make_sna(plan=plan(f"{{{own}, multiplier: 4.0}}"))
+    twice = make_sna(plan=plan(scored, f"{{{neurons}, multiplier: 2.0}}"))
+    once = make_sna(plan=plan(f"{{{neurons}, multiplier: 4.0}}"))
     half = make_sna(**{**PLAN, "multiplier": 2.0})
     found, expected, other = (
         flat_numbers(answers(evaluate(lm, [TASK]))) for lm in (twice, once, half)
@@ -110,10 +110,10 @@ def test_zones_of_texts_without_a_target(make_sna: Any) -> None:
     """`always` looks at no signal: zones are told by one that texts have."""
     texts = generated(make_sna(**PLAN))
     low, high = SIGNALS["max_prob"].low, SIGNALS["max_prob"].high
-    own = generated(make_sna(**{**PLAN, "gate": "max_prob", "low": low, "high": high}))
+    made = generated(make_sna(**{**PLAN, "gate": "max_prob", "low": low, "high": high}))
     assert all(isinstance(text, GeneratedText) for text in texts)
     zones = [text.decision.zone for text in texts]
-    assert zones == [text.decision.zone for text in own]
+    assert zones == [text.decision.zone for text in made]
 
 
 def test_a_plan_that_is_made_where_nothing_can_be_written(make_sna: Any, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_neurons_kept_for_other_tokens_are_not_taken(make_sna: Any) -> None:
     whole = lm.plans._bench
     halves = replace(whole, encode=lambda text: whole.encode(text)[::2])
     found = [resolve_task(task, bench, lambda most: examples) for bench in (whole, halves, whole)]
-    neurons = [own.interventions[0].neurons for own in found]
+    neurons = [one.interventions[0].neurons for one in found]
     assert neurons[0] == neurons[2] != neurons[1]
 
 
@@ -204,9 +204,9 @@ def test_streams_of_four_dimensions_are_put_together() -> None:
     rows = [torch.rand(length, 4, 8) for length in (3, 5)]
     whole = _stacked(rows, 6)
     assert whole.shape == (2, 6, 4, 8)
-    for row, own in zip(rows, whole, strict=True):
-        assert torch.equal(own[: len(row)], row)
-        assert not own[len(row) :].any()
+    for row, one in zip(rows, whole, strict=True):
+        assert torch.equal(one[: len(row)], row)
+        assert not one[len(row) :].any()
 
 
 def test_a_model_that_generates_its_own_way(
@@ -241,7 +241,7 @@ def test_neurons_kept_for_another_dtype_are_not_taken(make_sna: Any, tiny_gpt2: 
     task = TaskPlan(Gate(mode="always"), (entry,))
     benches = [make_sna(model, **PLAN).bench for model in (narrow, wide)]
     found = [resolve_task(task, bench, lambda most: examples) for bench in benches]
-    scores = [own.interventions[0].scores for own in found]
+    scores = [one.interventions[0].scores for one in found]
     assert scores[0] != scores[1]
 
 
@@ -271,7 +271,7 @@ def test_requests_made_by_hand(make_sna: Any, make_hf: Any) -> None:
     ):
         requests = [Instance(method, {}, arguments, 0)]
         found, plain = (
-            getattr(own, method)(requests, disable_tqdm=True) for own in (lm, make_hf())
+            getattr(one, method)(requests, disable_tqdm=True) for one in (lm, make_hf())
         )
         assert found == plain or flat_numbers(found) == pytest.approx(flat_numbers(plain))
     requests = [Instance("loglikelihood_rolling", {}, ("the cat sat on",), 0)]
@@ -295,7 +295,7 @@ def test_one_task_twice_in_a_run(make_sna: Any) -> None:
         for answer in lm.loglikelihood(requests[first : first + 2], disable_tqdm=True)
     ]
     assert flat_numbers(both) == pytest.approx(flat_numbers(alone), abs=1e-5)
-    zones = [[value.evidence.confidence for value, _ in own] for own in (both, alone)]
+    zones = [[value.evidence.confidence for value, _ in one] for one in (both, alone)]
     assert zones[0] == pytest.approx(zones[1], abs=1e-5)
     assert zones[0][0] != pytest.approx(zones[0][2], abs=1e-4)
 

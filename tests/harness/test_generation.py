@@ -117,9 +117,9 @@ def test_blocks_that_run_at_the_last_position_alone(make_sna: Any, positions: st
     sizes = dict.fromkeys(("vocab_size", "vocab_size_per_layer_input"), VOCABULARY)
     model = build(replace(entry, config={**entry.config, **changes, **sizes}))
     texts = ("the cat sat on a mat while rain", "x", "dogs")
-    own = {**LAST, "layer": 3, "positions": positions, "gate": "always"}
-    start, every = (make_sna(model, **own, decide_at=when) for when in ("start", "every_step"))
-    plain = make_sna(model, **{**own, "gate": "never"})
+    settings = {**LAST, "layer": 3, "positions": positions, "gate": "always"}
+    start, every = (make_sna(model, **settings, decide_at=when) for when in ("start", "every_step"))
+    plain = make_sna(model, **{**settings, "gate": "never"})
     assert generated(start, *texts) == generated(every, *texts) != generated(plain, *texts)
 
 
@@ -128,9 +128,9 @@ def test_models_that_read_the_whole_text_at_every_step(make_sna: Any, positions:
     """The first GPT keeps no keys and values; it knows no padding either, so one text at a time."""
     entry = entries()["openai-gpt"]
     model = build(replace(entry, config={**entry.config, "vocab_size": VOCABULARY}))
-    own = {**LAST, "positions": positions, "gate": "always", "batch_size": 1}
-    start, every = (make_sna(model, **own, decide_at=when) for when in ("start", "every_step"))
-    plain = make_sna(model, **{**own, "gate": "never"})
+    settings = {**LAST, "positions": positions, "gate": "always", "batch_size": 1}
+    start, every = (make_sna(model, **settings, decide_at=when) for when in ("start", "every_step"))
+    plain = make_sna(model, **{**settings, "gate": "never"})
     texts = ("the cat sat on a mat", "x")
     assert generated(start, *texts) == generated(every, *texts) != generated(plain, *texts)
 
@@ -182,12 +182,12 @@ def test_an_overflow_after_the_end_of_a_text(
     make_sna: Any, tiny_gpt2: Any, way: str, closed_by: str
 ) -> None:
     """A text that has ended is decoded on as long as another of its batch; none of it counts."""
-    own = {**PLAN, "gate": "always", **WAYS[way]}
+    settings = {**PLAN, "gate": "always", **WAYS[way]}
     texts = TEXTS[:2]
-    first = generated(make_sna(**own), texts[0], max_gen_toks=1)[0]
-    end = {closed_by: [first] if closed_by == "until" else make_sna(**own).tok_encode(first)}
-    alone = generated(make_sna(**own, batch_size=1), *texts, **end)
-    lm = make_sna(**own, batch_size=2)
+    first = generated(make_sna(**settings), texts[0], max_gen_toks=1)[0]
+    end = {closed_by: [first] if closed_by == "until" else make_sna(**settings).tok_encode(first)}
+    alone = generated(make_sna(**settings, batch_size=1), *texts, **end)
+    lm = make_sna(**settings, batch_size=2)
     assert lm.engine.abilities.resumes
     with overflow(tiny_gpt2, way) as hits:
         assert generated(lm, *texts, **end) == alone
@@ -239,8 +239,8 @@ def test_such_settings_are_refused_beside_a_plan_alone(make_sna: Any, make_hf: A
     setting = {"prefill_chunk_size": 2}
     plain = make_sna(gate="never")
     assert generated(plain, *TEXTS, **setting) == generated(make_hf(), *TEXTS, **setting)
-    own = make_sna(**PLAN, gate="always")
-    assert generated(own, *TEXTS, guidance_scale=1.0) == generated(own, *TEXTS)
+    gated = make_sna(**PLAN, gate="always")
+    assert generated(gated, *TEXTS, guidance_scale=1.0) == generated(gated, *TEXTS)
 
 
 def test_such_settings_are_found_with_the_model_too(

@@ -83,12 +83,15 @@ def test_killed_again_and_again(own_tasks: Path, word_tokenizer: Any, tmp_path: 
         assert process.exitcode == -signal.SIGKILL
         kept += at - 1
         assert rows(disturbed) == kept
-    expected, found = (run(model(tokenizer), own, own_tasks) for own in (undisturbed, disturbed))
+    expected, found = (run(model(tokenizer), one, own_tasks) for one in (undisturbed, disturbed))
     assert rows(disturbed) == rows(undisturbed) >= KEPT + DOCUMENTS
     assert flat_numbers(found["results"]) == pytest.approx(flat_numbers(expected["results"]))
     assert flat_numbers(answers(found)) == pytest.approx(flat_numbers(answers(expected)), abs=1e-6)
     texts = [
-        [(own["resps"], own["baseline_resps"]) for own in results["samples"]["own_generation"]]
+        [
+            (sample["resps"], sample["baseline_resps"])
+            for sample in results["samples"]["own_generation"]
+        ]
         for results in (found, expected)
     ]
     assert texts[0] == texts[1]

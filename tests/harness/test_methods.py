@@ -115,7 +115,11 @@ def test_few_shot_equals_lm_evals_own_prompting(
 def plain_hooks(model: Any, parameters: Any, method: str) -> list[Any]:
     """What a resolved method does at all positions, in hooks written here alone."""
     sites = find_sites(model)
-    values = {name: own.values for name, own in parameters.items() if not isinstance(own, str)}
+    values = {
+        name: parameter.values
+        for name, parameter in parameters.items()
+        if not isinstance(parameter, str)
+    }
     if method in ("caa", "repe"):
         block = sites.blocks[1]
         return [block.register_forward_hook(lambda m, a, out: out + 0.7 * values["vector"])]
@@ -130,14 +134,14 @@ def plain_hooks(model: Any, parameters: Any, method: str) -> list[Any]:
     if method == "ia3":
         return [
             sites.projections[layer].register_forward_pre_hook(
-                lambda m, args, own=values[f"layer_{layer:03d}"]: (args[0] * (0.3 + 0.7 * own),)
+                lambda m, args, one=values[f"layer_{layer:03d}"]: (args[0] * (0.3 + 0.7 * one),)
             )
             for layer in (1, 2, 3)
         ]
     outputs = {"attention": sites.attention_outputs, "mlp": sites.mlp_outputs}
     return [
         outputs[name][number + 1].register_forward_hook(
-            lambda m, a, out, own=scalar: out * (0.3 + 0.7 * own)
+            lambda m, a, out, one=scalar: out * (0.3 + 0.7 * one)
         )
         for name, scalars in values.items()
         for number, scalar in enumerate(scalars)
@@ -174,9 +178,9 @@ def test_every_method_runs_on_choices(
     for sample in results["samples"]["own_choices"]:
         scores = [answer[0] for answer in sample["filtered_resps"]]
         evidence = [evidence_of(score) for score in scores]
-        assert all(own is not None and own.amplified for own in evidence)
+        assert all(one is not None and one.amplified for one in evidence)
         assert any(
-            score != own.baseline for score, own in zip(scores, evidence, strict=True) if own
+            score != one.baseline for score, one in zip(scores, evidence, strict=True) if one
         )
 
 
@@ -234,11 +238,11 @@ def test_few_shot_stands_behind_a_description(
     assert prompt
     assert description not in prompt
     for sample in results["samples"]["own_described"]:
-        sent = [own[0] for own in sample["arguments"]]
+        sent = [argument[0] for argument in sample["arguments"]]
         assert all(text.startswith(description) for text in sent)
         requests = [
-            Instance("loglikelihood", {}, (text.replace(description, description + prompt), own), n)
-            for n, (text, own) in enumerate(sample["arguments"])
+            Instance("loglikelihood", {}, (text.replace(description, description + prompt), one), n)
+            for n, (text, one) in enumerate(sample["arguments"])
         ]
         expected = make_hf().loglikelihood(requests, disable_tqdm=True)
         assert flat_numbers(sample["resps"]) == pytest.approx(flat_numbers(expected), abs=1e-5)

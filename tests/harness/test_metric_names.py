@@ -60,7 +60,7 @@ def test_entry_points_name_them_all() -> None:
 
 def test_a_task_names_a_metric_and_no_more(evaluate: Any, make_sna: Any) -> None:
     lm = make_sna(layer=1, neurons="3;4", multiplier=2.0, gate="always")
-    own = evaluate(lm, ["own_metrics"])["results"]["own_metrics"]
+    entry = evaluate(lm, ["own_metrics"])["results"]["own_metrics"]
     bundled_one = evaluate(lm, ["sna_math_easy"])["results"]["sna_math_easy"]
     for name in ("improvement_pct,none", "delta_prob,none"):
-        assert own[name] == bundled_one[name] != 0.0
+        assert entry[name] == bundled_one[name] != 0.0

@@ -71,8 +71,8 @@ def test_every_sample_says_it(run: Any, kind: str, oracle: float) -> None:
 def test_the_table_of_a_folder_marks_it(run: Any, tmp_path: Path) -> None:
     _, results = run["gold"]
     for task, samples in results["samples"].items():
-        kept = [{k: own[k] for k in own if k not in ("resps", "doc")} for own in samples]
-        text = "\n".join(json.dumps(own, default=str) for own in kept)
+        kept = [{k: sample[k] for k in sample if k not in ("resps", "doc")} for sample in samples]
+        text = "\n".join(json.dumps(one, default=str) for one in kept)
         (tmp_path / f"samples_{task}_2026-01-01.jsonl").write_text(text)
     rows = zone_rows(tmp_path)
     assert {row.task for row in rows if row.oracle} == {"sna_sst2"}

@@ -35,9 +35,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Any:
 def test_neurons_of_another_model(
     evaluate: Any, make_sna: Any, tmp_path: Path, warnings: Any, other: bool
 ) -> None:
-    own = make_sna(gate="never").model_hash
+    model_hash = make_sna(gate="never").model_hash
     path = tmp_path / "plan.yaml"
-    path.write_text(PLAN.replace("HASH", '"0000000000000000"' if other else f'"{own}"'))
+    path.write_text(PLAN.replace("HASH", '"0000000000000000"' if other else f'"{model_hash}"'))
     lm = make_sna(plan=str(path))
     evaluate(lm, TASKS, limit=2)
     sna = lm.get_model_info()["sna"]
@@ -78,4 +78,4 @@ def test_the_bundled_plan_is_the_bundled_model_s(warnings: Any) -> None:
     assert warnings() == []
     found = [entry.found for task in load_plan("sna-reference").tasks.values()
              for entry in task.interventions]  # fmt: skip
-    assert all(own is not None and own.model_hash for own in found)
+    assert all(one is not None and one.model_hash for one in found)

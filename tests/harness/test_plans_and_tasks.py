@@ -38,10 +38,10 @@ def test_each_task_gets_its_own_entry(evaluate: Any, make_sna: Any, tmp_path: Pa
     described = lm.get_model_info()["sna"]
     assert set(described["tasks"]) == {"sna_math_easy", "sna_math_hard", "sna_poetry_hard"}
     for task, layer, count in (("sna_math_easy", 3, 7), ("sna_math_hard", 1, 4)):
-        own = described["tasks"][task]
-        assert own["interventions"][0]["layer"] == layer
-        assert len(own["interventions"][0]["neurons"]) == count
-        assert own["amplified_fraction"] == 1.0
+        of_task = described["tasks"][task]
+        assert of_task["interventions"][0]["layer"] == layer
+        assert len(of_task["interventions"][0]["neurons"]) == count
+        assert of_task["amplified_fraction"] == 1.0
         assert results[task]["delta_prob,none"] != 0.0
     for task in ("sna_poetry_hard", "sna_logic_easy"):
         assert results[task]["delta_prob,none"] == 0.0
@@ -107,9 +107,9 @@ def test_under_another_plan_until_the_body_ends(make_sna: Any, arguments: Any) -
 
 def test_selection_uses_development_items_only() -> None:
     (task,) = load_tasks(["sna_math_easy"]).values()
-    own = {doc["prompt"] for doc in development_docs(task)}
-    assert len(own) >= 40
-    assert not own & {doc["prompt"] for doc in task.test_docs()}
+    texts = {doc["prompt"] for doc in development_docs(task)}
+    assert len(texts) >= 40
+    assert not texts & {doc["prompt"] for doc in task.test_docs()}
 
 
 def test_a_resolved_plan_repeats_the_run(evaluate: Any, make_sna: Any, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sna_eval.harness.values import Evidence, GeneratedText, Score
 
 EVIDENCE = Evidence(-2.0, False, 1, 0.05, True, True)
 SCORES = [Score(-1.5, EVIDENCE), Score(-0.25, EVIDENCE), Score(-3.0, EVIDENCE)]
-NUMBERS = [float(own) for own in SCORES]
+NUMBERS = [float(score) for score in SCORES]
 DECISION = Decision(1, 0.2, True)
 TEXT = GeneratedText(" So it goes.\n", decision=DECISION)
 
@@ -62,9 +62,9 @@ OF_MANY: dict[str, Callable[[Any], Any]] = {
 def plain(value: Any) -> Any:
     """Types all the way down."""
     if isinstance(value, dict):
-        return {key: plain(own) for key, own in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(own) for own in value]
+        return [plain(one) for one in value]
     return type(value)
 
 

@@ -95,14 +95,14 @@ def test_both_answers_are_kept(evaluate: Any, make_sna: Any, tiny_gpt2: Any, pat
     assert passes == []
     assert lm.model_hash == make_sna(**plan(6.0)).model_hash
     for name in KINDS:
-        told = {key: own for key, own in plain["results"][name].items() if "," in key}
+        told = {key: one for key, one in plain["results"][name].items() if "," in key}
         assert any(key.startswith("baseline_") for key in told)
         for results in (first, second):
             assert {key: results["results"][name][key] for key in told} == pytest.approx(told)
-            for own, other in zip(results["samples"][name], plain["samples"][name], strict=True):
-                assert own["baseline_resps"] == other["baseline_resps"]
-                assert own["resps"] == other["resps"]
-                assert (own["zone"], own["decision"]) == (other["zone"], other["decision"])
+            for sample, other in zip(results["samples"][name], plain["samples"][name], strict=True):
+                assert sample["baseline_resps"] == other["baseline_resps"]
+                assert sample["resps"] == other["resps"]
+                assert (sample["zone"], sample["decision"]) == (other["zone"], other["decision"])
     assert lm.counts.tasks["own_generation"].as_dict() == make_counts(evaluate, make_sna)
 
 

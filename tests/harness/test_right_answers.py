@@ -47,7 +47,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("targets")
     for split in ("test", "dev"):
         rows = [
-            {"text": f"{split} {n}", **{name: own[n] for name, own in TARGETS.items()}}
+            {"text": f"{split} {n}", **{name: target[n] for name, target in TARGETS.items()}}
             for n in range(len(GOLD))
         ]
         (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -79,8 +79,10 @@ def test_lm_eval_scores_such_documents_as_wrong(load: Any, name: str) -> None:
 def test_development_keeps_the_prompt_and_drops_the_answer(load: Any, name: str) -> None:
     found = examples_of(load(name))
     assert found.prompts == tuple(f"dev {n} sounds" for n in range(len(GOLD)))
-    assert [own.context for own in found.questions] == [found.prompts[n] for n in (0, 2, 3)]
-    assert [own.answer for own in found.questions] == [" dull", " bright", " dull"]
+    assert [question.context for question in found.questions] == [
+        found.prompts[n] for n in (0, 2, 3)
+    ]
+    assert [question.answer for question in found.questions] == [" dull", " bright", " dull"]
     assert found.of_label(0) == (found.prompts[0], found.prompts[3])
     assert found.of_label(1) == (found.prompts[2],)
 
@@ -90,7 +92,7 @@ def test_development_keeps_the_prompt_and_drops_the_answer(load: Any, name: str)
 def test_neurons_are_found_all_the_same(load: Any, make_sna: Any, name: str, method: str) -> None:
     lm = make_sna(layer=1, top_k=3, multiplier=2.0, gate="always", select=method)
     (entry,) = lm.plans.for_task(load(name)).interventions
-    assert {len(own) for own in entry.neurons.values()} == {3}
+    assert {len(neuron) for neuron in entry.neurons.values()} == {3}
 
 
 @names
@@ -136,7 +138,7 @@ def test_a_class_that_does_not_name_its_choices(load: Any, make_sna: Any) -> Non
     )  # fmt: skip
     found = examples_of(task)
     assert len(found.prompts) == len(GOLD)
-    assert [own.answer for own in found.questions] == [" dull", " bright", " dull"]
+    assert [question.answer for question in found.questions] == [" dull", " bright", " dull"]
     assert found.labels is None
     task.build_all_requests()
     lm = make_sna(layer=1, neurons="3;4", multiplier=2.0, gate="target_prob")

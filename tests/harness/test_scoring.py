@@ -93,7 +93,7 @@ def test_a_common_beginning_is_read_once(
     assert flat_numbers(got) == close(flat_numbers(expected))
     alone = make_sna(**ALWAYS)
     evaluate(alone, ["own_choices"])
-    described = [own.describe()["passes"] for own in (lm, alone)]
+    described = [one.describe()["passes"] for one in (lm, alone)]
     beginnings = described[0]["shared_tokens"] - 2 * described[1]["shared_tokens"]
     assert beginnings >= 5 * 4 * 16  # documents, choices, tokens of the description at the least
     assert described[0]["resumed_rows"] == {"2": 10}
@@ -122,7 +122,7 @@ def test_many_long_choices_keep_rows_short(make_sna: Any, make_hf: Any, folded: 
 
     words = ["the", "cat", "sat", "on", "a", "mat", "while", "rain", "fell", "over", "town"]
     texts = [" ".join(words[(n * k + k) % 11] for k in range(40 + n)) for n in range(21)]
-    own = [
+    made = [
         Instance("loglikelihood", {}, (texts[0], f" {text}"), n, metadata=("long", 7, 1))
         for n, text in enumerate(texts[1:])
     ]
@@ -131,16 +131,16 @@ def test_many_long_choices_keep_rows_short(make_sna: Any, make_hf: Any, folded: 
     look = lm.sites.blocks[0].register_forward_pre_hook(
         lambda module, args: widths.append(args[0].shape[1])
     )
-    got = lm.loglikelihood(own, disable_tqdm=True)
+    got = lm.loglikelihood(made, disable_tqdm=True)
     look.remove()
-    encoded = [len(lm.tok_encode(request.args[0] + request.args[1])) for request in own]
+    encoded = [len(lm.tok_encode(request.args[0] + request.args[1])) for request in made]
     assert max(widths) <= 2 * max(encoded)
     assert lm.describe()["passes"]["shared_tokens"] > 0
-    expected = make_hf(folded).loglikelihood(own, disable_tqdm=True)
+    expected = make_hf(folded).loglikelihood(made, disable_tqdm=True)
     assert [float(value) for value, _ in got] == close([float(value) for value, _ in expected])
-    before = make_hf().loglikelihood(own, disable_tqdm=True)
+    before = make_hf().loglikelihood(made, disable_tqdm=True)
     evidence = [evidence_of(value) for value, _ in got]
-    found = [own.baseline for own in evidence if own is not None]
+    found = [one.baseline for one in evidence if one is not None]
     assert found == close([float(value) for value, _ in before])
 
 
@@ -148,19 +148,19 @@ def test_samples_hold_both_answers(
     evaluate: Any, make_sna: Any, amplified: Any, baseline: Any
 ) -> None:
     got = evaluate(make_sna(**ALWAYS), ["sna_math_easy"])
-    for own, before, after in zip(
+    for told, before, after in zip(
         *(
             sorted(run["samples"]["sna_math_easy"], key=lambda sample: sample["doc_id"])
             for run in (got, baseline, amplified)
         ),
         strict=True,
     ):
-        assert own["baseline_prob"] == pytest.approx(before["prob"], abs=1e-6)
-        assert own["prob"] == pytest.approx(after["prob"], abs=1e-6)
-        assert own["delta_prob"] == pytest.approx(after["prob"] - before["prob"], abs=1e-6)
-        assert own["decision"] == 1.0
-        assert own["zone"] in (1.0, 2.0, 3.0)
-        assert own["confidence"] == pytest.approx(own["baseline_prob"])
+        assert told["baseline_prob"] == pytest.approx(before["prob"], abs=1e-6)
+        assert told["prob"] == pytest.approx(after["prob"], abs=1e-6)
+        assert told["delta_prob"] == pytest.approx(after["prob"] - before["prob"], abs=1e-6)
+        assert told["decision"] == 1.0
+        assert told["zone"] in (1.0, 2.0, 3.0)
+        assert told["confidence"] == pytest.approx(told["baseline_prob"])
 
 
 def test_improvement_is_of_the_means(
@@ -217,10 +217,10 @@ def test_a_signal_of_ones_own_is_measured_and_its_bounds_count(
     evaluate: Any, make_sna: Any, make_hf: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Registering it is all: the passes keep what it reads, and no other signal stands in."""
-    own = NextTokenSignal(
+    next_token_signal = NextTokenSignal(
         name="second", words="of the second likeliest", low=0.001, high=0.9, measure=second_prob
     )
-    monkeypatch.setitem(SIGNALS, "second", own)
+    monkeypatch.setitem(SIGNALS, "second", next_token_signal)
     lm = make_sna(**{**ALWAYS, "gate": "second"})
     (sample,) = evaluate(lm, ["sna_math_easy"], limit=1)["samples"]["sna_math_easy"]
     context = lm.tok_encode(sample["arguments"][0][0])
@@ -262,20 +262,23 @@ def test_each_context_of_the_answers_counts_once(make_sna: Any, name: str, stric
     context = " ".join(["the", "cat", "sat", "on", "a", "mat", "while", "rain"] * 5)
     choices = [" on a mat", " mat on a", " a mat on", " on and on and over the town"]
     pairs = [(given, text) for given in (context, "") for text in choices]
-    own = [
+    made = [
         Instance("loglikelihood", {}, pair, n, metadata=("own", 0, 1))
         for n, pair in enumerate(pairs)
     ]
-    asked = MutualInformation(own, choices)
-    answers = lm.loglikelihood(own, disable_tqdm=True)
-    assert asked.instances is own  # the task is alive until here
+    asked = MutualInformation(made, choices)
+    answers = lm.loglikelihood(made, disable_tqdm=True)
+    assert asked.instances is made  # the task is alive until here
     encoded = [lm._encode_pair(context, text) for text in choices]
     seen = {tuple(before[-(25 - len(after)) :]) for before, after in encoded}
     assert 1 < len(seen) < len(choices)
     with torch.no_grad():
-        read = [torch.log_softmax(model(torch.tensor([own])).logits[0, -1], -1) for own in seen]
-    values = [float(1 + (own.exp() * own).sum() / math.log(len(own))) for own in read]
-    (found,) = {own.confidence for value, _ in answers if (own := evidence_of(value)) is not None}
+        read = [
+            torch.log_softmax(model(torch.tensor([entering])).logits[0, -1], -1)
+            for entering in seen
+        ]
+    values = [float(1 + (one.exp() * one).sum() / math.log(len(one))) for one in read]
+    (found,) = {made.confidence for value, _ in answers if (made := evidence_of(value)) is not None}
     assert found == pytest.approx(sum(values) / len(values), abs=1e-5)
 
 

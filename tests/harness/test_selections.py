@@ -35,9 +35,13 @@ def test_the_saved_plan_repeats_the_run(
     first = make_sna(plan=str(tmp_path / "plan.yaml"))
     asked = evaluate(first, TASKS)
     found = Plan(first.plans.resolved)
-    methods = [own.found.method for t in TASKS for own in found.tasks[t].interventions]
+    methods = [
+        intervention.found.method for t in TASKS for intervention in found.tasks[t].interventions
+    ]
     assert methods == ["attribution", "random", "attribution"]
-    assert [len(own.neurons[""]) for own in found.tasks["sna_math_easy"].interventions] == [9, 5]
+    assert [
+        len(intervention.neurons[""]) for intervention in found.tasks["sna_math_easy"].interventions
+    ] == [9, 5]
     save_plan(found, tmp_path / "saved.yaml")
     assert plan_fingerprint(load_plan(tmp_path / "saved.yaml")) == plan_fingerprint(found)
     second = make_sna(plan=str(tmp_path / "saved.yaml"))

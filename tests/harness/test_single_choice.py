@@ -48,7 +48,7 @@ def run(lm: Any, loaded: Any) -> tuple[Any, list[Any]]:
     from lm_eval.evaluator import evaluate
 
     results = evaluate(lm=lm, task_dict=loaded, bootstrap_iters=0)
-    samples = sorted(results["samples"]["own_single"], key=lambda own: own["doc_id"])
+    samples = sorted(results["samples"]["own_single"], key=lambda sample: sample["doc_id"])
     return results["results"]["own_single"], samples
 
 
@@ -66,15 +66,15 @@ def test_zone_three_by_definition(
     lm = make_sna(**PLAN, gate="margin", low=low, high=high, strict=strict)
     _, samples = run(lm, task_of(tmp_path))
     for number, sample in enumerate(samples):
-        own = evidence(sample)
+        known = evidence(sample)
         if number in SINGLE:
-            assert (own.zone, own.confidence, own.amplified) == (3, 1.0, False)
+            assert (known.zone, known.confidence, known.amplified) == (3, 1.0, False)
         else:
-            assert own.amplified == (own.confidence < low)
+            assert known.amplified == (known.confidence < low)
     counted = lm.describe()["tasks"]["own_single"]
     assert counted["single_choice"] == len(SINGLE)
     assert counted["zones"]["3"] >= len(SINGLE)
-    said = [own.message for own in caplog.records if "single choice" in own.message]
+    said = [record.message for record in caplog.records if "single choice" in record.message]
     assert said == [
         "3 documents of own_single have a single choice: there is nothing to decide, and between "
         "choices they count as zone 3"
@@ -85,8 +85,8 @@ def test_zone_three_by_definition(
 def test_zones_that_are_only_reported(make_sna: Any, tmp_path: Path, gate: str) -> None:
     _, samples = run(make_sna(**PLAN, gate=gate), task_of(tmp_path))
     for number in SINGLE:
-        own = evidence(samples[number])
-        assert (own.zone, own.amplified) == (3, gate == "always")
+        known = evidence(samples[number])
+        assert (known.zone, known.amplified) == (3, gate == "always")
 
 
 @pytest.mark.parametrize("gate", ["target_prob", "max_prob"])

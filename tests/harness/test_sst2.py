@@ -13,12 +13,12 @@ from sna_eval.harness.datasets import SST2_VARIABLE, load_sst2
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    own = tmp_path / "shared" / "data" / "sst2"
-    own.mkdir(parents=True)
+    folder = tmp_path / "shared" / "data" / "sst2"
+    folder.mkdir(parents=True)
     for name, count in (("train", 3), ("dev", 2)):
         rows = (f"{name} sentence {number}\t{number % 2}\n" for number in range(count))
-        (own / f"{name}.tsv").write_text("".join(rows))
-    return own
+        (folder / f"{name}.tsv").write_text("".join(rows))
+    return folder
 
 
 def test_it_is_named_by_argument_or_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ def test_prompts_are_those_of_an_evaluation(folder: Path, make_sna: Any) -> None
     assert asked[0].startswith("<system>Be brief.")
     plain = next(iter(load(folder).values()))
     outcomes = [
-        evaluated(lm, "made", own, lm.plan.tasks["*"], limit=2).before for own in (task, plain)
+        evaluated(lm, "made", one, lm.plan.tasks["*"], limit=2).before for one in (task, plain)
     ]
     assert outcomes[0] != outcomes[1]
     lm.tokenizer.chat_template = None

@@ -162,7 +162,7 @@ def test_right_answers_are_the_choices_that_are_the_target(load: Any, make_sna: 
         assert items.gold == tuple(row["gold"] for row in docs)
         assert items.has_choices
     questions = examples_of(task).questions
-    assert [own.right for own in questions] == [row["gold"] for row in rows("train", 8)]
+    assert [question.right for question in questions] == [row["gold"] for row in rows("train", 8)]
 
 
 def test_a_target_with_its_space_gets_no_second_one(load: Any, make_sna: Any) -> None:

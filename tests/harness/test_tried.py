@@ -43,11 +43,11 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def counted(name: str) -> Callable[..., Any]:
-        own = getattr(tried, name)
+        original = getattr(tried, name)
 
         def run(*args: Any) -> Any:
             made.append(name)
-            return own(*args)
+            return original(*args)
 
         return run
 

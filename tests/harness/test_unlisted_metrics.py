@@ -88,17 +88,17 @@ def test_values_by_zone(lm: Any, load: Any) -> None:
     results, samples = run(lm, load("labels"))
     counted = 0.0
     for zone in (1, 2, 3):
-        inside = [own for own in samples if own["zone"] == zone]
+        inside = [sample for sample in samples if sample["zone"] == zone]
         assert results[f"n_zone{zone},none"] == len(inside)
         counted += results[f"n_zone{zone},none"]
         for name in ("acc", "baseline_acc"):
             found = results[f"{name}_zone{zone},none"]
             if inside:
-                assert found == pytest.approx(sum(own[name] for own in inside) / len(inside))
+                assert found == pytest.approx(sum(value[name] for value in inside) / len(inside))
             else:
                 assert math.isnan(found)
-        outside = [own for own in samples if own["zone"] != zone]
-        assert {own[f"acc_zone{zone}"] for own in outside} <= {None}
+        outside = [sample for sample in samples if sample["zone"] != zone]
+        assert {one[f"acc_zone{zone}"] for one in outside} <= {None}
     assert counted == len(TEXTS)
 
 
@@ -123,7 +123,7 @@ def test_a_percentage_is_that_of_the_means(make_sna: Any, load: Any, name: str) 
     before, after = reference["baseline_prob,none"], reference["prob,none"]
     expected = (after - before) / before * 100
     assert results["improvement_pct,none"] == pytest.approx(expected)
-    items = [own["improvement_pct"] for own in samples]
+    items = [sample["improvement_pct"] for sample in samples]
     assert expected != pytest.approx(sum(items) / len(items), rel=0.01)
 
 
@@ -143,9 +143,9 @@ def test_a_class_with_tables_of_its_own(make_sna: Any, load: Any) -> None:
     plain = load("labels")
     kept = ("dataset_path", "dataset_kwargs", "output_type", "test_split", "doc_to_text")
     config = {key: getattr(plain.config, key) for key in (*kept, "doc_to_choice", "doc_to_target")}
-    own = Labels(config={**config, "task": "labels_class", "metric_list": [ACC]})
+    labels = Labels(config={**config, "task": "labels_class", "metric_list": [ACC]})
     expected, _ = run(make_sna(**PLAN, gate="margin"), plain)
-    found, samples = run(make_sna(**PLAN, gate="margin"), own)
+    found, samples = run(make_sna(**PLAN, gate="margin"), labels)
     assert found["acc,none"] == max(sample["acc"] for sample in samples)
     for zone in (1, 2, 3):
         for name in (f"n_zone{zone},none", f"acc_zone{zone},none"):

@@ -175,12 +175,12 @@ def _changed(values: Any, chance: random.Random) -> Any:
         return chance.choice(HOSTILE)
     if isinstance(values, list):
         place = chance.randrange(len(values))
-        return [_changed(own, chance) if n == place else own for n, own in enumerate(values)]
+        return [_changed(value, chance) if n == place else value for n, value in enumerate(values)]
     key = chance.choice(list(values))
     kind = chance.randrange(8)
     if kind == 0:
-        return {own: entry for own, entry in values.items() if own != key}
+        return {one: entry for one, entry in values.items() if one != key}
     if kind == 1:
         name = chance.choice(("", "x", "..", "\u202e", "a/b", "100"))
-        return {name if own == key else own: entry for own, entry in values.items()}
-    return {own: _changed(entry, chance) if own == key else entry for own, entry in values.items()}
+        return {name if one == key else one: entry for one, entry in values.items()}
+    return {one: _changed(entry, chance) if one == key else entry for one, entry in values.items()}

@@ -38,9 +38,9 @@ def effects(**changes: Any) -> str:
 
 
 def effect(number: int, **changes: Any) -> dict[str, Any]:
-    own = [dict(entry) for entry in EFFECTS["effects"]]
-    own[number] |= changes
-    return {"effects": own}
+    made = [dict(entry) for entry in EFFECTS["effects"]]
+    made[number] |= changes
+    return {"effects": made}
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_units_of_methods(changes: dict[str, Any], message: str, tmp_path: Path)
 
 def test_units_of_a_task_with_a_path_for_a_name(tmp_path: Path) -> None:
     """Nothing is written beside the folder."""
-    own = build(MethodUnit, json.loads(unit(task="../../a/b")))
+    entry = build(MethodUnit, json.loads(unit(task="../../a/b")))
     units = MethodUnits(tmp_path / "one" / "two", SETTINGS)
-    units.write(own)
-    assert units.read("sna", "../../a/b", items_hash="") == own
+    units.write(entry)
+    assert units.read("sna", "../../a/b", items_hash="") == entry
     inside = [path for path in tmp_path.rglob("*.json") if path.parent.name == "units"]
     assert len(inside) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"one"}

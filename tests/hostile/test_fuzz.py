@@ -24,7 +24,7 @@ def failures(name: str, count: int, folder: Path) -> list[Failure]:
 
 
 def report(found: list[Failure]) -> str:
-    return "\n".join(f"{place}: {own}" for place, own in bugs(found).items())
+    return "\n".join(f"{place}: {bug}" for place, bug in bugs(found).items())
 
 
 @pytest.mark.parametrize("name", LOADERS)

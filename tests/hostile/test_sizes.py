@@ -147,10 +147,10 @@ def test_vectors_are_read(tmp_path: Path) -> None:
     loader = LOADERS["vectors"]
     target = loader.lay_out(tmp_path)
     (seed,) = loader.seeds()
-    own = Vector(torch.tensor([number / 7 for number in range(70)]))
-    assert own.sha256 in seed.values
+    known = Vector(torch.tensor([number / 7 for number in range(70)]))
+    assert known.sha256 in seed.values
     further = [Vector(torch.full((MIB,), float(number))) for number in range(25)]
-    save_file({vector.sha256: vector.values for vector in (own, *further)}, target)
+    save_file({vector.sha256: vector.values for vector in (known, *further)}, target)
     assert target.stat().st_size >= SIZE
     assert check("vectors", tmp_path) == ""
 

@@ -81,11 +81,11 @@ def test_narrow_numbers_are_rounded_once(dtype: torch.dtype) -> None:
     values = torch.randn(7, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
     vector = Vector(torch.linspace(-0.01, 0.01, 32))
     wide, numbers = values.double(), vector.values.double()
-    for own, exact in (
+    for one, exact in (
         (Addition(1, vector, 0.7), wide + 0.7 * numbers),
         (NeuronScaling(1, Vector(vector.values + 1), 0.7), wide * (1 + 0.7 * numbers)),
     ):
-        got = own.transform(values)
+        got = one.transform(values)
         assert got.dtype == dtype
         off = (got.double() - exact).abs() / torch.finfo(dtype).eps
         assert float((off / exact.abs()).max()) <= 0.51

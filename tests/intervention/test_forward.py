@@ -81,11 +81,11 @@ def rows_for(engine: Engine) -> list[Row]:
 
 def assert_scores(engine: Engine, scores: Any, rows: list[Row], *args: Any) -> None:
     for score, row in zip(scores, rows, strict=True):
-        for own, (value, greedy) in zip(
+        for branch, (value, greedy) in zip(
             score.branches, plain_scores(engine.model, row, *args), strict=True
         ):
-            assert own.log_likelihood == pytest.approx(value, abs=TOLERANCE)
-            assert own.is_greedy == greedy
+            assert branch.log_likelihood == pytest.approx(value, abs=TOLERANCE)
+            assert branch.is_greedy == greedy
 
 
 def test_baseline_equals_plain_passes(engine: Engine) -> None:
@@ -112,9 +112,9 @@ def test_amplified_passes_keep_to_the_models_own_kernels() -> None:
     ran: list[str] = []
 
     @contextmanager
-    def recorded(own: torch.nn.Module) -> Iterator[None]:
-        ran.append(type(own).__name__)
-        with fused_activations(own):
+    def recorded(module: torch.nn.Module) -> Iterator[None]:
+        ran.append(type(module).__name__)
+        with fused_activations(module):
             yield
 
     engine = replace(plain, shortcuts=Shortcuts(kernels=(recorded,)))
@@ -124,8 +124,8 @@ def test_amplified_passes_keep_to_the_models_own_kernels() -> None:
     acting = [Assigned(INTERVENTION, torch.ones(len(batch.rows), dtype=torch.bool))]
     amplified = engine.amplified(batch, acting)
     assert len(ran) == 1
-    for own, other in zip(amplified, plain.amplified(batch, acting), strict=True):
-        assert own.branches == other.branches
+    for one, other in zip(amplified, plain.amplified(batch, acting), strict=True):
+        assert one.branches == other.branches
 
 
 def test_resumed_rows_equal_plain_amplified_passes(engine: Engine) -> None:
@@ -177,7 +177,7 @@ def test_positions(engine: Engine, positions: Positions) -> None:
         batch = Batch([row], engine.device)
         assigned = [Assigned(intervention, torch.ones(1, dtype=torch.bool))]
         (score,) = engine.amplified(batch, assigned)
-        for own, branch in zip(score.branches, row.branches, strict=True):
+        for scored, branch in zip(score.branches, row.branches, strict=True):
             ids = torch.tensor([row.context + branch[:-1]])
             last = len(row.context) - 1
             touched = torch.arange(ids.shape[1]) == last
@@ -187,7 +187,7 @@ def test_positions(engine: Engine, positions: Positions) -> None:
             with torch.no_grad(), amplify(engine.model, [intervention], mask=lambda *_, w=where: w):
                 read = torch.log_softmax(engine.model(ids).logits[0], -1)[last:]
             value = sum(float(read[n, token]) for n, token in enumerate(branch))
-            assert own.log_likelihood == pytest.approx(value, abs=TOLERANCE)
+            assert scored.log_likelihood == pytest.approx(value, abs=TOLERANCE)
 
 
 PREFIX = tokens(5, 20)
@@ -212,8 +212,8 @@ def test_a_common_beginning_is_read_once(engine: Engine, positions: Positions) -
     plain = engine.amplified(whole, assigned)
     for hidden in (captured[LAYER], None):
         got = engine.amplified(short, assigned, hidden=hidden, prefix=prefix)
-        for own, other in zip(got, plain, strict=True):
-            for branch, expected in zip(own.branches, other.branches, strict=True):
+        for one, other in zip(got, plain, strict=True):
+            for branch, expected in zip(one.branches, other.branches, strict=True):
                 value = pytest.approx(expected.log_likelihood, abs=TOLERANCE)
                 assert branch.log_likelihood == value
     assert len(prefix.states) == (2 if positions == "all" else 1)

@@ -20,23 +20,23 @@ INTERVENTION = Intervention(2, (1, 5, 7), 3.0)
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.integers(1, 2000), st.lists(st.integers(1, 400), min_size=1, max_size=30), st.booleans())
-def test_rows_stay_within_twice_the_longest(context: int, own: list[int], packs: bool) -> None:
-    rows = shared_rows(context, own, packs=packs)
-    assert sorted(number for row in rows for number in row) == list(range(len(own)))
-    longest = context + max(own) - 1
+def test_rows_stay_within_twice_the_longest(context: int, lengths: list[int], packs: bool) -> None:
+    rows = shared_rows(context, lengths, packs=packs)
+    assert sorted(number for row in rows for number in row) == list(range(len(lengths)))
+    longest = context + max(lengths) - 1
     for row in rows:
-        held = sum(own[number] - 1 for number in row)
+        held = sum(lengths[number] - 1 for number in row)
         assert held <= max(longest, ROOM)
         assert context + held <= max(2 * longest, context + ROOM)
-        assert packs or sum(own[number] > 1 for number in row) <= 1
+        assert packs or sum(lengths[number] > 1 for number in row) <= 1
     if packs:  # no two rows would have fitted into one
-        held = [sum(own[number] - 1 for number in row) for row in rows]
-        first = [own[row[0]] - 1 for row in rows[1:]]
+        held = [sum(lengths[number] - 1 for number in row) for row in rows]
+        first = [lengths[row[0]] - 1 for row in rows[1:]]
         assert all(a + b > max(longest, ROOM) for a, b in zip(held, first, strict=False))
 
 
 @pytest.mark.parametrize(
-    ("context", "own", "packs", "expected"),
+    ("context", "lengths", "packs", "expected"),
     [
         (300, [15, 15, 15, 15], True, [[0, 1, 2, 3]]),
         (300, [15, 15, 15, 15], False, [[0], [1], [2], [3]]),
@@ -47,8 +47,10 @@ def test_rows_stay_within_twice_the_longest(context: int, own: list[int], packs:
         (9, [1000, 1000], True, [[0], [1]]),
     ],
 )
-def test_what_shares(context: int, own: list[int], packs: bool, expected: list[list[int]]) -> None:
-    assert shared_rows(context, own, packs=packs) == expected
+def test_what_shares(
+    context: int, lengths: list[int], packs: bool, expected: list[list[int]]
+) -> None:
+    assert shared_rows(context, lengths, packs=packs) == expected
 
 
 def document() -> tuple[Tokens, list[Tokens]]:
@@ -93,7 +95,7 @@ def test_many_long_choices(name: str) -> None:
         row = Row(context, tuple(choices[number] for number in group))
         with amplify(model, [INTERVENTION], sites=sites):
             (score,) = engine.run(Batch([row], engine.device))[0]
-        found.update(zip(group, (own.log_likelihood for own in score.branches), strict=True))
+        found.update(zip(group, (branch.log_likelihood for branch in score.branches), strict=True))
     for look in looks:
         look.remove()
     alone = CONTEXT + LONG - 1

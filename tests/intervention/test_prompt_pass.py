@@ -74,10 +74,13 @@ def generate_both(
     settings |= {"output_logits": True, "return_dict_in_generate": True}
     with both.reading():
         model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=1, **settings)
-    own = both.copy(rows)
+    numbers = both.copy(rows)
     with both.installed():
         output = model.generate(
-            input_ids=ids[own], attention_mask=mask[own], max_new_tokens=NEW_TOKENS, **settings
+            input_ids=ids[numbers],
+            attention_mask=mask[numbers],
+            max_new_tokens=NEW_TOKENS,
+            **settings,
         )
     logits = torch.stack(output.logits, dim=1)
     gated = logits[:3].index_copy(0, rows.nonzero().squeeze(1), logits[3:])
@@ -113,8 +116,8 @@ def assert_rows(
 ) -> None:
     ids, mask = prompts(model)
     for number in range(3):
-        own = interventions if bool(opened[number]) else []
-        expected = decode_plainly(model, ids[number][mask[number].bool()], own)
+        acting = interventions if bool(opened[number]) else []
+        expected = decode_plainly(model, ids[number][mask[number].bool()], acting)
         torch.testing.assert_close(
             torch.log_softmax(got[number], -1),
             torch.log_softmax(expected, -1),
@@ -143,7 +146,7 @@ def test_both_texts_side_by_side(model: Any, positions: Positions) -> None:
 def test_nothing_opens_side_by_side(model: Any) -> None:
     closed = torch.zeros(3, dtype=torch.bool)
     both = generate_both(model, [Intervention(LAYER, (1,), 3.0)], closed)
-    assert all(torch.equal(own, generate(model, [], closed)) for own in both)
+    assert all(torch.equal(one, generate(model, [], closed)) for one in both)
 
 
 def test_several_layers(model: Any) -> None:
@@ -156,8 +159,10 @@ def test_the_prompt_is_read_once_below_the_layer(model: Any) -> None:
     handles = [
         find_sites(model)
         .projections[layer]
-        .register_forward_pre_hook(lambda module, args, own=own: own.append(args[0].numel()))
-        for layer, own in lengths.items()
+        .register_forward_pre_hook(
+            lambda module, args, length=length: length.append(args[0].numel())
+        )
+        for layer, length in lengths.items()
     ]
     generate(model, [Intervention(LAYER, (1, 5, 7), 3.0)], OPEN)
     for handle in handles:

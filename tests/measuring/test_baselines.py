@@ -22,8 +22,8 @@ NEXT = Gate("max_prob", 0.5, 0.9)
 
 def item_of(*choices: tuple[int, ...], unconditional: bool = False) -> Item:
     """An item of one context; with `unconditional`, every choice is asked again without it."""
-    asked = [Request("text", "choice", (1, 2, 3), own) for own in choices]
-    asked += [Request("", "choice", (0,), own) for own in choices if unconditional]
+    asked = [Request("text", "choice", (1, 2, 3), choice) for choice in choices]
+    asked += [Request("", "choice", (0,), choice) for choice in choices if unconditional]
     count = len(choices) if unconditional else 0
     return Item("own", SimpleNamespace(doc_id=0), tuple(asked), count)
 
@@ -35,7 +35,7 @@ def distribution(most: float) -> torch.Tensor:
 
 
 def score(*values: float, most: float = 0.25) -> RowScore:
-    return RowScore(tuple(BranchScore(own, False) for own in values), distribution(most))
+    return RowScore(tuple(BranchScore(value, False) for value in values), distribution(most))
 
 
 def test_scores_stand_in_the_order_of_the_requests() -> None:
@@ -43,7 +43,7 @@ def test_scores_stand_in_the_order_of_the_requests() -> None:
     rows = [(Row((1, 2, 3), ((6,), (4,))), (2, 0), score(-3.0, -1.0))]
     rows += [(Row((1, 2, 3), ((5,),)), (1,), score(-2.0))]
     found = baseline_of(item, rows)
-    assert [own.log_likelihood for own in found.scores] == [-1.0, -2.0, -3.0]
+    assert [one.log_likelihood for one in found.scores] == [-1.0, -2.0, -3.0]
 
 
 def test_a_context_counts_once_and_an_unconditional_one_not_at_all() -> None:
@@ -58,11 +58,11 @@ def test_a_context_counts_once_and_an_unconditional_one_not_at_all() -> None:
 
 
 def test_a_distribution_is_kept_where_the_gate_reads_it() -> None:
-    own = score(-1.0)
-    assert kept(own, NEXT) is own
+    scored = score(-1.0)
+    assert kept(scored, NEXT) is scored
     for gate in (None, Gate("target_prob"), Gate("max_prob", mode="always")):
-        assert kept(own, gate).log_probs.untyped_storage().nbytes() == 0
-        assert kept(own, gate).branches == own.branches
+        assert kept(scored, gate).log_probs.untyped_storage().nbytes() == 0
+        assert kept(scored, gate).branches == scored.branches
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_items_are_decided_on_by_their_own_rows(gate: Gate, opens: list[bool]) -
     ]
     found = items_baseline(items, gate, scored)
     assert np.exp(found.log_likelihoods) == pytest.approx([0.2, 0.6, 0.5, 0.7])
-    assert [own.amplified for own in found.decisions] == opens
+    assert [decision.amplified for decision in found.decisions] == opens
     alone = opened(items, gate, found.log_likelihoods)
     assert alone.tolist() == ([True, True] if gate is NEXT else opens)
 
 
 def test_values_alone_make_a_baseline() -> None:
     found = Baseline.of_values([-1.0, -2.0])
-    assert [own.log_likelihood for own in found.scores] == [-1.0, -2.0]
+    assert [one.log_likelihood for one in found.scores] == [-1.0, -2.0]
     assert found.next_token == ()

@@ -29,10 +29,10 @@ PREDICTED = (0, 1, 1, 0)
 """Label that each row is told to have."""
 
 
-def amplified_of(own: Configuration, row: int) -> tuple[int, ...]:
+def amplified_of(configuration: Configuration, row: int) -> tuple[int, ...]:
     """Neurons that a configuration amplifies in a row, spelled out."""
-    labels = {"both": "xy", "x": "x", "predicted": "xy"[PREDICTED[row]]}[own.direction]
-    return tuple(index for label in labels for index in NEURONS[label][: own.n_neurons])
+    labels = {"both": "xy", "x": "x", "predicted": "xy"[PREDICTED[row]]}[configuration.direction]
+    return tuple(index for label in labels for index in NEURONS[label][: configuration.n_neurons])
 
 
 @torch.no_grad()
@@ -92,10 +92,10 @@ def test_equals_plain_hooks(name: str, route: Route) -> None:
                     value
                     for number, row in enumerate(ROWS)
                     for value in plain(
-                        model, row, Intervention(layer, amplified_of(own, number), own.multiplier)
+                        model, row, Intervention(layer, amplified_of(one, number), one.multiplier)
                     )
                 ]
-                for own in GRID.at(layer)
+                for one in GRID.at(layer)
             ]
         )
         assert float((got - expected).abs().max()) <= 1e-5
@@ -169,6 +169,6 @@ def test_baselines_are_as_precise_as_what_they_are_set_beside(dtype: torch.dtype
 def test_rows_of_like_length_travel_together() -> None:
     """Ten tokens and nine do, 5 % of padding; with five it were 20 %; a pass holds 30 tokens."""
     lengths = [10, 9, 5, 5, 5, 5, 5, 5, 5]
-    entries = [ItemRow(Row((1,) * own, ((2,),)), n, (n,)) for n, own in enumerate(lengths)]
+    entries = [ItemRow(Row((1,) * length, ((2,),)), n, (n,)) for n, length in enumerate(lengths)]
     found = group_rows(entries, configurations=1, tokens=30, device=torch.device("cpu"))
     assert [[len(row) for row in group.rows] for group in found] == [[10, 9], [5] * 6, [5]]

@@ -108,11 +108,11 @@ def test_a_document_is_kept_out_of_its_own_examples(lm: Any, load: Load) -> None
     task.set_config(key="num_fewshot", value=5)
     items = load_items(task, lm, split="development")
     for item in items.items:
-        own = item.instance.doc["text"]
+        entry = item.instance.doc["text"]
         shots = item.requests[0].context_text.split("\n\n")
         assert len(shots) == 6
-        assert [shot for shot in shots if shot == own] == [own]
-        assert not any(shot.startswith(f"{own} {item.instance.doc['answer']}") for shot in shots)
+        assert [shot for shot in shots if shot == entry] == [entry]
+        assert not any(shot.startswith(f"{entry} {item.instance.doc['answer']}") for shot in shots)
     assert task.config.test_split == "test"
 
 

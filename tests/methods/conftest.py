@@ -37,7 +37,7 @@ def examples(*, choices: bool = True, labels: bool = False) -> Examples:
         Question(context, (f" {first}", f" {second}") if choices else (f" {first}",), 0)
         for context, first, second in _ITEMS
     )
-    prompts = tuple(own.context for own in questions)
+    prompts = tuple(question.context for question in questions)
     if not labels:
         return Examples(prompts, questions=questions)
     return Examples(prompts, (0, 1, 0, 1, 0, 1), ("yes", "no"), questions)

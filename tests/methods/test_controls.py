@@ -27,22 +27,24 @@ def pushes(bench: Workbench, texts: tuple[str, ...]) -> np.ndarray:
     with keep, torch.no_grad():
         for row in bench.rows(texts):
             bench.model(torch.tensor([row]))
-    activations = torch.cat([own.reshape(-1, own.shape[-1])[1:] for own in seen]).double()
+    activations = torch.cat(
+        [entering.reshape(-1, entering.shape[-1])[1:] for entering in seen]
+    ).double()
     columns = written(projection).double()
     return (activations.square().mean(dim=0).sqrt() * columns.norm(dim=1)).detach().numpy()
 
 
 def test_random_neurons_are_like_the_chosen_ones(bench: Workbench) -> None:
-    own = examples()
-    chosen = METHODS["sna"].find(bench, own, wanted("sna")).selected[""].neurons
+    given = examples()
+    chosen = METHODS["sna"].find(bench, given, wanted("sna")).selected[""].neurons
     draws = [
-        METHODS["random_neurons"].find(bench, own, wanted("random_neurons", seed=seed))
+        METHODS["random_neurons"].find(bench, given, wanted("random_neurons", seed=seed))
         for seed in (0, 0, 1, 2, 3)
     ]
     sets = [draw.selected[""].neurons for draw in draws]
     assert sets[0] == sets[1]
     assert len(set(sets)) > 1
-    size = pushes(bench, own.prompts)
+    size = pushes(bench, given.prompts)
     for drawn in sets:
         assert len(set(drawn)) == len(chosen)
         assert not set(drawn) & set(chosen)
@@ -52,10 +54,10 @@ def test_random_neurons_are_like_the_chosen_ones(bench: Workbench) -> None:
 
 
 def test_random_neurons_of_two_labels_are_disjoint(bench: Workbench) -> None:
-    own = examples(labels=True)
+    given = examples(labels=True)
     asked = replace(wanted("random_neurons", seed=1), config=SearchConfig("contrastive"))
-    chosen = METHODS["sna"].find(bench, own, asked).selected
-    drawn = METHODS["random_neurons"].find(bench, own, asked).selected
+    chosen = METHODS["sna"].find(bench, given, asked).selected
+    drawn = METHODS["random_neurons"].find(bench, given, asked).selected
     assert list(drawn) == ["yes", "no"]
     every = [n for sets in (chosen, drawn) for one in sets.values() for n in one.neurons]
     assert len(every) == len(set(every)) == 16
@@ -74,41 +76,41 @@ def test_too_narrow_a_layer_is_refused(bench: Workbench) -> None:
 
 
 def test_bottom_neurons_are_the_other_end(bench: Workbench) -> None:
-    own = examples()
-    difference = means(bench, own.prompts) - means(bench, neutral_sentences())
-    found = METHODS["bottom_neurons"].find(bench, own, wanted("bottom_neurons")).selected[""]
+    given = examples()
+    difference = means(bench, given.prompts) - means(bench, neutral_sentences())
+    found = METHODS["bottom_neurons"].find(bench, given, wanted("bottom_neurons")).selected[""]
     assert list(found.neurons) == np.argsort(difference)[:4].tolist()
     assert found.scores == pytest.approx(np.sort(difference)[:4])
 
 
 def test_bottom_neurons_of_two_labels_tell_them_apart_least(bench: Workbench) -> None:
-    own = examples(labels=True)
-    first, second = (means(bench, own.of_label(label)) for label in (0, 1))
+    given = examples(labels=True)
+    first, second = (means(bench, given.of_label(label)) for label in (0, 1))
     asked = replace(wanted("bottom_neurons"), config=SearchConfig("contrastive"))
-    found = METHODS["bottom_neurons"].find(bench, own, asked).selected
+    found = METHODS["bottom_neurons"].find(bench, given, asked).selected
     every = sorted(n for one in found.values() for n in one.neurons)
     assert every == sorted(np.argsort(np.abs(first - second))[:8].tolist())
     assert [len(one.neurons) for one in found.values()] == [4, 4]
 
 
 def test_other_layer_searches_there(bench: Workbench) -> None:
-    own = examples()
-    there = METHODS["sna"].find(bench, own, replace(wanted("sna"), layer=3))
-    found = METHODS["other_layer"].find(bench, own, wanted("other_layer"))
+    given = examples()
+    there = METHODS["sna"].find(bench, given, replace(wanted("sna"), layer=3))
+    found = METHODS["other_layer"].find(bench, given, wanted("other_layer"))
     assert found.layer == 3  # two of four blocks further
     assert found.selected == there.selected
     assert found.remarks["instead_of_layer"] == LAYER
-    named = METHODS["other_layer"].find(bench, own, wanted("other_layer", other=0))
+    named = METHODS["other_layer"].find(bench, given, wanted("other_layer", other=0))
     assert named.layer == 0
     with pytest.raises(InputError, match=r"options\.other: expected a layer from 0 to 3"):
-        METHODS["other_layer"].find(bench, own, wanted("other_layer", other=4))
+        METHODS["other_layer"].find(bench, given, wanted("other_layer", other=4))
 
 
 def test_other_layer_keeps_to_layers_with_neurons(bench: Workbench) -> None:
     """In a model whose blocks 0 and 2 have none, half of the others away from 1 is 3, and back."""
     some = replace(bench, sites=replace(bench.sites, layers=(1, 3)))
-    for own, other in ((1, 3), (3, 1)):
-        asked = replace(wanted("other_layer"), layer=own)
+    for one, other in ((1, 3), (3, 1)):
+        asked = replace(wanted("other_layer"), layer=one)
         assert METHODS["other_layer"].find(some, examples(), asked).layer == other
 
 

@@ -42,8 +42,8 @@ def test_temperature_is_scipys_minimum(bench: Workbench) -> None:
     for question in examples().questions:
         before, after = bench.pair(question.context, question.answer)
         with torch.no_grad():
-            own = bench.model(torch.tensor([before + after])).logits[0].double().numpy()
-        logits.append(own[len(before) - 1 : -1])
+            read = bench.model(torch.tensor([before + after])).logits[0].double().numpy()
+        logits.append(read[len(before) - 1 : -1])
         targets += after
     table = np.concatenate(logits)
 
@@ -81,8 +81,8 @@ def test_learned_scalars_are_those_of_a_plain_training_loop(bench: Workbench) ->
     scalars = [torch.ones(3, requires_grad=True) for _ in range(2)]
     optimizer = torch.optim.Adam(scalars, lr=0.1)
     handles = [
-        module.register_forward_hook(lambda m, a, out, s=own, n=number: out * s[n])
-        for own, modules in zip(
+        module.register_forward_hook(lambda m, a, out, s=scalar, n=number: out * s[n])
+        for scalar, modules in zip(
             scalars, (bench.sites.attention_outputs, bench.sites.mlp_outputs), strict=True
         )
         for number, module in enumerate(modules[LAYER:])
@@ -91,14 +91,14 @@ def test_learned_scalars_are_those_of_a_plain_training_loop(bench: Workbench) ->
         optimizer.zero_grad()
         apart = torch.cat(scalars).sub(1).abs().mean()
         loss = sum(nll(bench.model, bench, n) for n in numbers) / 2 + 0.3 * apart  # type: ignore[call-overload]
-        for own, gradient in zip(scalars, torch.autograd.grad(loss, scalars), strict=True):
-            own.grad = gradient
+        for scalar, gradient in zip(scalars, torch.autograd.grad(loss, scalars), strict=True):
+            scalar.grad = gradient
         optimizer.step()
     for handle in handles:
         handle.remove()
-    for name, own in zip(("attention", "mlp"), scalars, strict=True):
-        torch.testing.assert_close(found.parameters[name].values, own.detach(), **CLOSE)
-        assert (own.detach() != 1).any()
+    for name, scalar in zip(("attention", "mlp"), scalars, strict=True):
+        torch.testing.assert_close(found.parameters[name].values, scalar.detach(), **CLOSE)
+        assert (scalar.detach() != 1).any()
 
 
 def adapted(bench: Workbench, layers: Sequence[int]) -> tuple[Any, dict[int, Any]]:
@@ -126,10 +126,10 @@ def test_ia3_equals_pefts_own_forward(bench: Workbench) -> None:
     found = METHODS["ia3"].find(bench, examples(), wanted("ia3", **options))
     model, vectors = adapted(bench, range(LAYER, 4))
     with torch.no_grad():
-        for layer, own in vectors.items():
+        for layer, vector in vectors.items():
             learned = found.parameters[f"layer_{layer:03d}"].values
             assert (learned - 1).abs().max() > 0.1
-            own.copy_(learned.view_as(own))
+            vector.copy_(learned.view_as(vector))
     expected = log_probs(model)
     build = METHODS["ia3"].build
     assert build is not None
@@ -147,10 +147,10 @@ def test_ia3_learns_what_peft_learns_in_a_plain_loop(bench: Workbench) -> None:
         loss = sum(nll(model, bench, n) for n in numbers) / 2  # type: ignore[call-overload]
         loss.backward()
         optimizer.step()
-    for layer, own in vectors.items():
+    for layer, vector in vectors.items():
         got = found.parameters[f"layer_{layer:03d}"].values
         # Adam divides by gradients near zero, which amplifies their last bits
-        torch.testing.assert_close(got, own.detach().reshape(-1), atol=1e-4, rtol=0)
+        torch.testing.assert_close(got, vector.detach().reshape(-1), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -162,11 +162,11 @@ def test_an_adapter_that_the_model_came_with_stays(bench: Workbench, name: str) 
     torch.manual_seed(1)
     config = LoraConfig(r=2, target_modules=modules, init_lora_weights=False)
     lora = get_peft_model(copy.deepcopy(bench.model), config)
-    own = replace(bench, model=lora, sites=find_sites(lora))
+    changed = replace(bench, model=lora, sites=find_sites(lora))
     before, plain = log_probs(lora), log_probs(bench.model)
     assert (before - plain).abs().max() > 1e-3
     names = [path for path, _ in lora.named_modules()]
-    METHODS[name].find(own, examples(labels=True), wanted(name, **_few(name)))
+    METHODS[name].find(changed, examples(labels=True), wanted(name, **_few(name)))
     assert torch.equal(log_probs(lora), before)
     assert [path for path, _ in lora.named_modules()] == names
 
@@ -221,12 +221,12 @@ def test_half_the_strength_is_half_the_way() -> None:
 
 
 def test_examples_before_a_question(bench: Workbench) -> None:
-    own = examples()
-    found = METHODS["few_shot"].find(bench, own, wanted("few_shot", k=2, seed=3))
-    texts = [q.context + q.answer for q in (own.questions[n] for n in found.remarks["items"])]
+    given = examples()
+    found = METHODS["few_shot"].find(bench, given, wanted("few_shot", k=2, seed=3))
+    texts = [q.context + q.answer for q in (given.questions[n] for n in found.remarks["items"])]
     assert found.parameters["prompt"] == "\n\n".join(texts) + "\n\n"
     with pytest.raises(InputError, match=r"options\.k: expected from 1 to the 6 development items"):
-        METHODS["few_shot"].find(bench, own, wanted("few_shot", k=7))
+        METHODS["few_shot"].find(bench, given, wanted("few_shot", k=7))
     assert find_method("few_shot").build is not None
 
 

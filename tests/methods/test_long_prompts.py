@@ -35,16 +35,16 @@ def test_an_answer_keeps_its_room(bench: Workbench) -> None:
 @pytest.mark.parametrize("name", ["sna", "caa", "actadd"])
 def test_methods_search_in_what_is_read(bench: Workbench, name: str) -> None:
     """300 words for a model of 256 positions, against prompts that were cut by hand."""
-    text = " ".join(own.context for own in examples().questions) * 12
+    text = " ".join(question.context for question in examples().questions) * 12
     questions = (Question(text, (" good", " bad"), 0), Question(text, (" bad", " good"), 0))
-    own = Examples((text,), questions=questions)
+    given = Examples((text,), questions=questions)
     assert len(bench.encode(text)) > 256
     by_hand = replace(bench, encode=lambda text: bench.encode(text)[-256:])
-    found = METHODS[name].find(replace(bench, max_length=256), own, wanted(name))
+    found = METHODS[name].find(replace(bench, max_length=256), given, wanted(name))
     if name == "caa":  # reads answers too, so its prompts are cut elsewhere
         assert found.parameters["vector"].values.isfinite().all()
     else:
-        assert found == METHODS[name].find(by_hand, own, wanted(name))
+        assert found == METHODS[name].find(by_hand, given, wanted(name))
 
 
 def test_an_answer_that_the_model_cannot_read_is_refused(bench: Workbench) -> None:

@@ -42,12 +42,12 @@ COUNT = 7
 
 
 def resolved(
-    bench: Workbench, own: Examples, select: dict[str, Any], **entry: Any
+    bench: Workbench, given: Examples, select: dict[str, Any], **entry: Any
 ) -> PlannedIntervention:
     """What a plan file's entry finds."""
     raw = {"layer": LAYER, "multiplier": 2.0, "select": {"top_k": COUNT, **select}, **entry}
     plan = parse_plan({"version": 1, "tasks": {"t": {"interventions": [raw]}}})
-    (found,) = resolve_task(plan.tasks["t"], bench, lambda most: own).interventions
+    (found,) = resolve_task(plan.tasks["t"], bench, lambda most: given).interventions
     return found
 
 
@@ -77,9 +77,9 @@ def attribution_by_hand(bench: Workbench, question: Question, window: int) -> np
 
 @pytest.mark.parametrize("window", [6, 256])
 def test_attribution_equals_autograd(bench: Workbench, window: int) -> None:
-    own = examples()
-    expected = np.mean([attribution_by_hand(bench, q, window) for q in own.questions], axis=0)
-    found = resolved(replace(bench, max_length=window), own, {"method": "attribution"})
+    given = examples()
+    expected = np.mean([attribution_by_hand(bench, q, window) for q in given.questions], axis=0)
+    found = resolved(replace(bench, max_length=window), given, {"method": "attribution"})
     assert found.neurons is not None
     assert found.scores is not None
     assert list(found.neurons[""]) == np.argsort(-expected)[:COUNT].tolist()
@@ -99,9 +99,9 @@ def test_attribution_says_how_it_was_found(bench: Workbench) -> None:
 
 def test_other_answers_are_another_search(bench: Workbench) -> None:
     """Though the prompts are the same; a search that is kept must not stand in for it."""
-    own = examples()
-    other = replace(own, questions=tuple(replace(q, right=1) for q in own.questions))
-    first, second = (resolved(bench, e, {"method": "attribution"}) for e in (own, other))
+    given = examples()
+    other = replace(given, questions=tuple(replace(q, right=1) for q in given.questions))
+    first, second = (resolved(bench, e, {"method": "attribution"}) for e in (given, other))
     assert first.found is not None
     assert second.found is not None
     assert first.found.prompt_hash == second.found.prompt_hash
@@ -112,27 +112,28 @@ def test_other_answers_are_another_search(bench: Workbench) -> None:
 @pytest.mark.parametrize("method", ["attribution", "differential"])
 def test_another_window_is_another_search(bench: Workbench, method: str) -> None:
     """A search in shorter prompts must not stand in for one in longer ones."""
-    own = examples()
+    given = examples()
     first, second = (
-        resolved(replace(bench, max_length=window), own, {"method": method}) for window in (6, 256)
+        resolved(replace(bench, max_length=window), given, {"method": method})
+        for window in (6, 256)
     )
     assert first.scores != second.scores
 
 
 def test_bottom_neurons_have_the_least_attribution(bench: Workbench) -> None:
-    own = examples()
-    expected = np.mean([attribution_by_hand(bench, q, 256) for q in own.questions], axis=0)
-    found = resolved(bench, own, {"method": "attribution"}, method="bottom_neurons")
+    given = examples()
+    expected = np.mean([attribution_by_hand(bench, q, 256) for q in given.questions], axis=0)
+    found = resolved(bench, given, {"method": "attribution"}, method="bottom_neurons")
     assert found.neurons is not None
     assert list(found.neurons[""]) == np.argsort(expected)[:COUNT].tolist()
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_random_is_the_controls_own_draw(bench: Workbench, seed: int) -> None:
-    own = examples()
-    drawn = resolved(bench, own, {"method": "random", "seed": seed})
-    control = resolved(bench, own, {}, method="random_neurons", options={"seed": seed})
-    replaced = resolved(bench, own, {"method": "differential"})
+    given = examples()
+    drawn = resolved(bench, given, {"method": "random", "seed": seed})
+    control = resolved(bench, given, {}, method="random_neurons", options={"seed": seed})
+    replaced = resolved(bench, given, {"method": "differential"})
     assert drawn.neurons == control.neurons
     assert drawn.neurons is not None
     assert replaced.neurons is not None
@@ -143,12 +144,12 @@ def test_random_is_the_controls_own_draw(bench: Workbench, seed: int) -> None:
 
 
 def test_random_scores_are_pushes(bench: Workbench) -> None:
-    own = examples()
+    given = examples()
     with torch.no_grad():
-        passes = [pass_by_hand(bench.model, bench.encode(text))[1][0][1:] for text in own.prompts]
+        passes = [pass_by_hand(bench.model, bench.encode(text))[1][0][1:] for text in given.prompts]
     sizes = torch.cat(passes).double().square().mean(dim=0).sqrt().detach()
     pushes = sizes * written(bench.sites.projections[LAYER]).double().norm(dim=1)
-    drawn = resolved(bench, own, {"method": "random"})
+    drawn = resolved(bench, given, {"method": "random"})
     assert drawn.neurons is not None
     assert drawn.scores is not None
     assert drawn.scores[""] == pytest.approx(pushes[list(drawn.neurons[""])].numpy(), abs=1e-5)
@@ -160,7 +161,7 @@ def test_random_draws_differ_by_their_seed_alone(bench: Workbench) -> None:
         for seed in ({}, {"seed": 0}, {"seed": 1}, {"seed": 2})
     ]
     assert draws[0] == draws[1]
-    assert len({str(own) for own in draws}) > 1
+    assert len({str(draw) for draw in draws}) > 1
 
 
 def test_nothing_is_left_behind(bench: Workbench) -> None:
@@ -182,7 +183,7 @@ def plain(word_tokenizer: Any) -> Workbench:
 
 
 @pytest.mark.parametrize(
-    ("select", "own", "message"),
+    ("select", "given", "message"),
     [
         (
             {"method": "attribution"},
@@ -196,9 +197,9 @@ def plain(word_tokenizer: Any) -> Workbench:
         ),
     ],
 )
-def test_refuses(plain: Workbench, select: dict[str, Any], own: Examples, message: str) -> None:
+def test_refuses(plain: Workbench, select: dict[str, Any], given: Examples, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        resolved(plain, own, select)
+        resolved(plain, given, select)
 
 
 def test_too_many_stand_ins_are_refused(plain: Workbench) -> None:

@@ -16,25 +16,25 @@ from tests.methods.conftest import LAYER, examples, hidden, wanted
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
-def pairs(bench: Workbench, own: Examples, wrong: list[str]) -> torch.Tensor:
+def pairs(bench: Workbench, given: Examples, wrong: list[str]) -> torch.Tensor:
     """Right minus wrong at the last token, text by text: `[item, d_model]`."""
     return torch.stack(
         [
             hidden(bench, question.context + question.answer)[-1]
             - hidden(bench, question.context + text)[-1]
-            for question, text in zip(own.questions, wrong, strict=True)
+            for question, text in zip(given.questions, wrong, strict=True)
         ]
     )
 
 
 @pytest.mark.parametrize("choices", [True, False])
 def test_caa_is_the_mean_difference(bench: Workbench, choices: bool) -> None:
-    own = examples(choices=choices)
-    wrong = [q.choices[1] for q in own.questions] if choices else [
+    given = examples(choices=choices)
+    wrong = [q.choices[1] for q in given.questions] if choices else [
         " bad", " good", " bad", " day", " good", " bad"
     ]  # fmt: skip
-    found = METHODS["caa"].find(bench, own, wanted("caa"))
-    expected = pairs(bench, own, wrong).mean(dim=0).float()
+    found = METHODS["caa"].find(bench, given, wanted("caa"))
+    expected = pairs(bench, given, wrong).mean(dim=0).float()
     torch.testing.assert_close(found.parameters["vector"].values, expected, **CLOSE)
     assert expected.norm() > 0.1
 
@@ -52,12 +52,12 @@ def test_of_several_wrong_choices_the_mean_counts(bench: Workbench) -> None:
 
 
 def test_repe_is_the_first_principal_component(bench: Workbench) -> None:
-    own = examples()
-    differences = pairs(bench, own, [q.choices[1] for q in own.questions]).numpy()
+    given = examples()
+    differences = pairs(bench, given, [q.choices[1] for q in given.questions]).numpy()
     both = np.concatenate([differences, -differences])  # each pair in either order
     values, vectors = np.linalg.eigh(np.cov(both.T, bias=True))
     expected = vectors[:, -1] * np.sign(differences.mean(axis=0) @ vectors[:, -1])
-    found = METHODS["repe"].find(bench, own, wanted("repe"))
+    found = METHODS["repe"].find(bench, given, wanted("repe"))
     np.testing.assert_allclose(found.parameters["vector"].values.numpy(), expected, atol=1e-5)
     assert found.remarks["explained_variance"] == pytest.approx(values[-1] / values.sum(), abs=1e-5)
 
@@ -105,8 +105,8 @@ def test_actadd_adds_one_pair_token_by_token(bench: Workbench) -> None:
 
 
 def test_actadd_without_a_pair_takes_task_against_neutral_text(bench: Workbench) -> None:
-    own = examples()
-    found = METHODS["actadd"].find(bench, own, wanted("actadd"))
+    given = examples()
+    found = METHODS["actadd"].find(bench, given, wanted("actadd"))
     assert found.remarks["pair"] == ["a warm film and good", neutral_sentences()[0]]
 
 

@@ -43,12 +43,12 @@ def test_effects_are_those_of_amplifying_one_neuron(model: Any, word_tokenizer: 
     baseline, amplified = mean_probability(model, []), mean_probability(model, [whole])
     assert found.baseline == pytest.approx(baseline, abs=1e-5)
     assert found.amplified == pytest.approx(amplified, abs=1e-5)
-    for own in found.neurons:
-        alone = mean_probability(model, [Intervention(2, (own.neuron,), 3.0)])
-        assert own.alone == pytest.approx(alone - baseline, abs=1e-6)
-        rest = tuple(n for n in NEURONS if n != own.neuron)
+    for neuron in found.neurons:
+        alone = mean_probability(model, [Intervention(2, (neuron.neuron,), 3.0)])
+        assert neuron.alone == pytest.approx(alone - baseline, abs=1e-6)
+        rest = tuple(n for n in NEURONS if n != neuron.neuron)
         without = mean_probability(model, [Intervention(2, rest, 3.0)])
-        assert own.without == pytest.approx(amplified - without, abs=1e-6)
+        assert neuron.without == pytest.approx(amplified - without, abs=1e-6)
     assert len(calls) == 2 + 2 * len(NEURONS)
 
 
@@ -98,10 +98,10 @@ def test_a_later_layer_carries_what_it_receives(model: Any, word_tokenizer: Any)
 
 def test_the_fewest_that_carry_a_share() -> None:
     effects = [0.01, 0.05, -0.02, 0.03]
-    neurons = tuple(NeuronEffect(0, n, own, own) for n, own in enumerate(effects))
+    neurons = tuple(NeuronEffect(0, n, effect, effect) for n, effect in enumerate(effects))
     found = Patching(0.2, 0.28, neurons)
-    assert [own.neuron for own in found.carrying(0.5)] == [1]
-    assert [own.neuron for own in found.carrying(0.9)] == [1, 3]
-    assert [own.neuron for own in found.carrying(1.0)] == [1, 3]
-    assert [own.neuron for own in Patching(0.2, 0.9, neurons).carrying(1.0)] == [1, 3, 0]
-    assert [own.neuron for own in Patching(0.2, 0.15, neurons).carrying(0.9)] == [2]
+    assert [effect.neuron for effect in found.carrying(0.5)] == [1]
+    assert [effect.neuron for effect in found.carrying(0.9)] == [1, 3]
+    assert [effect.neuron for effect in found.carrying(1.0)] == [1, 3]
+    assert [effect.neuron for effect in Patching(0.2, 0.9, neurons).carrying(1.0)] == [1, 3, 0]
+    assert [effect.neuron for effect in Patching(0.2, 0.15, neurons).carrying(0.9)] == [2]

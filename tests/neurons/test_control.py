@@ -16,8 +16,15 @@ PUSH = torch.arange(200) / 10
 def test_draws_from_the_nearest_in_push() -> None:
     for seed in range(50):
         drawn = matched_random(PUSH, CHOSEN, seed=seed, candidates=6)
-        for own, chosen in zip(drawn.neurons, CHOSEN.neurons, strict=True):
-            assert own in {chosen - 3, chosen - 2, chosen - 1, chosen + 1, chosen + 2, chosen + 3}
+        for control, chosen in zip(drawn.neurons, CHOSEN.neurons, strict=True):
+            assert control in {
+                chosen - 3,
+                chosen - 2,
+                chosen - 1,
+                chosen + 1,
+                chosen + 2,
+                chosen + 3,
+            }
         assert drawn.scores == tuple(float(PUSH[neuron]) for neuron in drawn.neurons)
 
 

@@ -41,8 +41,8 @@ def log_odds(bench: Workbench, question: Question) -> float:
         return log_prob(bench.model, Row(context, (both[len(context) :],)))
 
     rivals = [of(text) for text in dict.fromkeys(question.choices) if text != question.answer]
-    own = of(question.answer)
-    return own - math.log(sum(map(math.exp, rivals))) if rivals else own
+    right = of(question.answer)
+    return right - math.log(sum(map(math.exp, rivals))) if rivals else right
 
 
 def difference(bench: Workbench, layer: int, index: int, unit: Unit = "mlp") -> float:
@@ -50,7 +50,7 @@ def difference(bench: Workbench, layer: int, index: int, unit: Unit = "mlp") -> 
     ends = []
     for multiplier in (1 + STEP, 1 - STEP):
         with amplify(bench.model, [Intervention(layer, (index,), multiplier, unit=unit)]):
-            ends.append(sum(log_odds(bench, own) for own in QUESTIONS) / len(QUESTIONS))
+            ends.append(sum(log_odds(bench, question) for question in QUESTIONS) / len(QUESTIONS))
     return (ends[0] - ends[1]) / (2 * STEP)
 
 
@@ -91,7 +91,7 @@ def test_the_likeliest_rivals_count() -> None:
     choices = [Row(context, ((token,),)) for token in range(10, 20)]
     by_likelihood = sorted(choices[1:], key=lambda row: -log_prob(model, row))
     few = [choices[0], *(row for row in choices if row in by_likelihood[:RIVALS])]
-    whole, part = (gradient_scores(model, sites, [own], layers=[1])[1] for own in (choices, few))
+    whole, part = (gradient_scores(model, sites, [one], layers=[1])[1] for one in (choices, few))
     assert torch.equal(whole, part)
     wrong = gradient_scores(model, sites, [[choices[0], *by_likelihood[-RIVALS:]]], layers=[1])[1]
     assert not torch.allclose(whole, wrong, rtol=1e-3)
@@ -102,7 +102,7 @@ def test_other_choices_are_another_search(word_tokenizer: Any) -> None:
     changed = replace(QUESTIONS[0], choices=(" good", " dull"))
     other = replace(EXAMPLES, questions=(changed, *QUESTIONS[1:]))
     first, second = (
-        Search(bench, own, SearchConfig("gradient"), [1]).record(2) for own in (EXAMPLES, other)
+        Search(bench, one, SearchConfig("gradient"), [1]).record(2) for one in (EXAMPLES, other)
     )
     assert first["answer_hash"] != second["answer_hash"]
     assert (first["sinks"], first["n_answers"]) == ("keep", len(QUESTIONS))

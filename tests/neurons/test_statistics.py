@@ -76,11 +76,11 @@ def test_groups_of_one_pass_are_their_own_means() -> None:
         model, find_sites(model), ROWS, groups, layers=[1, 3], pooling="mean", sinks="drop"
     )
     assert list(sums) == [0, 1]
-    for group, own in sums.items():
+    for group, found in sums.items():
         rows = [row for row, number in zip(ROWS, groups, strict=True) if number == group]
-        assert own.tokens == sum(len(row) - 1 for row in rows)
+        assert found.tokens == sum(len(row) - 1 for row in rows)
         expected = by_hand(model, rows, 3, "mean", "drop")
-        torch.testing.assert_close(own.means()[3], expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(found.means()[3], expected, atol=1e-6, rtol=1e-5)
     together = sums[0] + sums[1]
     expected = by_hand(model, ROWS, 1, "mean", "drop")
     torch.testing.assert_close(together.means()[1], expected, atol=1e-6, rtol=1e-5)

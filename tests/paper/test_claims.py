@@ -48,7 +48,7 @@ def evidence(store: SweepStore) -> ProtocolEvidence:
 
 
 def verdicts(found: ProtocolEvidence) -> dict[str, Claim]:
-    return {own.statement: own for own in claims(found)}
+    return {claim.statement: claim for claim in claims(found)}
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_ceilings_and_ranges_hold_for_all() -> None:
 def test_an_empty_cell_is_never_judged(cell: float | None) -> None:
     """Whatever the others hold: a rule over zones or layers needs all of them."""
 
-    def fails(own: Sequence[float]) -> bool:
-        raise AssertionError(own)
+    def fails(floats: Sequence[float]) -> bool:
+        raise AssertionError(floats)
 
     assert judged([0.3, cell, 0.5], fails) == "not tested"
     assert ceiling([1.0, cell], 8) == within([0.4, cell], 0.3, 0.5) == "not tested"
@@ -87,9 +87,9 @@ def test_an_empty_cell_is_never_judged(cell: float | None) -> None:
 
 
 def test_another_model_is_not_tested_but_shown(evidence: ProtocolEvidence) -> None:
-    own = Claim("a", "1", "1", "reproduced")
-    assert only_for(own, True) is own
-    assert only_for(own, False) == Claim("a", "1", "1", "not tested")
+    claim = Claim("a", "1", "1", "reproduced")
+    assert only_for(claim, True) is claim
+    assert only_for(claim, False) == Claim("a", "1", "1", "not tested")
     assert replace(evidence, model="openai-community/gpt2-medium").is_model("gpt2-medium")
     assert not replace(evidence, model="gpt2-medium").is_model("gpt2")
 
@@ -99,12 +99,12 @@ def test_what_was_not_run_is_not_tested(evidence: ProtocolEvidence) -> None:
     words = ("layer", "SST-2", "amplifying", "share", "arithmetic", "baselines", "unstably")
     for model in ("tiny", "gpt2-medium", "gpt2", "EleutherAI/pythia-160m"):
         found = verdicts(replace(evidence, model=model))
-        for statement, own in found.items():
-            assert "nan" not in own.measured, statement
+        for statement, one in found.items():
+            assert "nan" not in one.measured, statement
             if any(word in statement for word in words):
-                assert own.verdict in ("not tested", "not judged"), statement
-        empty = [own for own in found.values() if own.measured.startswith(_EMPTY)]
-        assert {own.verdict for own in empty} <= {"not tested", "not judged"}
+                assert one.verdict in ("not tested", "not judged"), statement
+        empty = [one for one in found.values() if one.measured.startswith(_EMPTY)]
+        assert {claim.verdict for claim in empty} <= {"not tested", "not judged"}
         assert len(empty) >= 15
     assert verdicts(evidence)["tasks in zone 2"].published == "0"
     assert verdicts(evidence)["SST-2 zero-shot accuracy"].published == "64 %"
@@ -195,9 +195,9 @@ def test_correlations_are_not_judged_and_the_slope_is(evidence: ProtocolEvidence
 
 
 def _summaries(evidence: ProtocolEvidence) -> list[TaskSummary]:
-    own = evidence.summary.tasks[0]
+    task = evidence.summary.tasks[0]
     return [
-        replace(own, task=f"t{n}", baseline=0.1 * (n + 1), best_change=0.05 / (n + 1),
+        replace(task, task=f"t{n}", baseline=0.1 * (n + 1), best_change=0.05 / (n + 1),
                 mean_change=0.01 * (n % 3))
         for n in range(6)
     ]  # fmt: skip
@@ -205,9 +205,9 @@ def _summaries(evidence: ProtocolEvidence) -> list[TaskSummary]:
 
 def test_pythia_s_arithmetic(evidence: ProtocolEvidence) -> None:
     """Two tasks in zone 1 at 200 and 100 %: more than half of 178.98 on average."""
-    own = evidence.summary.tasks[0]
+    task = evidence.summary.tasks[0]
     tasks = tuple(
-        replace(own, task=f"sna_math_{level}", zone=1, baseline=baseline, best_layer=0,
+        replace(task, task=f"sna_math_{level}", zone=1, baseline=baseline, best_layer=0,
                 mean_improvement=mean)
         for level, baseline, mean in (("easy", 0.0032, 200.0), ("hard", 0.0002, 100.0))
     )  # fmt: skip
@@ -226,9 +226,9 @@ def test_pythia_s_arithmetic(evidence: ProtocolEvidence) -> None:
 def test_zone_2_is_unstable_where_only_some_configurations_help(
     evidence: ProtocolEvidence, store: SweepStore, helped: float, verdict: str
 ) -> None:
-    own = read_measurements(store)[0]
-    signs = np.where(np.arange(own.change.size) < helped * own.change.size, 1e-3, -1e-3)
-    transition = replace(own, change=signs.reshape(own.change.shape))
+    measured = read_measurements(store)[0]
+    signs = np.where(np.arange(measured.change.size) < helped * measured.change.size, 1e-3, -1e-3)
+    transition = replace(measured, change=signs.reshape(measured.change.shape))
     found = verdicts(replace(evidence, transition=transition))
     claim = found["zone 2 responds unstably (items built for it)"]
     assert claim.verdict == verdict
@@ -240,8 +240,8 @@ def row(layer: int, multiplier: float, zone_1: float, **others: Any) -> dict[str
     zones = ((66, 0.25, zone_1), (89, 0.70, 0.70), (45, 0.75, 0.75))
     by_zone = {
         f"{name}{zone}": value
-        for zone, own in enumerate(zones, 1)
-        for name, value in zip(("n_zone", "baseline_acc_zone", "acc_zone"), own, strict=True)
+        for zone, one in enumerate(zones, 1)
+        for name, value in zip(("n_zone", "baseline_acc_zone", "acc_zone"), one, strict=True)
     }
     return {
         **dict.fromkeys(CONFIGURATIONS.names),
@@ -260,8 +260,8 @@ def labelled(rows: list[dict[str, Any]]) -> Labelled:
     """Their table, and two labels' neurons that share one."""
     neurons = [
         {"task": "sna_sst2", "layer": 0, "label": label, "rank": rank, "neuron": n, "score": 1.0}
-        for label, own in (("negative", (1, 2)), ("positive", (3, 2)))
-        for rank, n in enumerate(own, 1)
+        for label, one in (("negative", (1, 2)), ("positive", (3, 2)))
+        for rank, n in enumerate(one, 1)
     ]
     return Labelled(
         pa.Table.from_pylist(rows, schema=CONFIGURATIONS),
@@ -303,10 +303,10 @@ def test_an_empty_zone_leaves_its_claims_untested(evidence: ProtocolEvidence) ->
     assert (rising.measured, rising.verdict) == (
         "-, 70.0%, 75.0% (no item in zone 1)", "not judged",
     )  # fmt: skip
-    for statement, own in found.items():
+    for statement, one in found.items():
         if statement.startswith("SST-2, zone 1") or "before, zones" in statement:
-            assert "no item" in own.measured, statement
-            assert own.verdict == "not tested", statement
+            assert "no item" in one.measured, statement
+            assert one.verdict == "not tested", statement
     assert found["SST-2: sentences in zones 1, 2, 3"].verdict == "not reproduced"  # 0 is a count
 
 
@@ -320,7 +320,7 @@ def test_nothing_changes_only_where_no_pair_does() -> None:
     _, alone = interference(SimpleNamespace(measured=measured))  # type: ignore[arg-type]
     assert alone.measured == "+0.00 % of P(target), -30.00 to +30.00 by pair"
     assert alone.verdict == "not reproduced"
-    small = [replace(own, after=1.0 + (own.after - 1) / 100) for own in effects]
+    small = [replace(effect, after=1.0 + (effect.after - 1) / 100) for effect in effects]
     _, alone = interference(
         SimpleNamespace(measured=replace(measured, effects=tuple(small)))  # type: ignore[arg-type]
     )
@@ -366,5 +366,5 @@ def test_as_a_table(evidence: ProtocolEvidence) -> None:
     lines = as_markdown(found).splitlines()
     assert lines[0] == "| statement | published | measured | placebo | verdict |"
     assert len(lines) == len(found) + 2
-    assert len({own.statement for own in found}) == len(found)
+    assert len({one.statement for one in found}) == len(found)
     assert all(line.count("|") == 6 for line in lines)

@@ -82,10 +82,10 @@ def test_zone_two_of_another_model_is_built_first_and_left_out_where_it_is_empty
     assert [step[0] for step in ran][:2] == ["transition", "sweep"]
     built = parser()[0].parse_args(ran[0])
     swept = [parser()[0].parse_args(step) for step in ran if step[0] == "sweep"]
-    over = [own for own in swept if own.tasks == built.name]
+    over = [options for options in swept if options.tasks == built.name]
     assert len(over) == (status == 0)
-    assert all(own.include_path == built.output for own in over)
-    assert not any(own.tasks == "sna_transition" for own in swept)
+    assert all(options.include_path == built.output for options in over)
+    assert not any(options.tasks == "sna_transition" for options in swept)
 
 
 def test_what_was_typed_is_said_without_its_folder(tmp_path: Path) -> None:

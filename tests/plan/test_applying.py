@@ -16,8 +16,8 @@ from tests.conftest import build_model, token_ids
 
 
 def plan(**entry: Any) -> sna_eval.Plan:
-    own = {"layer": 1, "multiplier": 3.0, "neurons": [2, 5], **entry}
-    return parse_plan({"version": 1, "tasks": {"sums_*": {"interventions": [own]}}})
+    settings = {"layer": 1, "multiplier": 3.0, "neurons": [2, 5], **entry}
+    return parse_plan({"version": 1, "tasks": {"sums_*": {"interventions": [settings]}}})
 
 
 def test_names_what_a_task_gets() -> None:
@@ -25,8 +25,8 @@ def test_names_what_a_task_gets() -> None:
 
 
 def test_both_labels_at_once() -> None:
-    (own,) = plan(neurons={"a": [1, 4], "b": [3]}).for_task("sums_easy")
-    assert own == sna_eval.Intervention(1, (1, 4, 3), 3.0)
+    (only,) = plan(neurons={"a": [1, 4], "b": [3]}).for_task("sums_easy")
+    assert only == sna_eval.Intervention(1, (1, 4, 3), 3.0)
 
 
 def test_amplifies_and_leaves_nothing_behind() -> None:

@@ -108,16 +108,16 @@ def test_a_scaled_neuron_makes_another_model(shape: tuple[int, ...]) -> None:
     """Whichever it is, and whichever way round a projection lies: exports scale a few neurons."""
 
     def model(*scaled: int) -> nn.Module:
-        own = nn.Module()
+        module = nn.Module()
         weight = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
         neurons = weight if shape[-1] == 256 else weight.transpose(0, 1)
         neurons[..., list(scaled)] *= 2
-        own.weight = nn.Parameter(weight)
-        return own
+        module.weight = nn.Parameter(weight)
+        return module
 
     plain = model_fingerprint(model())
     assert plain == model_fingerprint(model())
-    assert len({plain, *(model_fingerprint(model(own)) for own in (1, 77, 255))}) == 4
+    assert len({plain, *(model_fingerprint(model(one)) for one in (1, 77, 255))}) == 4
 
 
 def test_what_acts_is_told_apart_from_how_it_was_found() -> None:
@@ -127,13 +127,13 @@ def test_what_acts_is_told_apart_from_how_it_was_found() -> None:
     wider = replace(plan, gate=replace(plan.gate, high=plan.gate.high + 0.1))
     other = replace(plan, interventions=(replace(found, multiplier=9.0), *plan.interventions[1:]))
 
-    def acting(own: TaskPlan) -> str:
-        return acting_fingerprint(json.loads(json.dumps(task_to_dict(own))))
+    def acting(task_plan: TaskPlan) -> str:
+        return acting_fingerprint(json.loads(json.dumps(task_to_dict(task_plan))))
 
     assert acting(same) == acting(plan)
     assert neurons_fingerprint(same) == neurons_fingerprint(wider) == neurons_fingerprint(plan)
     assert acting(wider) != acting(plan)
-    assert len({acting(own) for own in (plan, wider, other)}) == 3
+    assert len({acting(one) for one in (plan, wider, other)}) == 3
     assert neurons_fingerprint(other) != neurons_fingerprint(plan)
 
 
@@ -291,8 +291,8 @@ def test_the_same_entry_twice_is_refused() -> None:
 
 def test_labels_may_share_neurons() -> None:
     values = broken("tasks/sna_math_easy/interventions/0/neurons", {"a": [1, 2], "b": [2]})
-    own = parse_plan(values).tasks["sna_math_easy"].interventions[0]
-    assert own.neurons == {"a": (1, 2), "b": (2,)}
+    intervention = parse_plan(values).tasks["sna_math_easy"].interventions[0]
+    assert intervention.neurons == {"a": (1, 2), "b": (2,)}
     values = broken("tasks/sna_math_easy/interventions/0/neurons", {"a": [1, 2], "b": [2, 2]})
     with pytest.raises(InputError, match="neurons: expected each neuron once, got '2 twice'"):
         parse_plan(values)

@@ -104,8 +104,8 @@ def test_knows_every_method_and_signal() -> None:
 
 def test_every_key_is_described() -> None:
     for name in ("gate", "select", "intervention"):
-        for key, own in SCHEMA["$defs"][name]["properties"].items():
-            assert own.get("description") or "$ref" in own, f"{name}.{key}"
+        for key, described in SCHEMA["$defs"][name]["properties"].items():
+            assert described.get("description") or "$ref" in described, f"{name}.{key}"
 
 
 @pytest.mark.parametrize(

@@ -138,18 +138,21 @@ def test_what_does_not_go_together(changes: dict[str, Any], message: str) -> Non
 
 
 def test_ungated_opens_the_gate_of_its_task() -> None:
-    own = {"layer": 1, "multiplier": 2.0, "neurons": [1]}
-    plan = parse_plan(entry(**own, method="ungated"))
+    settings = {"layer": 1, "multiplier": 2.0, "neurons": [1]}
+    plan = parse_plan(entry(**settings, method="ungated"))
     assert plan.tasks["t"].gate.mode == "always"
-    both = {"version": 1, "tasks": {"t": {"interventions": [own, {**own, "method": "ungated"}]}}}
+    both = {
+        "version": 1,
+        "tasks": {"t": {"interventions": [settings, {**settings, "method": "ungated"}]}},
+    }
     with pytest.raises(InputError, match="`ungated` for all interventions of a task or for none"):
         parse_plan(both)
 
 
 def test_some_methods_need_no_layer() -> None:
     plan = parse_plan(entry(method="temperature", parameters={"temperature": [2.0]}))
-    (own,) = plan.tasks["t"].interventions
-    assert own.built() == (LogitScaling(0, 2.0),)
+    (intervention,) = plan.tasks["t"].interventions
+    assert intervention.built() == (LogitScaling(0, 2.0),)
     plan = parse_plan(entry(method="few_shot", parameters={"prompt": "2 + 2 = 4\n\n"}))
     assert plan.tasks["t"].prompt == "2 + 2 = 4\n\n"
 
@@ -238,7 +241,7 @@ def test_a_thousand_tokens_keep_their_places() -> None:
         method="actadd",
         parameters={name: [float(number)] for number, name in enumerate(names)},
     )
-    (own,) = parse_plan(raw).tasks["t"].interventions
-    for number, addition in enumerate(own.built()):
+    (intervention,) = parse_plan(raw).tasks["t"].interventions
+    for number, addition in enumerate(intervention.built()):
         assert isinstance(addition, Addition)
         assert (addition.token, addition.vector.tolist()) == (number, [float(number)])

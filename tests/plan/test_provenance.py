@@ -57,7 +57,7 @@ def test_values_of_another_type_are_carried_along(raw: dict[str, Any]) -> None:
     found = Provenance.of(raw)
     assert found.to_dict() == raw
     known = {name: getattr(found, name) for name in raw if name not in ("further", "keys")}
-    assert all(own is None or isinstance(own, ChoiceRecord) for own in known.values())
+    assert all(one is None or isinstance(one, ChoiceRecord) for one in known.values())
 
 
 def test_a_record_in_another_order_is_the_same() -> None:

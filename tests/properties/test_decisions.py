@@ -27,20 +27,20 @@ def requests(seed: int) -> list[Any]:
 
     words = ["the", "cat", "sat", "on", "a", "mat", "while", "rain", "fell", "over", "town"]
     texts = [" ".join(words[(5 * n + 3 * k) % 11] for k in range(2 + n % 7)) for n in range(19)]
-    own = [
+    made = [
         Instance("loglikelihood", {}, (text, " and so on"), number, metadata=("own", number, 1))
         for number, text in enumerate([*texts, texts[3]])
     ]
-    random.Random(seed).shuffle(own)
-    return own
+    random.Random(seed).shuffle(made)
+    return made
 
 
 def answers(lm: Any, seed: int) -> dict[int, tuple[float, Any]]:
-    own = requests(seed)
-    got = lm.loglikelihood(own, disable_tqdm=True)
+    asked = requests(seed)
+    got = lm.loglikelihood(asked, disable_tqdm=True)
     return {
         request.doc_id: (float(value), evidence_of(value))
-        for request, (value, _) in zip(own, got, strict=True)
+        for request, (value, _) in zip(asked, got, strict=True)
     }
 
 

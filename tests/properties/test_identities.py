@@ -45,83 +45,83 @@ def engine_of(name: str) -> Engine:
     return Engine(model, sites, probe(model, sites))
 
 
-def plain(engine: Engine, own: list[Row]) -> torch.Tensor:
+def plain(engine: Engine, batch_rows: list[Row]) -> torch.Tensor:
     """Every row alone."""
-    return torch.cat([engine.log_likelihoods(Batch([row], engine.device)) for row in own])
+    return torch.cat([engine.log_likelihoods(Batch([row], engine.device)) for row in batch_rows])
 
 
-def amplified(engine: Engine, own: list[Row], intervention: Intervention) -> torch.Tensor:
+def amplified(engine: Engine, batch_rows: list[Row], intervention: Intervention) -> torch.Tensor:
     with amplify(engine.model, [intervention], sites=engine.sites):
-        return plain(engine, own)
+        return plain(engine, batch_rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @BOUNDED
-@given(own=rows, intervention=interventions)
+@given(batch_rows=rows, intervention=interventions)
 def test_hooks_equal_weights_and_leave_nothing(
-    name: str, own: list[Row], intervention: Intervention
+    name: str, batch_rows: list[Row], intervention: Intervention
 ) -> None:
     engine = engine_of(name)
-    before = plain(engine, own)
-    hooked = amplified(engine, own, intervention)
+    before = plain(engine, batch_rows)
+    hooked = amplified(engine, batch_rows, intervention)
     with torch.no_grad(), scaled_weights(engine.sites, intervention):
-        folded = plain(engine, own)
+        folded = plain(engine, batch_rows)
     torch.testing.assert_close(hooked, folded, atol=TOLERANCE, rtol=0)
-    assert torch.equal(plain(engine, own), before)
+    assert torch.equal(plain(engine, batch_rows), before)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @BOUNDED
-@given(own=rows, intervention=interventions)
+@given(batch_rows=rows, intervention=interventions)
 def test_nothing_asked_changes_nothing_to_the_bit(
-    name: str, own: list[Row], intervention: Intervention
+    name: str, batch_rows: list[Row], intervention: Intervention
 ) -> None:
     engine = engine_of(name)
-    before = plain(engine, own)
+    before = plain(engine, batch_rows)
     one = Intervention(intervention.layer, intervention.neurons, 1.0)
     none = Intervention(intervention.layer, (), intervention.multiplier)
     for idle in (one, none):
-        assert torch.equal(amplified(engine, own, idle), before)
+        assert torch.equal(amplified(engine, batch_rows, idle), before)
     closed = torch.zeros(1, 1, dtype=torch.bool)
     with amplify(engine.model, [intervention], sites=engine.sites, mask=lambda *_: closed):
-        assert torch.equal(plain(engine, own), before)
+        assert torch.equal(plain(engine, batch_rows), before)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @BOUNDED
-@given(own=rows, intervention=interventions, data=st.data())
+@given(batch_rows=rows, intervention=interventions, data=st.data())
 def test_batches_orders_and_resumed_passes_agree(
-    name: str, own: list[Row], intervention: Intervention, data: Any
+    name: str, batch_rows: list[Row], intervention: Intervention, data: Any
 ) -> None:
     engine = engine_of(name)
-    order = data.draw(st.permutations(range(len(own))))
-    shuffled = [own[number] for number in order]
+    order = data.draw(st.permutations(range(len(batch_rows))))
+    shuffled = [batch_rows[number] for number in order]
     batch = Batch(shuffled, engine.device)
     together, captured = engine.run(batch, capture=[intervention.layer])
     got = torch.tensor([score.branches[0].log_likelihood for score in together])
-    expected = plain(engine, own)[list(order)]
+    expected = plain(engine, batch_rows)[list(order)]
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
-    everywhere = torch.ones(len(own), dtype=torch.bool)
+    everywhere = torch.ones(len(batch_rows), dtype=torch.bool)
     resumed = engine.amplified(
         batch, [Assigned(intervention, everywhere)], hidden=captured[intervention.layer]
     )
     got = torch.tensor([score.branches[0].log_likelihood for score in resumed])
-    expected = amplified(engine, own, intervention)[list(order)]
+    expected = amplified(engine, batch_rows, intervention)[list(order)]
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @BOUNDED
-@given(own=rows, intervention=interventions, data=st.data())
+@given(batch_rows=rows, intervention=interventions, data=st.data())
 def test_rows_that_are_closed_stay(
-    name: str, own: list[Row], intervention: Intervention, data: Any
+    name: str, batch_rows: list[Row], intervention: Intervention, data: Any
 ) -> None:
     engine = engine_of(name)
-    opened = data.draw(st.lists(st.booleans(), min_size=len(own), max_size=len(own)))
-    batch = Batch(own, engine.device)
+    opened = data.draw(st.lists(st.booleans(), min_size=len(batch_rows), max_size=len(batch_rows)))
+    batch = Batch(batch_rows, engine.device)
     mixed = engine.amplified(batch, [Assigned(intervention, torch.tensor(opened))])
     got = torch.tensor([score.branches[0].log_likelihood for score in mixed])
     expected = torch.where(
-        torch.tensor(opened), amplified(engine, own, intervention), plain(engine, own)
+        torch.tensor(opened), amplified(engine, batch_rows, intervention), plain(engine, batch_rows)
     )
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)

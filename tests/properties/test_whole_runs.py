@@ -130,15 +130,15 @@ def hooked(sites: Sites, entry: Entry, width: int, last: int) -> Callable[[], No
 
 
 @torch.no_grad()
-def log_probs(model: Any, ids: Sequence[int], last: int, own: Sequence[Entry]) -> torch.Tensor:
+def log_probs(model: Any, ids: Sequence[int], last: int, entries: Sequence[Entry]) -> torch.Tensor:
     """Every position's next-token distribution, `[position, vocabulary]`."""
     sites = find_sites(model)
     with ExitStack() as stack:
-        for entry in own:
+        for entry in entries:
             if entry.get("method") != "temperature":
                 stack.callback(hooked(sites, entry, len(ids), last))
         logits = model(torch.tensor([list(ids)]), use_cache=False).logits[0]
-    for entry in own:
+    for entry in entries:
         if entry.get("method") == "temperature":
             logits = logits / entry["parameters"]["temperature"][0]
     return torch.log_softmax(logits, -1)
@@ -151,9 +151,9 @@ class Choice:
     context: tuple[int, ...]
     tokens: tuple[int, ...]
 
-    def log_likelihood(self, model: Any, own: Sequence[Entry] = ()) -> float:
+    def log_likelihood(self, model: Any, entries: Sequence[Entry] = ()) -> float:
         last = len(self.context) - 1
-        read = log_probs(model, self.context + self.tokens[:-1], last, own)[last:]
+        read = log_probs(model, self.context + self.tokens[:-1], last, entries)[last:]
         return float(read.gather(1, torch.tensor(self.tokens).unsqueeze(1)).double().sum())
 
 
@@ -171,7 +171,7 @@ def confidence(model: Any, signal: str, choices: Sequence[Choice], scores: list[
         second, first = sorted(scores)[-2:]
         return (1 - math.exp(second - first)) / (1 + math.exp(second - first))
     values = []
-    for context in dict.fromkeys(own.context for own in choices):
+    for context in dict.fromkeys(choice.context for choice in choices):
         read = log_probs(model, context, len(context) - 1, ())[-1].double()
         spread = -float((read.exp() * read).sum()) / math.log(len(read))
         values.append(float(read.max().exp()) if signal == "max_prob" else 1 - spread)
@@ -218,12 +218,12 @@ def check(run: Run, tokenizer: Any, folder: Path) -> list[bool]:
 
 def decision(model: Any, run: Run, choices: Sequence[Choice], found: Sequence[Any]) -> bool:
     """Whether a document was amplified, once all that was answered about it is checked."""
-    evidence: list[Evidence] = [own for value in found if (own := evidence_of(value)) is not None]
+    evidence: list[Evidence] = [one for value in found if (one := evidence_of(value)) is not None]
     assert len(evidence) == len(found)
-    baseline = [own.log_likelihood(model) for own in choices]
-    for own, value in zip(evidence, baseline, strict=True):
-        assert own.baseline == close(value)
-    (amplified,) = {own.amplified for own in evidence}
+    baseline = [choice.log_likelihood(model) for choice in choices]
+    for one, value in zip(evidence, baseline, strict=True):
+        assert one.baseline == close(value)
+    (amplified,) = {one.amplified for one in evidence}
     if "mode" not in run.gate:
         value = confidence(model, run.gate["signal"], choices, baseline)
         assert evidence[0].confidence == pytest.approx(value, abs=TIE)

@@ -91,5 +91,5 @@ def evaluate(
 
 def log_likelihoods(results: dict[str, Any], task: str) -> list[float]:
     """Of every request of a task, in order."""
-    samples = sorted(results["samples"][task], key=lambda own: own["doc_id"])
+    samples = sorted(results["samples"][task], key=lambda sample: sample["doc_id"])
     return [float(answer[0][0]) for sample in samples for answer in sample["resps"]]

@@ -45,8 +45,8 @@ def test_neurons_are_found_amplified_and_served_alike(
     ]
     assert main(["export", *model, *arguments]) == 0
 
-    own = log_likelihoods(evaluate(load(smollm2, plan=str(found)), [TASK], limit=LIMIT), TASK)
+    values = log_likelihoods(evaluate(load(smollm2, plan=str(found)), [TASK], limit=LIMIT), TASK)
     plain = log_likelihoods(evaluate(load(smollm2), [TASK], limit=LIMIT), TASK)
     served = log_likelihoods(evaluate(load(merged), [TASK], limit=LIMIT), TASK)
-    assert served == pytest.approx(own, abs=1e-4)
+    assert served == pytest.approx(values, abs=1e-4)
     assert max(abs(a - b) for a, b in zip(served, plain, strict=True)) > 0.01

@@ -51,12 +51,12 @@ class Subject:
         """`sna`'s baseline and amplified log-likelihoods, `[request]` each."""
         given = [value for value, _ in self.lm.loglikelihood(_instances(documents), True)]
         found = [evidence_of(value) for value in given]
-        baseline = [own.baseline for own in found if own is not None]
+        baseline = [one.baseline for one in found if one is not None]
         return torch.tensor(baseline), torch.tensor([float(value) for value in given])
 
     def check(self, ours: torch.Tensor, documents: Documents, way: Way) -> None:
         """`ours` is what a plain way gives."""
-        encoded = [self.lm._encode_pair(*own.args) for own in _instances(documents)]
+        encoded = [self.lm._encode_pair(*instance.args) for instance in _instances(documents)]
         with way(self.model) as run:
             theirs = _plain(run, encoded)
         if self.model is self.exact:
@@ -85,8 +85,8 @@ def subject(request: pytest.FixtureRequest, load: Load) -> Subject:
 
 
 def _words(start: int, count: int) -> list[str]:
-    own = neutral_text_path().read_text(encoding="utf-8").split() * 2
-    return own[start : start + count]
+    words = neutral_text_path().read_text(encoding="utf-8").split() * 2
+    return words[start : start + count]
 
 
 def _text(start: int, count: int) -> str:
@@ -326,7 +326,7 @@ def test_rows_that_are_resumed_among_others_that_are_not(real: Path, load: Load)
     gated = Subject(load(real, **PLAN, gate="margin", low=low, high=1.0), opened.exact)
     baseline, ours = gated.answers(documents)
     _, all_open = opened.answers(documents)
-    stays = torch.tensor([own >= low for own in confidence])
+    stays = torch.tensor([value >= low for value in confidence])
     assert 0 < int(stays.sum()) < len(stays)
     assert torch.equal(ours[stays], baseline[stays])
     torch.testing.assert_close(ours[~stays], all_open[~stays], atol=TOLERANCE, rtol=0)
@@ -368,7 +368,7 @@ def test_a_chat_template(smollm2: Path, load: Load) -> None:
     lm = load(smollm2, **PLAN, gate="always")
     said = lm.apply_chat_template([{"role": "user", "content": "Name a colour."}])
     documents = [(said, ["Blue", "A house of wood"])]
-    (encoded, _), _ = (lm._encode_pair(*own.args) for own in _instances(documents))
+    (encoded, _), _ = (lm._encode_pair(*instance.args) for instance in _instances(documents))
     assert lm.tokenizer.decode(encoded) == said.rstrip()  # lm_eval puts the rest before the choice
     subject = Subject(lm, lm.model)
     baseline, ours = subject.answers(documents)

@@ -31,8 +31,8 @@ def rows_of(lm: Any, count: int) -> list[Row]:
 
 
 def _encoded(lm: Any, context: str, target: str) -> tuple[tuple[int, ...], tuple[tuple[int, ...]]]:
-    own, answer = lm._encode_pair(context, target)
-    return tuple(own), (tuple(answer),)
+    before, answer = lm._encode_pair(context, target)
+    return tuple(before), (tuple(answer),)
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def double_norms(model: torch.nn.Module) -> Iterator[None]:
         eps = module.variance_epsilon if hasattr(module, "variance_epsilon") else module.eps
         return lambda x: gain * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)
 
-    norms = [own for own in model.modules() if type(own).__name__.endswith("RMSNorm")]
+    norms = [module for module in model.modules() if type(module).__name__.endswith("RMSNorm")]
     assert norms
     with ExitStack() as stack:
         for module in norms:
@@ -87,14 +87,16 @@ def test_leaves_the_model_as_it_was(real: Path, load: Load) -> None:
     lm = load(real)
     sites, rows = find_sites(lm.model), rows_of(lm, 3)
     ids = torch.tensor([rows[0].context])
-    asked = [own.requires_grad for own in lm.model.parameters()]
+    asked = [parameter.requires_grad for parameter in lm.model.parameters()]
     with torch.no_grad():
         before = lm.model(ids).logits
         found: FirstOrder = first_order(lm.model, sites, rows, layers=sites.layers)
         after = lm.model(ids).logits
     assert torch.equal(before, after)
-    assert all(own.grad is None for own in lm.model.parameters())
-    assert [own.requires_grad for own in lm.model.parameters()] == asked
-    assert not any(own._forward_pre_hooks or own._forward_hooks for own in lm.model.modules())
-    assert not any("forward" in own.__dict__ for own in lm.model.modules())
+    assert all(parameter.grad is None for parameter in lm.model.parameters())
+    assert [parameter.requires_grad for parameter in lm.model.parameters()] == asked
+    assert not any(
+        module._forward_pre_hooks or module._forward_hooks for module in lm.model.modules()
+    )
+    assert not any("forward" in module.__dict__ for module in lm.model.modules())
     assert set(found.effects) == set(sites.layers)

@@ -38,7 +38,7 @@ def by_choice(data: Path) -> Rows:
     """What is scored is the same; the choices stand before it."""
     names = ("Ann", "Bob", "Carla", "David")
     return [
-        {"before": [f"{a} thanked {b} because {own}" for own in (a, b)], "right": right, "end": end}
+        {"before": [f"{a} thanked {b} because {one}" for one in (a, b)], "right": right, "end": end}
         for a in names
         for b in names
         if a != b
@@ -59,11 +59,11 @@ def logiqa(data: Path) -> Rows:
     found = _lines(data / "agieval" / "logiqa-en.jsonl")
     return [
         {
-            "query": f"{own['passage'][-300:]} Q: {own['question']} A:",
-            "choices": own["options"],
-            "gold": ["ABCD".index(own["label"])],
+            "query": f"{one['passage'][-300:]} Q: {one['question']} A:",
+            "choices": one["options"],
+            "gold": ["ABCD".index(one["label"])],
         }
-        for own in found
+        for one in found
     ]
 
 
@@ -96,8 +96,8 @@ def test_a_plan_is_made_and_both_answers_are_those_of_hf(
 ) -> None:
     make, text = TASKS[name]
     rows = make(shared_data)[: 2 * COUNT]
-    for split, own in (("validation", rows[:COUNT]), ("test", rows[COUNT:])):
-        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, own)))
+    for split, one in (("validation", rows[:COUNT]), ("test", rows[COUNT:])):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, one)))
     files = "".join(f"    {split}: {tmp_path}/{split}.jsonl\n" for split in ("validation", "test"))
     (tmp_path / "own.yaml").write_text(
         f"{text}task: {name}\ndataset_path: json\ndataset_name: null\n"
@@ -109,9 +109,9 @@ def test_a_plan_is_made_and_both_answers_are_those_of_hf(
     assert len(results["samples"][name]) == COUNT
     assert lm.describe()["tasks"][name]["interventions"]
     plain = evaluate(load(smollm2), [name], limit=None, include=tmp_path)["results"][name]
-    own = {
+    one = {
         key: value for key, value in plain.items() if key.partition(",")[0] in ("acc", "acc_norm")
     }
-    assert own
-    for key, value in own.items():
+    assert one
+    for key, value in one.items():
         assert results["results"][name][f"baseline_{key}"] == value

@@ -50,8 +50,8 @@ def test_means_are_those_of_full_passes(
     layers = (0, last // 2, last)
     search = Search(lm.bench, examples, SearchConfig(sinks=sinks), layers)
     first = 1 if sinks == "drop" else 0
-    for layer, own in full_passes(lm, examples.prompts, layers).items():
-        mean = torch.cat([one[first:] for one in own]).mean(dim=0)
+    for layer, full_pass in full_passes(lm, examples.prompts, layers).items():
+        mean = torch.cat([one[first:] for one in full_pass]).mean(dim=0)
         difference = (search.observed.task[layer] - mean).abs().max() / mean.abs().max()
         assert float(difference) < RELATIVE
 

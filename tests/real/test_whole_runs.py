@@ -49,7 +49,7 @@ def test_every_bundled_task_runs_and_reports_both_answers(
     for task, samples in got["samples"].items():
         baselines = [
             evidence_of(answer[0][0]).baseline  # type: ignore[union-attr]
-            for sample in sorted(samples, key=lambda own: own["doc_id"])
+            for sample in sorted(samples, key=lambda sample: sample["doc_id"])
             for answer in sample["resps"]
         ]
         assert baselines == pytest.approx(log_likelihoods(plain, task), abs=TOLERANCE)
@@ -74,11 +74,11 @@ def test_the_gate_amplifies_zone_one_alone(real: Path, load: Load, sst2: None) -
     for sample in samples:
         evidence = [evidence_of(answer[0][0]) for answer in sample["resps"]]
         scores = [float(answer[0][0]) for answer in sample["resps"]]
-        first, second = (math.exp(own.baseline) for own in evidence if own is not None)
+        first, second = (math.exp(one.baseline) for one in evidence if one is not None)
         margin = abs(first - second) / (first + second)
         zone = 1 if margin < 0.3 else 2 if margin <= 0.6 else 3
         zones.add(zone)
-        assert {own.zone for own in evidence if own is not None} == {zone}
-        unchanged = scores == [own.baseline for own in evidence if own is not None]
+        assert {one.zone for one in evidence if one is not None} == {zone}
+        unchanged = scores == [one.baseline for one in evidence if one is not None]
         assert unchanged == (zone != 1)
     assert {1, 3} <= zones

@@ -51,7 +51,7 @@ def test_decisions(answers: Any, key: str) -> None:
 
 def test_they_show_both_models() -> None:
     """Some items are amplified and change, some are not and do not."""
-    items = [item for own in GOLDEN.values() for item in own]
+    items = [item for one in GOLDEN.values() for item in one]
     opened = [item for item in items if item["amplified"]]
     assert 10 < len(opened) < len(items) - 10
     assert all(item["scores"] != item["baseline_scores"] for item in opened)

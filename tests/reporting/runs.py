@@ -25,14 +25,14 @@ def choices(
 ) -> dict[str, Any]:
     """Multiple choice of colours; log-likelihoods as words, as lm_eval writes them."""
     words = [" red", " blue", " green"][: len(before)]
-    right = [float(max(range(len(own)), key=own.__getitem__) == gold) for own in (before, after)]
+    right = [float(max(range(len(one)), key=one.__getitem__) == gold) for one in (before, after)]
     return {
         **_common(number, zone), "target": str(gold), "metrics": ["acc", "baseline_acc"],
         "arguments": {f"gen_args_{n}": {"arg_0": f"Colour {number}? {HOSTILE}", "arg_1": word}
                       for n, word in enumerate(words)},
-        "resps": [[[str(own), "False"]] for own in after],
-        "filtered_resps": [[str(own), "False"] for own in after],
-        "baseline_filtered_resps": [[str(own), "False"] for own in before],
+        "resps": [[[str(value), "False"]] for value in after],
+        "filtered_resps": [[str(value), "False"] for value in after],
+        "baseline_filtered_resps": [[str(value), "False"] for value in before],
         "baseline_acc": right[0], "acc": right[1],
     }  # fmt: skip
 
@@ -73,7 +73,7 @@ def lay_out(folder: Path, tasks: dict[str, list[dict[str, Any]]]) -> Path:
         lines = "\n".join(map(json.dumps, samples))
         (folder / f"samples_{name}_{DATE}.jsonl").write_text(lines, encoding="utf-8")
         metric = samples[0]["metrics"][0]
-        mean = sum(own[metric] for own in samples) / len(samples)
+        mean = sum(sample[metric] for sample in samples) / len(samples)
         results[name] = {f"{metric},{samples[0]['filter']}": mean}
     raw = {
         "results": results, "configs": {name: {} for name in results}, "model_name": "<b>tiny</b>",

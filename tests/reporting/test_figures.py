@@ -29,7 +29,7 @@ from sna_eval.study.summary import (
 
 def written(figure: object) -> list[str]:
     """The numbers and names inside the axes."""
-    return [own.get_text() for axes in figure.axes for own in axes.texts]  # type: ignore[attr-defined]
+    return [text.get_text() for axes in figure.axes for text in axes.texts]  # type: ignore[attr-defined]
 
 
 def measurements(task: str) -> TaskMeasurements:
@@ -55,20 +55,20 @@ def test_many_layers_leave_no_room_for_numbers() -> None:
 def test_draws_that_do_not_differ_have_no_scale() -> None:
     """Drawn all the same, a plan's neurons lay on the stroke whatever they had gained."""
     found = random_null([("a", 0.5, [0.1, 0.1]), ("b", 0.5, [0.1]), ("c", 0.5, [0.1, 0.2])])
-    assert [controls.differ(own) for own in found] == [False, False, True]
+    assert [controls.differ(one) for one in found] == [False, False, True]
 
 
 def test_random_draws_in_standard_deviations() -> None:
     """Draws 0, 2 and 4 around 2 with deviation sqrt(8/3); the plan's 5 is 3 above."""
     figure = drawn(controls.draw(random_null([("a", 5.0, [0.0, 2.0, 4.0])])))
-    randoms, own = (np.ravel(line.get_xdata()) for line in figure.axes[0].lines[:2])
+    randoms, claimed = (np.ravel(line.get_xdata()) for line in figure.axes[0].lines[:2])
     assert randoms == pytest.approx(np.array([-2, 0, 2]) / np.sqrt(8 / 3))
-    assert own == pytest.approx([3 / np.sqrt(8 / 3)])
+    assert claimed == pytest.approx([3 / np.sqrt(8 / 3)])
 
 
 def test_panels_beyond_the_tasks_are_hidden() -> None:
-    own = [measurements(name) for name in "abcd"]
-    figure = drawn(grids.draw(own, [summarise_task(one) for one in own]))
+    made = [measurements(name) for name in "abcd"]
+    figure = drawn(grids.draw(made, [summarise_task(one) for one in made]))
     assert [axes.get_visible() for axes in figure.axes] == [True] * 4 + [False] * 2
 
 
@@ -88,9 +88,9 @@ def test_names_of_crowded_points_do_not_overlap() -> None:
     points = [(0.5 + 0.004 * n, 0.5, f"task number {n}") for n in range(6)]
     label_points(axes, [*points, (0.995, 0.5, "a name at the right end")])
     renderer = FigureCanvasAgg(figure).get_renderer()
-    boxes = [Text.get_window_extent(own, renderer) for own in axes.texts]  # without their lines
+    boxes = [Text.get_window_extent(text, renderer) for text in axes.texts]  # without their lines
     assert len(boxes) == 7
-    assert any(own.arrow_patch is not None for own in axes.texts)  # some had to move away
+    assert any(text.arrow_patch is not None for text in axes.texts)  # some had to move away
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     assert boxes[-1].x1 <= figure.bbox.x1
 

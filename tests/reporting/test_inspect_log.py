@@ -31,18 +31,21 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("logs")
     run = small_run(folder / "run")
     assert main(["log", str(run), "--output", str(folder / "logs")]) == 0
-    read = [log.read_eval_log(own) for own in log.list_eval_logs(str(folder / "logs"))]
-    return {own.eval.task: own for own in read}
+    read = [
+        log.read_eval_log(list_eval_log)
+        for list_eval_log in log.list_eval_logs(str(folder / "logs"))
+    ]
+    return {one.eval.task: one for one in read}
 
 
 def test_every_task_and_filter_has_a_log(logs: dict[str, Any]) -> None:
     assert set(logs) == {"colours", "sums (strict-match)", "sums (last-word)", "words"}
-    own = logs["colours"]
-    assert own.status == "success"
-    assert own.eval.model == "<b>tiny</b>"
-    assert own.eval.created.startswith("2026-01-01T00:00:00")
-    assert own.eval.metadata["plan_fingerprint"] == "12ab"
-    (score,) = own.results.scores
+    entry = logs["colours"]
+    assert entry.status == "success"
+    assert entry.eval.model == "<b>tiny</b>"
+    assert entry.eval.created.startswith("2026-01-01T00:00:00")
+    assert entry.eval.metadata["plan_fingerprint"] == "12ab"
+    (score,) = entry.results.scores
     assert (score.name, score.metrics["value"].value) == ("acc", pytest.approx(2 / 3))
 
 
@@ -52,10 +55,10 @@ def test_choices(logs: dict[str, Any]) -> None:
     assert (flipped.target, flipped.output.completion) == (" blue", " blue")
     assert flipped.metadata["unmodified"] == " red"
     assert flipped.metadata["log_likelihoods"][0] == [" red", -1.0, -4.0]
-    values = {name: own.value for name, own in flipped.scores.items()}
+    values = {name: score.value for name, score in flipped.scores.items()}
     assert values == {"acc": 1, "baseline_acc": 0, "zone": 1, "confidence": pytest.approx(0.1),
                       "amplified": 1, "flip": "wrong to right"}  # fmt: skip
-    flips = [own.scores["flip"].value for own in logs["colours"].samples]
+    flips = [sample.scores["flip"].value for sample in logs["colours"].samples]
     assert flips == ["none", "wrong to right", "right to wrong"]
 
 
@@ -66,7 +69,7 @@ def test_generated_texts(logs: dict[str, Any]) -> None:
     assert first.messages[-1].text == "one plus one make 2"
     assert first.metadata["unmodified"] == "one and one make 3"
     assert first.scores["baseline_exact_match"].answer == "one and one make 3"
-    (turned,) = (own.scores["flip"].value for own in logs["sums (last-word)"].samples)
+    (turned,) = (sample.scores["flip"].value for sample in logs["sums (last-word)"].samples)
     assert turned == "right to wrong"
 
 

@@ -51,7 +51,7 @@ HEAT = Panel(
 
 def rows(panel: Panel) -> list[dict[str, Any]]:
     """All that the app's chart holds."""
-    return [row for own in chart(panel).to_dict()["datasets"].values() for row in own]
+    return [row for dataset in chart(panel).to_dict()["datasets"].values() for row in dataset]
 
 
 def test_points_stand_where_they_are_said_to() -> None:
@@ -66,12 +66,16 @@ def test_points_stand_where_they_are_said_to() -> None:
 
 def test_names_of_both_are_the_same() -> None:
     (axes,) = drawn(Drawing((NEW,), 6, 4)).axes
-    assert [own.get_text() for own in axes.get_yticklabels()] == ["first", "second", "third"]
+    assert [get_yticklabel.get_text() for get_yticklabel in axes.get_yticklabels()] == [
+        "first",
+        "second",
+        "third",
+    ]
     assert axes.get_ylim() == (2.5, -0.5)  # the first at the top
-    assert [own.get_text() for own in axes.texts] == ["one", "two"]
-    legend = [own.get_text() for own in axes.get_legend().get_texts()]
+    assert [text.get_text() for text in axes.texts] == ["one", "two"]
+    legend = [get_text.get_text() for get_text in axes.get_legend().get_texts()]
     made = chart(NEW).to_dict()
-    points = next(own for own in made["layer"] if own["mark"]["type"] == "point")
+    points = next(one for one in made["layer"] if one["mark"]["type"] == "point")
     assert sorted(points["encoding"]["color"]["scale"]["domain"]) == sorted(legend)
     assert '["first", "second", "third"]' in points["encoding"]["y"]["axis"]["labelExpr"]
     assert points["encoding"]["y"]["scale"]["reverse"]
@@ -80,7 +84,7 @@ def test_names_of_both_are_the_same() -> None:
 
 def test_intervals_and_bands() -> None:
     (axes,) = drawn(Drawing((NEW,), 6, 4)).axes
-    spans = [own for own in axes.collections if hasattr(own, "get_segments")]
+    spans = [collection for collection in axes.collections if hasattr(collection, "get_segments")]
     assert spans[0].get_segments()[0].tolist() == [[0.5, 1], [2.5, 1]]
     found = rows(NEW)
     assert [(row["x"], row["end"]) for row in found if "end" in row] == [(0.5, 2.5)]
@@ -91,11 +95,11 @@ def test_cells_without_a_value_stay_empty_in_both() -> None:
     (axes,) = drawn(Drawing((HEAT,), 6, 4)).axes
     (image,) = axes.images
     assert np.ma.getmaskarray(image.get_array()).tolist() == [[False, True], [False, False]]
-    assert [own.get_text() for own in axes.texts] == ["9", "-9", "4"]
+    assert [text.get_text() for text in axes.texts] == ["9", "-9", "4"]
     assert axes.patches[0].get_xy() == pytest.approx((0.53, 0.54))
     values = {row["value"] for row in rows(HEAT) if "value" in row}
     assert values == {0, 10, 11}
-    framed = [own for own in chart(HEAT).to_dict()["layer"] if own["mark"].get("filled") is False]
+    framed = [one for one in chart(HEAT).to_dict()["layer"] if one["mark"].get("filled") is False]
     assert len(framed) == 1
 
 

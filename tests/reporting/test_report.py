@@ -53,14 +53,14 @@ def _source(store: SweepStore, name: str, cell: Configuration) -> AppliedPlan:
 
 def _measured(store: SweepStore) -> Interference:
     """Made up, but for the configurations, which the store has: the first of each task."""
-    own = {m.task: m for m in read_measurements(store)}
+    measured = {m.task: m for m in read_measurements(store)}
     names = (*TASKS, ALL)
     effects = tuple(
         CrossEffect(name, subject, 5, 0.2, 0.2 + 0.01 * n - 0.02 * k, -0.1, 0.1, 0.5)
         for k, subject in enumerate((*TASKS, PLAIN_TEXT))
         for n, name in enumerate(names)
     )
-    sources = tuple(_source(store, name, own[name].at(0)) for name in TASKS)
+    sources = tuple(_source(store, name, measured[name].at(0)) for name in TASKS)
     nulls = random_null([(name, 0.1, [0.0, 0.05, 0.2]) for name in TASKS])
     return Interference("m", "p", "test", None, "texts", sources, effects, nulls, {})
 
@@ -108,11 +108,11 @@ def test_the_page_needs_no_network(written: Report) -> None:
     text = written.page.read_text(encoding="utf-8")
     reader = _read(written.page)
     assert reader.fetched
-    assert all(own.startswith("data:image/svg+xml;base64,") for own in reader.fetched)
+    assert all(image.startswith("data:image/svg+xml;base64,") for image in reader.fetched)
     assert "<script" not in text
     assert "url(" not in text
-    for own in reader.fetched:
-        svg = ElementTree.fromstring(base64.b64decode(own.partition(",")[2]))
+    for image in reader.fetched:
+        svg = ElementTree.fromstring(base64.b64decode(image.partition(",")[2]))
         links = [v for e in svg.iter() for k, v in e.attrib.items() if k.endswith("href")]
         assert all(link.startswith(("#", "data:")) for link in links)
 
@@ -143,11 +143,11 @@ def test_the_tables_hold_the_store_s_figures(written: Report, store: SweepStore)
     frame = store.configurations().to_pandas()
     cells = _read(written.page).cells
     for task in TASKS:
-        own = frame[frame["task"] == task]
+        rows = frame[frame["task"] == task]
         assert task in cells
-        assert probability(float(own["baseline_prob"].iloc[0])) in cells
-        assert percent(float(own["improvement_pct"].max())) in cells
-        assert percent(float(own["improvement_pct"].mean())) in cells
+        assert probability(float(rows["baseline_prob"].iloc[0])) in cells
+        assert percent(float(rows["improvement_pct"].max())) in cells
+        assert percent(float(rows["improvement_pct"].mean())) in cells
     for value in ("model_hash", "plan_fingerprint"):
         assert store.manifest[value] in cells
     assert any(store.manifest["versions"]["torch"] in cell for cell in cells)
@@ -198,7 +198,7 @@ def test_the_same_numbers_give_the_same_bytes(
 def test_development_against_test_by_hand(store: SweepStore) -> None:
     measurements = read_measurements(store)
     found = held_out(store, measurements, _measured(store))
-    assert [own.task for own in found] == list(TASKS)
+    assert [one.task for one in found] == list(TASKS)
     first = measurements[0]
     assert found[0].development == pytest.approx(100 * first.change.flat[0] / first.baseline)
     assert found[0].test == pytest.approx(0.0)  # 0.2 stays 0.2
@@ -209,7 +209,7 @@ def test_development_against_test_by_hand(store: SweepStore) -> None:
         _measured(store), sources=(AppliedPlan("own_open", "f", (Configuration(0, 1, 2, "x"),)),)
     )
     assert held_out(store, measurements, elsewhere) == ()
-    others = tuple(replace(own, configuration="0") for own in _measured(store).sources)
+    others = tuple(replace(source, configuration="0") for source in _measured(store).sources)
     assert held_out(store, measurements, replace(_measured(store), sources=others)) == ()
     assert held_out(store, measurements, replace(_measured(store), split="development")) == ()
 
@@ -239,9 +239,11 @@ def test_figures_hold_every_task(store: SweepStore) -> None:
 
 def test_the_golden_zone_is_framed(store: SweepStore) -> None:
     """As many frames as cells above 10 % at the best layer, counted from the store."""
-    measurements = [own for own in read_measurements(store) if own.task == "own_open"]
-    (own,) = measurements
-    shifted = replace(own, change=own.change + 0.12 * own.baseline)
+    measurements = [
+        measured for measured in read_measurements(store) if measured.task == "own_open"
+    ]
+    (measurement,) = measurements
+    shifted = replace(measurement, change=measurement.change + 0.12 * measurement.baseline)
     summary = summarise_task(shifted)
     frames = drawn(grids.draw([shifted], [summary])).axes[0].patches
     layer = shifted.layers.index(summary.best_layer)
@@ -312,9 +314,9 @@ def test_curves_of_another_sweep_and_the_caller_s_sections(
     assert "Response curves" in headings
     assert "response-own_labels" in {path.stem for path in written.figures}
     text = written.page.read_text(encoding="utf-8")
-    for own in (store, labels):
-        assert own.manifest["plan_fingerprint"] in text
-        assert sweep_commands(own.manifest)[0] in text
+    for one in (store, labels):
+        assert one.manifest["plan_fingerprint"] in text
+        assert sweep_commands(one.manifest)[0] in text
 
 
 def test_the_answer_comes_first_and_then_the_contents_lead_to_every_section(

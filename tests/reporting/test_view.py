@@ -32,7 +32,7 @@ def test_all_items_are_in_the_page(tmp_path: Path) -> None:
     assert view.path == tmp_path / "view.html"
     assert (view.items, view.tasks) == (8, 3)
     data = unpacked(view.path)
-    columns = {(own["task"], own["filter"]): own for own in data["index"]["tasks"]}
+    columns = {(task["task"], task["filter"]): task for task in data["index"]["tasks"]}
     assert list(columns) == [("colours", "none"), ("sums", "strict-match"), ("sums", "last-word"),
                              ("words", "none")]  # fmt: skip
     assert columns["colours", "none"]["zone"] == [3, 1, 1]
@@ -85,7 +85,7 @@ def test_the_command(tmp_path: Path, capsys: Any) -> None:
     run, page = small_run(tmp_path / "run"), tmp_path / "new" / "page.html"
     assert main(["view", str(run), "--output", str(page), "--tasks", "s*,words"]) == 0
     assert capsys.readouterr().out.startswith(f"{page}: 5 items of 2 tasks, 0.0 MB")
-    assert {own["task"] for own in unpacked(page)["index"]["tasks"]} == {"sums", "words"}
+    assert {task["task"] for task in unpacked(page)["index"]["tasks"]} == {"sums", "words"}
     assert [path.name for path in page.parent.iterdir()] == ["page.html"]
 
 
@@ -110,13 +110,13 @@ def answers(raw: dict[str, Any]) -> Any:
 
 
 def test_answers_of_another_model_have_no_baseline() -> None:
-    raw = {key: own for key, own in choices(0, [-1, -2], [-3, -2], 1).items()
+    raw = {key: choice for key, choice in choices(0, [-1, -2], [-3, -2], 1).items()
            if not key.startswith("baseline")}  # fmt: skip
     found = answers({**raw, "zone": None, "confidence": None})
-    assert [(own.before, own.after) for own in found.choices] == [(None, -3), (None, -2)]
+    assert [(choice.before, choice.after) for choice in found.choices] == [(None, -3), (None, -2)]
     assert found.scores == {"acc": (None, 1.0)}
     assert (found.zone, found.shift) == (None, 0)
-    bare = {key: own for key, own in written(0, "a b", "a c", "c").items()
+    bare = {key: one for key, one in written(0, "a b", "a c", "c").items()
             if not key.startswith("baseline")}  # fmt: skip
     assert (answers(bare).texts.before, answers(bare).shift) == (None, 0)
 
@@ -127,7 +127,7 @@ def test_choices_that_are_contexts() -> None:
     for number, context in enumerate(("He saw Ann", "He saw Tom")):
         raw["arguments"][f"gen_args_{number}"] = {"arg_0": context, "arg_1": " and waved"}
     found = answers(raw)
-    assert [own.text for own in found.choices] == ["Ann and waved", "Tom and waved"]
+    assert [choice.text for choice in found.choices] == ["Ann and waved", "Tom and waved"]
     assert found.prompt == "He saw "
 
 
@@ -138,7 +138,10 @@ def test_requests_without_a_context_are_no_choices() -> None:
         raw["arguments"][f"gen_args_{2 + number}"] = {"arg_0": "", "arg_1": word}
     raw |= {"acc_mutual_info": 1.0, "filtered_resps": raw["filtered_resps"] * 2}
     found = answers(raw)
-    assert [(own.text, own.after) for own in found.choices] == [(" red", -1), (" blue", -3)]
+    assert [(choice.text, choice.after) for choice in found.choices] == [
+        (" red", -1),
+        (" blue", -3),
+    ]
     assert found.prompt == f"Colour 0? {HOSTILE}"
 
 
@@ -147,7 +150,7 @@ def test_rolling_texts_and_lists_of_requests() -> None:
            "baseline_filtered_resps": ["-8.5"], "metrics": ["bits_per_byte"],
            "bits_per_byte": [-9, 16]}  # fmt: skip
     found = answers(raw)
-    assert [(own.text, own.before, own.after) for own in found.choices] == [
+    assert [(choice.text, choice.before, choice.after) for choice in found.choices] == [
         ("A whole passage.", -8.5, -9)
     ]
     assert found.scores == {}

@@ -60,12 +60,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def reader(browser: Any, small: Path) -> Iterator[Reader]:
-    own = Reader(browser, small)
-    yield own
-    assert own.wrong == []
-    assert own.asked == [small.as_uri()]
-    assert own.page.evaluate("window.hacked") is None
-    own.page.close()
+    reader = Reader(browser, small)
+    yield reader
+    assert reader.wrong == []
+    assert reader.asked == [small.as_uri()]
+    assert reader.page.evaluate("window.hacked") is None
+    reader.page.close()
 
 
 def test_sorted_by_size_of_change(reader: Reader) -> None:
@@ -106,7 +106,7 @@ def test_both_texts_with_their_differences(reader: Reader) -> None:
     assert "Question 0" in first.inner_text()
     assert "taken as: 3" in first.inner_text()
     assert "exact_match 0 → 1" in first.inner_text()
-    left, right = (own.bounding_box() for own in first.locator(".answers > div").all())
+    left, right = (one.bounding_box() for one in first.locator(".answers > div").all())
     assert left["x"] < right["x"]
     assert left["y"] == right["y"]
 
@@ -159,11 +159,11 @@ def test_a_view_can_be_kept_as_a_link(browser: Any, small: Path, reader: Reader)
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_wider_than_the_window(browser: Any, small: Path, width: int) -> None:
-    own = Reader(browser, small, width)
+    reader = Reader(browser, small, width)
     SHOTS.mkdir(parents=True, exist_ok=True)
-    own.page.screenshot(path=SHOTS / f"view-{width}.png", full_page=True)
-    assert own.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    own.page.close()
+    reader.page.screenshot(path=SHOTS / f"view-{width}.png", full_page=True)
+    assert reader.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    reader.page.close()
 
 
 def test_a_hundred_thousand_items_stay_fluent(browser: Any, tmp_path: Path) -> None:
@@ -177,21 +177,21 @@ def test_a_hundred_thousand_items_stay_fluent(browser: Any, tmp_path: Path) -> N
     page = write_view(run).path
     assert page.stat().st_size < 20e6
     started = time.monotonic()
-    own = Reader(browser, page)
+    reader = Reader(browser, page)
     assert time.monotonic() - started < 30
-    assert own.tile(0) == "100,000"
-    assert own.page.evaluate("document.querySelectorAll('*').length") < 5_000
+    assert reader.tile(0) == "100,000"
+    assert reader.page.evaluate("document.querySelectorAll('*').length") < 5_000
     started = time.monotonic()
-    own.page.click("#flip button[data-value=won]")
-    own.page.evaluate("new Promise((done) => requestAnimationFrame(done))")
+    reader.page.click("#flip button[data-value=won]")
+    reader.page.evaluate("new Promise((done) => requestAnimationFrame(done))")
     assert time.monotonic() - started < 10
-    own.page.click("#last")
-    own.settle()
-    assert "of" in own.page.inner_text("#status")
-    own.press("flip", "")
-    own.page.fill("#search", "head 49995")
-    own.page.wait_for_selector("mark")
-    own.settle()
-    assert own.names() == ["words #49995"]
-    assert own.wrong == []
-    own.page.close()
+    reader.page.click("#last")
+    reader.settle()
+    assert "of" in reader.page.inner_text("#status")
+    reader.press("flip", "")
+    reader.page.fill("#search", "head 49995")
+    reader.page.wait_for_selector("mark")
+    reader.settle()
+    assert reader.names() == ["words #49995"]
+    assert reader.wrong == []
+    reader.page.close()

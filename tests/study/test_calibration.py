@@ -136,19 +136,19 @@ def test_wrong_plans_and_stores(
     store: SweepStore, sweep_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     plan = select(store, SelectOptions(by="mean")).plan
-    own = plan.tasks["own_open"]
-    elsewhere = replace(own, interventions=(replace(own.interventions[0], multiplier=9.0),))
+    of_task = plan.tasks["own_open"]
+    elsewhere = replace(of_task, interventions=(replace(of_task.interventions[0], multiplier=9.0),))
     with pytest.raises(InputError, match="expected one configuration of the store, got 'layer"):
         calibrate(store, replace(plan, tasks={"own_open": elsewhere}))
-    (entry,) = own.interventions
+    (entry,) = of_task.interventions
     numbers = (entry.neurons or {})[""]
     others = {"": tuple(sorted(set(range(99)) - set(numbers))[: len(numbers)])}
-    swapped = replace(own, interventions=(replace(entry, neurons=others),))
+    swapped = replace(of_task, interventions=(replace(entry, neurons=others),))
     with pytest.raises(InputError, match=r"one configuration of the store, .* with other neurons"):
         calibrate(store, replace(plan, tasks={"own_open": swapped}))
     with pytest.raises(InputError, match="plan: expected an entry for a task of the store"):
-        calibrate(store, replace(plan, tasks={"another": own}))
-    other = replace(own, gate=replace(own.gate, signal="entropy"))
+        calibrate(store, replace(plan, tasks={"another": of_task}))
+    other = replace(of_task, gate=replace(of_task.gate, signal="entropy"))
     with pytest.raises(InputError, match="expected target_prob, as the store holds it"):
         calibrate(store, replace(plan, tasks={"own_open": other}))
     tested = run_sweep(sweep_of("own_open", split="test", layers=(0,)), tmp_path, quiet=True)

@@ -62,7 +62,7 @@ def test_the_plan_that_follows_is_the_one_that_followed(old: SweepStore, tmp_pat
 def test_interference_is_of_that_plan(old: SweepStore, tmp_path: Path) -> None:
     found = Interference.load(BEFORE / "interference")
     assert found.plan_fingerprint == plan_fingerprint(load_plan(str(BEFORE / "plan.yaml")))
-    assert [own.parts for own in found.sources] == [(Configuration(1, 2, 1.5),)] * 2
+    assert [source.parts for source in found.sources] == [(Configuration(1, 2, 1.5),)] * 2
     assert found.subjects == (*TASKS, PLAIN_TEXT)
     (first, second) = held_out(old, read_measurements(old), found)
     assert (first.task, second.task) == TASKS  # the store has these very neurons
@@ -72,7 +72,7 @@ def test_interference_is_of_that_plan(old: SweepStore, tmp_path: Path) -> None:
 
 def test_a_sweep_is_summed_up(old: SweepStore) -> None:
     summary = summarise(old)
-    assert [own.task for own in summary.tasks] == list(TASKS)
+    assert [task.task for task in summary.tasks] == list(TASKS)
     best = max(old.table("configurations", tasks=["own_open"]).to_pylist(),
                key=lambda row: row["delta_prob"])  # fmt: skip
     assert summary.tasks[0].best == Configuration.of_row(best)

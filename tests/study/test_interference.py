@@ -51,18 +51,18 @@ TEXTS = ["The cat sat on a mat.", "Rain fell over the town while the cat sat."]
 def _hooked(lm: Any, tokens: Sequence[int], together: Sequence[Intervention]) -> torch.Tensor:
     """Log-probabilities after every token, by hooks written out here: `[position, vocabulary]`."""
 
-    def hook(own: Intervention) -> Callable[..., Any]:
+    def hook(intervention: Intervention) -> Callable[..., Any]:
         def scale(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
             scaled = args[0].clone()
-            scaled[..., list(own.neurons)] *= own.multiplier
+            scaled[..., list(intervention.neurons)] *= intervention.multiplier
             return (scaled,)
 
         return scale
 
     with ExitStack() as stack, torch.no_grad():
-        for own in together:
-            projection = lm.model.transformer.h[own.layer].mlp.c_proj
-            stack.callback(projection.register_forward_pre_hook(hook(own)).remove)
+        for one in together:
+            projection = lm.model.transformer.h[one.layer].mlp.c_proj
+            stack.callback(projection.register_forward_pre_hook(hook(one)).remove)
         logits = lm.model(torch.tensor([tokens])).logits[0]
     return torch.log_softmax(logits, dim=-1)
 
@@ -82,7 +82,7 @@ def test_items_against_plain_hooks(lm: Any, load: Callable[..., Any], task: str)
     assert subject.items is not None
     requests = [request for item in subject.items.items for request in item.requests]
     expected = [
-        [_score(lm, own.context, own.continuation, together) for own in requests]
+        [_score(lm, request.context, request.continuation, together) for request in requests]
         for together in ([], *SETS)
     ]
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -108,11 +108,11 @@ def test_perplexity_against_lm_eval_and_plain_hooks(
     rolled = lm.loglikelihood_rolling(requests, disable_tqdm=True)
     np.testing.assert_allclose(np.bincount(subject.text_of, scores[0]), rolled, atol=1e-4)  # type: ignore[arg-type]
     tokens = lm.tok_encode(texts[0], add_special_tokens=False)
-    own = subject.text_of == 0
+    first_text = subject.text_of == 0
     expected = _score(lm, [lm.prefix_token_id], tokens, SETS[0])
-    assert scores[1][own].sum() == pytest.approx(expected, abs=1e-4)
+    assert scores[1][first_text].sum() == pytest.approx(expected, abs=1e-4)
     assert subject.tokens is not None
-    assert subject.tokens[own].sum() == len(tokens)
+    assert subject.tokens[first_text].sum() == len(tokens)
 
 
 @pytest.fixture(scope="module")
@@ -148,15 +148,15 @@ def test_a_task_s_own_effect_is_the_sweep_s(measured: Interference, store: Sweep
     rows = store.configurations().to_pandas()
     for source in measured.sources:
         (part,) = source.parts
-        own = rows[
+        row = rows[
             (rows["task"] == source.task)
             & (rows["layer"] == part.layer)
             & (rows["n_neurons"] == part.n_neurons)
             & (rows["multiplier"] == part.multiplier)
         ]
         effect = measured.effect(source.task, source.task)
-        assert effect.before == pytest.approx(float(own["baseline_prob"].iloc[0]), rel=1e-5)
-        assert effect.change == pytest.approx(float(own["delta_prob"].iloc[0]), abs=1e-7)
+        assert effect.before == pytest.approx(float(row["baseline_prob"].iloc[0]), rel=1e-5)
+        assert effect.change == pytest.approx(float(row["delta_prob"].iloc[0]), abs=1e-7)
         assert effect.low <= effect.change <= effect.high
 
 
@@ -167,7 +167,7 @@ def test_all_at_once_is_both_by_plain_hooks(
     together = [
         Intervention(
             entry.layer,
-            tuple(n for own in (entry.neurons or {}).values() for n in own),
+            tuple(n for one in (entry.neurons or {}).values() for n in one),
             entry.multiplier,
         )
         for name in TASKS
@@ -222,13 +222,15 @@ def test_searched_null_by_hand() -> None:
 
 def test_controls_are_searched(measured: Interference) -> None:
     """Draws choose layers, counts and multipliers of their own; before, they had the plan's."""
-    assert [own.task for own in measured.controls] == list(TASKS)
-    for own in measured.controls:
-        assert own.searched
-        assert own.change == pytest.approx(measured.effect(own.task, own.task).change, abs=1e-9)
-        assert len(own.random_changes) == len(own.random_gains) == 4
-        as_large = sum(gain >= own.gain for gain in own.random_gains)
-        assert own.p == (1 + as_large) / 5
+    assert [control.task for control in measured.controls] == list(TASKS)
+    for control in measured.controls:
+        assert control.searched
+        assert control.change == pytest.approx(
+            measured.effect(control.task, control.task).change, abs=1e-9
+        )
+        assert len(control.random_changes) == len(control.random_gains) == 4
+        as_large = sum(gain >= control.gain for gain in control.random_gains)
+        assert control.p == (1 + as_large) / 5
 
 
 def test_draws_choose_and_push_as_far_as_the_plan(

@@ -107,9 +107,9 @@ def test_in_the_app(planned: Any, task: Any, by_hand: tuple[int, ...]) -> None:
 
 
 def test_for_random_rankings_like_them(planned: Any, task: Any, by_hand: tuple[int, ...]) -> None:
-    own = (Intervention(LAYER, by_hand, 2.0),)
+    acting = (Intervention(LAYER, by_hand, 2.0),)
     options = NullOptions(draws=2, n_neurons=(COUNT,), layers=(LAYER,), development_limit=40)
-    found = plan_null(planned, NAME, task, own, options, quiet=True)
+    found = plan_null(planned, NAME, task, acting, options, quiet=True)
     assert found.claim.neurons == {f"layer {LAYER}": by_hand}
     assert [len(null.neurons[""]) for null in found.nulls] == [COUNT, COUNT]
 

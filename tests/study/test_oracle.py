@@ -119,7 +119,7 @@ def older(gold: Gold, tmp_path: Path) -> Path:
         else:
             lines = [json.loads(line) for line in text.splitlines()]
             text = "\n".join(
-                json.dumps({k: v for k, v in own.items() if k != "oracle"}) for own in lines
+                json.dumps({k: v for k, v in line.items() if k != "oracle"}) for line in lines
             )
         (tmp_path / path.name).write_text(text, encoding="utf-8")
     return tmp_path
@@ -194,7 +194,7 @@ def test_the_report_says_it(
     gold: Gold, older: Path, store: SweepStore, tmp_path: Path, which: str
 ) -> None:
     gated = gated_gains(gold.output if which == "new" else older, draws=100)
-    assert [own.oracle for own in gated] == [True]
+    assert [one.oracle for one in gated] == [True]
     table = tables.gated_table((*gated, replace(gated[0], oracle=False, sees_answer=True)))
     assert table.headings[-2:] == ("descriptive", "oracle")
     assert [row[-2:] for row in table.rows] == [("yes", "yes"), ("yes", "no")]
@@ -210,7 +210,7 @@ def test_the_report_says_it(
 
 def _svg_texts(figures: tuple[Path, ...]) -> str:
     """Texts of the figure of gated gains; SVG keeps them as comments where they are drawn."""
-    (figure,) = (own for own in figures if own.name == "gated.svg")
+    (figure,) = (figure for figure in figures if figure.name == "gated.svg")
     return figure.read_text(encoding="utf-8")
 
 
@@ -251,7 +251,7 @@ def test_methods_beside_it(measured: tuple[MethodTable, Path]) -> None:
     assert dict(zip(frame["method"], frame["oracle"], strict=True)) == ORACLES
     with (folder / "methods.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
-    assert {own["method"]: own["oracle"] == "True" for own in lines} == ORACLES
+    assert {line["method"]: line["oracle"] == "True" for line in lines} == ORACLES
     for shown in (format_table(table), format_summary(table)):
         assert "sna (oracle)" in shown
         assert "random_neurons (oracle)" not in shown
@@ -294,9 +294,9 @@ def test_tables_of_interference_mark_what_a_file_says(tmp_path: Path) -> None:
     found = Interference("m", "p", "test", None, "texts", sources, effects, (), {})
     path = found.save(tmp_path)
     raw = json.loads(path.read_text())
-    assert [own["oracle"] for own in raw["sources"]] == [True, False]
-    for own in raw["sources"]:
-        del own["oracle"]
+    assert [source["oracle"] for source in raw["sources"]] == [True, False]
+    for source in raw["sources"]:
+        del source["oracle"]
     path.write_text(json.dumps(raw))
     read = Interference.load(tmp_path)
     assert read == found

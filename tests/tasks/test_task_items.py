@@ -94,7 +94,7 @@ def test_answers_are_many_and_none_dominates(task: str) -> None:
     few = task == "math_easy"
     assert len(answers["test"]) >= (12 if few else 40)
     assert len(answers["development"]) >= (5 if few else 10)
-    most = {split: max(own.values()) / own.total() for split, own in answers.items()}
+    most = {split: max(answer.values()) / answer.total() for split, answer in answers.items()}
     assert most["test"] <= (0.10 if few else 0.05)
     assert most["development"] <= 0.25
 

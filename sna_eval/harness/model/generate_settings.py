@@ -158,7 +158,7 @@ def check_asked_texts(lm: SNALM, plan_of: PlanOf, requests: Sequence[Any]) -> No
 
 
 def _check_thinking(lm: SNALM, requests: Sequence[Any]) -> None:
-    scored = [own.task_name for own in requests if own.request_type == SCORED]
+    scored = [request.task_name for request in requests if request.request_type == SCORED]
     if lm.enable_thinking and scored:
         raise InputError(
             "enable_thinking", expected="tasks of generated texts alone", got=scored[0],

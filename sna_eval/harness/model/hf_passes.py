@@ -79,7 +79,10 @@ class HFPasses:
     ) -> list[str]:
         with on_its_own(self._lm):
             return generated(
-                self._lm, requests, quiet=quiet, told=lambda own, text: told(own, Generated(text))
+                self._lm,
+                requests,
+                quiet=quiet,
+                told=lambda request, text: told(request, Generated(text)),
             )
 
     def gated_texts(

@@ -67,8 +67,8 @@ class KeptTexts:
             return found
 
         keys = [
-            digest(self._key_of("loglikelihood_rolling", own, bool(interventions)))
-            for own in requests
+            digest(self._key_of("loglikelihood_rolling", request, bool(interventions)))
+            for request in requests
         ]
         return self._complete(requests, keys, run, float, lambda kept: fitted(float, kept, ""))
 
@@ -78,7 +78,7 @@ class KeptTexts:
         def run(some: Sequence[Any], told: Told[Generated]) -> list[Generated]:
             return list(map(Generated, self._passes.texts(some, quiet=quiet, told=told)))
 
-        return [own.text for own in self._generated(requests, run, planned=False)]
+        return [made.text for made in self._generated(requests, run, planned=False)]
 
     def gated_texts(
         self,
@@ -102,8 +102,8 @@ class KeptTexts:
         planned: bool,
     ) -> list[Generated]:
         keys = [
-            None if _is_drawn(own) else digest(self._key_of("generate_until", own, planned))
-            for own in requests
+            None if _is_drawn(request) else digest(self._key_of("generate_until", request, planned))
+            for request in requests
         ]
         return self._complete(requests, keys, run, asdict, lambda kept: build(Generated, kept))
 
@@ -117,9 +117,9 @@ class KeptTexts:
     ) -> list[T]:
         """The answers to all requests; `run` answers those that are not kept yet."""
         known = [None if key is None else self._cache.read(key, load) for key in keys]
-        missing = [number for number, own in enumerate(known) if own is None]
+        missing = [number for number, made in enumerate(known) if made is None]
         if not missing:
-            return [own for own in known if own is not None]
+            return [made for made in known if made is not None]
         by_arguments = {_name(requests[number].args): keys[number] for number in missing}
         with self._cache.keeping() as keep:
 
@@ -129,7 +129,7 @@ class KeptTexts:
                     keep(key, dump(value))
 
             fresh = iter(run([requests[number] for number in missing], told))
-        return [next(fresh) if own is None else own for own in known]
+        return [next(fresh) if made is None else made for made in known]
 
 
 def _is_drawn(request: Any) -> bool:

@@ -114,8 +114,8 @@ class ResponseCache:
 def _dump(answers: Answers) -> list[list[Any]]:
     evidence = [evidence_of(value) for value, _ in answers]
     return [
-        [float(value), greedy, asdict(own) if own else None]
-        for (value, greedy), own in zip(answers, evidence, strict=True)
+        [float(value), greedy, asdict(carried) if carried else None]
+        for (value, greedy), carried in zip(answers, evidence, strict=True)
     ]
 
 

@@ -31,7 +31,7 @@ def cluster_labels(answers: Sequence[str], choices: Sequence[Sequence[str]]) -> 
     - `answers`: the right answer of each item, as text.
     - `choices`: what each item may be answered with; one for an item without choices.
     """
-    offered = {tuple(sorted(map(normalized_answer, own))) for own in choices}
+    offered = {tuple(sorted(map(normalized_answer, of_doc))) for of_doc in choices}
     if len(offered) == 1 and len(offered.pop()) > 1:
         return tuple(f"item {number}" for number in range(len(answers)))
     return tuple(map(normalized_answer, answers))
@@ -54,8 +54,8 @@ def document_labels(task: Any, docs: Sequence[Any], field: str | None = None) ->
         return tuple(normalized_answer(str(task.doc_to_target(doc))) for doc in docs)
     choices = [choices_of(task, doc) for doc in docs]
     answers = [
-        _answer(task, doc, own, number)
-        for number, (doc, own) in enumerate(zip(docs, choices, strict=True))
+        _answer(task, doc, of_doc, number)
+        for number, (doc, of_doc) in enumerate(zip(docs, choices, strict=True))
     ]
     return cluster_labels(answers, choices)
 

@@ -85,9 +85,9 @@ class TaskEffects:
         if self.everywhere is None or self.confidence is None:
             return self.effects[:0]
         cuts = np.quantile(self.confidence, np.arange(1, _CUTS) / _CUTS)
-        own = self.everywhere[numbers]
-        behind = [np.where(self.confidence < cut, own, 0.0) for cut in np.unique(cuts)]
-        return np.concatenate([own, *behind])
+        gains = self.everywhere[numbers]
+        behind = [np.where(self.confidence < cut, gains, 0.0) for cut in np.unique(cuts)]
+        return np.concatenate([gains, *behind])
 
 
 def task_effects(

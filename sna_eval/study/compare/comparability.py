@@ -107,7 +107,7 @@ def _item_differences(a: TaskRecord, b: TaskRecord) -> Iterator[Difference]:
         if items is None:
             continue
         one, other = shared(*items)
-        sizes = [len(own.keys) for own in items]
+        sizes = [len(side.keys) for side in items]
         if len(one) < max(sizes):
             counted = [f"{size - len(one)} of {size} not in the other run" for size in sizes]
             yield Difference(a.name, "documents", *counted)
@@ -183,10 +183,10 @@ def _models(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
         if is_outcome(name.metric)
         and (baseline := amplified.tasks[task].scores.get(name.baseline)) is not None
     ]
-    for task, name, own, other in known:
-        if abs(own - other) > _TOLERANCE:
+    for task, name, value, other in known:
+        if abs(value - other) > _TOLERANCE:
             yield (
-                f"baseline of {task} {name}: {own:.6g} in the plain run, "
+                f"baseline of {task} {name}: {value:.6g} in the plain run, "
                 f"{other:.6g} in the amplified one"
             )
     if not known and a.model != b.model:
@@ -197,8 +197,8 @@ def _answers(a: Run, b: Run, tasks: Sequence[str]) -> Iterator[str]:
     """Where the right answer had a say: in the direction, or in the gate alone."""
     for label, run in (("A", a), ("B", b)):
         records = [run.tasks[task] for task in tasks if not run.tasks[task].subtasks]
-        oracles = [own.name for own in records if own.oracle]
-        gates = [own.name for own in records if own.sees_answer and not own.oracle]
+        oracles = [record.name for record in records if record.oracle]
+        gates = [record.name for record in records if record.sees_answer and not record.oracle]
         if oracles:
             yield f"oracle: {label} amplified by the right answer in {listed(oracles)}"
         if gates:

@@ -135,7 +135,7 @@ def compare(a: Run, b: Run, options: Options | None = None) -> Comparison:
         rows=tuple(_corrected(rows)),
         differences=differences,
         cautions=tuple(find_cautions(a, b, tasks)),
-        panels=tuple(own for task in tasks if (own := _panel((a, b), task, options))),
+        panels=tuple(found for task in tasks if (found := _panel((a, b), task, options))),
         only_a=tuple(sorted(set(a.tasks) - set(b.tasks))),
         only_b=tuple(sorted(set(b.tasks) - set(a.tasks))),
     )

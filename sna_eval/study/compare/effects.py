@@ -160,9 +160,9 @@ def zone_effects(
 ) -> tuple[ZoneEffect, ...]:
     """The effect in every zone that has items."""
     return tuple(
-        ZoneEffect(zone, paired_effect(own, options, higher_is_better=higher_is_better))
+        ZoneEffect(zone, paired_effect(inside, options, higher_is_better=higher_is_better))
         for zone in (1, 2, 3)
-        if len((own := pairs.only(zone)).before)
+        if len((inside := pairs.only(zone)).before)
     )
 
 

@@ -23,14 +23,14 @@ def as_json(comparisons: Sequence[Comparison]) -> str:
 
     content = {
         "sna_eval_version": __version__,
-        "comparisons": [_comparison(own) for own in comparisons],
+        "comparisons": [_comparison(comparison) for comparison in comparisons],
     }
     return json.dumps(_plain(content), indent=2, ensure_ascii=False)
 
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
     """Empty cells for what cannot be said."""
-    lines = [_line(own, row) for own in comparisons for row in own.rows]
+    lines = [_line(comparison, row) for comparison in comparisons for row in comparison.rows]
     file = io.StringIO()
     writer = csv.DictWriter(file, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()
@@ -38,37 +38,37 @@ def as_csv(comparisons: Sequence[Comparison]) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def _comparison(own: Comparison) -> dict[str, Any]:
+def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
-        "a": _run(own.a),
-        "b": _run(own.b),
-        "forced": bool(own.differences),
-        "differences": grouped(own.differences),
-        "cautions": list(own.cautions),
-        "only_in_a": list(own.only_a),
-        "only_in_b": list(own.only_b),
-        "confidence": own.options.confidence,
-        "power": own.options.power,
-        "draws": own.options.draws,
-        "seed": own.options.seed,
-        "smallest": own.options.smallest,
-        "rows": [_row(row) for row in own.rows],
-        "scales": {panel.task: _panel(panel) for panel in own.panels},
+        "a": _run(comparison.a),
+        "b": _run(comparison.b),
+        "forced": bool(comparison.differences),
+        "differences": grouped(comparison.differences),
+        "cautions": list(comparison.cautions),
+        "only_in_a": list(comparison.only_a),
+        "only_in_b": list(comparison.only_b),
+        "confidence": comparison.options.confidence,
+        "power": comparison.options.power,
+        "draws": comparison.options.draws,
+        "seed": comparison.options.seed,
+        "smallest": comparison.options.smallest,
+        "rows": [_row(row) for row in comparison.rows],
+        "scales": {panel.task: _panel(panel) for panel in comparison.panels},
     }
 
 
-def _panel(own: Panel) -> dict[str, Any]:
-    return {"n": own.n, **{scale.scale: _scale(scale) for scale in own.scales}}
+def _panel(panel: Panel) -> dict[str, Any]:
+    return {"n": panel.n, **{scale.scale: _scale(scale) for scale in panel.scales}}
 
 
-def _scale(own: ScaleChange) -> dict[str, Any]:
+def _scale(scale: ScaleChange) -> dict[str, Any]:
     return {
-        "a": own.before,
-        "b": own.after,
-        "difference": own.difference,
-        "low": own.interval.low,
-        "high": own.interval.high,
-        "p": own.p,
+        "a": scale.before,
+        "b": scale.after,
+        "difference": scale.difference,
+        "low": scale.interval.low,
+        "high": scale.interval.high,
+        "p": scale.p,
     }
 
 
@@ -99,7 +99,7 @@ def _row(row: MetricRow) -> dict[str, Any]:
             "harmed": row.harm.harmed,
             "at_most": row.harm.at_most,
         },
-        "zones": {str(own.zone): _effect(own.effect) for own in row.zones},
+        "zones": {str(part.zone): _effect(part.effect) for part in row.zones},
     }
 
 
@@ -138,7 +138,7 @@ def _effect(effect: MetricChange) -> dict[str, Any]:
     }
 
 
-def _line(own: Comparison, row: MetricRow) -> dict[str, Any]:
+def _line(comparison: Comparison, row: MetricRow) -> dict[str, Any]:
     zones: dict[str, Any] = {}
     effects = {entry.zone: _effect(entry.effect) for entry in row.zones}
     for zone in (1, 2, 3):
@@ -146,8 +146,8 @@ def _line(own: Comparison, row: MetricRow) -> dict[str, Any]:
         for name in ("n", "a", "b", "difference", "low", "high", "p", "better", "worse"):
             zones[f"zone{zone}_{name}"] = found.get(name)
     return {
-        "run_a": own.a.title,
-        "run_b": own.b.title,
+        "run_a": comparison.a.title,
+        "run_b": comparison.b.title,
         **_names(row),
         **_effect(row.effect),
         "a_stderr": row.a.stderr,

@@ -79,6 +79,6 @@ def _half_of_items(items: Items, metrics: tuple[str, ...], half: str) -> Items:
         name: items.values[prefix + name] for name in metrics if prefix + name in items.values
     }
     if half == "baseline":  # the log-likelihoods in the file are the amplified model's
-        own = items.baseline_choices
-        items = replace(items, choices=own or ((),) * len(items.keys))
+        choices = items.baseline_choices
+        items = replace(items, choices=choices or ((),) * len(items.keys))
     return replace(items, values=values)

@@ -171,7 +171,7 @@ def pair(runs: tuple[Run, Run], task: str, metric: MetricName) -> Pairs | None:
     items = both_items(*records, metric.filter)
     if items is None:
         return None
-    numbers = [as_numbers(own.values.get(metric.metric, ())) for own in items]
+    numbers = [as_numbers(side.values.get(metric.metric, ())) for side in items]
     first, second = numbers
     if first is None or second is None:
         return None
@@ -205,9 +205,9 @@ def shared_clusters(
     """Which of the joined items go together: by a field that a run names, else by their answers."""
     sides = [(records[1], items[1], other), (records[0], items[0], one)]
     sides.sort(key=lambda side: side[0].cluster is None)
-    for _, own, places in sides:
-        if own.clusters:
-            return cluster_codes([own.clusters[place] for place in places])
+    for _, read, places in sides:
+        if read.clusters:
+            return cluster_codes([read.clusters[place] for place in places])
     return None
 
 
@@ -223,12 +223,12 @@ def _zones(
     0 where both runs are amplified and neither has written what the unmodified model said.
     """
     gate = records[1].gate or records[0].gate
-    for run, own, places in ((runs[1], items[1], other), (runs[0], items[0], one)):
-        if own.zones is not None and run.amplified:
-            return [own.zones[place] for place in places]
-    for run, own, places in ((runs[0], items[0], one), (runs[1], items[1], other)):
+    for run, side, places in ((runs[1], items[1], other), (runs[0], items[0], one)):
+        if side.zones is not None and run.amplified:
+            return [side.zones[place] for place in places]
+    for run, side, places in ((runs[0], items[0], one), (runs[1], items[1], other)):
         if not run.amplified:
-            zones = own.zones or derived_zones(own, gate)
+            zones = side.zones or derived_zones(side, gate)
             return [zones[place] for place in places]
     return [None] * len(one)
 

@@ -41,7 +41,7 @@ def panel(runs: tuple[Run, Run], task: str, options: Options) -> Panel | None:
     """The panel of one task; `None` where a run has no log-likelihoods, as of generated texts."""
     records = (runs[0].tasks[task], runs[1].tasks[task])
     filters = records[0].items() if records[0].items is not None else {}
-    items = next((own for name in filters if (own := both_items(*records, name))), None)
+    items = next((pair for name in filters if (pair := both_items(*records, name))), None)
     if items is None:
         return None
     one, other = shared(*items)
@@ -67,9 +67,9 @@ def panel(runs: tuple[Run, Run], task: str, options: Options) -> Panel | None:
 
 def _usable(items: Items, place: int) -> bool:
     """Whether there are finite log-likelihoods of it, and a right answer among several."""
-    own = items.choices[place]
-    known = bool(own) and bool(np.isfinite(own).all())
-    return known and (len(own) == 1 or _gold(items, place) is not None)
+    choices = items.choices[place]
+    known = bool(choices) and bool(np.isfinite(choices).all())
+    return known and (len(choices) == 1 or _gold(items, place) is not None)
 
 
 def _gold(items: Items, place: int) -> int | None:
@@ -77,12 +77,12 @@ def _gold(items: Items, place: int) -> int | None:
 
 
 def _scales(items: Items, places: Sequence[int]) -> ItemScales:
-    own = [items.choices[place] for place in places]
-    if all(len(choices) == 1 for choices in own):
-        return target_scales([choices[0] for choices in own])
-    width = max(map(len, own))
-    table: Floats = np.full((len(own), width), -np.inf)
-    for row, choices in zip(table, own, strict=True):
+    offered = [items.choices[place] for place in places]
+    if all(len(choices) == 1 for choices in offered):
+        return target_scales([choices[0] for choices in offered])
+    width = max(map(len, offered))
+    table: Floats = np.full((len(offered), width), -np.inf)
+    for row, choices in zip(table, offered, strict=True):
         row[: len(choices)] = choices
     gold = [_gold(items, place) or 0 for place in places]
     return item_scales(log_softmax(table, axis=1), gold)

@@ -32,12 +32,16 @@ Cells = list[list[str]]
 
 def as_text(comparisons: Sequence[Comparison]) -> str:
     """For a terminal."""
-    return "\n\n".join("\n".join(_blocks(own, SpaceAlignedTableWriter, "")) for own in comparisons)
+    return "\n\n".join(
+        "\n".join(_blocks(comparison, SpaceAlignedTableWriter, "")) for comparison in comparisons
+    )
 
 
 def as_markdown(comparisons: Sequence[Comparison]) -> str:
     """For a report or an issue."""
-    return "\n\n".join("\n".join(_blocks(own, MarkdownTableWriter, "- ")) for own in comparisons)
+    return "\n\n".join(
+        "\n".join(_blocks(comparison, MarkdownTableWriter, "- ")) for comparison in comparisons
+    )
 
 
 def task_label(row: MetricRow) -> str:
@@ -76,7 +80,7 @@ def _blocks(
     yield table(writer, _headers(comparison), [_cells(row, comparison) for row in comparison.rows])
     parted = [row for row in comparison.rows if len(row.zones) > 1]
     if comparison.panels:
-        scales = [cells for own in comparison.panels for cells in _scale_cells(own)]
+        scales = [cells for panel in comparison.panels for cells in _scale_cells(panel)]
         yield table(writer, _scale_headers(comparison), scales)
     zones = [cells for row in parted for cells in _zone_cells(row)]
     if zones:
@@ -139,12 +143,12 @@ def _scale_headers(comparison: Comparison) -> list[str]:
     return ["task", "scale", "n", "A", "B", "B - A", interval, "p"]
 
 
-def _scale_cells(own: Panel) -> Iterator[list[str]]:
-    for scale in own.scales:
+def _scale_cells(panel: Panel) -> Iterator[list[str]]:
+    for scale in panel.scales:
         yield [
-            own.task,
+            panel.task,
             scale.scale.replace("_", "-"),
-            count(own.n),
+            count(panel.n),
             number(scale.before),
             number(scale.after),
             signed(scale.difference),
@@ -159,12 +163,12 @@ def _zone_headers(comparison: Comparison) -> list[str]:
 
 
 def _zone_cells(row: MetricRow) -> Iterator[list[str]]:
-    for own in row.zones:
-        effect = own.effect
+    for part in row.zones:
+        effect = part.effect
         yield [
             task_label(row),
             metric_label(row),
-            str(own.zone),
+            str(part.zone),
             *_effect_cells(effect),
             _moved(effect),
         ]
@@ -234,7 +238,7 @@ def _side_by_side(comparison: Comparison) -> str:
 
 def _side_cells(row: MetricRow, *, repeated: bool) -> list[str]:
     shots = "" if row.shots is None else str(row.shots)
-    stderrs = ["N/A" if own.stderr is None else number(own.stderr) for own in (row.a, row.b)]
+    stderrs = ["N/A" if side.stderr is None else number(side.stderr) for side in (row.a, row.b)]
     return [
         "" if repeated else task_label(row),
         "" if repeated else row.version or "N/A",

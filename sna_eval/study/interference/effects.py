@@ -37,8 +37,8 @@ def effects(
     - `draws`: bootstrap samples and permutations.
     """
     return [
-        _effect(subject, name, scores[0], own, draws=draws, seed=seed)
-        for name, own in zip(names, scores[1:], strict=True)
+        _effect(subject, name, scores[0], values, draws=draws, seed=seed)
+        for name, values in zip(names, scores[1:], strict=True)
     ]
 
 
@@ -103,7 +103,7 @@ def _texts(subject: Subject, scores: Floats) -> Floats:
     """Log-likelihood and tokens of each text, `[text, 2]`; e^-700 a token at least."""
     assert subject.text_of is not None
     assert subject.tokens is not None
-    sums = [np.bincount(subject.text_of, own) for own in (scores, subject.tokens)]
+    sums = [np.bincount(subject.text_of, weights) for weights in (scores, subject.tokens)]
     table = np.stack(sums, axis=1).astype(np.float64)
     table[:, 0] = np.maximum(table[:, 0], -_MOST_NATS * table[:, 1])
     return table[table[:, 1] > 0]

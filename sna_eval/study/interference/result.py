@@ -108,13 +108,13 @@ class Interference:
 
     def label(self, intervention: str) -> str:
         """An intervention's name, marked where its direction followed the right answer."""
-        names = {own.task for own in self.sources if own.oracle}
+        names = {source.task for source in self.sources if source.oracle}
         oracle = bool(names) if intervention == ALL else intervention in names
         return f"{intervention} (oracle)" if oracle else intervention
 
     @cached_property
     def _by_pair(self) -> dict[tuple[str, str], CrossEffect]:
-        return {(own.intervention, own.subject): own for own in self.effects}
+        return {(effect.intervention, effect.subject): effect for effect in self.effects}
 
     def effect(self, intervention: str, subject: str) -> CrossEffect:
         """One effect."""
@@ -125,8 +125,8 @@ class Interference:
         return np.array(
             [
                 [
-                    own.percent if percent else own.change
-                    for own in (self.effect(name, subject) for subject in self.subjects)
+                    effect.percent if percent else effect.change
+                    for effect in (self.effect(name, subject) for subject in self.subjects)
                 ]
                 for name in self.interventions
             ]
@@ -189,7 +189,7 @@ def _as_today(raw: Any) -> Any:
     for source in sources if isinstance(sources, list) else ():
         parts = source.get("parts") if isinstance(source, dict) else None
         if isinstance(parts, list):
-            source["parts"] = [_part(own) if isinstance(own, list) else own for own in parts]
+            source["parts"] = [_part(part) if isinstance(part, list) else part for part in parts]
     return raw
 
 

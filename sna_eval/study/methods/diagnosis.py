@@ -52,9 +52,9 @@ class Diagnosis:
     def entropy_neurons(self) -> tuple[tuple[int, int], ...]:
         """The plan's neurons that write into the near-null space: layer and index."""
         return tuple(
-            (own.layer, own.neuron)
-            for own in self.patching.neurons
-            if self.writing[own.layer].among([own.neuron])
+            (effect.layer, effect.neuron)
+            for effect in self.patching.neurons
+            if self.writing[effect.layer].among([effect.neuron])
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,20 +64,23 @@ class Diagnosis:
             "n_items": self.n_items,
             "baseline": self.patching.baseline,
             "amplified": self.patching.amplified,
-            "neurons": [{**asdict(own), **self._written(own)} for own in self.patching.neurons],
+            "neurons": [
+                {**asdict(effect), **self._written(effect)} for effect in self.patching.neurons
+            ],
             "entropy_neurons_of_layer": {
-                str(layer): list(own.entropy_neurons()) for layer, own in self.writing.items()
+                str(layer): list(written.entropy_neurons())
+                for layer, written in self.writing.items()
             },
             "cut_effect": self.cut_effect,
         }
 
-    def _written(self, own: NeuronEffect) -> dict[str, Any]:
-        writing = self.writing[own.layer]
+    def _written(self, effect: NeuronEffect) -> dict[str, Any]:
+        writing = self.writing[effect.layer]
         return {
-            "norm": float(writing.norms[own.neuron]),
-            "null_share": float(writing.null_share[own.neuron]),
-            "logit_variance": float(writing.logit_variance[own.neuron]),
-            "entropy_neuron": bool(writing.among([own.neuron])),
+            "norm": float(writing.norms[effect.neuron]),
+            "null_share": float(writing.null_share[effect.neuron]),
+            "logit_variance": float(writing.logit_variance[effect.neuron]),
+            "entropy_neuron": bool(writing.among([effect.neuron])),
         }
 
 
@@ -114,11 +117,11 @@ def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = Fals
             hint="nothing is amplified, so no neuron carries anything",
         )  # fmt: skip
     every = answered_rows(subject.items, max_length=lm.max_length)
-    rows = [row for row, own in zip(every, inside, strict=True) if own]
-    runs = 2 + 2 * sum(len(own.neurons) for own in interventions)
+    rows = [row for row, one in zip(every, inside, strict=True) if one]
+    runs = 2 + 2 * sum(len(entry.neurons) for entry in interventions)
     with tqdm(total=runs, desc=f"Patching {name}", disable=quiet) as bar:
         patching = patch_neurons(lm.model, lm.tokenizer, rows, interventions, progress=bar.update)
-    cut = _cut(plan, {(own.layer, own.neuron) for own in patching.carrying(keep)})
+    cut = _cut(plan, {(effect.layer, effect.neuron) for effect in patching.carrying(keep)})
     return Diagnosis(
         task=name,
         fingerprint=task_fingerprint(plan),
@@ -126,7 +129,7 @@ def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = Fals
         patching=patching,
         writing={
             layer: writing_statistics(lm.model, lm.sites, layer)
-            for layer in sorted({own.layer for own in interventions})
+            for layer in sorted({entry.layer for entry in interventions})
         },
         cut=cut,
         cut_effect=_effect(lm, subject, plain_interventions(cut), inside),
@@ -136,18 +139,20 @@ def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = Fals
 def _neuron_factors(plan: TaskPlan | None, name: str) -> list[Intervention]:
     """The plan's interventions, each neuron once."""
     given = plain_interventions(plan) if plan is not None else ()
-    found = [own for own in given if isinstance(own, Intervention) and not own.changes_nothing]
+    found = [
+        entry for entry in given if isinstance(entry, Intervention) and not entry.changes_nothing
+    ]
     if not found or len(found) < len(given):
         raise InputError(
             f"tasks.{name}", expected="a plan that multiplies chosen neurons, and nothing else",
             got="none" if not given else type(given[0]).__name__,
         )  # fmt: skip
-    if any(own.unit == "head" for own in found):
+    if any(entry.unit == "head" for entry in found):
         raise InputError(
             f"tasks.{name}.unit", expected="mlp: neurons are patched one by one", got="head"
         )
-    places = [(own.layer, neuron) for own in found for neuron in own.neurons]
-    if len(set(places)) < len(places) or any(own.positions != "all" for own in found):
+    places = [(entry.layer, neuron) for entry in found for neuron in entry.neurons]
+    if len(set(places)) < len(places) or any(entry.positions != "all" for entry in found):
         raise InputError(
             f"tasks.{name}.interventions", expected="each neuron once, at all positions",
             got="a neuron twice, or other positions",
@@ -159,23 +164,25 @@ def _cut(plan: TaskPlan, kept: set[tuple[int, int]]) -> TaskPlan:
     """The plan without the neurons that are not among `kept`, and without entries left empty."""
     entries = (_cut_entry(entry, kept) for entry in plan.interventions)
     return replace(
-        plan, interventions=tuple(own for own in entries if any((own.neurons or {}).values()))
+        plan, interventions=tuple(entry for entry in entries if any((entry.neurons or {}).values()))
     )
 
 
 def _cut_entry(entry: PlannedIntervention, kept: set[tuple[int, int]]) -> PlannedIntervention:
     neurons, scores = entry.neurons or {}, entry.scores
     stay = {
-        label: [number for number, own in enumerate(sets) if (entry.layer, own) in kept]
+        label: [number for number, neuron in enumerate(sets) if (entry.layer, neuron) in kept]
         for label, sets in neurons.items()
     }
     before = sum(map(len, neurons.values()))
     return replace(
         entry,
-        neurons={label: tuple(neurons[label][n] for n in own) for label, own in stay.items()},
+        neurons={
+            label: tuple(neurons[label][n] for n in numbers) for label, numbers in stay.items()
+        },
         scores=None
         if scores is None
-        else {label: tuple(scores[label][n] for n in own) for label, own in stay.items()},
+        else {label: tuple(scores[label][n] for n in numbers) for label, numbers in stay.items()},
         found=(entry.found or Provenance()).saying(cut_from=before),
     )
 

@@ -56,8 +56,8 @@ def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | No
         )  # fmt: skip
     items = [_item(task, sample) for sample in _one_a_document(results["samples"][name])]
     measures, before, after, evidence = zip(*items, strict=True)
-    zones = tuple(own.zone for own in evidence)
-    return Outcome(measures[0], before, after, zones, tuple(own.amplified for own in evidence))
+    zones = tuple(one.zone for one in evidence)
+    return Outcome(measures[0], before, after, zones, tuple(one.amplified for one in evidence))
 
 
 def _one_a_document(samples: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -71,13 +71,13 @@ def _one_a_document(samples: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 def _item(task: Any, sample: Mapping[str, Any]) -> tuple[str, float, float, Evidence]:
     """Measure, baseline, amplified and evidence of one item, from the answers themselves."""
     values = [answers[0][0] for answers in sample["resps"]]
-    evidence = [own for own in map(evidence_of, values) if own is not None]
+    evidence = [one for one in map(evidence_of, values) if one is not None]
     assert len(evidence) == len(values), "every answer of a planned task has its baseline"
-    before = [own.baseline for own in evidence]
+    before = [one.baseline for one in evidence]
     if output_type(task) != "multiple_choice":
         return "prob", math.exp(before[0]), math.exp(values[0]), evidence[0]
     count = len(values) - unconditional_requests(task, sample["doc"], len(values))
-    gold = right_of(task, sample["doc"], [own[1] for own in sample["arguments"][:count]])
-    chosen = (max(range(count), key=own.__getitem__) for own in (before, values))
+    gold = right_of(task, sample["doc"], [argument[1] for argument in sample["arguments"][:count]])
+    chosen = (max(range(count), key=scores.__getitem__) for scores in (before, values))
     first, second = (float(number == gold) for number in chosen)
     return "acc", first, second, evidence[0]

@@ -37,13 +37,13 @@ def format_summary(table: MethodTable) -> str:
         "|---|" + "---:|" * (len(tasks) + 5),
     ]
     for method in methods:
-        own = [cells[method, task] for task in tasks]
-        marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in own]
+        rows = [cells[method, task] for task in tasks]
+        marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in rows]
         lines.append(
-            f"| {_label(own)} | {' | '.join(marked)} | {_mean(own, 'gain'):+.2f} | "
-            f"{_mean(own, 'over_random'):+.2f} | {_signed(_mean(own, 'specific') / 100, 3)} | "
-            f"{_signed(_mean(own, 'harm_zone3'))} | "
-            f"{np.mean([row.seconds for row in own]):.1f} |"
+            f"| {_label(rows)} | {' | '.join(marked)} | {_mean(rows, 'gain'):+.2f} | "
+            f"{_mean(rows, 'over_random'):+.2f} | {_signed(_mean(rows, 'specific') / 100, 3)} | "
+            f"{_signed(_mean(rows, 'harm_zone3'))} | "
+            f"{np.mean([row.seconds for row in rows]):.1f} |"
         )
     if any(map(_behind_answers, table.rows)):
         lines += ["", f"† {DESCRIPTIVE}"]
@@ -85,12 +85,12 @@ def _means(table: MethodTable) -> Iterator[str]:
     methods: dict[str, list[MethodRow]] = {}
     for row in table.rows:
         methods.setdefault(row.method, []).append(row)
-    width = max(_WIDTH, *(len(_label(own)) for own in methods.values()))
+    width = max(_WIDTH, *(len(_label(rows)) for rows in methods.values()))
     yield "mean over tasks"
     yield f"{'method':<{width}} {'gain':>8} {'over random':>12} {'harm zone 3':>12}"
-    for own in methods.values():
-        gain, over, harm = (_mean(own, name) for name in ("gain", "over_random", "harm_zone3"))
-        yield f"{_label(own):<{width}} {gain:>+8.2f} {over:>+12.2f} {_signed(harm):>12}"
+    for rows in methods.values():
+        gain, over, harm = (_mean(rows, name) for name in ("gain", "over_random", "harm_zone3"))
+        yield f"{_label(rows):<{width}} {gain:>+8.2f} {over:>+12.2f} {_signed(harm):>12}"
 
 
 def _label(rows: Sequence[MethodRow]) -> str:

@@ -115,8 +115,8 @@ def make_table(
         name = CONTROL if unit.method == CONTROL else unit.label
         tasks[unit.task][name].append(unit)
     rows = []
-    for own in tasks.values():
-        rows += [_row(name, same, own[CONTROL], options) for name, same in own.items()]
+    for measured in tasks.values():
+        rows += [_row(name, same, measured[CONTROL], options) for name, same in measured.items()]
     return MethodTable(tuple(rows), settings)
 
 

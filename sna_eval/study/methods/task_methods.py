@@ -151,7 +151,7 @@ class TaskMethods:
         if label == "bottom_neurons":
             return search.rankings.last()
         taken = {entry.layer for entry in self.base.interventions}
-        others = {layer: own for layer, own in search.profile.items() if layer not in taken}
+        others = {layer: gain for layer, gain in search.profile.items() if layer not in taken}
         return others or search.profile
 
     def _planned(self, found: Found) -> TaskPlan:

@@ -83,7 +83,7 @@ def answers_of(sample: Sample) -> ItemAnswers:
     generated = bool(requests) and len(requests[0]) > 1 and isinstance(requests[0][1], Mapping)
     prompt, words = ("", []) if generated else _apart(requests)
     choices = _choices(raw, words)
-    gold = gold_choice(raw.get("target"), [own.text for own in choices])
+    gold = gold_choice(raw.get("target"), [choice.text for choice in choices])
     return ItemAnswers(
         doc=int(raw.get("doc_id", 0)),
         filter=sample.filter,

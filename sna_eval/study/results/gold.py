@@ -24,7 +24,7 @@ def _several(shown: str) -> list[str]:
     if not shown.startswith("["):
         return [shown]
     try:
-        return [str(own) for own in json.loads(shown)]
+        return [str(entry) for entry in json.loads(shown)]
     except (ValueError, RecursionError):
         return [shown]
 
@@ -32,4 +32,4 @@ def _several(shown: str) -> list[str]:
 def _choice_number(shown: str, choices: Sequence[str]) -> int | None:
     if shown.isdecimal() and len(shown) < 6 and int(shown) < len(choices):
         return int(shown)
-    return next((n for n, own in enumerate(choices) if own.strip() == shown), None)
+    return next((n for n, choice in enumerate(choices) if choice.strip() == shown), None)

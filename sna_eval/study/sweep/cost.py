@@ -65,7 +65,7 @@ class CostModel:
             for group in groups:
                 flops += self.baseline_flops(group)
                 each = share * grid.per_layer
-                flops += sum(each * self.flops(group, own) for own in grid.layers)
+                flops += sum(each * self.flops(group, layer) for layer in grid.layers)
             flops += self.prediction_flops(subject)
         seconds = flops / self.measured_rate()
         screened = self.sweep.options.screen is not None
@@ -92,7 +92,7 @@ class CostModel:
             len(item.requests[gold].context) + len(item.requests[gold].continuation) - 1
             for item, gold in zip(items.items, items.gold, strict=True)
         ]
-        tokens = sum(length * (1 + own) for length, own in zip(lengths, rivals, strict=True))
+        tokens = sum(length * (1 + others) for length, others in zip(lengths, rivals, strict=True))
         longest = max(lengths)
         weights = sum(self._matrices(block) for block in self.sweep.sites.blocks)
         attention = 4.0 * longest * self.sweep.sites.d_model * self.sweep.sites.n_layers
@@ -139,13 +139,14 @@ class CostModel:
         names = ("num_experts_per_tok", "moe_k", "moe_top_k")
         routed = next((getattr(config, name) for name in names if hasattr(config, name)), 1)
         plain, stacked = (
-            sum(own.numel() for own in module.parameters() if own.dim() == dim) for dim in (2, 3)
+            sum(parameter.numel() for parameter in module.parameters() if parameter.dim() == dim)
+            for dim in (2, 3)
         )
         return plain + (stacked * int(routed) // experts if experts else 0)
 
     def measured_rate(self) -> float:
         """Operations per second, from passes of the middle layer over a row of middle length."""
-        name = max(self.sweep.subjects, key=lambda own: len(self.sweep.subjects[own].grid))
+        name = max(self.sweep.subjects, key=lambda task: len(self.sweep.subjects[task].grid))
         subject, groups = self.sweep.subjects[name], self.sweep.groups(name)
         group = groups[len(groups) // 2]
         layer = subject.grid.layers[len(subject.grid.layers) // 2]

@@ -132,7 +132,7 @@ def stored_clusters(manifest: Mapping[str, Any], task: str, items: int) -> Ints:
     written = manifest["tasks"][task].get("clusters", "")
     field = f"manifest.tasks.{task}.clusters"
     with reading(field, expected="whole numbers", got=written):
-        codes = [int(own) for own in written.split()]
+        codes = [int(code) for code in written.split()]
     if not codes:
         return np.arange(items)
     if len(codes) != items:

@@ -60,7 +60,7 @@ class RayExecutor:
         threads, expected = torch.get_num_threads(), sweep.manifest()["plan_fingerprint"]
         options = replace(sweep.options, tokens_per_pass=sweep.passes.tokens)
         portions = _portions(units, whole_tasks=options.screen is not None)
-        waiting = [remote.remote(options, own, threads, expected) for own in portions]
+        waiting = [remote.remote(options, portion, threads, expected) for portion in portions]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=1)
             yield from ray.get(ready[0])
@@ -70,7 +70,7 @@ def _portions(units: Sequence[Unit], *, whole_tasks: bool) -> list[list[Unit]]:
     """What is sent out at once: a unit, or all of a task's where it is computed as a whole."""
     if not whole_tasks:
         return [[unit] for unit in units]
-    return [list(own) for _, own in groupby(units, key=lambda unit: unit.task)]
+    return [list(of_task) for _, of_task in groupby(units, key=lambda unit: unit.task)]
 
 
 def compute_units(

@@ -70,6 +70,6 @@ def _neurons(store: SweepStore, unit: Unit, count: int) -> dict[str, Selected]:
         if row["rank"] <= count:
             rows.setdefault(row["label"], []).append((row["neuron"], row["score"]))
     return {
-        label: Selected(tuple(n for n, _ in own), tuple(s for _, s in own))
-        for label, own in (rows or {UNLABELLED: []}).items()
+        label: Selected(tuple(n for n, _ in ranked), tuple(s for _, s in ranked))
+        for label, ranked in (rows or {UNLABELLED: []}).items()
     }

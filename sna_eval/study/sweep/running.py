@@ -24,8 +24,8 @@ Executor = Callable[[Sweep, Sequence[Unit]], Iterator[UnitTables]]
 
 def local_executor(sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
     """Computes units here, task by task, so that a task's baseline runs once for its layers."""
-    for task, own in groupby(units, key=lambda unit: unit.task):
-        yield from sweep.compute(task, [unit.layer for unit in own])
+    for task, of_task in groupby(units, key=lambda unit: unit.task):
+        yield from sweep.compute(task, [unit.layer for unit in of_task])
 
 
 def run_sweep(

@@ -50,19 +50,19 @@ class SweepStore:
         **Raises:** `InputError` where the folder holds another sweep.
         """
         path = Path(path)
-        own: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **manifest}))
+        plain: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **manifest}))
         if (path / "manifest.json").exists():
             before, after = (
                 {key: value for key, value in one.items() if key != ASKED}
-                for one in (read_manifest(path), own)
+                for one in (read_manifest(path), plain)
             )
             check_same(before, after, where=path)
         else:
             with writing(path):
-                write_whole_json(path / "manifest.json", own, indent=2)
+                write_whole_json(path / "manifest.json", plain, indent=2)
         for left in path.rglob(PART):
             left.unlink(missing_ok=True)
-        return cls(path, own)
+        return cls(path, plain)
 
     @classmethod
     def load(cls, path: str | Path) -> SweepStore:
@@ -74,8 +74,8 @@ class SweepStore:
         """Everything the sweep consists of, in its order."""
         return [
             Unit(task, layer)
-            for task, own in self.manifest["tasks"].items()
-            for layer in own["grid"]["layers"]
+            for task, described in self.manifest["tasks"].items()
+            for layer in described["grid"]["layers"]
         ]
 
     def pending(self) -> list[Unit]:

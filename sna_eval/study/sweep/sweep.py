@@ -110,10 +110,10 @@ class Sweep:
 
     def compute(self, task: str, layers: Sequence[int]) -> Iterator[UnitTables]:
         """Computes units of one task."""
-        own, search = self.subjects[task], self.search(task)
+        swept, search = self.subjects[task], self.search(task)
         for result in self._results(task, layers):
-            found = {count: search.record(count, result.ranking) for count in own.grid.n_neurons}
-            yield unit_tables(own, result, model=self.model_name, found=found)
+            found = {count: search.record(count, result.ranking) for count in swept.grid.n_neurons}
+            yield unit_tables(swept, result, model=self.model_name, found=found)
 
     def _results(self, task: str, layers: Sequence[int]) -> Iterator[LayerResult]:
         """The wanted layers of a task; one that is screened is computed as a whole."""
@@ -173,11 +173,11 @@ class Sweep:
 
     def groups(self, task: str) -> list[RowGroup]:
         """How a task's rows travel; what a screen measures runs a few configurations at a time."""
-        own, screen = self.subjects[task], self.options.screen
+        swept, screen = self.subjects[task], self.options.screen
         return self.passes.groups(
-            own.items,
+            swept.items,
             max_length=self.lm.max_length,
-            configurations=own.grid.per_layer if screen is None else 1,
+            configurations=swept.grid.per_layer if screen is None else 1,
         )
 
     @property
@@ -211,7 +211,7 @@ class Sweep:
             "tokens_per_pass": self.passes.tokens,
             **({"task_arguments": given} if (given := self.options.arguments.given()) else {}),
             **({"screen": asdict(self.options.screen)} if self.options.screen else {}),
-            "tasks": {name: own.described() for name, own in self.subjects.items()},
+            "tasks": {name: swept.described() for name, swept in self.subjects.items()},
         }
         return {
             **settings,
@@ -226,9 +226,11 @@ class Sweep:
             return {}
         asked = self.options
         given = model_arguments(asked.model_args)
-        own = {name: value for name, value in given.items() if name not in PlanArguments.names()}
+        of_model = {
+            name: value for name, value in given.items() if name not in PlanArguments.names()
+        }
         folder = {} if asked.include_path is None else {"include_path": str(asked.include_path)}
-        return {"model_args": own, **folder}
+        return {"model_args": of_model, **folder}
 
     @cached_property
     def _layers(self) -> tuple[int, ...]:

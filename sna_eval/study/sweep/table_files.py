@@ -57,8 +57,8 @@ def read_table(file: Path, name: str, unit: Unit) -> pa.Table:
             raise ValueError(f"a row whose {column} is out of bounds")
     if "source" in table.column_names and set(table["source"].unique().to_pylist()) - SOURCES:
         raise ValueError("a row of an unknown source")
-    for column, own in zip(_KEY, (unit.task, unit.layer), strict=True):
-        if not pc.all(pc.equal(table.column(column), own), min_count=0).as_py():
+    for column, expected in zip(_KEY, (unit.task, unit.layer), strict=True):
+        if not pc.all(pc.equal(table.column(column), expected), min_count=0).as_py():
             raise ValueError("rows of another unit")
     return table
 
@@ -82,7 +82,9 @@ def _check_size(file: Path, name: str) -> None:
     """Raises `ValueError` where the table would fill the memory."""
     schema = SCHEMAS[name]
     there = pq.read_schema(file).names
-    texts = [own.name for own in schema if own.type == pa.string() and own.name in there]
+    texts = [
+        column.name for column in schema if column.type == pa.string() and column.name in there
+    ]
     with pq.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True) as parquet:
         rows, columns = parquet.metadata.num_rows, parquet.schema_arrow
         if rows > MOST_ROWS[name]:

@@ -95,8 +95,10 @@ def _configuration_row(
     values: _Values,
     found: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    own = subject.grid.at(result.layer)[number]
-    entry = own.planned(result.ranking.first(own.n_neurons), found[own.n_neurons])
+    configuration = subject.grid.at(result.layer)[number]
+    entry = configuration.planned(
+        result.ranking.first(configuration.n_neurons), found[configuration.n_neurons]
+    )
     plan = Plan({subject.name: TaskPlan(ungated(subject.gate), (entry,))})
     after, forecast = values.after(number), values.predicted
     base, amplified = float(values.before.prob.mean()), float(after.prob.mean())
@@ -104,8 +106,8 @@ def _configuration_row(
     return {
         "task": subject.name,
         "layer": result.layer,
-        "n_neurons": own.n_neurons,
-        "multiplier": own.multiplier,
+        "n_neurons": configuration.n_neurons,
+        "multiplier": configuration.multiplier,
         "plan_fingerprint": plan_fingerprint(plan),
         "split": subject.split,
         "n_items": len(subject.items.items),
@@ -115,9 +117,9 @@ def _configuration_row(
         "improvement_pct": (amplified - base) / base * 100 if base else None,
         "zone": subject.gate.zone(confidence),
         "select": subject.method,
-        "found": json.dumps(found[own.n_neurons]),
-        "direction": own.direction,
-        "oracle": own.oracle,
+        "found": json.dumps(found[configuration.n_neurons]),
+        "direction": configuration.direction,
+        "oracle": configuration.oracle,
         "source": MEASURED if number in values.place else PREDICTED,
         "predicted_prob": None if forecast is None else float(forecast.prob[number].mean()),
         "drawn": number in result.drawn,
@@ -149,19 +151,19 @@ def _items_table(subject: SweptTask, result: LayerResult, values: _Values) -> pa
     if not times:
         return ITEMS.empty_table()
 
-    def per_configuration(own: list[Any]) -> Any:
-        return np.repeat(np.array(own), n_items)
+    def per_configuration(values: list[Any]) -> Any:
+        return np.repeat(np.array(values), n_items)
 
-    def per_item(own: Floats | list[Any]) -> Any:
-        return np.tile(np.asarray(own), times)
+    def per_item(values: Floats | list[Any]) -> Any:
+        return np.tile(np.asarray(values), times)
 
     decisions = result.baseline.decisions
     columns: dict[str, Any] = {
         "task": per_configuration([subject.name] * times),
         "layer": per_configuration([result.layer] * times),
-        "n_neurons": per_configuration([own.n_neurons for own in configurations]),
-        "multiplier": per_configuration([own.multiplier for own in configurations]),
-        "direction": per_configuration([own.direction for own in configurations]),
+        "n_neurons": per_configuration([one.n_neurons for one in configurations]),
+        "multiplier": per_configuration([one.multiplier for one in configurations]),
+        "direction": per_configuration([one.direction for one in configurations]),
         "item": per_item([item.instance.doc_id for item in subject.items.items]),
         "zone": per_item([decision.zone for decision in decisions]),
         "confidence": per_item([decision.confidence for decision in decisions]),
@@ -191,6 +193,6 @@ def _neuron_rows(subject: SweptTask, result: LayerResult) -> list[dict[str, Any]
             "neuron": neuron,
             "score": score,
         }
-        for label, own in result.ranking.first(subject.grid.largest_count).items()
-        for rank, (neuron, score) in enumerate(zip(own.neurons, own.scores, strict=True), 1)
+        for label, ranked in result.ranking.first(subject.grid.largest_count).items()
+        for rank, (neuron, score) in enumerate(zip(ranked.neurons, ranked.scores, strict=True), 1)
     ]

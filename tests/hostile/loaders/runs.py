@@ -74,11 +74,11 @@ _LINES = "\n".join(json.dumps(sample(number)) for number in range(3)).encode()
 
 
 def _result_seeds() -> list[Seed]:
-    return [Seed.json(own) for own in (RESULTS, RESULTS, OLD_RESULTS, ROW)]
+    return [Seed.json(one) for one in (RESULTS, RESULTS, OLD_RESULTS, ROW)]
 
 
 def _sample_seeds() -> list[Seed]:
-    unhashed = {key: own for key, own in sample(0).items() if not key.endswith("_hash")}
+    unhashed = {key: one for key, one in sample(0).items() if not key.endswith("_hash")}
     return [Seed(_LINES), Seed.json(sample(0)), Seed.json(unhashed)]
 
 

@@ -53,7 +53,7 @@ def tables() -> dict[str, pa.Table]:
         for rank in range(2)
     ]
     rows = {"configurations": [{**key, **measured}], "items": items, "neurons": neurons}
-    return {name: pa.Table.from_pylist(own, schema=SCHEMAS[name]) for name, own in rows.items()}
+    return {name: pa.Table.from_pylist(row, schema=SCHEMAS[name]) for name, row in rows.items()}
 
 
 def parquet(name: str) -> bytes:

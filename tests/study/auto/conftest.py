@@ -105,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> P
     lines = "validation_split: validation\ntest_split: test"
     (path / "own_same.yaml").write_text(OWN.format(name="own_same", files=same, splits=lines))
     files = ", ".join(f"{split}: {file}" for split, file in data.items())
-    for name, own in {
+    for name, one in {
         "local_arc_easy": "arc/arc_easy.yaml",
         "local_sst2": "glue/sst2/default.yaml",
         "local_boolq": "super_glue/boolq/default.yaml",
@@ -116,7 +116,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Path]) -> P
             files = ", ".join(f"{split}: {_written(path, split)}" for split in data)
         short = "generation_kwargs: {until: [Question], max_gen_toks: 8}\n"
         (path / f"{name}.yaml").write_text(
-            f"include: {LM_EVAL / own}\ntask: {name}\ndataset_path: json\ndataset_name: null\n"
+            f"include: {LM_EVAL / one}\ntask: {name}\ndataset_path: json\ndataset_name: null\n"
             f"dataset_kwargs: {{data_files: {{{files}}}}}\nnum_fewshot: 0\n"
             + (short if name == "local_gsm8k" else "")
         )
@@ -133,12 +133,12 @@ def _schemas(split: str) -> list[dict[str, Any]]:
     """Sentences with a gap, as winogrande has them: the choices stand before the target."""
     return [
         {
-            "sentence": f"{split} the _ {own['text']}",
+            "sentence": f"{split} the _ {document['text']}",
             "option1": _WORDS[number % 11],
             "option2": _WORDS[(number + 4) % 11],
             "answer": "12"[number % 2],
         }
-        for number, own in enumerate(_documents(split))
+        for number, document in enumerate(_documents(split))
     ]
 
 

@@ -54,8 +54,8 @@ def test_one_command_and_its_plan_repeats_the_scores(
     again = run("own_three", output=tmp_path / "again", plan=str(plan))
     assert again["results"] == first["results"]
     assert again["samples"] == first["samples"]
-    own = first["results"]["own_three"]
-    assert own["prob,none"] != own["baseline_prob,none"]
+    entry = first["results"]["own_three"]
+    assert entry["prob,none"] != entry["baseline_prob,none"]
     fingerprints = {r["config"]["sna"]["plan_fingerprint"] for r in (first, again)}
     assert fingerprints == {plan_fingerprint(load_plan(plan))}
     assert "Sweep" not in capsys.readouterr().err
@@ -247,7 +247,7 @@ def test_another_version_sweeps_anew(run: Run, monkeypatch: pytest.MonkeyPatch) 
     run("own_three", gate="always", **BUDGET)
     folders = sorted((cache_dir() / "auto").iterdir())
     assert len(folders) == 2
-    assert {SweepStore.load(own).manifest["versions"]["torch"] for own in folders} > {"0"}
+    assert {SweepStore.load(folder).manifest["versions"]["torch"] for folder in folders} > {"0"}
 
 
 def test_a_model_without_gradients_gets_a_smaller_grid(
@@ -264,8 +264,8 @@ def test_a_model_without_gradients_gets_a_smaller_grid(
     said = capsys.readouterr().err
     assert "own_three: no gradients (element 0 of tensors" in said
     store = next(
-        SweepStore.load(own) for own in (cache_dir() / "auto").iterdir()
-        if "screen" not in SweepStore.load(own).manifest
+        SweepStore.load(one) for one in (cache_dir() / "auto").iterdir()
+        if "screen" not in SweepStore.load(one).manifest
     )  # fmt: skip
     assert set(store.configurations(predicted=True).column("source").to_pylist()) == {"measured"}
     assert store.configurations().num_rows <= BUDGET["auto_budget"]

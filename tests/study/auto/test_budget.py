@@ -47,14 +47,14 @@ def test_grids_fit_their_budget(layers: int) -> None:
     full = Grid(tuple(range(layers)))
     sizes = []
     for budget in (1, 2, 3, 4, 7, 11, 12, 50, 200, 500, 1000, len(full), 10_000):
-        own = small_grid(full, budget)
-        assert 1 <= len(own) <= budget
-        assert set(own.layers) <= set(full.layers)
-        assert set(own.n_neurons) <= set(full.n_neurons)
-        assert set(own.multipliers) <= set(full.multipliers)
+        thinned = small_grid(full, budget)
+        assert 1 <= len(thinned) <= budget
+        assert set(thinned.layers) <= set(full.layers)
+        assert set(thinned.n_neurons) <= set(full.n_neurons)
+        assert set(thinned.multipliers) <= set(full.multipliers)
         if budget >= 4 * layers:
-            assert own.layers == full.layers
-        sizes.append(len(own))
+            assert thinned.layers == full.layers
+        sizes.append(len(thinned))
     assert sizes == sorted(sizes)
     assert small_grid(full, len(full)) == full
 
@@ -69,8 +69,8 @@ def test_a_few_of_many_are_spread_evenly() -> None:
     assert spread_over("abcdefghi", 3) == ["b", "e", "h"]
     assert spread_over("abc", 7) == ["a", "b", "c"]
     for length, count in product(range(1, 12), range(1, 12)):
-        own = spread_over(range(length), count)
-        assert len(set(own)) == min(length, count)
+        spread = spread_over(range(length), count)
+        assert len(set(spread)) == min(length, count)
 
 
 @pytest.mark.parametrize(

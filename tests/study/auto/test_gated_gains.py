@@ -68,10 +68,10 @@ def test_what_was_changed_after_the_choice_was_not_chosen(run: Run, tmp_path: Pa
     save_plan(plan, tmp_path / "same.yaml")
     run("own_three", output=tmp_path / "same", plan=str(tmp_path / "same.yaml"))
     assert gated_gains(tmp_path / "same", draws=50) == (again,)
-    own = plan.tasks["own_three"]
-    (entry,) = own.interventions
+    made = plan.tasks["own_three"]
+    (entry,) = made.interventions
     fewer = {label: sets[:-1] for label, sets in (entry.neurons or {}).items()}
-    cut = replace(own, interventions=(replace(entry, neurons=fewer, scores=None),))
+    cut = replace(made, interventions=(replace(entry, neurons=fewer, scores=None),))
     save_plan(replace(plan, tasks={"own_three": cut}), tmp_path / "cut.yaml")
     for name, arguments in (
         ("gate", {"plan": str(tmp_path / "same.yaml"), "gate": "always"}),

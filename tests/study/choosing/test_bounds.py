@@ -70,11 +70,11 @@ def test_the_best_of_noise_is_seldom_bounded_above_zero() -> None:
         cuts = np.quantile(effects.confidence, np.arange(1, 10) / 10)
         tried = [np.where(effects.confidence < cut, everywhere, 0.0) for cut in cuts]
         best = max(tried, key=lambda behind: float(behind.mean(axis=1).max()))
-        own = TaskEffects(
+        task_effects = TaskEffects(
             "t", "prob", effects.rows, best, effects.clusters, 40,
             everywhere=everywhere, confidence=effects.confidence,
         )  # fmt: skip
-        bound = choose(own, fitted_gate=True).lower_bound
+        bound = choose(task_effects, fitted_gate=True).lower_bound
         gated += bound is not None and bound > 0
     assert gated <= stats.binom.ppf(0.999, 60, 0.05)
 

@@ -62,8 +62,8 @@ def test_the_best_by_mean_is_the_best_of_the_store(store: SweepStore) -> None:
     selection = select(store, SelectOptions(by="mean", gate="always", measure="prob"))
     rows = store.configurations().to_pandas()
     for choice in selection.choices:
-        own = rows[rows["task"] == choice.task]
-        best = own.loc[own["delta_prob"].idxmax()]
+        row = rows[rows["task"] == choice.task]
+        best = row.loc[row["delta_prob"].idxmax()]
         assert choice.row["found"] == best["found"]
         for key in ("layer", "n_neurons", "multiplier", "direction"):
             assert choice.row[key] == best[key]

@@ -80,12 +80,12 @@ def test_scales_of_real_runs(plain_run: Path, amplified_run: Path) -> None:
         lines = samples(run, "own_choices")
         table = np.array([[float(v) for v, _ in s["filtered_resps"]] for s in lines])
         gold = np.array([int(s["target"]) for s in lines])
-        own = log_softmax(table, axis=1)
-        right = own[np.arange(len(own)), gold]
+        log_probs = log_softmax(table, axis=1)
+        right = log_probs[np.arange(len(log_probs)), gold]
         nll.append(-right.mean())
         one_hot = np.eye(4)[gold]
-        brier.append(((np.exp(own) - one_hot) ** 2).sum(axis=1).mean())
-        rivals = np.where(one_hot == 1, -np.inf, own)
+        brier.append(((np.exp(log_probs) - one_hot) ** 2).sum(axis=1).mean())
+        rivals = np.where(one_hot == 1, -np.inf, log_probs)
         odds.append((right - logsumexp(rivals, axis=1)).mean())
     for name, expected in (("nll", nll), ("brier", brier), ("log_odds", odds)):
         assert [scales[name].before, scales[name].after] == pytest.approx(expected), name

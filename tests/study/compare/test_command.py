@@ -54,7 +54,7 @@ def test_names_may_have_spaces_between_them(
 def test_several_runs(plain_run: Path, amplified_run: Path, capsys: Any) -> None:
     assert run(plain_run, amplified_run, plain_run, *QUICK, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)["comparisons"]
-    assert [own["b"]["kind"] for own in found] == ["sna", "hf"]
+    assert [one["b"]["kind"] for one in found] == ["sna", "hf"]
     assert all(row["p"] == 1 for row in found[1]["rows"])
 
 

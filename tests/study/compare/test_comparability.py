@@ -138,10 +138,10 @@ def test_normalization(plain_run: Path, edited: Any) -> None:
 
     def only(metric: str) -> Change:
         def change(content: dict[str, Any]) -> None:
-            own = content["results"]["own_choices"]
-            for key in list(own):
+            entry = content["results"]["own_choices"]
+            for key in list(entry):
                 if "," in key and key.partition(",")[0].removesuffix("_stderr") != metric:
-                    del own[key]
+                    del entry[key]
 
         return change
 
@@ -238,9 +238,9 @@ def test_caution_of_a_baseline_that_is_another_models(
     assert not [c for c in compare(other, amplified, choices).cautions if "model" in c]
 
     def unknown(content: dict[str, Any]) -> None:  # as `report_baseline=false` writes it
-        own = content["results"]["own_choices"]
-        for name in [name for name in own if name.startswith("baseline_")]:
-            del own[name]
+        entry = content["results"]["own_choices"]
+        for name in [name for name in entry if name.startswith("baseline_")]:
+            del entry[name]
 
     bare = read_run(edited(amplified_run, unknown))
     assert "model: another against" in "\n".join(compare(other, bare, choices).cautions)

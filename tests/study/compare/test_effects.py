@@ -63,7 +63,7 @@ def test_means_of_real_runs(comparison: Comparison, plain_run: Path, amplified_r
     after = np.array([s["prob"] for s in samples(amplified_run, "sna_math_easy")])
     found = row(comparison, "sna_math_easy", "prob").effect
     answers = [s["doc"]["cluster"] for s in samples(plain_run, "sna_math_easy")]
-    sums = {own: [0.0, 0.0] for own in answers}
+    sums = {answer: [0.0, 0.0] for answer in answers}
     for answer, *both in zip(answers, before, after, strict=True):
         sums[answer] = [total + value for total, value in zip(sums[answer], both, strict=True)]
     totals = np.array(list(sums.values())).T
@@ -242,10 +242,10 @@ def test_zones_are_those_of_the_model_as_it_is(
             (plain, amplified), (amplified, plain), (amplified, amplified), (before, before),
         )
     )  # fmt: skip
-    sizes = {own.zone: own.effect.n for own in there.zones}
-    assert {own.zone: own.effect.n for own in back.zones} == sizes
+    sizes = {zone.zone: zone.effect.n for zone in there.zones}
+    assert {zone.zone: zone.effect.n for zone in back.zones} == sizes
     assert len(sizes) > 1
-    assert {own.zone: own.effect.n for own in both.zones} == sizes
+    assert {zone.zone: zone.effect.n for zone in both.zones} == sizes
     assert (nobody.zones, nobody.harm) == ((), None)
 
 
@@ -285,7 +285,7 @@ def test_groups_by_hand(weighing: str, plain_run: Path) -> None:
     run = read_run(plain_run)
     template = run.tasks["own_choices"].items
     assert template is not None
-    tasks = {name: _task(name, own, template()["none"]) for name, own in scores.items()}
+    tasks = {name: _task(name, score, template()["none"]) for name, score in scores.items()}
     tasks["both"] = TaskRecord("both", {acc: Reported(value)}, subtasks=("one", "two"))
     made = Run(Path("x"), "m", "hf", tasks)
     pairs = pair_group((made, made), "both", acc)
@@ -301,7 +301,7 @@ def _task(name: str, values: list[float], items: Any) -> TaskRecord:
     from dataclasses import replace
 
     count = len(values)
-    own = replace(
+    changed = replace(
         items,
         keys=items.keys[:count],
         prompts=items.prompts[:count],
@@ -310,7 +310,7 @@ def _task(name: str, values: list[float], items: Any) -> TaskRecord:
         values={"acc": tuple(values)},
     )
     return TaskRecord(
-        name, {MetricName("acc"): Reported(float(np.mean(values)))}, items=lambda: {"none": own}
+        name, {MetricName("acc"): Reported(float(np.mean(values)))}, items=lambda: {"none": changed}
     )
 
 

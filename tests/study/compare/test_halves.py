@@ -20,13 +20,13 @@ def test_halves_equal_two_runs(plain_run: Path, amplified_run: Path) -> None:
     runs = compare(read_run(plain_run), read_run(amplified_run), OPTIONS)
     assert len(halves.rows) == len(runs.rows) == 9
     assert {"own_choices", "own_rolling"} < {row.task for row in halves.rows}  # no metrics of ours
-    for own, other in zip(halves.rows, runs.rows, strict=True):
-        assert (own.task, own.metric) == (other.task, other.metric)
-        assert own.effect.before == pytest.approx(other.effect.before, rel=1e-6, abs=1e-7)
-        assert own.effect.after == other.effect.after
-        assert own.effect.test != "unpaired z"
-        assert (own.effect.better, own.effect.worse) == (other.effect.better, other.effect.worse)
-        assert own.effect.p == pytest.approx(other.effect.p)
+    for half, other in zip(halves.rows, runs.rows, strict=True):
+        assert (half.task, half.metric) == (other.task, other.metric)
+        assert half.effect.before == pytest.approx(other.effect.before, rel=1e-6, abs=1e-7)
+        assert half.effect.after == other.effect.after
+        assert half.effect.test != "unpaired z"
+        assert (half.effect.better, half.effect.worse) == (other.effect.better, other.effect.worse)
+        assert half.effect.p == pytest.approx(other.effect.p)
 
 
 def test_halves_say_what_they_are(amplified_run: Path) -> None:
@@ -64,13 +64,13 @@ def test_files_from_before_oracles_were_marked(amplified_run: Path, edited: Any)
     """The plan's direction says it."""
 
     def older(content: dict[str, Any]) -> None:
-        for own in content["config"]["sna"]["tasks"].values():
-            del own["oracle"]
+        for task in content["config"]["sna"]["tasks"].values():
+            del task["oracle"]
         gold = content["config"]["sna"]["tasks"]["sna_math_easy"]
         gold["interventions"][0] |= {"direction": "gold", "allow_oracle": True}
 
     run = read_run(edited(amplified_run, older))
-    found = {name for name, own in run.tasks.items() if own.oracle and not own.subtasks}
+    found = {name for name, task in run.tasks.items() if task.oracle and not task.subtasks}
     assert found == {"sna_math_easy"}
 
 

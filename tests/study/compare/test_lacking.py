@@ -36,7 +36,7 @@ def task(name: str, values: list[Any], reported: float) -> TaskRecord:
 def run_of(*tasks: TaskRecord, subtasks: tuple[str, ...] = ("one", "two")) -> Run:
     """A run of some tasks, and the group of `subtasks` with the mean of its four items."""
     group = TaskRecord("both", {ACC: Reported(0.5)}, subtasks=subtasks)
-    return Run(Path("x"), "m", "hf", {own.name: own for own in (*tasks, group)})
+    return Run(Path("x"), "m", "hf", {one.name: one for one in (*tasks, group)})
 
 
 ONE, TWO = task("one", [1.0, 0.0], 0.5), task("two", [0.0, 1.0], 0.5)
@@ -130,8 +130,8 @@ def test_nothing_to_test_is_said(plain_run: Path, edited: Edited) -> None:
     """No samples and no standard errors on either side."""
 
     def bare(content: dict[str, Any]) -> None:
-        own = content["results"]["own_choices"]
-        content["results"] = {"own_choices": {k: v for k, v in own.items() if "stderr" not in k}}
+        entry = content["results"]["own_choices"]
+        content["results"] = {"own_choices": {k: v for k, v in entry.items() if "stderr" not in k}}
 
     runs = []
     for _ in range(2):

@@ -46,17 +46,17 @@ def test_json_reads_back(comparison: Comparison) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
     content = json.loads(as_json([comparison]), parse_constant=refuse)
-    (own,) = content["comparisons"]
-    assert len(own["rows"]) == len(comparison.rows)
-    for written, row in zip(own["rows"], comparison.rows, strict=True):
+    (comparison_read,) = content["comparisons"]
+    assert len(comparison_read["rows"]) == len(comparison.rows)
+    for written, row in zip(comparison_read["rows"], comparison.rows, strict=True):
         assert written["p"] == row.effect.p
         assert written["low"] == row.effect.interval.low
         assert written["difference"] == row.effect.difference
         assert len(written["zones"]) == len(row.zones)
-    group = next(row for row in own["rows"] if row["group"])
+    group = next(row for row in comparison_read["rows"] if row["group"])
     assert group["p_holm"] is None
-    assert own["b"]["plan_fingerprint"] == comparison.b.plan
-    assert own["forced"] is False
+    assert comparison_read["b"]["plan_fingerprint"] == comparison.b.plan
+    assert comparison_read["forced"] is False
 
 
 def test_csv_reads_back(comparison: Comparison, forced: Comparison) -> None:

@@ -59,7 +59,7 @@ def test_missing_hashes_are_computed_as_lm_eval_does(plain_run: Path, edited: An
     def strip(name: str, sample: dict[str, Any]) -> None:
         for key in ("doc_hash", "prompt_hash", "target_hash"):
             del sample[key]
-        sample["arguments"] = [list(own.values()) for own in sample["arguments"].values()]
+        sample["arguments"] = [list(argument.values()) for argument in sample["arguments"].values()]
 
     old = read_run(edited(plain_run, change_sample=strip)).tasks["own_choices"]
     new = read_run(plain_run).tasks["own_choices"]

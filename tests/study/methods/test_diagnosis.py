@@ -32,8 +32,8 @@ def test_the_cut_plan_keeps_the_carriers(lm: Any, load: Callable[..., dict[str, 
         whole = diagnose(lm, "own_open", task, keep=1.0, quiet=True)
         half = diagnose(lm, "own_open", task, keep=0.1, quiet=True)
     assert whole.n_items == 6
-    assert [own.neuron for own in whole.patching.neurons] == list(NEURONS)
-    carriers = {own.neuron for own in half.patching.carrying(0.1)}
+    assert [neuron.neuron for neuron in whole.patching.neurons] == list(NEURONS)
+    carriers = {effect.neuron for effect in half.patching.carrying(0.1)}
     (entry,) = half.cut.interventions
     assert set((entry.neurons or {})[""]) == carriers
     scores = dict(zip(NEURONS, (4.0, 3.0, 2.0, 1.0), strict=True))
@@ -59,7 +59,7 @@ def test_the_command_writes_plan_and_figures(
     assert "entropy neurons among them" in said
     assert load_plan(tmp_path / "cut.yaml").tasks["own_open"].interventions
     (figures,) = json.loads((tmp_path / "cut.json").read_text())
-    assert [own["neuron"] for own in figures["neurons"]] == list(NEURONS)
+    assert [neuron["neuron"] for neuron in figures["neurons"]] == list(NEURONS)
     assert main([*arguments, "--keep", "2"]) == 2
     assert "keep: expected a share above 0 and up to 1" in capsys.readouterr().err
     assert main([*arguments, "--output", str(tmp_path / "figures.json")]) == 2

@@ -102,7 +102,7 @@ def test_rows_say_what_lm_eval_says(
     amplified = run(lm=planned_lm, task_dict=task_dict, bootstrap_iters=0)["results"]
     with planned_lm.under(Plan({})):
         plain = run(lm=planned_lm, task_dict=task_dict, bootstrap_iters=0)["results"]
-    (row,) = (own for own in found.rows if (own.task, own.method) == ("own_labels", "sna"))
+    (row,) = (row for row in found.rows if (row.task, row.method) == ("own_labels", "sna"))
     assert row.measure == "acc"
     assert row.amplified == pytest.approx(amplified["own_labels"]["acc,none"])
     assert row.baseline == pytest.approx(plain["own_labels"]["acc,none"])
@@ -111,9 +111,9 @@ def test_rows_say_what_lm_eval_says(
 
 def _draws(folder: Path, task: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The test items and the random rankings of a task, as they are kept."""
-    own = folder / "nulls" / task
-    lines = (own / "draws.jsonl").read_text().splitlines()
-    return json.loads((own / "claim.json").read_text())["items"], [json.loads(n) for n in lines]
+    kept = folder / "nulls" / task
+    lines = (kept / "draws.jsonl").read_text().splitlines()
+    return json.loads((kept / "claim.json").read_text())["items"], [json.loads(n) for n in lines]
 
 
 def test_gains_intervals_and_harm(table: tuple[MethodTable, Path]) -> None:
@@ -146,8 +146,8 @@ def test_over_searched_random_rankings(table: tuple[MethodTable, Path]) -> None:
         items, draws = _draws(folder, row.task)
         opened = np.array(items["opened"])
         assert len(draws) == QUICK.random_draws
-        reached = [own for own in draws if own["push_reached"]]
-        assert all(own["kl"] == pytest.approx(own["kl_wanted"], rel=0.06) for own in reached)
+        reached = [draw for draw in draws if draw["push_reached"]]
+        assert all(one["kl"] == pytest.approx(one["kl_wanted"], rel=0.06) for one in reached)
         if row.method == "random_neurons":
             continue
         unit = json.loads((folder / "units" / f"{row.task}.{row.method}.json").read_text())
@@ -156,14 +156,14 @@ def test_over_searched_random_rankings(table: tuple[MethodTable, Path]) -> None:
             assert math.isnan(row.p_random)
             continue
         specific = float((np.array(unit["specific"]) * np.array(unit["amplified"])).mean())
-        gains = [float((np.array(own["specific"]) * opened).mean()) for own in draws]
+        gains = [float((np.array(draw["specific"]) * opened).mean()) for draw in draws]
         assert row.specific == pytest.approx(specific)
         as_large = sum(gain >= specific for gain in gains)
         assert row.p_random == pytest.approx((1 + as_large) / (1 + len(draws)))
         if row.measure == "prob":
             before = np.exp(items["baseline"]["log_prob"])
-            after = [np.exp(own["after"]["log_prob"]) for own in draws]
-            randoms = [((own - before) * opened).mean() for own in after]
+            after = [np.exp(draw["after"]["log_prob"]) for draw in draws]
+            randoms = [((value - before) * opened).mean() for value in after]
             assert row.over_random == pytest.approx(row.gain - np.mean(randoms), abs=1e-7)
 
 
@@ -231,8 +231,8 @@ def test_a_run_goes_on_where_it_was(
     monkeypatch.setattr(task_methods, "evaluate", counted)
     again = measure_methods(planned_lm, load(*TASKS), variants, QUICK, output=folder, quiet=True)
     assert ran == ["own_open", "own_open"]  # gated and ungated
-    for own, other in zip(again.rows, found.rows, strict=True):
-        assert str(replace(own, seconds=0.0)) == str(replace(other, seconds=0.0))
+    for row, other in zip(again.rows, found.rows, strict=True):
+        assert str(replace(row, seconds=0.0)) == str(replace(other, seconds=0.0))
 
 
 def test_another_way_of_measuring_needs_another_folder(

@@ -38,7 +38,7 @@ def filtered_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"question": f"The {n} of us say", "answer": words[n % 4]} for n in range(ITEMS)]
     (folder / "items.jsonl").write_text("\n".join(map(json.dumps, rows)))
     for name, filters in FILTERS.items():
-        named = ", ".join(f"{{name: {own}, filter: [{{function: take_first}}]}}" for own in filters)
+        named = ", ".join(f"{{name: {one}, filter: [{{function: take_first}}]}}" for one in filters)
         text = TASK.format(name=name, folder=folder, filters=named)
         (folder / f"{name}.yaml").write_text(text)
     return folder

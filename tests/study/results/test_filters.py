@@ -24,7 +24,7 @@ from tests.study.results.conftest import FILTERS, ITEMS
 
 def test_the_table_of_zones_has_a_row_of_each(filtered_run: Path) -> None:
     rows = [row for row in zone_rows(filtered_run.parent) if row.zone == "all"]
-    expected = [(name, own, ITEMS) for name, filters in FILTERS.items() for own in filters]
+    expected = [(name, one, ITEMS) for name, filters in FILTERS.items() for one in filters]
     assert [(row.task, row.filter, row.n_items) for row in rows] == expected
     assert "two_filters (again)" in format_rows(rows)
 
@@ -33,7 +33,7 @@ def test_the_comparison_has_a_row_of_each(filtered_run: Path, capsys: Any) -> No
     assert main(["compare", str(filtered_run), "--draws", "100", "--format", "json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["comparisons"]
     rows = {(row["task"], row["filter"], row["n"]) for row in found["rows"]}
-    assert rows == {(name, own, ITEMS) for name, filters in FILTERS.items() for own in filters}
+    assert rows == {(name, one, ITEMS) for name, filters in FILTERS.items() for one in filters}
 
 
 def test_methods_count_a_document_once(filtered_tasks: Path) -> None:
@@ -55,9 +55,11 @@ def chosen_run(tmp_path: Path) -> Path:
                             "prob,last": 0.2, "baseline_prob,last": 0.2}  # fmt: skip
     lines = []
     for number in range(3):
-        own = sample(number)
-        lines.append({**own, "filter": "first"})
-        lines.append({**own, "filter": "last", "prob": own["baseline_prob"], "decision": 0.0})
+        written = sample(number)
+        lines.append({**written, "filter": "first"})
+        lines.append(
+            {**written, "filter": "last", "prob": written["baseline_prob"], "decision": 0.0}
+        )
     (tmp_path / RUN).write_text(json.dumps(raw))
     (tmp_path / SAMPLES).write_text("\n".join(map(json.dumps, lines)))
     return tmp_path
@@ -75,9 +77,9 @@ def test_the_app_tells_items_of_two_filters_apart(chosen_run: Path) -> None:
     found = open_folder(str(chosen_run))
     assert isinstance(found, ResultFolder)
     names = [f"{TASK} (first)", f"{TASK} (last)"]
-    assert [own.task for own in found.items] == 3 * names
+    assert [item.task for item in found.items] == 3 * names
     assert [row.label for row in found.rows if row.zone == "all"] == names
-    assert [own.amplified for own in found.items] == 3 * [True, False]
+    assert [item.amplified for item in found.items] == 3 * [True, False]
 
 
 def test_items_that_a_plan_leaves_alone_have_no_zone(chosen_run: Path) -> None:

@@ -42,7 +42,11 @@ UNSCORED = {"results": {"own": {"alias": "own"}}, "configs": {"own": {}}}
      (ROW, "leaderboard_row"), ({"results": {}}, None), ([], None), ({"results": 3}, None)],
 )  # fmt: skip
 def test_every_file_is_one_formats(raw: Any, name: str | None) -> None:
-    found = [own.__name__.rpartition(".")[2] for own in result_formats() if own.handles(raw)]
+    found = [
+        result_format.__name__.rpartition(".")[2]
+        for result_format in result_formats()
+        if result_format.handles(raw)
+    ]
     assert found == ([] if name is None else [name])
 
 

@@ -26,7 +26,9 @@ def test_the_right_choice(target: Any, number: int | None) -> None:
 
 
 def sample(document: str, target: str, choices: list[str]) -> Sample:
-    arguments = {f"gen_args_{n}": {"arg_0": "Q:", "arg_1": own} for n, own in enumerate(choices)}
+    arguments = {
+        f"gen_args_{n}": {"arg_0": "Q:", "arg_1": choice} for n, choice in enumerate(choices)
+    }
     return Sample({"doc_hash": document, "target": target, "arguments": arguments}, "here")
 
 
@@ -35,7 +37,7 @@ def test_items_go_together_by_the_words_of_their_answer() -> None:
     one = sample("a", "[0]", [" red", " blue"])
     other = sample("b", "[0]", [" green", " red"])
     same = sample("c", "1", [" black", " Red"])
-    labels = [own.cluster(None)[0] for own in (one, other, same)]
+    labels = [entry.cluster(None)[0] for entry in (one, other, same)]
     assert labels == ["red", "green", "red"]
 
 

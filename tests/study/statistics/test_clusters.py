@@ -78,14 +78,14 @@ def test_permutation_of_clusters_equals_enumeration() -> None:
 
 def test_each_item_its_own_cluster_is_no_cluster_at_all() -> None:
     before, after, _ = clustered(2, 30, 1)
-    own = np.arange(30)
-    assert paired_permutation(before, after, clusters=own) == paired_permutation(before, after)
-    assert paired_bootstrap(before, after, clusters=own) == paired_bootstrap(before, after)
+    codes = np.arange(30)
+    assert paired_permutation(before, after, clusters=codes) == paired_permutation(before, after)
+    assert paired_bootstrap(before, after, clusters=codes) == paired_bootstrap(before, after)
 
 
 def test_interval_of_equal_clusters_is_that_of_their_means() -> None:
     before, after, codes = clustered(5, 40, 5, shift=0.3)
-    means = (np.bincount(codes, own) / 5 for own in (before, after))
+    means = (np.bincount(codes, one) / 5 for one in (before, after))
     drawn = paired_bootstrap(before, after, clusters=codes, draws=20_000)
     of_means = paired_bootstrap(*means, draws=20_000)
     wider = stats.t.isf(0.025, 39) * math.sqrt(40 / 39) / stats.norm.isf(0.025)
@@ -138,8 +138,8 @@ def test_equivalence_is_harder_with_clusters_and_keeps_its_level() -> None:
     rng = np.random.default_rng(8)
     codes = np.repeat(np.arange(25), 4)
     edge = [rng.normal(0.5, 1, size=25)[codes] + 0.3 * rng.normal(size=100) for _ in range(300)]
-    shown = [equivalence(own, smallest=0.5, clusters=codes).p <= 0.05 for own in edge]
-    naive = [equivalence(own, smallest=0.5).p <= 0.05 for own in edge]
+    shown = [equivalence(one, smallest=0.5, clusters=codes).p <= 0.05 for one in edge]
+    naive = [equivalence(one, smallest=0.5).p <= 0.05 for one in edge]
     assert np.sum(shown) <= stats.binom.ppf(0.999, 300, 0.05) < np.sum(naive)
     assert equivalence(np.zeros(9), smallest=0.1).p == 0.0
     assert equivalence(np.ones(9), smallest=0.1).p == 1.0

@@ -38,7 +38,7 @@ def test_zones_apart_and_clusters_together() -> None:
     shared = rng.normal(size=20)[codes] + np.where(zones == 1, 1.5, 0.0)
     found = dose_response(DOSES.tolist(), DOSES[:, None] * shared, zones, clusters=codes)
     alone = dose_response(DOSES.tolist(), DOSES[:, None] * shared, zones)
-    assert [own.zone for own in found] == [1, 3]
+    assert [one.zone for one in found] == [1, 3]
     assert found[0].interval.low > 0
     assert 0 in found[1].interval
     for one, other in zip(found, alone, strict=True):

@@ -10,10 +10,10 @@ from sna_eval.study.statistics import max_t_bounds
 
 
 def test_one_configuration_has_about_students_bound() -> None:
-    own = np.random.default_rng(0).normal(0.2, 1, size=(1, 40))
-    found = max_t_bounds(own, draws=40_000)
+    effects = np.random.default_rng(0).normal(0.2, 1, size=(1, 40))
+    found = max_t_bounds(effects, draws=40_000)
     assert found.critical == pytest.approx(stats.t.ppf(0.95, 39), rel=0.03)
-    assert found.bounds[0] == pytest.approx(own.mean() - found.critical * stats.sem(own[0]))
+    assert found.bounds[0] == pytest.approx(effects.mean() - found.critical * stats.sem(effects[0]))
 
 
 def test_unlike_configurations_cost_what_bonferroni_says_and_like_ones_nothing() -> None:
@@ -27,18 +27,18 @@ def test_unlike_configurations_cost_what_bonferroni_says_and_like_ones_nothing()
 
 
 def test_scale_of_a_configuration_does_not_matter() -> None:
-    own = np.random.default_rng(2).normal(size=(6, 60))
-    scaled = max_t_bounds(own * np.array([1, 10, 100, 1, 5, 1e-6])[:, None])
-    assert scaled.critical == pytest.approx(max_t_bounds(own).critical)
+    effects = np.random.default_rng(2).normal(size=(6, 60))
+    scaled = max_t_bounds(effects * np.array([1, 10, 100, 1, 5, 1e-6])[:, None])
+    assert scaled.critical == pytest.approx(max_t_bounds(effects).critical)
 
 
 def test_what_does_nothing_is_bounded_by_nothing() -> None:
-    own = np.random.default_rng(3).normal(size=(3, 30))
-    own[1] = 0.0
-    assert max_t_bounds(own).bounds[1] == 0.0
+    effects = np.random.default_rng(3).normal(size=(3, 30))
+    effects[1] = 0.0
+    assert max_t_bounds(effects).bounds[1] == 0.0
     assert max_t_bounds(np.zeros((2, 30))).bounds.tolist() == [0.0, 0.0]
     with pytest.raises(ValueError, match="two clusters"):
-        max_t_bounds(own, clusters=np.zeros(30))
+        max_t_bounds(effects, clusters=np.zeros(30))
 
 
 def test_the_best_of_noise_is_seldom_bounded_above_zero() -> None:
@@ -47,9 +47,9 @@ def test_the_best_of_noise_is_seldom_bounded_above_zero() -> None:
     found, single = 0, 0
     for seed in range(150):
         rng = np.random.default_rng(seed)
-        own = rng.normal(size=(40, 24))[:, codes] + 0.3 * rng.normal(size=(40, 72))
-        found += max_t_bounds(own, clusters=codes, draws=400).bounds.max() > 0
-        best = own[own.mean(axis=1).argmax()]
+        effects = rng.normal(size=(40, 24))[:, codes] + 0.3 * rng.normal(size=(40, 72))
+        found += max_t_bounds(effects, clusters=codes, draws=400).bounds.max() > 0
+        best = effects[effects.mean(axis=1).argmax()]
         single += best.mean() - stats.t.ppf(0.95, 71) * stats.sem(best) > 0
     assert found <= stats.binom.ppf(0.999, 150, 0.05)
     assert single > 75
@@ -57,7 +57,7 @@ def test_the_best_of_noise_is_seldom_bounded_above_zero() -> None:
 
 def test_a_planted_effect_is_found() -> None:
     rng = np.random.default_rng(4)
-    own = rng.normal(size=(40, 80))
-    own[7] += 0.8
-    assert max_t_bounds(own).bounds.argmax() == 7
-    assert max_t_bounds(own).bounds[7] > 0.2
+    effects = rng.normal(size=(40, 80))
+    effects[7] += 0.8
+    assert max_t_bounds(effects).bounds.argmax() == 7
+    assert max_t_bounds(effects).bounds[7] > 0.2

@@ -35,7 +35,7 @@ def test_best_cut_by_hand() -> None:
 def test_best_cut_equals_trying_each() -> None:
     rng = np.random.default_rng(0)
     sure = [np.round(rng.random(30), 1), np.round(rng.random(50), 1)]
-    gains = [rng.integers(-1, 2, size=len(own)).astype(float) for own in sure]
+    gains = [rng.integers(-1, 2, size=len(one)).astype(float) for one in sure]
 
     def net(cut: float) -> float:
         return float(sum(g[c < cut].sum() / len(g) for c, g in zip(sure, gains, strict=True)))
@@ -46,16 +46,16 @@ def test_best_cut_equals_trying_each() -> None:
 
 def test_items_that_are_left_out_decide() -> None:
     """The held-out contributions are those of cuts fitted without them, worked again plainly."""
-    own = task(1, planted=True, configurations=1)
-    found = net_gain([own], folds=2)
+    measured = task(1, planted=True, configurations=1)
+    found = net_gain([measured], folds=2)
     from sna_eval.study.statistics import fold_numbers
 
-    parts, total = fold_numbers(own.clusters, 2), 0.0
+    parts, total = fold_numbers(measured.clusters, 2), 0.0
     for fold in (0, 1):
         kept = parts != fold
-        cut = best_cut([own.confidence[kept]], [own.gains[0, kept]])
-        total += own.gains[0][~kept & (own.confidence < cut)].sum()
-    assert found.gain == pytest.approx(total / len(own.confidence))
+        cut = best_cut([measured.confidence[kept]], [measured.gains[0, kept]])
+        total += measured.gains[0][~kept & (measured.confidence < cut)].sum()
+    assert found.gain == pytest.approx(total / len(measured.confidence))
     assert found.won - found.lost == pytest.approx(found.gain)
 
 

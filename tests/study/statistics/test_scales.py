@@ -20,15 +20,15 @@ from sna_eval.study.statistics import (
 
 
 def test_every_scale_by_hand() -> None:
-    own = item_scales(np.log([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]]), [0, 2])
-    assert own.prob == pytest.approx([0.5, 0.2])
-    assert own.log_odds == pytest.approx([0.0, math.log(0.25)])
-    assert own.margin == pytest.approx([math.log(5 / 3), math.log(2 / 7)])
-    assert own.rank == pytest.approx([1, 2])
-    assert own.accuracy == pytest.approx([1, 0])
-    assert own.nll == pytest.approx([math.log(2), math.log(5)])
-    assert own.brier == pytest.approx([0.25 + 0.09 + 0.04, 0.01 + 0.49 + 0.64])
-    assert own.confidence == pytest.approx([0.5, 0.7])
+    scales = item_scales(np.log([[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]]), [0, 2])
+    assert scales.prob == pytest.approx([0.5, 0.2])
+    assert scales.log_odds == pytest.approx([0.0, math.log(0.25)])
+    assert scales.margin == pytest.approx([math.log(5 / 3), math.log(2 / 7)])
+    assert scales.rank == pytest.approx([1, 2])
+    assert scales.accuracy == pytest.approx([1, 0])
+    assert scales.nll == pytest.approx([math.log(2), math.log(5)])
+    assert scales.brier == pytest.approx([0.25 + 0.09 + 0.04, 0.01 + 0.49 + 0.64])
+    assert scales.confidence == pytest.approx([0.5, 0.7])
 
 
 def test_missing_outcomes_count_for_nothing() -> None:
@@ -56,7 +56,7 @@ def test_sharpening_alone_is_told_apart() -> None:
     rng = np.random.default_rng(0)
     logits, gold = rng.normal(size=(120, 4)), rng.integers(0, 4, size=120)
     before, after = (item_scales(log_softmax(k * logits, axis=1), gold) for k in (1, 3))
-    found = {own.scale: own for own in scale_panel(before, after, draws=500)}
+    found = {one.scale: one for one in scale_panel(before, after, draws=500)}
     assert found["accuracy"].difference == 0
     assert found["rank"].difference == 0
     assert found["accuracy"].p == 1.0
@@ -69,9 +69,9 @@ def test_panel_of_a_shift_says_so_on_every_scale() -> None:
     rng = np.random.default_rng(1)
     logits, gold = rng.normal(size=(90, 3)), rng.integers(0, 3, size=90)
     moved = logits + 1.0 * (np.arange(3) == gold[:, None]) * rng.random((90, 1))
-    before, after = (item_scales(log_softmax(own, axis=1), gold) for own in (logits, moved))
+    before, after = (item_scales(log_softmax(one, axis=1), gold) for one in (logits, moved))
     codes = np.arange(90) // 3
-    found = {own.scale: own for own in scale_panel(before, after, clusters=codes, draws=500)}
+    found = {one.scale: one for one in scale_panel(before, after, clusters=codes, draws=500)}
     better = {"prob": 1, "log_odds": 1, "margin": 1, "rank": -1, "nll": -1, "brier": -1}
     for name, sign in better.items():
         assert sign * found[name].difference > 0, name
@@ -81,13 +81,13 @@ def test_panel_of_a_shift_says_so_on_every_scale() -> None:
 
 def test_a_target_alone_has_its_own_scales() -> None:
     found = scale_panel(target_scales([-1.0, -2.0, -4.0]), target_scales([-1.0, -1.0, -3.0]))
-    assert [own.scale for own in found] == ["prob", "log_odds", "nll"]
+    assert [one.scale for one in found] == ["prob", "log_odds", "nll"]
     assert found[2].difference == pytest.approx(-2 / 3)
 
 
 def test_certain_items_leave_a_scale_that_has_no_value_for_them() -> None:
     one = item_scales(np.array([[0.0, -np.inf], [-1.0, math.log(1 - math.exp(-1))]]), [0, 0])
-    found = {own.scale: own for own in scale_panel(one, one, draws=200)}
+    found = {entry.scale: entry for entry in scale_panel(one, one, draws=200)}
     assert found["log_odds"].before == pytest.approx(logit(math.exp(-1)))
     assert found["prob"].before == pytest.approx((1 + math.exp(-1)) / 2)
 

@@ -40,32 +40,35 @@ def _tasks(rows: Rows) -> list[TaskMeasurements]:
 
 
 def test_both_correlations_are_scipys(rows: Rows) -> None:
-    summaries = [summarise_task(own) for own in _tasks(rows)]
-    found = {(own.outcome, own.kind): own.result for own in across_tasks(summaries, draws=500)}
+    summaries = [summarise_task(task) for task in _tasks(rows)]
+    found = {
+        (across_task.outcome, across_task.kind): across_task.result
+        for across_task in across_tasks(summaries, draws=500)
+    }
     assert set(found) == {
         (outcome, kind) for outcome in ("best", "mean") for kind in ("spearman", "pearson")
     }
     percent = np.divide(CHANGES, BASELINES)
     for kind, test in (("spearman", spearmanr), ("pearson", pearsonr)):
-        own = found["best", kind]  # type: ignore[index]
-        assert own.improvement.coefficient == pytest.approx(test(BASELINES, percent).statistic)
-        assert own.improvement.p == pytest.approx(test(BASELINES, percent).pvalue)
-        assert own.absolute.coefficient == pytest.approx(test(BASELINES, CHANGES).statistic)
-        assert own.null_mean < -0.2  # percentages fall with the baseline by themselves
+        result = found["best", kind]  # type: ignore[index]
+        assert result.improvement.coefficient == pytest.approx(test(BASELINES, percent).statistic)
+        assert result.improvement.p == pytest.approx(test(BASELINES, percent).pvalue)
+        assert result.absolute.coefficient == pytest.approx(test(BASELINES, CHANGES).statistic)
+        assert result.null_mean < -0.2  # percentages fall with the baseline by themselves
 
 
 def test_too_few_tasks_have_no_correlation(rows: Rows) -> None:
-    summaries = [summarise_task(own) for own in _tasks(rows)]
+    summaries = [summarise_task(task) for task in _tasks(rows)]
     assert across_tasks(summaries[:2], draws=10) == ()
     assert across_tasks([summaries[0]] * 4, draws=10) == ()
 
 
 def test_localization_by_hand(rows: Rows, changes: Changes) -> None:
-    own = task_measurements("own", rows(changes))
+    measured = task_measurements("own", rows(changes))
     # in percent: layer means 11.5 and 2.5 around 7; squares 4 * 2 * 4.5**2 of 2656 in all
     values = np.array([8, 12, 12, 14, 40, -10, -20, 0])
     total = ((values - 7) ** 2).sum()
-    assert localization(own) == pytest.approx(8 * 4.5**2 / total)
+    assert localization(measured) == pytest.approx(8 * 4.5**2 / total)
     only_layer = {key: float(key[0]) for key in changes}
     assert localization(task_measurements("own", rows(only_layer))) == pytest.approx(1)
     flat = dict.fromkeys(changes, 0.0)
@@ -131,5 +134,5 @@ def test_chance_gives_a_parameter_its_part() -> None:
 
 def test_too_few_tasks_are_not_decomposed(rows: Rows) -> None:
     tasks = _tasks(rows)
-    means = [summarise_task(own).mean_improvement for own in tasks]
+    means = [summarise_task(task).mean_improvement for task in tasks]
     assert decompose_ranks(means, paper_factors(tasks), draws=10) is None

@@ -27,31 +27,31 @@ Changes = dict[tuple[int, int, float], float]
 
 
 def test_a_task_worked_by_hand(rows: Rows, changes: Changes) -> None:
-    own = summarise_task(task_measurements("own", rows(changes)))
-    assert own.configurations == 8
-    assert own.best == Configuration(3, 3, 1.5)
-    assert own.best_improvement == pytest.approx(40)
-    assert own.best_change == pytest.approx(0.020)
-    assert own.mean_improvement == pytest.approx((8 + 12 + 12 + 14 + 40 - 10 - 20 + 0) / 8)
-    assert own.success_rate == 5 / 8  # no change is no success
-    assert own.golden_zone == 4
-    assert (own.best_layer, own.best_single_layer) == (0, 3)
-    assert own.best_layer_improvement == pytest.approx(11.5)
+    summed = summarise_task(task_measurements("own", rows(changes)))
+    assert summed.configurations == 8
+    assert summed.best == Configuration(3, 3, 1.5)
+    assert summed.best_improvement == pytest.approx(40)
+    assert summed.best_change == pytest.approx(0.020)
+    assert summed.mean_improvement == pytest.approx((8 + 12 + 12 + 14 + 40 - 10 - 20 + 0) / 8)
+    assert summed.success_rate == 5 / 8  # no change is no success
+    assert summed.golden_zone == 4
+    assert (summed.best_layer, summed.best_single_layer) == (0, 3)
+    assert summed.best_layer_improvement == pytest.approx(11.5)
 
 
 def test_the_order_of_rows_does_not_matter(rows: Rows, changes: Changes) -> None:
     turned = dict(reversed(changes.items()))
-    straight, other = (task_measurements("own", rows(own)) for own in (changes, turned))
+    straight, other = (task_measurements("own", rows(one)) for one in (changes, turned))
     np.testing.assert_array_equal(straight.change, other.change)
     assert straight.layers == other.layers == (0, 3)
 
 
 def test_a_baseline_of_zero_has_no_percentages(rows: Rows, changes: Changes) -> None:
-    own = summarise_task(task_measurements("own", rows(changes, baseline=0.0)))
-    assert np.isnan(own.best_improvement)
-    assert np.isnan(own.mean_improvement)
-    assert own.golden_zone == 0
-    assert (own.best.layer, own.success_rate) == (3, 5 / 8)
+    summed = summarise_task(task_measurements("own", rows(changes, baseline=0.0)))
+    assert np.isnan(summed.best_improvement)
+    assert np.isnan(summed.mean_improvement)
+    assert summed.golden_zone == 0
+    assert (summed.best.layer, summed.success_rate) == (3, 5 / 8)
 
 
 def test_oracle_rows_are_left_out_unless_asked_for(rows: Rows, changes: Changes) -> None:
@@ -73,8 +73,8 @@ def test_layer_map_and_zones_by_hand(rows: Rows, changes: Changes) -> None:
     np.testing.assert_allclose(
         found.improvement, [[11.5, nan, 2.5, nan], [nan, 23.0, nan, 5.0]], atol=1e-9
     )
-    zones = zone_means([summarise_task(own) for own in (first, first, second)])
-    assert [len(own.tasks) for own in zones] == [2, 0, 1]
+    zones = zone_means([summarise_task(one) for one in (first, first, second)])
+    assert [len(zone.tasks) for zone in zones] == [2, 0, 1]
     assert zones[0].mean_improvement == pytest.approx(7)
     assert zones[2].mean_improvement == pytest.approx(14)
     assert zones[2].largest_improvement == pytest.approx(80)
@@ -85,16 +85,16 @@ def test_a_real_store_against_pandas(store: SweepStore) -> None:
     frame = store.configurations().to_pandas()
     summary = summarise(store, draws=200)
     by_task = frame.groupby("task")["improvement_pct"]
-    for own in summary.tasks:
-        assert own.best_improvement == pytest.approx(by_task.max()[own.task])
-        assert own.mean_improvement == pytest.approx(by_task.mean()[own.task])
-        assert own.golden_zone == (by_task.get_group(own.task) > 10).sum()
-        assert own.success_rate == pytest.approx((by_task.get_group(own.task) > 0).mean())
+    for task in summary.tasks:
+        assert task.best_improvement == pytest.approx(by_task.max()[task.task])
+        assert task.mean_improvement == pytest.approx(by_task.mean()[task.task])
+        assert task.golden_zone == (by_task.get_group(task.task) > 10).sum()
+        assert task.success_rate == pytest.approx((by_task.get_group(task.task) > 0).mean())
     pivot = frame.pivot_table(index="task", columns="layer", values="improvement_pct")
     np.testing.assert_allclose(
         summary.layers.improvement, pivot.loc[list(summary.layers.tasks)].to_numpy()
     )
-    curve = next(own for own in summary.curves if own.task == "own_labels")
+    curve = next(curve for curve in summary.curves if curve.task == "own_labels")
     same = frame[
         (frame["task"] == "own_labels")
         & (frame["layer"] == curve.layer)

@@ -41,11 +41,11 @@ def test_operations_of_a_configuration(sweep_of: MakeSweep, layer: int) -> None:
     _, (captured,) = passes.baseline(group, [plan])
     two, four = (
         counted(
-            lambda own=own: passes.amplified(
-                group, plan, captured, weights, [Configuration(layer, 5, 2.0)] * own
+            lambda count=one: passes.amplified(
+                group, plan, captured, weights, [Configuration(layer, 5, 2.0)] * count
             )
         )
-        for own in (2, 4)
+        for one in (2, 4)
     )
     assert (four - two) / 2 == CostModel(sweep).flops(group, layer)
 
@@ -97,7 +97,7 @@ def test_operations_of_gradients(sweep_of: MakeSweep) -> None:
     subject, engine = sweep.subjects["own_choices"], sweep.passes.engine
     baseline = np.zeros(subject.items.starts[-1])
     pairs = predicted_requests(subject.items, baseline)
-    rows = [request_row(subject.items, *own, max_length=100) for own in pairs]
+    rows = [request_row(subject.items, *pair, max_length=100) for pair in pairs]
     flops = counted(lambda: first_order(engine.model, engine.sites, rows, layers=(0, 1, 2)))
     assert flops == pytest.approx(CostModel(sweep).prediction_flops(subject), rel=0.35)
 

@@ -42,9 +42,9 @@ def heated(sweep_of: MakeSweep, tmp_path_factory: pytest.TempPathFactory) -> Any
 
 def test_what_is_measured_ran_on_all_items(store: SweepStore, heated: Any) -> None:
     """Some of it in two parts: the numbers are a full sweep's."""
-    own, full = rows_of(heated[0]), rows_of(store)
+    tried, full = rows_of(heated[0]), rows_of(store)
     for name in ("baseline_prob", "amplified_prob", "acc", "zone"):
-        pd.testing.assert_series_equal(own[name], full.loc[own.index, name], rtol=1e-5)
+        pd.testing.assert_series_equal(tried[name], full.loc[tried.index, name], rtol=1e-5)
 
 
 def test_some_are_tried_and_left(heated: Any) -> None:
@@ -99,6 +99,6 @@ def test_a_grid_too_large_to_keep_gives_the_same(
     monkeypatch.setattr("sna_eval.measuring.task_grid.CAPTURED_BYTES", 1)
     sweep = sweep_of("own_open", screen=HEATED, **WANTED)
     store = run_sweep(sweep, tmp_path / "store", quiet=True)
-    own, kept = rows_of(store), rows_of(heated[0]).loc[["own_open"]]
-    assert list(own.index) == list(kept.index)
-    np.testing.assert_allclose(own["amplified_prob"], kept["amplified_prob"], rtol=1e-6)
+    swept, kept = rows_of(store), rows_of(heated[0]).loc[["own_open"]]
+    assert list(swept.index) == list(kept.index)
+    np.testing.assert_allclose(swept["amplified_prob"], kept["amplified_prob"], rtol=1e-6)

@@ -53,10 +53,12 @@ def rows_of(store: SweepStore, *, predicted: bool = False) -> pd.DataFrame:
 def test_what_is_measured_is_what_a_full_sweep_measures(
     store: SweepStore, screened: SweepStore
 ) -> None:
-    own, full = rows_of(screened), rows_of(store)
-    assert 0 < len(own) < len(full)
+    screened_rows, full = rows_of(screened), rows_of(store)
+    assert 0 < len(screened_rows) < len(full)
     for name in ("baseline_prob", "amplified_prob", "acc", "plan_fingerprint", "found", "zone"):
-        pd.testing.assert_series_equal(own[name], full.loc[own.index, name], rtol=1e-5)
+        pd.testing.assert_series_equal(
+            screened_rows[name], full.loc[screened_rows.index, name], rtol=1e-5
+        )
 
 
 def test_every_configuration_stands_in_the_files_once(
@@ -148,19 +150,19 @@ def test_the_text_says_what_held(screened: SweepStore) -> None:
     assert f"measured {n} of {size}; the rest is predicted" in text
     assert all(f"\n{task}: predictions " in text for task in TASKS)
     for found in store_agreements(screened).values():
-        assert len({own.n for own in found}) == 1, "equally many of every multiplier"
+        assert len({one.n for one in found}) == 1, "equally many of every multiplier"
 
 
 def test_means_rest_on_what_chance_chose(screened: SweepStore) -> None:
     summary = summarise(screened, draws=50)
     rows = screened.configurations().to_pandas()
-    for own in summary.tasks:
-        mine = rows[rows["task"] == own.task]
+    for task in summary.tasks:
+        mine = rows[rows["task"] == task.task]
         sample = mine[mine["drawn"]]
-        assert (own.configurations, own.counted) == (len(mine), len(sample))
-        assert own.mean_change == pytest.approx(sample["delta_prob"].mean())
-        assert own.best_change == pytest.approx(mine["delta_prob"].max())
-        assert own.success_rate == pytest.approx((sample["delta_prob"] > 0).mean())
+        assert (task.configurations, task.counted) == (len(mine), len(sample))
+        assert task.mean_change == pytest.approx(sample["delta_prob"].mean())
+        assert task.best_change == pytest.approx(mine["delta_prob"].max())
+        assert task.success_rate == pytest.approx((sample["delta_prob"] > 0).mean())
     assert summary.factors is None
     by_layer = rows[rows["drawn"] & (rows["task"] == "own_open")].groupby("layer")
     expected = by_layer["improvement_pct"].mean().reindex(summary.layers.layers)
@@ -172,7 +174,7 @@ def test_the_report_says_where_predictions_hold(screened: SweepStore, tmp_path: 
     assert "Predicted and measured" in text
     assert "--screen gradient --verify 0.1" in text
     found = store_agreements(screened)["own_open"]
-    assert all(f"<td>x{own.multiplier:g}</td>" in text for own in found)
+    assert all(f"<td>x{one.multiplier:g}</td>" in text for one in found)
 
 
 def test_a_full_sweep_has_no_such_section(store: SweepStore, tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_the_sample_is_spread_over_multipliers() -> None:
     assert sample[:, [0, 2]].sum() == sample[:, [1, 3]].sum() == 2
     assert (sample == drawn(GRID, 4, task="a", seed=0)).all()
     others = [drawn(GRID, 4, task=task, seed=seed) for task, seed in (("b", 0), ("a", 1), ("a", 2))]
-    assert any((sample != own).any() for own in others)
+    assert any((sample != other).any() for other in others)
     assert drawn(GRID, 12, task="a", seed=0).all()
     uneven = drawn(GRID, 3, task="a", seed=0)
     assert (uneven[:, [0, 2]].sum(), uneven[:, [1, 3]].sum()) == (2, 1)

@@ -43,7 +43,7 @@ def drawn(store: SweepStore, count: int, seed: int) -> list[dict[str, Any]]:
 def only_intervention(plan: Plan) -> Intervention:
     (task,) = plan.tasks.values()
     (entry,) = task.interventions
-    neurons = tuple(index for own in (entry.neurons or {}).values() for index in own)
+    neurons = tuple(index for one in (entry.neurons or {}).values() for index in one)
     return Intervention(entry.layer, neurons, entry.multiplier)
 
 
@@ -72,8 +72,8 @@ def test_thirty_configurations_equal_plain_hooks(
     items = store.items().to_pandas()
     for row in drawn(store, 30, seed=0):
         docs = list(load(row["task"])[row["task"]].validation_docs())
-        own = items[(items[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
-        found = dict(zip(own["item"], own["amplified_prob"], strict=True))
+        item = items[(items[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
+        found = dict(zip(item["item"], item["amplified_prob"], strict=True))
         assert sorted(found) == list(range(len(docs)))
         before, after = [], []
         for number, doc in enumerate(docs):
@@ -97,8 +97,8 @@ def test_store(sweep_of: MakeSweep, tmp_path_factory: pytest.TempPathFactory) ->
 def agrees(store: SweepStore, row: dict[str, Any], results: dict[str, Any]) -> None:
     """Every sample's probability and the task's accuracy are those of the row."""
     items = store.items().to_pandas()
-    own = items[(items[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
-    found = dict(zip(own["item"], own["amplified_prob"], strict=True))
+    item = items[(items[KEY] == pd.Series({name: row[name] for name in KEY})).all(axis=1)]
+    found = dict(zip(item["item"], item["amplified_prob"], strict=True))
     samples = results["samples"][row["task"]]
     assert len(samples) == len(found)
     for sample in samples:
@@ -164,18 +164,18 @@ def test_directions_equal_lm_eval(
     swept = run_sweep(sweep, tmp_path / "store", quiet=True)
     rows = [r for r in swept.configurations().to_pylist() if r["direction"] == direction]
     row = rows[-1]
-    assert all(own["oracle"] == (direction == "gold") for own in rows)
+    assert all(row["oracle"] == (direction == "gold") for row in rows)
     save_plan(row_plan(swept, row), tmp_path / "plan.yaml")
     amplified = load_lm(f"pretrained={checkpoint},plan={tmp_path / 'plan.yaml'}")
     loaded = {"tasks": load("own_labels"), "groups": {}, "group_map": {}}
     results = evaluate(amplified, task_dict=loaded, bootstrap_iters=0)
     items = swept.items().to_pandas()
-    own = items[(items["direction"] == direction) & (items["multiplier"] == row["multiplier"])]
-    own = own[own["n_neurons"] == row["n_neurons"]].set_index("item")
+    table = items[(items["direction"] == direction) & (items["multiplier"] == row["multiplier"])]
+    table = table[table["n_neurons"] == row["n_neurons"]].set_index("item")
     for sample in results["samples"]["own_labels"]:
         gold = sample["doc"]["label"]
         prob = np.exp(sample["filtered_resps"][gold][0])
-        assert own["amplified_prob"][sample["doc_id"]] == pytest.approx(prob, rel=1e-4, abs=1e-7)
+        assert table["amplified_prob"][sample["doc_id"]] == pytest.approx(prob, rel=1e-4, abs=1e-7)
     assert row["acc"] == results["results"]["own_labels"]["acc,none"]
 
 
@@ -201,8 +201,10 @@ def test_rows_are_means_of_their_items(store: SweepStore) -> None:
 def test_zones_are_those_of_the_gate(store: SweepStore) -> None:
     items = store.items().to_pandas()
     for task, (low, high) in {"own_open": (0.07, 0.10), "own_labels": (0.30, 0.60)}.items():
-        own = items[items["task"] == task]
-        assert (own["zone"] == 1 + (own["confidence"] >= low) + (own["confidence"] > high)).all()
+        sample = items[items["task"] == task]
+        assert (
+            sample["zone"] == 1 + (sample["confidence"] >= low) + (sample["confidence"] > high)
+        ).all()
     opened = items[items["task"] == "own_open"]
     np.testing.assert_allclose(opened["confidence"], opened["baseline_prob"])
 
@@ -289,12 +291,12 @@ def test_items_driven_to_infinity_keep_their_baseline(sweep_of: MakeSweep, tmp_p
 
 def test_defaults_by_kind_of_task(sweep_of: MakeSweep) -> None:
     sweep = sweep_of(*TASKS, n_neurons=None, multipliers=None)
-    assert [own.method for own in sweep.subjects.values()] == [
+    assert [subject.method for subject in sweep.subjects.values()] == [
         "differential",
         "contrastive",
         "differential",
     ]
-    assert [len(own.grid) for own in sweep.subjects.values()] == [3 * 84, 3 * 12, 3 * 84]
+    assert [len(subject.grid) for subject in sweep.subjects.values()] == [3 * 84, 3 * 12, 3 * 84]
     assert sweep.subjects["own_labels"].gate.signal == "margin"
     assert sweep.subjects["own_open"].gate.signal == "target_prob"
 
@@ -347,10 +349,10 @@ def test_other_right_answers_are_another_sweep(sweep_of: MakeSweep) -> None:
 
     def described(select: Any, *, right: int) -> dict[str, Any]:
         sweep = sweep_of("own_choices", select=select, split="test")
-        own = sweep.subjects["own_choices"]
-        asked = tuple(replace(question, right=right) for question in own.examples.questions)
-        examples = replace(own.examples, questions=asked)
-        sweep.subjects["own_choices"] = replace(own, examples=examples)
+        entry = sweep.subjects["own_choices"]
+        asked = tuple(replace(question, right=right) for question in entry.examples.questions)
+        examples = replace(entry.examples, questions=asked)
+        sweep.subjects["own_choices"] = replace(entry, examples=examples)
         manifest = sweep.manifest()
         return {**manifest["tasks"]["own_choices"], "sweep": manifest["plan_fingerprint"]}
 
@@ -406,10 +408,10 @@ def test_a_gate_that_is_handed_over_open_has_the_items_own_signal(
 ) -> None:
     """Zones of items went by one signal's bounds, and the task's zone by another's."""
     sweep = sweep_of("own_open", "own_labels", gate=Gate("max_prob", 0.3, 0.6, mode="always"))
-    gates = {name: own.gate for name, own in sweep.subjects.items()}
+    gates = {name: subject.gate for name, subject in sweep.subjects.items()}
     assert (gates["own_open"].signal, gates["own_open"].low) == ("target_prob", 0.07)
     assert (gates["own_labels"].signal, gates["own_labels"].low) == ("margin", 0.3)
-    assert {own.mode for own in gates.values()} == {"always"}
+    assert {gate.mode for gate in gates.values()} == {"always"}
 
 
 def test_unconditional_requests_say_nothing_of_confidence(

@@ -51,14 +51,14 @@ def agreements(
     """
     found = []
     for multiplier in sorted(set(multipliers.tolist())):
-        own = multipliers == multiplier
-        found.append(_agreement(multiplier, measured[own], predicted[own]))
+        places = multipliers == multiplier
+        found.append(_agreement(multiplier, measured[places], predicted[places]))
     return found
 
 
 def not_held(found: Sequence[Agreement]) -> tuple[float, ...]:
     """The multipliers whose predictions did not hold."""
-    return tuple(own.multiplier for own in found if not own.held)
+    return tuple(one.multiplier for one in found if not one.held)
 
 
 def _agreement(
@@ -77,11 +77,11 @@ def store_agreements(store: SweepStore) -> dict[str, list[Agreement]]:
     sample = table[table["drawn"] & table["predicted_prob"].notna()]
     return {
         str(task): agreements(
-            own["multiplier"].to_numpy(),
-            (own["amplified_prob"] - own["baseline_prob"]).to_numpy(),
-            (own["predicted_prob"] - own["baseline_prob"]).to_numpy(),
+            rows["multiplier"].to_numpy(),
+            (rows["amplified_prob"] - rows["baseline_prob"]).to_numpy(),
+            (rows["predicted_prob"] - rows["baseline_prob"]).to_numpy(),
         )
-        for task, own in sample.groupby("task", sort=False)
+        for task, rows in sample.groupby("task", sort=False)
     }
 
 
@@ -91,13 +91,13 @@ def screen_text(store: SweepStore) -> str:
     measured = store.configurations().num_rows
     lines = [f"measured {measured:,} of {every.num_rows:,}; the rest is predicted"]
     for task, found in store_agreements(store).items():
-        failed = [f"x{own.multiplier:g} ({_spoken(own)})" for own in found if not own.held]
+        failed = [f"x{one.multiplier:g} ({_spoken(one)})" for one in found if not one.held]
         said = f"predictions do not hold at {', '.join(failed)}" if failed else "predictions hold"
         lines.append(f"{task}: {said}")
     return "\n".join(lines)
 
 
-def _spoken(own: Agreement) -> str:
-    if own.rank_correlation is None:
-        return f"{own.n} measured"
-    return f"rank correlation {own.rank_correlation:.2f}"
+def _spoken(agreement: Agreement) -> str:
+    if agreement.rank_correlation is None:
+        return f"{agreement.n} measured"
+    return f"rank correlation {agreement.rank_correlation:.2f}"

@@ -113,9 +113,11 @@ class Heats:
         """Places of the groups that hold the heat's items, and of the others."""
         heat, every = set(self._heat), range(len(self._swept.groups))
         ahead = [
-            own for own in every if any(row.item in heat for row in self._swept.groups[own].entries)
+            group
+            for group in every
+            if any(row.item in heat for row in self._swept.groups[group].entries)
         ]
-        return ahead, [own for own in every if own not in ahead]
+        return ahead, [group for group in every if group not in ahead]
 
     def _estimate(self, row: Floats, forecast: Floats) -> float:
         """Gain over all items that count, of what ran on the heat's: `[request]` each."""

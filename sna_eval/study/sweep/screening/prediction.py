@@ -48,17 +48,17 @@ def predicted_requests(items: TaskItems, baseline: Floats) -> tuple[tuple[int, i
     chosen = []
     for number, (item, gold) in enumerate(zip(items.items, items.gold, strict=True)):
         start = items.starts[number]
-        rivals = [own for own in item.choices if own != gold]
-        rivals.sort(key=lambda own: -baseline[start + own])
-        chosen += [(number, start + own) for own in sorted([gold, *rivals[:RIVALS]])]
+        rivals = [choice for choice in item.choices if choice != gold]
+        rivals.sort(key=lambda choice: -baseline[start + choice])
+        chosen += [(number, start + choice) for choice in sorted([gold, *rivals[:RIVALS]])]
     return tuple(chosen)
 
 
 def request_row(items: TaskItems, item: int, request: int, *, max_length: int) -> Row:
     """A request as a row of its own."""
-    own = items.items[item].requests[request - items.starts[item]]
-    room = max(1, max_length + 1 - len(own.continuation))
-    return Row(own.context[-room:], (own.continuation,))
+    asked = items.items[item].requests[request - items.starts[item]]
+    room = max(1, max_length + 1 - len(asked.continuation))
+    return Row(asked.context[-room:], (asked.continuation,))
 
 
 def predicted(
@@ -78,14 +78,14 @@ def predicted(
         `{direction: [item, label]}`.
     - `baseline`: log-likelihoods, `[request]`.
     """
-    counts = sorted({own.n_neurons for own in configurations})
+    counts = sorted({one.n_neurons for one in configurations})
     table = effects.by_layer[layer]
-    slopes = [first_slopes(table, own, counts).numpy() for own in neurons.values()]
+    slopes = [first_slopes(table, order, counts).numpy() for order in neurons.values()]
     found = np.tile(baseline, (len(configurations), 1))
     requests, places = list(effects.requests), torch.tensor(effects.items)
-    acting = {name: own[places].double().numpy() for name, own in weights.items()}
+    acting = {name: weight[places].double().numpy() for name, weight in weights.items()}
     for number, configuration in enumerate(configurations):
-        count, own = counts.index(configuration.n_neurons), acting[configuration.direction]
-        slope = sum(part[count] * own[:, label] for label, part in enumerate(slopes))
+        count, weight = counts.index(configuration.n_neurons), acting[configuration.direction]
+        slope = sum(part[count] * weight[:, label] for label, part in enumerate(slopes))
         found[number, requests] += (configuration.multiplier - 1.0) * slope
     return np.asarray(np.minimum(found, 0.0))

@@ -69,7 +69,9 @@ class ScreenedTask:
 
     def _search(self, heats: Heats, forecast: list[Floats], sample: Cells) -> None:
         heats.measure(sample)
-        promise = np.stack([gains(self.swept.items, heats.baseline, own) for own in forecast])
+        promise = np.stack(
+            [gains(self.swept.items, heats.baseline, predicted) for predicted in forecast]
+        )
         found = agreements(self._multipliers(sample), heats.gains()[sample], promise[sample])
         best = self.options.n_best(len(self.grid))
         first = promising(self.grid, promise, max(1, round(_AHEAD * best)), taken=heats.taken)
@@ -125,14 +127,14 @@ class ScreenedTask:
 
     def _multipliers(self, cells: Cells) -> Floats:
         """Each cell's multiplier, in the order of `array[cells]`."""
-        own = np.array([entry.multiplier for entry in self.grid.at(self.grid.layers[0])])
-        return np.broadcast_to(own, cells.shape)[cells]
+        of_layer = np.array([entry.multiplier for entry in self.grid.at(self.grid.layers[0])])
+        return np.broadcast_to(of_layer, cells.shape)[cells]
 
     def _layer_result(
         self, place: int, heats: Heats, forecast: Floats, sample: Cells
     ) -> LayerResult:
         layer, baseline = self.grid.layers[place], heats.baseline
-        numbers = sorted(number for own, number in heats.measured if own == place)
+        numbers = sorted(number for layer, number in heats.measured if layer == place)
         rows = [heats.measured[place, number] for number in numbers]
         empty = np.empty((0, len(baseline.log_likelihoods)))
         return LayerResult(

@@ -27,9 +27,9 @@ def drawn(grid: Grid, count: int, *, task: str, seed: int) -> Cells:
     chosen = np.zeros(_shape(grid), dtype=bool)
     columns = _columns_by_multiplier(grid)
     places, sizes = spread_over(range(len(columns)), count), _shares(count, len(columns))
-    for place, own in zip(places, sizes, strict=True):
+    for place, most in zip(places, sizes, strict=True):
         cells = [(layer, number) for layer in range(len(grid.layers)) for number in columns[place]]
-        for cell in generator.choice(len(cells), size=min(own, len(cells)), replace=False):
+        for cell in generator.choice(len(cells), size=min(most, len(cells)), replace=False):
             chosen[cells[cell]] = True
     return chosen
 
@@ -44,7 +44,7 @@ def promising(grid: Grid, promise: Floats, count: int, *, taken: Cells) -> Cells
     least.
     """
     layers, columns = len(grid.layers), _columns_by_multiplier(grid)
-    strongest = max(range(len(columns)), key=lambda own: abs(grid.multipliers[own] - 1.0))
+    strongest = max(range(len(columns)), key=lambda column: abs(grid.multipliers[column] - 1.0))
     chosen = np.zeros_like(taken)
     for layer in range(layers):
         inside = np.zeros_like(taken)
@@ -59,12 +59,12 @@ def denser(
 ) -> Cells:
     """Further cells of some multipliers, the largest promise first, `count` in all."""
     every = zip(grid.multipliers, _columns_by_multiplier(grid), strict=True)
-    columns = [own for multiplier, own in every if multiplier in multipliers]
+    columns = [numbers for multiplier, numbers in every if multiplier in multipliers]
     if not columns:
         return np.zeros_like(taken)
     chosen = _best_of_each(columns, promise, count // len(columns), taken=taken)
     inside = np.zeros_like(taken)
-    inside[:, [number for own in columns for number in own]] = True
+    inside[:, [number for numbers in columns for number in numbers]] = True
     left = count - int(chosen.sum())
     return chosen | best_of(promise, left, among=inside & ~taken & ~chosen)
 
@@ -81,8 +81,8 @@ def around(grid: Grid, measured: Floats, count: int, *, best: int, taken: Cells)
     scores = np.where(np.isnan(measured), -np.inf, measured)
     chosen = np.zeros_like(taken)
     for cell in np.argsort(-scores, axis=None, kind="stable")[:best]:
-        layer, own = np.unravel_index(cell, scores.shape)
-        for place in _neighbours(grid, int(layer), int(own)):
+        layer, column = np.unravel_index(cell, scores.shape)
+        for place in _neighbours(grid, int(layer), int(column)):
             if not taken[place] and chosen.sum() < count:
                 chosen[place] = True
     return chosen
@@ -95,9 +95,13 @@ def _neighbours(grid: Grid, layer: int, number: int) -> list[tuple[int, int]]:
     steps = ((0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0))
     found = []
     for by_layer, by_count, by_multiplier in steps:
-        own = (layer + by_layer, count + by_count, multiplier + by_multiplier)
-        if 0 <= own[0] < len(grid.layers) and 0 <= own[1] < counts and 0 <= own[2] < multipliers:
-            found.append((own[0], (direction * counts + own[1]) * multipliers + own[2]))
+        beside = (layer + by_layer, count + by_count, multiplier + by_multiplier)
+        if (
+            0 <= beside[0] < len(grid.layers)
+            and 0 <= beside[1] < counts
+            and 0 <= beside[2] < multipliers
+        ):
+            found.append((beside[0], (direction * counts + beside[1]) * multipliers + beside[2]))
     return found
 
 
@@ -106,9 +110,9 @@ def _best_of_each(
 ) -> Cells:
     """The `count` best free cells of each group of columns."""
     chosen = np.zeros_like(taken)
-    for own in columns:
+    for numbers in columns:
         inside = np.zeros_like(taken)
-        inside[:, own] = True
+        inside[:, numbers] = True
         chosen |= best_of(promise, count, among=inside & ~taken)
     return chosen
 
@@ -132,7 +136,11 @@ def _columns_by_multiplier(grid: Grid) -> list[list[int]]:
     """Numbers of a layer's configurations by multiplier, in the grid's order."""
     row = grid.at(grid.layers[0])
     return [
-        [number for number, own in enumerate(row) if own.multiplier == multiplier]
+        [
+            number
+            for number, configuration in enumerate(row)
+            if configuration.multiplier == multiplier
+        ]
         for multiplier in grid.multipliers
     ]
 
