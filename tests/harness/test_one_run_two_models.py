@@ -218,6 +218,32 @@ def test_several_texts_of_one_request(load: Tasks, make_sna: Any, make_hf: Any, 
         assert own["baseline_letters"] == other["letters"]
 
 
+GROUP = """
+group: mixed
+task: [own_generation, own_choices, own_rolling]
+aggregate_metric_list:
+  - {metric: acc, weight_by_size: true}
+  - {metric: exact_match, weight_by_size: false}
+  - {metric: word_perplexity}
+"""
+
+
+def test_groups_of_tasks_with_other_metrics(
+    make_sna: Any, make_hf: Any, own_tasks: Path, tmp_path: Path
+) -> None:
+    """Each of a group's metrics is of the members that have it, and so is its baseline."""
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "mixed.yaml").write_text(GROUP)
+    manager = TaskManager(include_path=[own_tasks, tmp_path], include_defaults=False)
+    told, plain = (run(lm, manager.load(["mixed"])) for lm in (make_sna(**ALWAYS), make_hf()))
+    expected = {key: value for key, value in plain["results"]["mixed"].items() if "," in key}
+    assert {key.partition(",")[0] for key in expected} >= {"acc", "exact_match", "word_perplexity"}
+    for key, value in expected.items():
+        found = told["results"]["mixed"][f"baseline_{key}"]
+        assert found == value or found == pytest.approx(value, rel=1e-5)
+
+
 def test_few_bootstrap_samples_of_what_takes_long(
     load: Tasks, make_sna: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
