@@ -390,7 +390,7 @@ def test_a_gate_that_is_always_open_has_the_zones_of_what_it_measures(
     ("values", "message"),
     [
         ({"split": "train"}, "split: expected one of development, test, got 'train'"),
-        ({"select": "best"}, "select: expected one of differential, attribution, contrastive"),
+        ({"select": "best"}, "select: expected one of differential, absolute, attribution"),
         ({"pooling": "max"}, "pooling: expected one of mean, last, got 'max'"),
         ({"limit": 0}, "limit: expected at least 1, got 0"),
         ({"max_prompts": 0}, "max_prompts: expected at least 1, got 0"),
