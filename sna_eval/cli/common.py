@@ -136,3 +136,16 @@ def say_descriptive(plan: Plan) -> None:
             "`max_prob` and `margin` do not look at them",
             file=sys.stderr,
         )
+
+
+def say_draws(draws: int, tasks: int) -> None:
+    """Says on standard error where so many random rankings cannot show anything over the tasks."""
+    from sna_eval.study.statistics import draws_needed
+
+    needed = draws_needed(tasks)
+    if draws < needed:
+        print(
+            f"sna-eval: note: {draws} random rankings allow no p of 0.05 over {tasks} "
+            f"task{'' if tasks == 1 else 's'} after Holm; --random_draws {needed} does",
+            file=sys.stderr,
+        )

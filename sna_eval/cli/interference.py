@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_model, add_tasks, task_arguments
+from sna_eval.cli.common import add_model, add_tasks, say_draws, task_arguments
 from sna_eval.cli.terminal import resumable
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         names, include_path=args.include_path,
         model_args=args.model_args, arguments=task_arguments(args),
     )  # fmt: skip
+    say_draws(asked.random_draws, len(tasks))
     lm = load_lm(args.model_args, plan=args.plan)
     with resumable(f"what is done is in {args.output}, and the same command goes on there"):
         found = measure_interference(

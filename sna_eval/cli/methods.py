@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sna_eval.cli.common import add_model, add_tasks, task_arguments
+from sna_eval.cli.common import add_model, add_tasks, say_draws, task_arguments
 from sna_eval.cli.terminal import resumable
 from sna_eval.errors import writing
 from sna_eval.paths import REFERENCE_PLAN
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         parse_names(args.tasks), include_path=args.include_path,
         model_args=args.model_args, arguments=task_arguments(args),
     )  # fmt: skip
+    say_draws(options.random_draws, len(tasks))
     lm = load_lm(
         args.model_args, plan=args.plan, otherwise=REFERENCE_PLAN, batch_size=options.batch_size
     )

@@ -79,6 +79,9 @@ def options(args: argparse.Namespace) -> RegisterOptions:
 
 
 def _print(found: Registration) -> None:
+    from sna_eval.study.statistics import draws_needed
+
+    alpha = found.limits.alpha
     for name, task in found.tasks.items():
         power, least = task.power, task.power.detectable
         print(
@@ -86,10 +89,15 @@ def _print(found: Registration) -> None:
             f"{power.at_smallest:.2f} for +{found.limits.smallest:g} log-odds, 0.80 for "
             + ("none" if least is None else f"+{least:.3g}")
         )
-    if found.correction == "none":
+    if found.correction == "holm":
         print(
-            f"{found.search.draws} draws allow no p-value of {found.limits.alpha:g} over "
-            f"{_tasks(found)} after Holm: each task is judged by itself"
+            f"{found.search.draws} random rankings: the fewest that can show something over "
+            f"{_tasks(found)} after Holm are {draws_needed(len(found.tasks), alpha=alpha)}"
+        )
+    else:
+        print(
+            f"{found.search.draws} draws allow no p-value of {alpha:g} over {_tasks(found)} after "
+            f"Holm: each task is judged by itself"
         )
 
 

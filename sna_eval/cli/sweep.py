@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sna_eval.cli.common import add_model, add_old_name, add_tasks, task_arguments
 
 if TYPE_CHECKING:
+    from sna_eval.gating import Gate
     from sna_eval.study.sweep import Executor, ScreenOptions, SweepOptions
 
 HELP = "measure every layer, count and multiplier of a grid"
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, help="items per task at most: the first ones")
     add("--spread", action="store_true", help="take --limit's items evenly from the whole split")
     add("--plan", help="plan whose gates give the zones' boundaries; default: the paper's")
+    add("--gate", help="or a signal, such as max_prob, whose usual boundaries do")
     add("--seed", type=int, default=0, help="of --select random")
     add("--tokens_per_pass", type=int, help="smaller needs less memory")
     add(
@@ -116,10 +118,24 @@ def _options(args: argparse.Namespace) -> SweepOptions:
         limit=args.limit,
         spread=args.spread,
         plan=args.plan,
+        gate=_gate(args),
         seed=args.seed,
         tokens_per_pass=args.tokens_per_pass,
         screen=_screen(args),
     )
+
+
+def _gate(args: argparse.Namespace) -> Gate | None:
+    from sna_eval.errors import InputError
+    from sna_eval.gating import Gate, find_signal
+
+    if args.gate is None:
+        return None
+    if args.plan is not None:
+        raise InputError(
+            "gate", expected="a signal, or --plan, not both", got=f"{args.gate} and {args.plan}"
+        )
+    return Gate.by(find_signal(args.gate, field="gate"))
 
 
 def _screen(args: argparse.Namespace) -> ScreenOptions | None:

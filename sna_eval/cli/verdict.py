@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", required=True,
         help="folder of verdict.json and index.html; a run that was stopped goes on there",
     )  # fmt: skip
+    add("--beside", nargs="+", default=[], metavar="DIR",
+        help="folders of other models' verdicts, to stand in the forest plot")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,10 +30,11 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.harness.loading import load_lm
     from sna_eval.reporting.verdict import write_verdict
     from sna_eval.study.verdict import load_registration, reach_verdict
+    from sna_eval.study.verdict.beside import read_beside
     from sna_eval.study.verdict.opened import openings
 
     path, output = Path(args.registration), Path(args.output)
-    registration = load_registration(path)
+    registration, beside = load_registration(path), read_beside(args.beside)
     before = openings(registration, path)
     for opening in before:
         print(f"test items were opened on {opening.when}, registration {opening.registration}")
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         found = reach_verdict(lm, registration, path, output)
     _print(found)
     saved = found.save(output)
-    page = write_verdict(found, output / "index.html", opened=openings(registration, path))
+    opened = openings(registration, path)
+    page = write_verdict(found, output / "index.html", opened=opened, beside=beside)
     print(f"{saved}: registration {registration.hash}; {page}")
     return 0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from sna_eval.harness.loading import pretrained_name
 from sna_eval.measuring.values import Floats
 from sna_eval.reporting.colours import GAIN, INK, LOSS, MUTED, ZONE_COLOURS, short
 from sna_eval.reporting.figures.marks import (
@@ -23,7 +24,8 @@ from sna_eval.reporting.figures.marks import (
     texts,
 )
 from sna_eval.study.nulls.records import Found, Outcomes
-from sna_eval.study.verdict import TaskVerdict, Verdict
+from sna_eval.study.verdict import Judged, TaskVerdict, Verdict
+from sna_eval.study.verdict.beside import Beside
 from sna_eval.study.verdict.rivals import DOSES
 
 _CLAIM = Series("claim", GAIN)
@@ -51,9 +53,13 @@ def _points(series: Series, places: Sequence[tuple[float, float]]) -> Points:
     return Points(series, x, y)
 
 
-def forest(found: Verdict) -> Drawing:
-    """Gain over random rankings, with its interval, of every task."""
-    rows = [(name, task.judged["H1"]) for name, task in found.tasks.items()]
+def forest(found: Verdict, beside: Sequence[Beside] = ()) -> Drawing:
+    """Gain over random rankings, with its interval, of every task; below each what other models
+    had there."""
+    rows = [
+        (name if model is None else f"{name}, {model}", judged)
+        for model, name, judged in _forest_rows(found, beside)
+    ]
     places = tuple(float(row) for row in range(len(rows)))
     own = Series(f"{1 - 2 * found.registration.limits.alpha:.0%} interval", INK, "square")
     smallest = Series("smallest effect of interest", LOSS)
@@ -64,9 +70,29 @@ def forest(found: Verdict) -> Drawing:
         Points(Series("", INK, "square"), tuple(one.estimate for _, one in rows), places),
         Spans(smallest, (0.0,), (found.registration.limits.smallest,), (len(rows) - 0.55,), 4.0),
     )  # fmt: skip
-    names = tuple(f"{short(name)}: {one.verdict}" for name, one in rows)
+    names = tuple(f"{name}: {one.verdict}" for name, one in rows)
     panel = Panel(Axis("gain over random rankings, log-odds"), Axis(names=names), marks)
     return Drawing((panel,), 8.0, 1.8 + 0.34 * len(names), legend="above")
+
+
+def _forest_rows(
+    found: Verdict, beside: Sequence[Beside]
+) -> Iterator[tuple[str | None, str, Judged]]:
+    """Model, task and finding, tasks together; models are named where there are several."""
+    own = pretrained_name(found.registration.model.arguments)
+    first = {name: task.judged["H1"] for name, task in found.tasks.items()}
+    every = [Beside(own, first), *beside]
+    tasks = dict.fromkeys(task for one in every for task in one.first)
+    for task in tasks:
+        for one in every:
+            if task in one.first:
+                model = short_model(one.model) if beside else None
+                yield model, short(task), one.first[task]
+
+
+def short_model(name: str) -> str:
+    """A model's name without the folders or the owner before it."""
+    return name.rstrip("/").rsplit("/", 1)[-1]
 
 
 def scales(found: Verdict) -> Drawing:

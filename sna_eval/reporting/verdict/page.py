@@ -13,20 +13,28 @@ from sna_eval.reporting.in_matplotlib import drawn
 from sna_eval.reporting.page import Picture, Section, page
 from sna_eval.reporting.style import as_svg, styled
 from sna_eval.reporting.tables import Table
-from sna_eval.reporting.verdict import figures
+from sna_eval.reporting.verdict import figures, tables
 from sna_eval.study.verdict import HYPOTHESES, Judged, Verdict
+from sna_eval.study.verdict.beside import Beside
 from sna_eval.study.verdict.opened import Opening
 
 
-def write_verdict(found: Verdict, path: Path, *, opened: Sequence[Opening] = ()) -> Path:
+def write_verdict(
+    found: Verdict,
+    path: Path,
+    *,
+    opened: Sequence[Opening] = (),
+    beside: Sequence[Beside] = (),
+) -> Path:
     """Writes the page.
 
     **Arguments:**
 
     - `opened`: when the test items were scored, the first time first.
+    - `beside`: verdicts of other models, for the forest plot.
     """
     with writing(path), styled():
-        sections = list(_sections(found, opened))
+        sections = list(_sections(found, opened, beside))
         path.parent.mkdir(parents=True, exist_ok=True)
         title = f"Verdict: {found.registration.model.arguments}"
         path.write_text(page(title, _lead(found), sections), encoding="utf-8")
@@ -42,12 +50,14 @@ def _lead(found: Verdict) -> str:
     )
 
 
-def _sections(found: Verdict, opened: Sequence[Opening]) -> Iterator[Section]:
+def _sections(
+    found: Verdict, opened: Sequence[Opening], beside: Sequence[Beside]
+) -> Iterator[Section]:
     yield Section("Verdicts", (_words(found), _verdicts(found), _table(found)))
     yield Section(
-        "Over tasks",
+        "Over tasks and models" if beside else "Over tasks",
         (_show("forest", "Gain over random rankings; its interval ends in one-sided bounds.",
-               figures.forest(found)),),
+               figures.forest(found, beside)),),
     )  # fmt: skip
     yield Section(
         "The claim among its nulls",
@@ -60,11 +70,19 @@ def _sections(found: Verdict, opened: Sequence[Opening]) -> Iterator[Section]:
             "On a scale that is divided by the baseline, or bounded, gains go with the baseline "
             "whatever causes them: what counts is what lies outside the band.",
             _show("scales", "Every task's items amplified, gate held open.", figures.scales(found)),
+            *tables.slope(found),
         ),
     )
     yield Section(
-        "Strength", (_show("doses", "All tasks' items, gate held open.", figures.doses(found)),)
+        "Strength",
+        (
+            _show("doses", "All tasks' items, gate held open.", figures.doses(found)),
+            "The trend is the mean specific gain in log-odds per unit of strength, each item's "
+            "through 0; intervals of 95 % go by clusters of items.",
+            tables.doses(found),
+        ),
     )
+    yield Section("Which neurons", (tables.STABLE, tables.stability(found)))
     yield Section(
         "Layers",
         (_show("layers", "On development items, the claim's count and multiplier in each layer.",

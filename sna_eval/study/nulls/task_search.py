@@ -22,6 +22,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from sna_eval.clusters import cluster_codes
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.model.answer_keys import numerics
@@ -48,6 +49,7 @@ from sna_eval.study.nulls.rankings import Ranking, Rankings
 from sna_eval.study.nulls.records import CLAIM, Found, kept_digits
 from sna_eval.study.nulls.shortlist import Candidate, shortlist
 from sna_eval.study.same_settings import versions
+from sna_eval.study.statistics import resampled_places
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.swept_task import swept_task
 
@@ -124,16 +126,28 @@ class TaskSearch:
 
     @cached_property
     def rankings(self) -> Rankings:
+        search = self._search_on(self.ranking_examples, self._ranking_items, self.grid.layers)
+        return Rankings(search, self.grid.largest_count, self.options.seed)
+
+    def _search_on(self, examples: Examples, items: TaskItems, layers: Sequence[int]) -> Search:
         asked = self.options
         config = SearchConfig(
             self._swept.method, asked.pooling, asked.seed, asked.max_prompts, asked.sinks,
             asked.unit,
         )  # fmt: skip
-        search = Search(
-            self.lm.bench, self.ranking_examples, config, self.grid.layers,
-            answered=partial(answered_rows, self._ranking_items, max_length=self.lm.max_length),
-        )  # fmt: skip
-        return Rankings(search, self.grid.largest_count, asked.seed)
+        answered = partial(answered_rows, items, max_length=self.lm.max_length)
+        return Search(self.lm.bench, examples, config, layers, answered=answered)
+
+    def resampled(self, layer: int, count: int, *, draws: int) -> list[tuple[int, ...]]:
+        """The neurons that the ranking puts first in a layer, on resampled items of the half that
+        it is made on; all labels' together, a set a draw."""
+        items, examples = self._ranking_items, self.ranking_examples
+        found = []
+        for places in resampled_places(cluster_codes(items.clusters), draws=draws):
+            search = self._search_on(examples.only(places), _some(items, places), [layer])
+            chosen = search.best(layer, count).selected.values()
+            found.append(tuple(sorted({neuron for own in chosen for neuron in own.neurons})))
+        return found
 
     @cached_property
     def passes(self) -> SetPasses:

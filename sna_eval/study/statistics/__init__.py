@@ -46,7 +46,7 @@ from sna_eval.study.statistics.scales import (
     scale_panel,
     target_scales,
 )
-from sna_eval.study.statistics.stability import resampled_sets, stability
+from sna_eval.study.statistics.stability import resampled_places, stability
 from sna_eval.study.statistics.success_rate import success_rate
 from sna_eval.study.statistics.unpaired_z import UnpairedZ, unpaired_z
 
@@ -94,7 +94,7 @@ __all__ = [
     "paired_bootstrap",
     "paired_permutation",
     "ratio_null",
-    "resampled_sets",
+    "resampled_places",
     "scale_panel",
     "slope_band",
     "stability",

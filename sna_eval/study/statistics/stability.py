@@ -18,8 +18,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sna_eval.study.statistics.clusters import Floats, check_clusters, cluster_sums
-
 
 def stability(sets: Sequence[Sequence[int]], n_neurons: int) -> float:
     """The index of sets of neurons of one layer; NaN for fewer than two sets, or of all neurons."""
@@ -32,25 +30,17 @@ def stability(sets: Sequence[Sequence[int]], n_neurons: int) -> float:
     return float(1 - held.var(axis=0, ddof=1).mean() / (expected * (1 - expected)))
 
 
-def resampled_sets(
-    scores: ArrayLike,
-    count: int,
-    *,
-    clusters: ArrayLike | None = None,
-    draws: int = 50,
-    seed: int = 0,
-) -> list[list[int]]:
-    """The `count` neurons with the largest mean score on resampled items, best first, a draw each.
+def resampled_places(clusters: ArrayLike, *, draws: int = 10, seed: int = 0) -> list[list[int]]:
+    """Places of items, a list a draw: whole clusters, drawn as often as there are clusters.
 
     **Arguments:**
 
-    - `scores`: what each item says of each neuron, `[item, neuron]`.
     - `clusters`: items that are drawn together, `[item]`.
     """
-    rows: Floats = np.asarray(scores, dtype=np.float64)
-    codes = check_clusters(clusters, len(rows))
-    sums, sizes = cluster_sums(rows, codes), np.bincount(codes)
-    groups = len(sizes)
-    drawn = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
-    means = drawn @ sums / (drawn @ sizes)[:, None]
-    return [[int(n) for n in own] for own in np.argsort(-means, axis=1, kind="stable")[:, :count]]
+    codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
+    generator = np.random.default_rng(seed)
+    return [
+        [int(place) for code in np.sort(own) for place in members[code]]
+        for own in generator.integers(len(members), size=(draws, len(members)))
+    ]

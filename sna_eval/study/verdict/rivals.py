@@ -1,11 +1,13 @@
 """What the claim is held against beside random rankings, measured on the same test items.
 
 The temperature of equal entropy, the other tasks' claims at equal push, the claim's own neurons at
-other strengths, and the claim's configuration in every layer beside random neurons there.
+other strengths, and the claim's configuration in every layer beside random neurons there. And how
+much of the claim's neurons other development items would have given.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sna_eval.intervention import Intervention, LogitScaling
+from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import equal_push
 from sna_eval.study.nulls.records import Found, kept_digits
+from sna_eval.study.statistics import stability
 
 if TYPE_CHECKING:
     from sna_eval.study.nulls.task_search import TaskSearch
@@ -23,6 +27,8 @@ DOSES = (0.25, 0.5, 1.0, 1.5, 2.0)
 """Multiples of the claim's `m - 1`."""
 LAYER_RANDOMS = 4
 """Random rankings that the map of layers is held against."""
+RESAMPLES = 10
+"""Samples of the ranking half of the development items that the claim's neurons are ranked on."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,9 @@ class TaskRivals:
     temperature: Rival
     doses: tuple[Dose, ...]
     layers: tuple[LayerGain, ...]
+    stability: float | None = None
+    """Of the claim's neurons under resampling of the items that they were ranked on; `None` for a
+    placebo, which reads none."""
 
 
 def claimed(found: Found) -> Intervention:
@@ -77,8 +86,11 @@ def claimed(found: Found) -> Intervention:
 
 
 def task_rivals(search: TaskSearch, claim: Found) -> TaskRivals:
-    """Temperature, doses and map of layers of one task."""
-    return TaskRivals(_temperature(search, claim), _doses(search, claim), _layers(search, claim))
+    """Temperature, doses, map of layers and stability of one task."""
+    return TaskRivals(
+        _temperature(search, claim), _doses(search, claim), _layers(search, claim),
+        _stability(search, claim),
+    )  # fmt: skip
 
 
 def other_claims(search: TaskSearch, own: Found, others: Mapping[str, Found]) -> list[Rival]:
@@ -150,6 +162,14 @@ def _layers(search: TaskSearch, claim: Found) -> tuple[LayerGain, ...]:
             search.grid.layers, gains[0], gains[1:].mean(axis=0), strict=True
         )
     )
+
+
+def _stability(search: TaskSearch, claim: Found) -> float | None:
+    if search.options.select == RANDOM:
+        return None
+    sets = search.resampled(claim.layer, claim.n_neurons, draws=RESAMPLES)
+    found = stability(sets, search.lm.sites.of(search.options.unit).n_units)
+    return _kept(found) if math.isfinite(found) else None
 
 
 def _kept(value: float) -> float:

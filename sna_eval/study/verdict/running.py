@@ -26,6 +26,7 @@ from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls import SearchedNull
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
+from sna_eval.study.verdict.beside import REGISTRATION
 from sna_eval.study.verdict.harm import Beyond, harm_beyond
 from sna_eval.study.verdict.hypotheses import (
     Finding,
@@ -95,8 +96,9 @@ class Verdict:
         }
 
     def save(self, folder: Path) -> Path:
-        """Writes `verdict.json`."""
+        """Writes `verdict.json`, and a copy of the registration beside it."""
         path = folder / "verdict.json"
+        self.registration.save(folder / REGISTRATION)
         with writing(path):
             write_whole_json(path, self.as_json())
         return path

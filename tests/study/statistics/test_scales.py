@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sna_eval.study.statistics import (
     calibration_error,
     item_scales,
     log_odds,
-    resampled_sets,
+    resampled_places,
     scale_panel,
     stability,
     target_scales,
@@ -106,8 +107,23 @@ def test_sets_of_resampled_items() -> None:
     rng = np.random.default_rng(1)
     noise = rng.normal(size=(60, 100))
     firm = noise + 3.0 * (np.arange(100) < 10)
-    assert stability(resampled_sets(firm, 10), 100) > 0.95
-    assert stability(resampled_sets(noise, 10), 100) < 0.6
-    assert set(resampled_sets(firm, 10, draws=1)[0]) == set(range(10))
-    alike = resampled_sets(np.repeat(noise[:5], 12, axis=0), 10, clusters=np.repeat(range(5), 12))
-    assert stability(alike, 100) < stability(resampled_sets(np.repeat(noise[:5], 12, 0), 10), 100)
+
+    def index(scores: Any, clusters: Any) -> float:
+        sets = [
+            np.argsort(-scores[places].mean(axis=0))[:10].tolist()
+            for places in resampled_places(clusters, draws=50)
+        ]
+        return stability(sets, 100)
+
+    assert index(firm, range(60)) > 0.95
+    assert index(noise, range(60)) < 0.6
+    five = np.repeat(noise[:5], 12, axis=0)
+    assert index(five, np.repeat(range(5), 12)) < index(five, range(60))
+
+
+def test_clusters_are_drawn_whole() -> None:
+    """Answers a, b, a, c: every sample is of three answers, with all their items each time."""
+    for places in resampled_places(["a", "b", "a", "c"], draws=20, seed=3):
+        counts = np.bincount(places, minlength=4)
+        assert counts[0] == counts[2]
+        assert counts[0] + counts[1] + counts[3] == 3

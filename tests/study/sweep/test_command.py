@@ -61,6 +61,14 @@ def test_spread_takes_items_from_the_whole_split(
         assert taken == pytest.approx([before[1], before[3], before[5]], rel=1e-6)
 
 
+def test_a_gate_that_sees_no_answer(checkpoint: Path, own_tasks: Path, tmp_path: Path) -> None:
+    typed = arguments(checkpoint, own_tasks, "--output", str(tmp_path), "--limit", "2")
+    assert main([*typed, "--gate", "max_prob"]) == 0
+    tasks = SweepStore.load(tmp_path).manifest["tasks"]
+    gates = [(own["gate"]["signal"], own["gate"]["low"]) for own in tasks.values()]
+    assert gates == [("max_prob", 0.3)] * 2
+
+
 def test_a_folder_with_another_sweep_is_refused(
     checkpoint: Path, own_tasks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +113,11 @@ def test_dry_run(
         ([], "output: expected a folder, got None; or add --dry_run"),
         (["--tasks", ",", "--dry_run"], "tasks: expected at least one name"),
         (["--split", "train", "--dry_run"], "split: expected one of development, test"),
+        (["--gate", "nothing", "--dry_run"], "gate: expected one of"),
+        (
+            ["--gate", "max_prob", "--plan", "sna-reference", "--dry_run"],
+            "gate: expected a signal, or --plan, not both, got 'max_prob and sna-reference'",
+        ),
         (["--layers", "x", "--dry_run"], "layers: expected layers such as 0-7"),
         (["--layers", "9", "--dry_run"], "layers: expected a layer from 0 to 2"),
         (
