@@ -293,6 +293,13 @@ def test_classification_is_judged_on_every_configuration_but_the_oracle_s(
     assert found["SST-2: accuracy rises with the zone"].verdict == "not judged"
 
 
+def test_both_values_are_quoted_where_the_paper_gives_two(evidence: ProtocolEvidence) -> None:
+    found = verdicts(evidence)
+    gain = found["SST-2, zone 1: gain of accuracy up to"].published
+    assert gain == "59.1 points (57.3 in the abstract)"
+    assert "7 %" in found["improvement in zone 3 stays below 8 %"].published
+
+
 def test_an_empty_zone_leaves_its_claims_untested(evidence: ProtocolEvidence) -> None:
     """Eight sentences, none of them uncertain."""
     empty = {"n_zone1": 0, "baseline_acc_zone1": None, "acc_zone1": None}

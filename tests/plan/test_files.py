@@ -145,6 +145,12 @@ def test_bundled_plans_load() -> None:
         assert load_plan(name).tasks
 
 
+def test_the_bundled_plan_s_gates_do_not_look_at_right_answers() -> None:
+    """But for the task whose items were built for zone 2 of a gate that does."""
+    tasks = load_plan("sna-reference").tasks
+    assert [name for name, own in tasks.items() if own.gate.sees_answer] == ["sna_transition"]
+
+
 def broken(path: str, value: Any) -> dict[str, Any]:
     """The plan with one value replaced, by a dotted path."""
     values = plan_values()
