@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         if trial.effect is not None and trial.effect < (trial.detectable or float("inf")):
             print(
                 f"{trial.task} planted {trial.number}: the circuit is worth {trial.effect:+.3f} "
-                f"log-odds on development items, less than a test has 80 % power for"
+                f"log-odds, less than a test has 80 % power for"
             )
     path = output / "selfcheck.json"
     with writing(path):

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -36,13 +37,15 @@ class Circuit:
     multiplier: float
     """What gives the original back."""
     effect: float
-    """What that is worth on development items, in mean specific log-odds."""
+    """What that is worth, in mean specific log-odds: on the development items that choose or on the
+    test items, whichever is less."""
 
 
 def circuits(search: TaskSearch) -> list[Circuit]:
     """The strongest configuration of every layer as a circuit, the one worth most first.
 
-    What weakening costs on the choosing items is measured on the model as it is.
+    What weakening costs is measured on the model as it is. What neurons do for the answers of some
+    development items they need not do for others, and a search can find nothing but the former.
     """
     grid = search.grid
     count, multiplier = max(grid.n_neurons), max(grid.multipliers)
@@ -50,7 +53,8 @@ def circuits(search: TaskSearch) -> list[Circuit]:
         Intervention(layer, _neurons(search, layer, count), 1.0 / multiplier)
         for layer in grid.layers
     ]
-    costs = -search.choosing.pushes(sets).gains
+    tested = [(own.specific * search.test.opened).mean() for own in search.test.measure(sets)]
+    costs = -np.maximum(search.choosing.pushes(sets).gains, tested)
     found = [
         Circuit(own.layer, own.neurons, multiplier, float(cost))
         for own, cost in zip(sets, costs, strict=True)

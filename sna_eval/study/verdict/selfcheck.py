@@ -60,7 +60,7 @@ class Trial:
     """That the claim chose."""
     planted_layer: int | None = None
     effect: float | None = None
-    """Of the circuit on development items, in log-odds."""
+    """Of the circuit, in log-odds."""
     detectable: float | None = None
     """What the registration says is shown in 80 % of tests."""
 

@@ -16,7 +16,8 @@ from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict import RegisterOptions
 from sna_eval.study.verdict.harm import repeated_share
 from sna_eval.study.verdict.planted import circuits, weakened
-from sna_eval.study.verdict.selfcheck import Rate, self_check
+from sna_eval.study.verdict.registration import RegisteredSearch
+from sna_eval.study.verdict.selfcheck import Rate, _circuits, _trial, self_check
 
 
 def test_amplifying_a_weakened_circuit_restores_the_model(
@@ -41,6 +42,38 @@ def test_amplifying_a_weakened_circuit_restores_the_model(
     torch.testing.assert_close(restored, expected, atol=1e-5, rtol=0)
     assert torch.equal(after, expected)
     assert not Path(folder).exists()
+
+
+def test_a_planted_circuit_is_found_in_the_bundled_model() -> None:
+    """A hundred neurons of layer 0, weakened: the search finds layer and gain, and H1 is shown."""
+    lm = load_lm("pretrained=sna-reference", gate="never")
+    search = RegisteredSearch(layers=(0, 5), n_neurons=(100,), multipliers=(2.4,), limit=40)
+    asked = RegisterOptions(
+        ("sna_coding_easy",), "pretrained=sna-reference", search=search, draws=19
+    )
+    (circuit, *_) = _circuits(lm, asked)
+    assert circuit.layer == 0
+    trial = _trial(lm, asked, circuit, 0)
+    assert trial.effect is not None
+    assert trial.detectable is not None
+    assert trial.effect > trial.detectable
+    assert (trial.shown, trial.layer) == (True, 0)
+    assert trial.gain > 0.5 * trial.effect
+
+
+def test_a_circuit_is_worth_what_it_is_where_it_is_worth_least(
+    lm: Any, load: Callable[..., dict[str, Any]]
+) -> None:
+    options = NullOptions(n_neurons=(5,), multipliers=(3.0,), tokens_per_pass=200)
+    search = TaskSearch(lm, "own_open", load("own_open")["own_open"], options)
+    found = circuits(search)
+    assert [own.effect for own in found] == sorted((own.effect for own in found), reverse=True)
+    for own in found:
+        weak = Intervention(own.layer, own.neurons, 1 / 3.0)
+        (tested,) = search.test.measure([weak])
+        on_test = -float((tested.specific * search.test.opened).mean())
+        on_choosing = -float(search.choosing.pushes([weak]).gains[0])
+        assert own.effect == pytest.approx(min(on_test, on_choosing), abs=1e-6)
 
 
 def test_self_check_counts_both_kinds(
