@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # SST-2 from a folder beside the checkout where there is one, else from the hub.
 export SNA_EVAL_SST2 ?= $(wildcard $(abspath ../shared/data/sst2))
 
-.PHONY: coverage demo test test-slow test-versions test-lowest test-newest real-models test-real vllm test-vllm test-app chromium test-docs docs reproduce lint install clean
+.PHONY: coverage demo test test-slow test-versions test-lowest test-newest real-models test-real vllm test-vllm test-vllm-core test-app chromium test-docs docs reproduce lint install clean
 
 install: $(VENV)/installed
 
@@ -74,13 +74,20 @@ real-models: install
 test-real: real-models
 	$(BIN)/python -m pytest -m real tests/real
 
-# A real vLLM in an environment of its own, and the tests that serve one of the models with it.
-VLLM_PYTHON := $(CURDIR)/.venv-vllm/bin/python
+# A real vLLM in an environment of its own, and the tests that serve one of the models with it;
+# DOCUMENTS=200 compares as many of each task.
 vllm: install
 	$(BIN)/python scripts/vllm_environment.py .venv-vllm
 
+DOCUMENTS ?= 24
+VLLM_TESTS = SNA_EVAL_VLLM_DOCUMENTS=$(DOCUMENTS) SNA_EVAL_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python \
+	$(BIN)/python -m pytest
 test-vllm: vllm real-models
-	SNA_EVAL_VLLM_PYTHON=$(VLLM_PYTHON) $(BIN)/python -m pytest -m vllm tests/vllm
+	$(VLLM_TESTS) -m vllm tests/vllm
+
+test-vllm-core: DOCUMENTS = 12
+test-vllm-core: vllm real-models
+	$(VLLM_TESTS) -m "vllm and core" tests/vllm
 
 # The app in a real browser; screenshots of every page go to out/app.
 test-app: install chromium

