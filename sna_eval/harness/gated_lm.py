@@ -39,7 +39,7 @@ from sna_eval.harness.tasks.items import EncodedRequest, Item, check_target, gro
 from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Answer
-from sna_eval.plan import Plan
+from sna_eval.plan import Plan, TaskPlan
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -207,8 +207,15 @@ class GatedLM(TemplateLM):
                 requests,
                 baselines=self.report_baseline,
                 quiet=quiet,
+                divergences=self._divergences,
             )
         )
+
+    def _divergences(
+        self, requests: Sequence[Any], texts: Sequence[str], plan: TaskPlan
+    ) -> Sequence[float | None]:
+        """How far the two models are apart along texts; `None` where nobody sees distributions."""
+        return [None] * len(texts)
 
     # Counting and what results say
 

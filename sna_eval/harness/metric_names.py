@@ -71,11 +71,12 @@ METRICS: dict[str, tuple[str, bool]] = {
     **{f"baseline_acc_zone{zone}": ("sna_scored_mean", True) for zone in ZONES},
     **{f"n_zone{zone}": ("sna_total", False) for zone in ZONES},
     "flips_zone3": ("sna_total", False),
+    "kl_from_baseline": ("sna_scored_mean", False),
 }
 """Aggregation and whether higher is better, by the metric's name."""
 COMPARISONS = frozenset(
     {
-        "delta_prob", "improvement_pct", "flips_zone3", "amplified_fraction",
+        "delta_prob", "improvement_pct", "flips_zone3", "kl_from_baseline", "amplified_fraction",
         *(f"n_zone{zone}" for zone in ZONES), "zone", "confidence", "decision", "oracle",
     }
 )  # fmt: skip

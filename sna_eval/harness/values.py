@@ -77,27 +77,37 @@ class GeneratedText(str):
     lm_eval casts right answers, is a plain string.
     """
 
-    __slots__ = ("baseline", "decision")
+    __slots__ = ("baseline", "decision", "kl")
     decision: Decision
     baseline: str
     """The unmodified model's text; this one where the two are not told apart."""
+    kl: float | None
+    """Mean divergence of what the two models say next, along this text, in nats; `None` where it
+    was not asked for or cannot be had."""
 
     def __new__(
-        cls, *text: Any, decision: Decision | None = None, baseline: str | None = None
+        cls,
+        *text: Any,
+        decision: Decision | None = None,
+        baseline: str | None = None,
+        kl: float | None = None,
     ) -> GeneratedText:
         if decision is None:
             return str(*text)  # type: ignore[return-value]  # another text than was generated
         value = super().__new__(cls, *text)
         value.decision = decision
         value.baseline = str(value) if baseline is None else baseline
+        value.kl = kl
         return value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_generated, (str(self), self.decision, self.baseline))
+        return (_generated, (str(self), self.decision, self.baseline, self.kl))
 
 
-def _generated(text: str, decision: Decision, baseline: str) -> GeneratedText:
-    return GeneratedText(text, decision=decision, baseline=baseline)
+def _generated(
+    text: str, decision: Decision, baseline: str, kl: float | None = None
+) -> GeneratedText:
+    return GeneratedText(text, decision=decision, baseline=baseline, kl=kl)
 
 
 def baseline_of(answer: Any) -> Any:

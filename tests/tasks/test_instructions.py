@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sna_eval.harness.instructions import KINDS, RULES, Asked, instruction_results, is_followed
 from sna_eval.paths import tasks_path
@@ -122,6 +123,7 @@ def test_metrics_of_a_text() -> None:
     assert found == {
         "followed": 1, "followed_length": 1, "followed_format": None, "followed_language": None,
         "followed_refusal": None, "repetition": pytest.approx(1 - 4 / 6), "words": 9,
+        "kl_from_baseline": 0,
     }  # fmt: skip
     assert instruction_results(doc, [""])["repetition"] == 0
 
@@ -146,9 +148,34 @@ def test_the_task_under_the_gate(make_sna: Any) -> None:
     samples = results["samples"]["sna_instruct"]
     for own in samples:
         again = instruction_results(own["doc"], [own["baseline_resps"][0][0]])
-        assert {name: own[f"baseline_{name}"] for name in names} == again
+        assert {name: own[f"baseline_{name}"] for name in names} | {"kl_from_baseline": 0} == again
+        assert own["kl_from_baseline"] == pytest.approx(divergence(lm, own), abs=1e-5)
+    assert told["kl_from_baseline,none"] > 0.01
+    assert "baseline_kl_from_baseline,none" not in told
     assert any(own["resps"] != own["baseline_resps"] for own in samples)
     assert told["followed_refusal,none"] == sum(own["followed"] for own in samples[3:]) / 2
+
+
+def divergence(lm: Any, sample: Any) -> float:
+    """Mean KL along the amplified text, by plain passes and a hook of this test's own."""
+    context = lm.tok_encode(sample["arguments"][0][0])
+    text = lm.tok_encode(sample["resps"][0][0], add_special_tokens=False)
+
+    def read() -> torch.Tensor:
+        with torch.no_grad():
+            logits = lm.model(torch.tensor([context + text])).logits[0, len(context) - 1 : -1]
+        return torch.log_softmax(logits.double(), dim=-1)
+
+    def scale(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor]:
+        factors = torch.ones(args[0].shape[-1])
+        factors[[1, 5, 7]] = 6.0
+        return (args[0] * factors,)
+
+    before = read()
+    handle = lm.model.transformer.h[2].mlp.c_proj.register_forward_pre_hook(scale)
+    after = read()
+    handle.remove()
+    return float((before.exp() * (before - after)).sum(-1).mean())
 
 
 @pytest.fixture(scope="module")

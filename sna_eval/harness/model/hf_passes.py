@@ -23,8 +23,8 @@ from sna_eval.harness.scoring.passes import (
     tell_nobody,
 )
 from sna_eval.harness.tasks.items import Item, check_length
-from sna_eval.intervention import Affine, BranchScore, Engine, Row, amplify
-from sna_eval.plan import TaskPlan
+from sna_eval.intervention import Affine, Batch, BranchScore, Engine, Row, amplify
+from sna_eval.plan import TaskPlan, plain_interventions
 
 
 class HFPasses:
@@ -128,3 +128,28 @@ class HFPasses:
             size = lm._detect_batch_size([(None, list(rows[0].tokens), [0])], 0)
         lm.batch_sizes[0] = size
         return int(size)
+
+
+def divergences_along(
+    lm: HFLM, engine: Engine, contexts: Sequence[str], texts: Sequence[str], plan: TaskPlan
+) -> list[float | None]:
+    """Mean `KL(unmodified || amplified)` of the next token along amplified texts, in nats.
+
+    Both models read the same context and text, which the tokenizer reads anew; `None` for a text
+    without a token. A text a pass: distributions over the vocabulary take the memory.
+    """
+    interventions = plain_interventions(plan)
+    found: list[float | None] = []
+    for context, text in zip(contexts, texts, strict=True):
+        behind = tuple(lm.tok_encode(text, add_special_tokens=False))[: lm.max_length]
+        before = tuple(lm.tok_encode(context))[-max(1, lm.max_length + 1 - len(behind)) :]
+        if not before or not behind:
+            found.append(None)
+            continue
+        batch = Batch([Row(before, (behind,))], engine.device)
+        unmodified = engine.slot_log_probs(batch)
+        amplified = engine.slot_log_probs(batch, interventions)
+        apart = unmodified.exp() * (unmodified - amplified)
+        kl = apart.masked_fill(unmodified.isinf(), 0.0).sum(dim=-1)  # what is never said counts 0
+        found.append(float(kl.mean()))
+    return found
