@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         bound = "" if choice.lower_bound is None else f", lower bound {choice.lower_bound:+.4f}"
         mark = " (oracle)" if choice.oracle else ""
         print(
-            f"{choice.task}{mark}: layer {row['layer']}, {row['n_neurons']} neurons, "
+            f"{choice.task}{mark}: layer {row['layer']}, {row['n_neurons']} "
+            f"{choice.configuration.units}, "
             f"x{row['multiplier']:g}, {choice.measure} {choice.gain:+.4f}{bound}, "
             f"best of {choice.among}"
         )

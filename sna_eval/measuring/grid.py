@@ -6,13 +6,15 @@ choice.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.intervention import Sites
+from sna_eval.intervention import Sites, Unit
+from sna_eval.intervention.sites import UNITS
 from sna_eval.neurons import Selected
 from sna_eval.plan import PlannedIntervention, Provenance
 from sna_eval.plan.applying import BOTH, GOLD, PREDICTED, follows_answer
@@ -28,16 +30,21 @@ class Configuration:
     multiplier: float
     direction: str = BOTH
     """Whose neurons: `both`, `predicted`, `gold` or a label's name."""
+    unit: Unit = field(default="mlp", compare=False)
+    """What is counted; one for all of a sweep."""
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Configuration:
         """The one that a row of a sweep's store is about."""
-        return cls(row["layer"], row["n_neurons"], row["multiplier"], row["direction"])
+        unit = json.loads(row.get("found") or "{}").get("unit", "mlp")
+        return cls(row["layer"], row["n_neurons"], row["multiplier"], row["direction"], unit)
 
     @classmethod
     def of_entry(cls, entry: PlannedIntervention) -> Configuration:
         """The one that a plan's intervention is."""
-        return cls(entry.layer, entry.n_neurons, entry.multiplier, entry.direction)
+        return cls(
+            entry.layer, entry.n_neurons, entry.multiplier, entry.direction, entry.unit
+        )  # fmt: skip
 
     def planned(
         self, chosen: Mapping[str, Selected], found: Mapping[str, Any]
@@ -66,9 +73,14 @@ class Configuration:
         return follows_answer(self.direction)
 
     @property
+    def units(self) -> str:
+        """What is counted, in words."""
+        return UNITS[self.unit]
+
+    @property
     def label(self) -> str:
         """In words; directions other than `both` are named, and oracles marked."""
-        words = f"layer {self.layer}, {self.n_neurons} neurons, x{self.multiplier:g}"
+        words = f"layer {self.layer}, {self.n_neurons} {self.units}, x{self.multiplier:g}"
         towards = "" if self.direction == BOTH else f", {self.direction}"
         return words + towards + (" (oracle)" if self.oracle else "")
 

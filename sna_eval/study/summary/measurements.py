@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sna_eval.errors import InputError
+from sna_eval.intervention import Unit
 from sna_eval.measuring.grid import Configuration
 from sna_eval.study.sweep import SweepStore
 
@@ -40,6 +41,8 @@ class TaskMeasurements:
     drawn: NDArray[np.bool_] | None = None
     """Cells of a screened sweep that chance chose, in the shape of `change`; `None` where all of
     the grid was measured."""
+    unit: Unit = "mlp"
+    """What was amplified."""
 
     @property
     def typical(self) -> Floats:
@@ -84,6 +87,7 @@ class TaskMeasurements:
             self.n_neurons[count],
             self.multipliers[multiplier],
             self.directions[direction],
+            self.unit,
         )
 
 
@@ -138,7 +142,7 @@ def task_measurements(
     return TaskMeasurements(
         task, rows[0]["zone"], rows[0]["n_items"], rows[0]["baseline_prob"],
         values["direction"], values["layer"], values["n_neurons"], values["multiplier"], change,
-        drawn if screened else None,
+        drawn if screened else None, Configuration.of_row(rows[0]).unit,
     )  # fmt: skip
 
 
