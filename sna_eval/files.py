@@ -154,7 +154,8 @@ def read_tensors(path: Path, *, largest: int) -> dict[str, torch.Tensor]:
         if header > _LARGEST_HEADER:
             raise ValueError(f"a header of {header:,} bytes; {_LARGEST_HEADER:,} at most")
         file.seek(0)
-        content = file.read(largest + 1)
+        size = os.fstat(file.fileno()).st_size  # a read makes room for all that it is asked for
+        content = file.read(min(largest, size) + 1)
     if len(content) > largest:
         raise ValueError(f"more than {largest:,} bytes")
     try:

@@ -23,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_tasks(parser, default="sna_generation")
     add("--output", help="folder of the store; a sweep that was stopped goes on there")
-    add("--unit", default="mlp", help="what is amplified: neurons (mlp) or attention heads (head)")
+    add(
+        "--unit",
+        default="mlp",
+        help="what is amplified: neurons (mlp), attention heads (head) or a dictionary's features",
+    )
     add("--layers", help="such as 0-7 or 2,5,8-10; default: every layer, for labels five of them")
     add("--top_k", help="counts of neurons; default: the paper's 3,5,8,10,15,20,25, labels 5,10,15")
     add_old_name(parser, "neurons", now="top_k")  # elsewhere the word holds indices

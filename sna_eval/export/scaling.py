@@ -93,6 +93,11 @@ def _check_static(entry: PlannedIntervention, where: str) -> None:
             f"{where}.method", expected=f"one of {', '.join(SCALING_METHODS)}", got=entry.method,
             hint="an export holds factors on neurons; run other methods with `--model sna`",
         )  # fmt: skip
+    if entry.unit == "feature":
+        raise InputError(
+            f"{where}.unit", expected="mlp or head: weights hold no encoder of features",
+            got=entry.unit, hint="run it with `--model sna`",
+        )  # fmt: skip
     if entry.positions != "all":
         raise InputError(
             f"{where}.positions", expected="`all`: weights act on every token", got=entry.positions,

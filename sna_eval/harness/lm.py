@@ -24,9 +24,10 @@ from sna_eval.harness.model.arguments import (
     check_arguments,
     for_loading,
     not_loaded,
+    read_dictionaries,
 )
 from sna_eval.harness.model.generate_settings import check_asked_texts
-from sna_eval.harness.model.hf_passes import HFPasses
+from sna_eval.harness.model.hf_passes import HFPasses, divergences_along
 from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.cache_file import take_over
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
@@ -44,6 +45,7 @@ from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.plan import (
     Plan,
     PlanArguments,
+    TaskPlan,
     check_model,
     model_fingerprint,
     plan_from_arguments,
@@ -64,6 +66,8 @@ class SNALM(GatedLM, HFLM):
         seconds such as `120s`.
     - `decide_at`: in generation, `start` decides once per request, `every_step` at each new token.
     - `strict`: whether baseline scores come from HFLM's own code to the last bit; slower.
+    - `dictionary`: folder of a sparse dictionary whose features a plan amplifies (`unit: feature`),
+        as sae_lens or sparsify writes it; several with `;` between.
     - `report_baseline`: whether every task reports its metrics of the unmodified model too, as
         `baseline_METRIC`.
     """
@@ -76,6 +80,7 @@ class SNALM(GatedLM, HFLM):
         decide_at: DecideAt = "start",
         auto_budget: Any = None,
         report_baseline: bool = True,
+        dictionary: Any = None,
         **kwargs: Any,
     ) -> None:
         switches = {"strict": strict, "report_baseline": report_baseline}
@@ -84,6 +89,7 @@ class SNALM(GatedLM, HFLM):
         self._maker_options = PlanMakerOptions.take(given, auto_budget)
         self.plan = plan_from_arguments(given) if self._maker_options is None else Plan({})
         self.strict, self.decide_at, self.report_baseline = strict, decide_at, report_baseline
+        self.dictionaries = read_dictionaries(dictionary)
         self._load(pretrained, kwargs)
         self.ranks = ranks_of(
             getattr(self, "accelerator", None), sharded=kwargs.get("tp_plan") is not None
@@ -93,7 +99,7 @@ class SNALM(GatedLM, HFLM):
         self._answers: ResponseCache | None = None
         if self.ranks.sharded:
             _ = self.model_hash  # takes all processes, and later only the first is asked for it
-        if self.has_plan:
+        if self.has_plan or self.dictionaries:
             self._check_model()
 
     def _load(self, pretrained: Any, arguments: dict[str, Any]) -> None:
@@ -131,7 +137,7 @@ class SNALM(GatedLM, HFLM):
 
     @cached_property
     def sites(self) -> Sites:
-        return find_sites(self.model)
+        return find_sites(self.model).with_features(self.model, self.dictionaries)
 
     @cached_property
     def engine(self) -> Engine:
@@ -203,10 +209,20 @@ class SNALM(GatedLM, HFLM):
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"strict": self.strict, "decide_at": self.decide_at}
+        features = self.sites.features if self.dictionaries else None
+        hashed = {} if features is None else {"dictionary_hash": features.sha256}
+        return {"strict": self.strict, "decide_at": self.decide_at, **hashed}
 
     def _check_asked(self, requests: Sequence[Any]) -> None:
         check_asked_texts(self, self.plans.unsearched, requests)
+
+    def _divergences(
+        self, requests: Sequence[Any], texts: Sequence[str], plan: TaskPlan
+    ) -> Sequence[float | None]:
+        if self.decide_at != "start":  # amplified here and there, and nobody noted where
+            return [None] * len(texts)
+        contexts = [request.args[0] for request in requests]
+        return divergences_along(self, self.engine, contexts, texts, plan)
 
     # Answers that are kept
 

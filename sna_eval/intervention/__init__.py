@@ -4,6 +4,7 @@ from sna_eval.intervention.amplify import MaskFn, amplify
 from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.family import (
     Addition,
+    Clamping,
     LogitScaling,
     NeuronScaling,
     OutputScaling,
@@ -22,6 +23,7 @@ __all__ = [
     "Assigned",
     "Batch",
     "BranchScore",
+    "Clamping",
     "Engine",
     "Intervention",
     "LogitScaling",

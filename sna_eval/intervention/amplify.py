@@ -17,8 +17,10 @@ from torch import nn
 
 from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.sites import Sites, find_sites
-from sna_eval.intervention.spec import Affine, Intervention, acts_everywhere
+from sna_eval.intervention.spec import Affine, Intervention, Site, Unit, acts_everywhere
 
+_ENTERING: dict[Site, Unit] = {"neurons": "mlp", "heads": "head", "features": "feature"}
+"""The units of the sites that are inputs of an output projection, or of what stands for one."""
 MaskFn = Callable[[Affine, int], "torch.Tensor | None"]
 """Says where an intervention acts in the coming forward pass.
 
@@ -79,7 +81,7 @@ def _install(
         look = block.register_forward_pre_hook(hook.note_shape, with_kwargs=True)
         stack.callback(look.remove)
     module = _module(model, sites, intervention)
-    if intervention.site in ("neurons", "heads"):
+    if intervention.site in _ENTERING:
         stack.callback(module.register_forward_pre_hook(hook.before).remove)
     elif intervention.site == "logits":
         stack.callback(module.register_forward_hook(hook.logits).remove)
@@ -88,13 +90,13 @@ def _install(
 
 
 def _module(model: nn.Module, sites: Sites, intervention: Affine) -> nn.Module:
-    """The module whose input (`neurons`, `heads`) or output is changed."""
+    """The module whose input (`_ENTERING`) or output is changed."""
     if intervention.site == "logits":
         return base_model(model)
-    if intervention.site == "heads":
-        return sites.of("head").projections[intervention.layer]
+    unit = _ENTERING.get(intervention.site)
+    if unit is not None:
+        return sites.of(unit).projections[intervention.layer]
     modules = {
-        "neurons": sites.of("mlp").projections,
         "attention": sites.attention_outputs,
         "mlp": sites.mlp_outputs,
         "block": sites.blocks,

@@ -82,7 +82,7 @@ class ExpertsProjection(nn.Module):
         handle = super().register_forward_pre_hook(*args, **kwargs)
         if self._look is None:
             self._look = self._experts[0].register_forward_hook(self._after, with_kwargs=True)
-        return _Handle(handle, self._stop_looking)
+        return HookHandle(handle, self._stop_looking)
 
     def forward(self, changed: torch.Tensor, routed: Routed) -> torch.Tensor:
         """What the experts give with `changed` activations, `[token, d_model]`."""
@@ -169,7 +169,7 @@ class ExpertsProjection(nn.Module):
         return self.in_features // self.n_experts
 
 
-class _Handle:
+class HookHandle:
     """Takes a hook away, and then does what its absence calls for."""
 
     def __init__(self, handle: RemovableHandle, then: Callable[[], None]) -> None:

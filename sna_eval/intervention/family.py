@@ -63,6 +63,10 @@ class Vector:
 
 
 Component = Literal["attention", "mlp"]
+Place = Literal["block", "attention", "mlp"]
+"""Whose output is changed: the residual stream's as it leaves a block, or a component's share."""
+Action = Literal["add", "clamp"]
+"""As lm_eval's `steered` calls them: an addition, or a state's part along a direction set."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,7 @@ class OutputScaling:
         return self.factor == 1.0
 
     def check(self, sites: Sites) -> None:
-        check_block(self.layer, sites)
-        if not (sites.attention_outputs if self.component == "attention" else sites.mlp_outputs):
-            raise InputError(
-                "component", expected=f"one whose output is known ({sites.architecture})",
-                got=self.component,
-            )  # fmt: skip
+        check_place(self.layer, self.component, sites)
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
         """`values`: the component's share, `[..., d_model]`."""
@@ -134,7 +133,7 @@ class OutputScaling:
 
 @dataclass(frozen=True)
 class Addition:
-    """`h[t] <- h[t] + strength * vector` in the residual stream, as it leaves a block."""
+    """`h[t] <- h[t] + strength * vector` in the residual stream, or in what a component adds."""
 
     layer: int
     vector: Vector
@@ -144,7 +143,8 @@ class Addition:
     positions: Positions = "all"
     token: int | None = None
     """The one token of the text it touches, from 0; `None`: those of `positions`."""
-    site: ClassVar[Site] = "block"
+    site: Place = "block"
+    """Where in the block: the stream as it leaves it, or what a component writes."""
 
     def __post_init__(self) -> None:
         check_finite("strength", self.strength)
@@ -155,12 +155,56 @@ class Addition:
         return self.strength == 0.0 or not bool(self.vector.values.any())
 
     def check(self, sites: Sites) -> None:
-        check_block(self.layer, sites)
+        check_place(self.layer, self.site, sites)
         check_width("vector", self.vector, sites.d_model)
 
     def transform(self, values: torch.Tensor) -> torch.Tensor:
-        """`values`: the residual stream, `[..., d_model]`."""
+        """`values`: the residual stream, or a component's share, `[..., d_model]`."""
         return (values + self.strength * self.vector.beside(values)).to(values.dtype)
+
+
+@dataclass(frozen=True)
+class Clamping:
+    """`h[t] <- h[t] + strength * (value - direction . (h[t] - bias)) * direction`.
+
+    At strength 1 the part of `h - bias` along the direction is then `value`.
+    """
+
+    layer: int
+    direction: Vector
+    """Of length 1, `[d_model]`."""
+    value: float
+    bias: Vector | None = None
+    """`[d_model]`; `None`: zeros."""
+    strength: float = 1.0
+    """0 changes nothing."""
+    positions: Positions = "all"
+    token: ClassVar[int | None] = None
+    site: Place = "block"
+
+    def __post_init__(self) -> None:
+        check_finite("strength", self.strength)
+        check_finite("value", self.value)
+        check_positions(self.positions)
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.strength == 0.0
+
+    def check(self, sites: Sites) -> None:
+        check_place(self.layer, self.site, sites)
+        check_width("direction", self.direction, sites.d_model)
+        if self.bias is not None:
+            check_width("bias", self.bias, sites.d_model)
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        """`values`: as for `Addition`."""
+        direction = self.direction.beside(values)
+        shifted = values.to(direction.dtype)
+        if self.bias is not None:
+            shifted = shifted - self.bias.beside(values)
+        missing = self.value - (shifted * direction).sum(dim=-1, keepdim=True)
+        return (values + self.strength * missing * direction).to(values.dtype)
 
 
 @dataclass(frozen=True)
@@ -196,6 +240,17 @@ def check_block(layer: int, sites: Sites) -> None:
     """Raises `InputError` unless the block exists, whether or not it has neurons to choose from."""
     if not 0 <= layer < sites.n_layers:
         sites.check_layer(layer)
+
+
+def check_place(layer: int, place: Place, sites: Sites) -> None:
+    """Raises `InputError` unless the block exists, and what a component of it writes is known."""
+    check_block(layer, sites)
+    if place != "block" and not (
+        sites.attention_outputs if place == "attention" else sites.mlp_outputs
+    ):
+        raise InputError(
+            "component", expected=f"one whose output is known ({sites.architecture})", got=place
+        )
 
 
 def check_width(field: str, vector: Vector, width: int) -> None:

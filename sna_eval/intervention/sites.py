@@ -9,7 +9,8 @@ In a mixture of experts a neuron belongs to one expert: `intervention.experts`.
 
 A head is a run of `d_head` neighbouring inputs of the attention's output projection. `Sites.of`
 gives the same model seen by its heads: wherever neurons are searched, scaled or exported, that view
-takes the place of the plain one.
+takes the place of the plain one. So does the view by the features of sparse dictionaries, where
+these are given.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from sna_eval.intervention.architectures import (
     unknown_architecture,
 )
 from sna_eval.intervention.decoder import base_model
+from sna_eval.intervention.dictionary import Dictionary
+from sna_eval.intervention.features import Features, find_features
 from sna_eval.intervention.projections import (
     Heads,
     NoProjection,
@@ -40,6 +43,9 @@ from sna_eval.intervention.projections import (
     widths,
 )
 from sna_eval.intervention.spec import Intervention, Unit
+
+UNITS: dict[Unit, str] = {"mlp": "neurons", "head": "heads", "feature": "features"}
+"""What units are called, several of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +80,12 @@ class Sites:
     """What told where the output projection is."""
     heads: Heads | None = None
     """Where attention heads are; `None` where nothing tells."""
+    features: Features | None = None
+    """Where features are; `None` without a dictionary."""
     unit: Unit = "mlp"
     """What is chosen and amplified."""
     plain: Sites | None = None
-    """Of a view by heads: the one by neurons."""
+    """Of a view by heads or features: the one by neurons."""
 
     @property
     def n_layers(self) -> int:
@@ -85,29 +93,58 @@ class Sites:
 
     @property
     def n_units(self) -> int:
-        """Neurons, or heads, in a layer."""
+        """Neurons, heads or features in a layer."""
+        if self.features is not None and self.unit == "feature":
+            return self.features.count
         return self.heads.count if self.heads is not None and self.unit == "head" else self.d_mlp
 
     @property
     def channels(self) -> int:
-        """Inputs of the output projection that belong to one unit: 1 for a neuron, `d_head` for a
-        head."""
+        """Inputs of the output projection that belong to one unit: `d_head` for a head, 1 for a
+        neuron or a feature."""
         return self.heads.width if self.heads is not None and self.unit == "head" else 1
 
     @property
     def units(self) -> str:
         """What the units are called."""
-        return "neurons" if self.unit == "mlp" else "heads"
+        return UNITS[self.unit]
+
+    @property
+    def described(self) -> dict[str, str]:
+        """What tells these units from neurons, in records of what was found."""
+        told = {} if self.unit == "mlp" else {"unit": str(self.unit)}
+        if self.features is not None and self.unit == "feature":
+            told["dictionary_hash"] = self.features.sha256
+        return told
+
+    def with_features(self, model: nn.Module, dictionaries: Sequence[Dictionary]) -> Sites:
+        """The same, and where the dictionaries' features are.
+
+        **Raises:** `InputError` for a dictionary that does not fit the model.
+        """
+        if not dictionaries:
+            return self
+        return replace(self, features=find_features(base_model(model), self, dictionaries))
 
     def of(self, unit: Unit, *, field: str = "unit") -> Sites:
-        """The same model, seen by its neurons (`mlp`) or by its attention heads (`head`).
+        """The same model, seen by its neurons (`mlp`), attention heads (`head`) or features.
 
-        **Raises:** `InputError` where it is not known where the heads are.
+        **Raises:** `InputError` where it is not known where the heads are, or without a dictionary.
         """
         if unit == self.unit:
             return self
         if self.plain is not None:
-            return self.plain
+            return self.plain.of(unit, field=field)
+        if unit == "feature":
+            if self.features is None:
+                raise InputError(
+                    field, expected="`mlp` or `head`, or a model with a dictionary", got=unit,
+                    hint="name its folder: --model_args dictionary=FOLDER",
+                )  # fmt: skip
+            return replace(
+                self, unit="feature", plain=self, layers=self.features.layers,
+                projection_path="", projections=self.features.projections,
+            )  # fmt: skip
         if self.heads is None:
             raise InputError(
                 field, expected="`mlp`, or a model whose attention output projection is known",
@@ -122,7 +159,8 @@ class Sites:
         """The same intervention, its indices those of the output projection's inputs."""
         if intervention.unit == "mlp":
             return intervention
-        return replace(intervention, neurons=self.of("head").channels_of(intervention.neurons))
+        seen = self.of(intervention.unit)
+        return replace(intervention, neurons=seen.channels_of(intervention.neurons))
 
     def channels_of(self, units: Sequence[int]) -> tuple[int, ...]:
         """The output projection's inputs that belong to some units, unit by unit."""

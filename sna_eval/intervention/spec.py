@@ -20,21 +20,26 @@ Positions = Literal["all", "last", "continuation"]
 `continuation`: that one and every token after it.
 """
 
-Unit = Literal["mlp", "head"]
-"""What is chosen and amplified: a neuron of the MLP, or an attention head.
+Unit = Literal["mlp", "head", "feature"]
+"""What is chosen and amplified: a neuron of the MLP, an attention head, or a feature.
 
 A head's activation is what enters the attention's output projection for it, `[..., d_head]`:
-TransformerLens' `hook_z`. Where query heads share keys and values, a unit is a query head.
+TransformerLens' `hook_z`. Where query heads share keys and values, a unit is a query head. A
+feature is one of a sparse dictionary that describes a state of the model: `intervention.features`.
 """
 
-Site = Literal["neurons", "heads", "attention", "mlp", "block", "logits"]
+Site = Literal["neurons", "heads", "features", "attention", "mlp", "block", "logits"]
 """Where an intervention acts.
 
 `neurons`: what enters the MLP's output projection, `[..., d_mlp]`. `heads`: what enters the
-attention's, `[..., n_heads * d_head]`. `attention`, `mlp`: what the
-output projection of that component writes, `[..., d_model]`. `block`: the residual stream as it
+attention's, `[..., n_heads * d_head]`. `features`: how strongly a dictionary's are active,
+`[..., n_features]`. `attention`, `mlp`: what the output projection of that component writes,
+`[..., d_model]`. `block`: the residual stream as it
 leaves the block, `[..., d_model]`. `logits`: what the model answers, `[..., vocabulary]`.
 """
+
+
+_SITES: dict[Unit, Site] = {"mlp": "neurons", "head": "heads", "feature": "features"}
 
 
 class Affine(Protocol):
@@ -96,12 +101,12 @@ def check_finite(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class Intervention:
-    """`a[t, i] <- multiplier * a[t, i]` for the chosen neurons, or heads, `i` of one layer."""
+    """`a[t, i] <- multiplier * a[t, i]` for chosen neurons, heads or features `i` of one layer."""
 
     layer: int
     """Block index, from 0."""
     neurons: tuple[int, ...]
-    """Indices of neurons, or of heads; empty means that nothing changes."""
+    """Indices of neurons, heads or features; empty means that nothing changes."""
     multiplier: float = 1.0
     """Factor; 1 changes nothing."""
     positions: Positions = "all"
@@ -119,7 +124,7 @@ class Intervention:
 
     @property
     def site(self) -> Site:
-        return "neurons" if self.unit == "mlp" else "heads"
+        return _SITES[self.unit]
 
     @property
     def changes_nothing(self) -> bool:

@@ -97,6 +97,10 @@ class Method:
     select: Mapping[str, Any] = field(default_factory=dict)
     """What its `select` says where a plan leaves it open, for methods that choose neurons."""
 
+    reads_files: bool = False
+    """Whether it is read from files that its options name: it then looks at no development items,
+    and nothing of it is kept in the cache."""
+
     @property
     def chooses_neurons(self) -> bool:
         """Whether it multiplies neurons it chose; others bring parameters of their own."""

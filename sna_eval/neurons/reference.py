@@ -77,7 +77,7 @@ def _settings(bench: Workbench) -> list[Any]:
     return [
         bench.model_hash, config_fingerprint(bench.model), str(parameter.dtype), bench.device.type,
         version("torch"), version("transformers"),
-        *([bench.sites.unit] if bench.sites.unit != "mlp" else []),
+        *bench.sites.described.values(),
     ]  # fmt: skip
 
 

@@ -174,7 +174,7 @@ class Search:
             "method": self.ranking.name,
             "top_k": top_k,
             "prompts": "development" if config.pairs is None else Path(config.pairs).name,
-            **({"unit": self.config.unit} if self.config.unit != "mlp" else {}),
+            **self.bench.sites.described,
             **self._settings,
             "max_prompts": self.config.max_prompts,
             "sinks": self.observed.settled_sinks,

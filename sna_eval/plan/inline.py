@@ -24,7 +24,7 @@ class PlanArguments:
     layer: Any = None
     multiplier: Any = None
     unit: Any = None
-    """What is chosen: `mlp` or `head`."""
+    """What is chosen: `mlp`, `head` or `feature`."""
     neurons: Any = None
     """Indices, `12;845;3071`; as JSON a list of them."""
     top_k: Any = None

@@ -132,7 +132,9 @@ class Provenance(_Record):
     reference: str | None = None
     """What they were compared with: `neutral` text, a user's `own`, or `negative` prompts."""
     unit: str | None = None
-    """What was searched, where it was not neurons: `head`."""
+    """What was searched, where it was not neurons: `head` or `feature`."""
+    dictionary_hash: str | None = None
+    """Of the dictionaries whose features were searched."""
     pooling: str | None = None
     """Prompt tokens that counted."""
     max_prompts: int | None = None

@@ -50,6 +50,13 @@ def check_task(task: TaskPlan, sites: Sites, *, field: str) -> None:
             seen.check_layer(entry.layer, field=f"{where}.layer")
         for neurons in (entry.neurons or {}).values():
             seen.check_neurons(neurons, field=f"{where}.neurons")
+        told = None if entry.found is None else entry.found.dictionary_hash
+        if told not in (None, seen.described.get("dictionary_hash")):
+            raise InputError(
+                f"{where}.found.dictionary_hash", expected=told,
+                got=seen.described.get("dictionary_hash"),
+                hint="give the dictionary that these features were found in",
+            )  # fmt: skip
         if entry.resolved:
             _check_parameters(entry, sites, where)
 
@@ -150,7 +157,9 @@ class _Entry:
             self.search.check(1 if entry.across_layers else self._count)
         self._found = self._record()
         self._name = digest({**self._read(), **self._found})
-        self.known = _from_cache(bench.same(lambda: read_entry(self._name)))
+        self.known = None
+        if not entry.how.reads_files:
+            self.known = _from_cache(bench.same(lambda: read_entry(self._name)))
 
     @property
     def learned(self) -> int:
@@ -164,7 +173,8 @@ class _Entry:
         found = self.known
         if found is None:
             found = self._find(searches)
-            write_entry(self._name, _to_cache(found))
+            if not self._entry.how.reads_files:
+                write_entry(self._name, _to_cache(found))
             progress.read(self.learned)
         return tuple(map(self._planned, found))
 
@@ -265,6 +275,8 @@ class _Entry:
 def _examples(entry: PlannedIntervention, bench: Workbench, development: Development) -> Examples:
     """What an entry is found on: a task's development items, or a file's pairs."""
     select = entry.select
+    if entry.how.reads_files:
+        return Examples(())
     if select is not None and select.pairs is not None:
         return pair_examples(read_pairs(select.pairs), bench.chat)
     return development(None if select is None else select.max_prompts)

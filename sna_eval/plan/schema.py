@@ -36,8 +36,8 @@ class PlannedIntervention:
     multiplier: float = 1.0
     """Factor on the chosen neurons, for methods that choose some."""
     unit: Unit = "mlp"
-    """What is chosen: neurons of the MLP (`mlp`) or attention heads (`head`); `neurons` and `top_k`
-    then count heads."""
+    """What is chosen: neurons of the MLP (`mlp`), attention heads (`head`) or features of a sparse
+    dictionary (`feature`); `neurons` and `top_k` then count these."""
     method: str = "sna"
     """Name of the method in `sna_eval.methods`."""
     positions: Positions = "all"
@@ -151,7 +151,8 @@ class PlannedIntervention:
 
     @property
     def n_neurons(self) -> int:
-        """Neurons, or heads, per label where they belong to labels; 0 while there are none."""
+        """Neurons, heads or features, per label where they belong to labels; 0 while there are
+        none."""
         return max(map(len, (self.neurons or {}).values()), default=0)
 
     @property

@@ -13,6 +13,9 @@ from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
 from sna_eval.study.sweep.manifest import ASKED, Values, asked_arguments
 
+_UNITS = {"head": "attention heads", "feature": "features of a dictionary"}
+"""What a sweep amplified, where it was not neurons."""
+
 
 def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Table:
     """Model, plan fingerprints, items and versions."""
@@ -21,7 +24,7 @@ def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Ta
         ("model", str(manifest["model"])),
         ("model hash", str(manifest["model_hash"])),
         ("layers, neurons a layer", f"{manifest['n_layers']}, {manifest['d_mlp']}"),
-        *([("amplified", "attention heads")] if manifest.get("unit") == "head" else []),
+        *([("amplified", _UNITS[manifest["unit"]])] if manifest.get("unit") in _UNITS else []),
         ("dtype", str(manifest["dtype"])),
         ("items", f"{manifest['split']}{_taken(manifest['limit'], spread=_spread(manifest))}"),
         ("fingerprint of the sweep", str(manifest["plan_fingerprint"])),

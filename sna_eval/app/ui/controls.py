@@ -17,7 +17,7 @@ from sna_eval.app.core.tasks import FIRST_TASK, SPLITS, question_tasks, task_nam
 from sna_eval.app.ui import state
 from sna_eval.app.ui.boundary import messages
 from sna_eval.gating import SIGNALS, ConfidenceSignal
-from sna_eval.intervention import Positions, Unit
+from sna_eval.intervention import Positions
 from sna_eval.neurons import RANKINGS, Pooling
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def _neurons() -> None:
         help="; ".join(f"{name}: {ranking.words}" for name, ranking in RANKINGS.items()),
     )  # fmt: skip
     st.selectbox(
-        "What", get_args(Unit), key="unit", format_func=_UNITS.__getitem__,
+        "What", list(_UNITS), key="unit", format_func=_UNITS.__getitem__,
         help="What is found and amplified; of attention heads a layer has a few.",
     )  # fmt: skip
     left, right = st.columns(2)

@@ -31,6 +31,9 @@ def numerics(lm: HFLM) -> dict[str, Any]:
         name: None if dtype is None else str(dtype).removeprefix("torch.")
         for name, dtype in dtypes.items()
     }
+    features = lm.sites.features if getattr(lm, "dictionaries", ()) else None
+    if features is not None:
+        named["dictionary_hash"] = features.sha256
     return {**named, "max_length": lm.max_length, "config_hash": config_fingerprint(lm.model)}
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.intervention.dictionary import Dictionary, read_dictionary
 from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 
 DecideAt = Literal["start", "every_step"]
@@ -46,6 +47,12 @@ def for_loading(pretrained: Any, arguments: dict[str, Any]) -> tuple[Any, dict[s
         there = "cuda" if torch.cuda.is_available() else "cpu"  # HFLM's own default is a GPU
         arguments = {**arguments, "device": there}
     return pretrained, arguments
+
+
+def read_dictionaries(names: Any) -> tuple[Dictionary, ...]:
+    """The sparse dictionaries that a model argument names, with `;` between folders."""
+    folders = names if isinstance(names, (list, tuple)) else str(names or "").split(";")
+    return tuple(read_dictionary(str(folder).strip()) for folder in folders if str(folder).strip())
 
 
 def check_adapter(model: Any) -> None:

@@ -147,9 +147,10 @@ def _neuron_factors(plan: TaskPlan | None, name: str) -> list[Intervention]:
             f"tasks.{name}", expected="a plan that multiplies chosen neurons, and nothing else",
             got="none" if not given else type(given[0]).__name__,
         )  # fmt: skip
-    if any(entry.unit == "head" for entry in found):
+    other = [entry.unit for entry in found if entry.unit != "mlp"]
+    if other:
         raise InputError(
-            f"tasks.{name}.unit", expected="mlp: neurons are patched one by one", got="head"
+            f"tasks.{name}.unit", expected="mlp: neurons are patched one by one", got=other[0]
         )
     places = [(entry.layer, neuron) for entry in found for neuron in entry.neurons]
     if len(set(places)) < len(places) or any(entry.positions != "all" for entry in found):
