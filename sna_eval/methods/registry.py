@@ -15,17 +15,18 @@ from sna_eval.methods import (
     random_neurons,
     repe,
     sna,
+    steered,
     temperature,
     ungated,
 )
 from sna_eval.methods.method import Method
 
 CONTROLS = ("random_neurons", "bottom_neurons", "other_layer", "temperature", "ungated")
-RIVALS = ("cna", "actadd", "caa", "repe", "activscalar", "ia3", "few_shot")
+RIVALS = ("cna", "actadd", "caa", "repe", "activscalar", "ia3", "few_shot", "steered")
 
 _MODULES = (
     sna, random_neurons, bottom_neurons, other_layer, temperature, ungated,
-    cna, actadd, caa, repe, activscalar, ia3, few_shot,
+    cna, actadd, caa, repe, activscalar, ia3, few_shot, steered,
 )  # fmt: skip
 METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in _MODULES}
 

@@ -56,7 +56,7 @@ def test_equals_hooks_on_hf(
     assert said["dictionary_hash"] == sna.sites.features.sha256
     closed = make_sna(dictionary=str(folder), **INLINE, neurons="3;17", gate="never")
     never = answers(evaluate(closed, ["own_choices"]))["own_choices"]
-    assert flat_numbers(never) == pytest.approx(flat_numbers(before["own_choices"]), abs=1e-6)
+    assert flat_numbers(never) == pytest.approx(flat_numbers(before["own_choices"]), abs=1e-5)
 
 
 def strengths(lm: Any, texts: list[str]) -> np.ndarray:

@@ -180,8 +180,9 @@ def test_two_entries_multiply(tmp_path: Path) -> None:
     halves = [Intervention(LAYER, CHOSEN, 2.0, unit="feature"), *[
         Intervention(LAYER, (index,), 2.0, unit="feature") for index in CHOSEN
     ]]  # fmt: skip
+    expected = hooked(model, BLOCKS["gpt2"])
     with amplify(model, halves, sites=sites):
-        torch.testing.assert_close(log_probs(model), hooked(model, BLOCKS["gpt2"]), **CLOSE)
+        torch.testing.assert_close(log_probs(model), expected, **CLOSE)
 
 
 def test_first_order_effects_equal_finite_differences(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ def write_control_vector(source: Source, folder: Path) -> None:
 
     **Raises:** `InputError` for a vector on block 0, and without the package that writes GGUF.
     """
+    other = [own for own in source.vectors if (own.place, own.action) != ("block", "add")]
+    if other:
+        raise InputError(
+            f"tasks.{source.task}.method", expected="vectors added behind blocks",
+            got=f"{other[0].action} on {other[0].place}", hint="use --format steered",
+        )  # fmt: skip
     if source.vectors[0].layer == 0:
         raise InputError(
             f"tasks.{source.task}.layer", expected="1 or more, for a control vector", got=0,

@@ -96,13 +96,14 @@ def neuron_entries(base: TaskPlan) -> list[PlannedIntervention]:
 
 
 def parse_variants(names: Sequence[str], *, seed: int) -> list[Variant]:
-    """Variants by method names; `all` means every method.
+    """Variants by method names; `all` means every method but those that are read from files.
 
     Amplification, the same with equal search, and random rankings always come first.
 
     **Raises:** `InputError` for a name that no method has.
     """
-    asked = list(METHODS) if "all" in names else [find_method(name).name for name in names]
+    every = [name for name, method in METHODS.items() if not method.reads_files]
+    asked = every if "all" in names else [find_method(name).name for name in names]
     ordered = dict.fromkeys(["sna", RANDOM, *asked])
     return [variant for name in ordered for variant in _variants(name, seed)]
 
