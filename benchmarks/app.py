@@ -44,8 +44,8 @@ def main() -> int:
     from sna_eval.app.core.batch_file import FileRow
     from sna_eval.app.core.mapping import MapConfig, map_layers
     from sna_eval.app.core.models import SHELF
+    from sna_eval.app.core.question import FIRST_TASK, task_questions
     from sna_eval.app.core.setting import PromptSource, Setting
-    from sna_eval.app.core.tasks import FIRST_TASK, task_questions
     from sna_eval.app.core.trying import TryConfig, try_it
 
     workspace = timed("loading the model", lambda: SHELF.get(args.model))

@@ -34,9 +34,9 @@ from lm_eval.models.huggingface import HFLM
 from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from sna_eval.files import neutral_text_path
 from sna_eval.harness.lm import SNALM
 from sna_eval.intervention import Engine, find_sites
-from sna_eval.paths import neutral_text_path
 
 MOST = 1.1
 """Largest ratio of the two root mean squares that `--check` lets pass."""

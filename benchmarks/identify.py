@@ -42,7 +42,7 @@ EXACT_TASK = "sna_math_easy"
 
 def bundled_tasks(group: str) -> list[str]:
     """Names of the tasks in a bundled group, or the one task of that name."""
-    from sna_eval.paths import tasks_path
+    from sna_eval.files import tasks_path
 
     path = tasks_path() / f"{group}.yaml"
     listed = yaml.safe_load(path.read_text(encoding="utf-8")).get("task", group)
@@ -96,7 +96,7 @@ def _processor_seconds() -> float:
 
 def commands(model: str, tasks: list[str], n_layers: int, folder: Path) -> dict[str, list[str]]:
     """The evaluation and both searches."""
-    from sna_eval.paths import tasks_path
+    from sna_eval.files import tasks_path
 
     named = ",".join(tasks)
     evaluation = [

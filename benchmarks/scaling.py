@@ -80,8 +80,8 @@ def evaluator(model: Any, work: Work, batch: int) -> Any:
     """An `SNALM` that opens every gate or none."""
     from transformers import AutoTokenizer
 
+    from sna_eval.files import reference_model_path
     from sna_eval.harness.lm import SNALM
-    from sna_eval.paths import reference_model_path
 
     tokenizer = AutoTokenizer.from_pretrained(reference_model_path())
     gate = "always" if work.open_share else "never"

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from sna_eval.study.choosing import SelectOptions, select
 from sna_eval.study.sweep import (
     ScreenOptions,

@@ -76,8 +76,8 @@ def evaluate(
     from lm_eval.evaluator import evaluate as run
     from lm_eval.tasks import TaskManager
 
+    from sna_eval.files import tasks_path
     from sna_eval.harness.plugin.registration import register
-    from sna_eval.paths import tasks_path
 
     register()
     tasks = TaskManager(include_path=str(tasks_path()), include_defaults=False).load([args.task])

@@ -36,7 +36,7 @@ def evaluate(side: str, args: argparse.Namespace, low: float) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    from sna_eval.paths import tasks_path
+    from sna_eval.files import tasks_path
 
     arguments: dict[str, Any] = {"pretrained": args.model, "dtype": "float32"}
     if side != "hf":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from real_models import bring
 from sna_eval.errors import InputError, report
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from sna_eval.study.results.zone_table import format_rows, zone_rows
 
 REFERENCE = "sna-reference"

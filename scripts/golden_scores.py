@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sna_eval.files import tasks_path
 from sna_eval.harness.plugin.registration import register
 from sna_eval.harness.values import evidence_of
-from sna_eval.paths import tasks_path
 
 TARGET = Path(__file__).resolve().parents[1] / "tests" / "regression" / "golden.json"
 ITEMS = 6

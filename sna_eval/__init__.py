@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sna_eval.errors import InputError
+    from sna_eval.files import reference_model_path, tasks_path
     from sna_eval.gating import Gate
     from sna_eval.intervention import Intervention, amplify, find_sites
-    from sna_eval.paths import reference_model_path, tasks_path
     from sna_eval.plan import Plan, load_plan, save_plan
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """What was found by searching and by trying, on disk, so that it costs its time only once.
 
-An entry's name is the hash of everything the result depends on: for neurons the model, prompts,
-method, layer and count. Entries are JSON with a hash of what they say, written atomically; a
-damaged one is found again. With `SNA_EVAL_NO_CACHE=1` nothing is read and nothing kept.
+An entry's name is the short hash of everything the result depends on: for neurons the model,
+prompts, method, layer and count. Entries are JSON with a hash of what they say, written atomically;
+a damaged one is found again. With `SNA_EVAL_NO_CACHE=1` nothing is read and nothing kept.
 """
 
 from __future__ import annotations
@@ -11,13 +11,26 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sna_eval.files import MIB, read_json, write_whole_json
 
+DIGITS = 16
+"""Hexadecimal digits of a hash: 64 bits, ample against chance collisions."""
 _LARGEST_ENTRY = 64 * MIB  # vectors of a method, as decimal numbers
+
+
+def digest(value: Any) -> str:
+    """Hash of plain JSON values."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGITS]
+
+
+def prompt_fingerprint(texts: Sequence[str]) -> str:
+    """Hash of prompts, in order."""
+    return digest(list(texts))
 
 
 def cache_dir() -> Path:

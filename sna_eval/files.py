@@ -1,9 +1,10 @@
-"""Files from outside, read within bounds, and files of ours, written whole or not at all.
+"""Files: where ours lie, how users name theirs, read within bounds, written whole or not at all.
 
-What is larger is refused before it can fill the memory: parsed JSON takes some twenty times the
-memory of its text, and a folder may hold anything: a disk image under the name of a result file, a
-device that never ends, one line of gigabytes. Bounds are far above what this package and lm_eval
-write. Tensors come in the safetensors format, which holds numbers and nothing that runs.
+A path that was typed may name nothing, or be no path at all. What is larger than a bound is refused
+before it can fill the memory: parsed JSON takes some twenty times the memory of its text, and a
+folder may hold anything: a disk image under the name of a result file, a device that never ends,
+one line of gigabytes. Bounds are far above what this package and lm_eval write. Tensors come in the
+safetensors format, which holds numbers and nothing that runs.
 """
 
 from __future__ import annotations
@@ -162,3 +163,65 @@ def read_tensors(path: Path, *, largest: int) -> dict[str, torch.Tensor]:
         return dict(load(content))
     except (SafetensorError, *_DAMAGE) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+REFERENCE_MODEL = "sna-reference"
+"""The bundled model's name, and the model where none is named."""
+REFERENCE_PLAN = "sna-reference"
+"""The bundled plan for that model."""
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def tasks_path() -> Path:
+    """Folder of the bundled task YAMLs: inside the wheel, or beside the package in a checkout."""
+    installed = _PACKAGE / "task_configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "task_configs"
+
+
+def plans_path() -> Path:
+    """Folder of the bundled plans."""
+    return _PACKAGE / "plans"
+
+
+def reference_model_path() -> Path:
+    """Folder of the bundled model, `REFERENCE_MODEL`."""
+    return _PACKAGE / "reference"
+
+
+def neutral_text_path() -> Path:
+    """File of neutral reference sentences, one a line."""
+    return _PACKAGE / "data" / "neutral.txt"
+
+
+def unrelated_prompts_path() -> Path:
+    """File of prompts that have nothing to do with one another, one a line."""
+    return _PACKAGE / "data" / "unrelated_prompts.txt"
+
+
+def architectures_path() -> Path:
+    """File of the architectures that were tried, written by `scripts/architecture_matrix.py`."""
+    return _PACKAGE / "data" / "architectures.json"
+
+
+def expanded(typed: str | Path) -> Path:
+    """With the home folder for `~`; the home of nobody stays as it was typed."""
+    path = Path(typed)
+    with suppress(RuntimeError):
+        path = path.expanduser()
+    return path
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 
 BESIDE = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 """Real data beside the checkout, where there is any; nothing but the tests looks there."""

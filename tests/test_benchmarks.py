@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sna_eval.paths import reference_model_path
+from sna_eval.files import reference_model_path
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SCRIPTS = {

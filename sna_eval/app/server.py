@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.paths import REFERENCE_MODEL
+from sna_eval.files import REFERENCE_MODEL
 
 _SCRIPT = Path(__file__).parent / "ui" / "script.py"
 _UPLOAD_MB = 16
@@ -67,8 +67,8 @@ def _prepare(model: str) -> None:
         for name in _HEAVY:
             importlib.import_module(name)
     from sna_eval.app.core.models import SHELF
+    from sna_eval.app.core.question import FIRST_TASK
     from sna_eval.app.core.setting import PromptSource
-    from sna_eval.app.core.tasks import FIRST_TASK
 
     SHELF.prepare(model)
     if SHELF.is_ready(model):  # the first click need not search then

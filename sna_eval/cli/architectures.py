@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(*, refused: bool) -> int:
-    from sna_eval.paths import architectures_path
+    from sna_eval.files import architectures_path
 
     table = json.loads(architectures_path().read_text(encoding="utf-8"))
     rows = [row for row in table["rows"] if (row["status"] == "verified") != refused]

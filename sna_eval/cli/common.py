@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sna_eval.paths import REFERENCE_MODEL
+from sna_eval.files import REFERENCE_MODEL
 
 if TYPE_CHECKING:
-    from sna_eval.harness.tasks.arguments import TaskArguments
+    from sna_eval.harness.tasks.contexts import TaskArguments
     from sna_eval.plan import Plan
 
 
@@ -103,7 +103,7 @@ def _truth(word: str) -> bool:
 
 def task_arguments(args: argparse.Namespace) -> TaskArguments:
     """What the flags of `add_metadata` and `add_prompting` say of tasks beside their names."""
-    from sna_eval.harness.tasks.arguments import TaskArguments, parse_metadata
+    from sna_eval.harness.tasks.contexts import TaskArguments, parse_metadata
 
     return TaskArguments(
         parse_metadata(args.metadata),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sna_eval.cli.common import add_model, add_tasks, task_arguments
 from sna_eval.errors import InputError, writing
-from sna_eval.paths import REFERENCE_PLAN
+from sna_eval.files import REFERENCE_PLAN
 
 if TYPE_CHECKING:
     from sna_eval.study.methods.diagnosis import Diagnosis

@@ -7,7 +7,7 @@ import argparse
 from sna_eval.cli.common import add_model, add_tasks, say_draws, task_arguments
 from sna_eval.cli.terminal import resumable
 from sna_eval.errors import writing
-from sna_eval.paths import REFERENCE_PLAN
+from sna_eval.files import REFERENCE_PLAN
 
 HELP = "compare controls and rival methods with a plan's own intervention"
 

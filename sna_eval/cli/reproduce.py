@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sna_eval.paths import REFERENCE_MODEL
+from sna_eval.files import REFERENCE_MODEL
 
 HELP = "run the paper's protocol on a model: published beside measured figures, with verdicts"
 

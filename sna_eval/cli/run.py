@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sna_eval.errors import reading
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 
 HELP = "lm_eval run, with the bundled tasks at hand"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 
 HELP = "print the folder of the bundled tasks"
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from sna_eval.errors import InputError, reading
 from sna_eval.export.source import Source, made_by
-from sna_eval.files import LARGEST_FILE, read_json
-from sna_eval.paths import is_file
+from sna_eval.files import LARGEST_FILE, is_file, read_json
 from sna_eval.plan import ModelSpec, Plan, parse_plan, plan_to_dict, task_fingerprint
 
 RECORD_NAME = "sna_export.json"

@@ -13,8 +13,7 @@ from typing import Any
 import datasets
 
 from sna_eval.errors import InputError, reading
-from sna_eval.files import LARGEST_FILE, read_lines
-from sna_eval.paths import expanded, is_file, tasks_path
+from sna_eval.files import LARGEST_FILE, expanded, is_file, read_lines, tasks_path
 
 SST2_VARIABLE = "SNA_EVAL_SST2"
 """Environment variable that names a folder with `train.tsv` and `dev.tsv`."""

@@ -16,6 +16,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
+from sna_eval.files import REFERENCE_MODEL
 from sna_eval.harness.gated_lm import GatedLM
 from sna_eval.harness.model.answer_keys import item_key, text_key
 from sna_eval.harness.model.arguments import (
@@ -32,6 +33,7 @@ from sna_eval.harness.model.tried import abilities_of, shortcuts_of
 from sna_eval.harness.plugin.cache_file import take_over
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
 from sna_eval.harness.scoring.kept_texts import KeptTexts
+from sna_eval.harness.scoring.ledger import GENERATED
 from sna_eval.harness.scoring.passes import Passes
 from sna_eval.harness.scoring.response_cache import ResponseCache
 from sna_eval.harness.tasks.items import Item
@@ -41,7 +43,6 @@ from sna_eval.harness.tasks.task_plans import SearchedPlans, warn_of_another
 from sna_eval.harness.values import Answer
 from sna_eval.intervention import Abilities, Engine, Sites, find_sites
 from sna_eval.methods import Workbench
-from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.plan import (
     Plan,
     PlanArguments,
@@ -214,7 +215,8 @@ class SNALM(GatedLM, HFLM):
         return {"strict": self.strict, "decide_at": self.decide_at, **hashed}
 
     def _check_asked(self, requests: Sequence[Any]) -> None:
-        check_asked_texts(self, self.plans.unsearched, requests)
+        if self.enable_thinking or any(one.request_type == GENERATED for one in requests):
+            check_asked_texts(self, self.plans.unsearched, requests)
 
     def _divergences(
         self, requests: Sequence[Any], texts: Sequence[str], plan: TaskPlan

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, reading
-from sna_eval.harness.tasks.arguments import TaskArguments
-from sna_eval.paths import REFERENCE_MODEL, tasks_path
+from sna_eval.files import REFERENCE_MODEL, tasks_path
+from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.plan.reading import quoted
 
 

@@ -6,6 +6,7 @@ accelerate may have put its parts on several devices, or keep them on disk.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sna_eval.hashing import DIGITS, digest
+from sna_eval.cache import DIGITS, digest
 
 _BY_LENGTH = ("longrope", "dynamic")
 """Rotary embeddings whose factors go by the length of the whole text."""
@@ -52,6 +53,11 @@ def _ropes(parameters: Any) -> Iterator[Mapping[str, Any]]:
     if "rope_type" in parameters:
         yield parameters
     yield from (part for part in parameters.values() if isinstance(part, Mapping))
+
+
+def keeps_keys(model: nn.Module) -> bool:
+    """Whether generation goes on from keys and values; else every pass reads the whole text."""
+    return "past_key_values" in inspect.signature(base_model(model).forward).parameters
 
 
 def input_device(model: nn.Module) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,8 +53,3 @@ class DecodingMask:
         last = self._prompt - 1 - self._starts
         touched = acting(intervention, place - self._starts, last)
         return self._rows if touched is None else self._rows & touched
-
-
-def keeps_keys(model: nn.Module) -> bool:
-    """Whether generation goes on from keys and values; else every pass reads the whole text."""
-    return "past_key_values" in inspect.signature(base_model(model).forward).parameters

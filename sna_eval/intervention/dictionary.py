@@ -19,8 +19,7 @@ from typing import Any, Literal
 import torch
 
 from sna_eval.errors import InputError, reading
-from sna_eval.files import MIB, read_json, read_tensors
-from sna_eval.paths import expanded, is_file, is_folder
+from sna_eval.files import MIB, expanded, is_file, is_folder, read_json, read_tensors
 
 FIELD = "dictionary"
 """The model argument that names folders."""

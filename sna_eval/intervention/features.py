@@ -20,8 +20,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError
-from sna_eval.hashing import digest
 from sna_eval.intervention.dictionary import FIELD, Dictionary
 from sna_eval.intervention.experts import HookHandle
 from sna_eval.intervention.family import Component, Place

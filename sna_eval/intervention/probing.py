@@ -17,10 +17,9 @@ from sna_eval.errors import InputError
 from sna_eval.intervention.decoder import input_device, steady_width, text_config
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
 from sna_eval.intervention.prefix import Prefix, fits_window
-from sna_eval.intervention.rows import Batch, Row, Tokens
+from sna_eval.intervention.rows import Batch, Row, Tokens, trial_tokens
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Intervention
-from sna_eval.intervention.trial import trial_tokens
 
 _LOGGER = logging.getLogger(__name__)
 _TOLERANCE = {

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch import nn
+
+from sna_eval.intervention.decoder import text_config
 
 Tokens = tuple[int, ...]
 ROOM = 128
@@ -192,3 +195,16 @@ def shared_rows(context: int, continuations: Sequence[int], *, packs: bool) -> l
         rows[-1].append(number)
         held += read
     return rows
+
+
+def trial_tokens(model: nn.Module, count: int) -> Tokens:
+    """Random tokens of a model's vocabulary, the same at every call."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randint(1, int(text_config(model).vocab_size), (count,), generator=generator)
+    return tuple(int(token) for token in drawn)
+
+
+def trial_rows(model: nn.Module) -> list[Row]:
+    """Two rows of different length, one with a continuation of two tokens."""
+    tokens = trial_tokens(model, 16)
+    return [Row(tokens[:8], (tokens[8:10],)), Row(tokens[10:15], (tokens[15:],))]

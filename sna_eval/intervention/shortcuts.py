@@ -25,9 +25,8 @@ import torch
 from torch import nn
 
 from sna_eval.intervention.partial_passes import forward_replaced
-from sna_eval.intervention.rows import Batch
+from sna_eval.intervention.rows import Batch, trial_rows
 from sna_eval.intervention.sites import Sites
-from sna_eval.intervention.trial import trial_rows
 
 if TYPE_CHECKING:
     from sna_eval.intervention.forward import Engine

@@ -19,10 +19,9 @@ from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.forward import Abilities, Assigned, Engine
 from sna_eval.intervention.probing import probe
 from sna_eval.intervention.projections import written_by
-from sna_eval.intervention.rows import Batch
+from sna_eval.intervention.rows import Batch, trial_rows
 from sna_eval.intervention.sites import Sites, find_sites
 from sna_eval.intervention.spec import Intervention, Unit
-from sna_eval.intervention.trial import trial_rows
 
 FACTOR = 3.0
 _NEURONS = 16

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.stand_in import encoded
@@ -37,7 +38,6 @@ from sna_eval.harness.tasks.questions import (
     seed_examples,
     unconditional_requests,
 )
-from sna_eval.hashing import digest
 from sna_eval.intervention import Row
 from sna_eval.neurons import MAX_PROMPTS, spread_over
 from sna_eval.plan import prompt_fingerprint

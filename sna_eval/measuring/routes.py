@@ -17,8 +17,8 @@ import torch
 from sna_eval.harness.model.tried import tried_once
 from sna_eval.intervention import Batch, Engine, Intervention, amplify
 from sna_eval.intervention.partial_passes import captured_activations, captured_outputs, continued
+from sna_eval.intervention.rows import trial_rows
 from sna_eval.intervention.stream import output_columns
-from sna_eval.intervention.trial import trial_rows
 from sna_eval.measuring.starts import Route
 
 if TYPE_CHECKING:

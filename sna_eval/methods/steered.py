@@ -25,16 +25,15 @@ from typing import Any, get_args
 
 import torch
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError, reading
-from sna_eval.files import MIB, read_tensors, read_text
-from sna_eval.hashing import digest
+from sna_eval.files import MIB, expanded, is_file, is_folder, read_tensors, read_text
 from sna_eval.intervention import Addition, Affine, Clamping, Sites, Vector
 from sna_eval.intervention.dictionary import Dictionary, read_dictionary
 from sna_eval.intervention.family import Action, Place
 from sna_eval.intervention.features import place_of
 from sna_eval.methods.method import Fitted, Method
 from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
-from sna_eval.paths import expanded, is_file, is_folder
 
 COLUMNS = (
     "loader", "action", "sparse_model", "hookpoint", "feature_index", "steering_coefficient",

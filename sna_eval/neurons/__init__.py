@@ -4,12 +4,19 @@ from sna_eval.neurons.attribution import attribution_scores
 from sna_eval.neurons.bench import Workbench
 from sna_eval.neurons.control import matched_random, stand_ins
 from sna_eval.neurons.examples import Examples, Question, spread_over
+from sna_eval.neurons.observed import neutral_sentences
 from sna_eval.neurons.progress import Progress
-from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
+from sna_eval.neurons.ranking import (
+    UNLABELLED,
+    Ranked,
+    Ranking,
+    Selected,
+    contrastive,
+    differential,
+    overlap,
+)
 from sna_eval.neurons.rankings import RANKINGS, find_ranking
-from sna_eval.neurons.reference import neutral_sentences
 from sna_eval.neurons.search import MAX_PROMPTS, Search, SearchConfig
-from sna_eval.neurons.selection import Selected, contrastive, differential, overlap
 from sna_eval.neurons.statistics import Pooling, Sinks, TokenRow, mean_activations
 from sna_eval.neurons.universal import SHARE
 

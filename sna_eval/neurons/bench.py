@@ -38,7 +38,7 @@ class Workbench:
     prefix: int | None = None
     """Token that stands for an empty context, as in the evaluation; `None`: there is none."""
     neutral: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
-    """Statistics of neutral text found so far, by what they depend on: `neurons.reference`."""
+    """Statistics of neutral text found so far, by what they depend on: `neurons.observed`."""
     universal: dict[str, Mapping[int, tuple[int, ...]]] = field(default_factory=dict)
     """Universal neurons found so far, by their rule: `neurons.universal`."""
     chat: Callable[..., str] | None = None

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.neurons.selection import Selected
+from sna_eval.neurons.ranking import Selected
 
 CANDIDATES = 20
 """How many of the nearest neurons each draw is made from."""

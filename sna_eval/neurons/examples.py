@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from sna_eval.cache import digest, prompt_fingerprint
 from sna_eval.errors import InputError
-from sna_eval.hashing import digest, prompt_fingerprint
 
 T = TypeVar("T")
 

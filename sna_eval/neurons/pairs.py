@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.errors import InputError, reading
-from sna_eval.files import LARGEST_FILE, read_lines
+from sna_eval.files import LARGEST_FILE, expanded, is_file, read_lines
 from sna_eval.neurons.examples import Examples
-from sna_eval.paths import expanded, is_file
 
 SUFFIX = ".jsonl"
 SIDES = ("positive", "negative")

@@ -1,4 +1,8 @@
-"""What a ranking of neurons is: one file in `neurons/rankings`, which nothing else lists."""
+"""A ranking of neurons, one file in `neurons/rankings` that nothing else lists; chosen neurons.
+
+Differential selection follows Akhtar (2026), arXiv:2604.07098, section 3.1; contrastive selection
+follows its section 6.1.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,85 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from sna_eval.neurons.examples import Examples
 from sna_eval.neurons.observed import Observed
-from sna_eval.neurons.selection import Selected
 
 UNLABELLED = ""
 """The one label of neurons that belong to no class."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Chosen neurons, best first, and the score each was chosen by."""
+
+    neurons: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    def first(self, count: int) -> Selected:
+        """The `count` best of them."""
+        return Selected(self.neurons[:count], self.scores[:count])
+
+    def without(self, left_out: Collection[int]) -> Selected:
+        """The others, in the same order."""
+        kept = [
+            pair for pair in zip(self.neurons, self.scores, strict=True) if pair[0] not in left_out
+        ]
+        return Selected(tuple(neuron for neuron, _ in kept), tuple(score for _, score in kept))
+
+
+def differential(task: torch.Tensor, reference: torch.Tensor, *, top_k: int) -> Selected:
+    """The `top_k` largest positive differences `mean(task) - mean(reference)`.
+
+    **Arguments:**
+
+    - `task`, `reference`: mean activations, `[d_mlp]`.
+    - `top_k`: how many at most; fewer where fewer differences are positive.
+    """
+    return largest(task - reference, top_k, positive_only=True)
+
+
+def contrastive(
+    first: torch.Tensor, second: torch.Tensor, *, top_k: int
+) -> tuple[Selected, Selected]:
+    """Neurons of either class: the `top_k` largest and the `top_k` smallest of `first - second`.
+
+    The two sets are disjoint by construction.
+
+    **Arguments:**
+
+    - `first`, `second`: mean activations over each class, `[d_mlp]`; `top_k` at most half of them.
+
+    **Returns:** the first class' neurons and the second's, scores as differences in favour of the
+    class.
+    """
+    if 2 * top_k > first.numel():
+        raise ValueError(f"two disjoint sets of {top_k} do not fit into {first.numel()} neurons")
+    difference = first - second
+    return (
+        largest(difference, top_k, positive_only=False),
+        largest(-difference, top_k, positive_only=False),
+    )
+
+
+def overlap(first: Selected, second: Selected) -> float:
+    """Share of neurons that two selections of like size have in common, 0 to 1."""
+    size = max(len(first.neurons), len(second.neurons))
+    return len(set(first.neurons) & set(second.neurons)) / size if size else 0.0
+
+
+def largest(scores: torch.Tensor, top_k: int, *, positive_only: bool) -> Selected:
+    """The largest scores; ties go to the lower index, so the choice is reproducible."""
+    order = torch.argsort(scores, descending=True, stable=True)[:top_k].tolist()
+    kept = [index for index in order if not positive_only or scores[index] > 0]
+    return Selected(tuple(kept), tuple(float(scores[index]) for index in kept))
+
+
+def smallest(scores: torch.Tensor, top_k: int) -> Selected:
+    """The smallest scores, lowest first."""
+    last = largest(-scores, top_k, positive_only=False)
+    return Selected(last.neurons, tuple(-score for score in last.scores))
 
 
 @dataclass(frozen=True)

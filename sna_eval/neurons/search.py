@@ -13,15 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sna_eval.hashing import prompt_fingerprint
+from sna_eval.cache import prompt_fingerprint
 from sna_eval.intervention import Row, Unit
 from sna_eval.neurons.bench import Workbench
 from sna_eval.neurons.examples import Examples
-from sna_eval.neurons.observed import Observed
+from sna_eval.neurons.observed import Observed, neutral_sentences
 from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.neurons.ranking import Ranked, Ranking
 from sna_eval.neurons.rankings import USUAL, find_ranking
-from sna_eval.neurons.reference import neutral_sentences
 from sna_eval.neurons.statistics import Pooling, Sinks
 from sna_eval.neurons.universal import Universal
 

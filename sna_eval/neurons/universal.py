@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
+from sna_eval.cache import digest, prompt_fingerprint
 from sna_eval.errors import InputError, reading
-from sna_eval.files import LARGEST_FILE, read_text
-from sna_eval.hashing import digest, prompt_fingerprint
+from sna_eval.files import LARGEST_FILE, expanded, read_text, unrelated_prompts_path
 from sna_eval.intervention.amplify import whole_layer
 from sna_eval.intervention.decoder import in_float64
 from sna_eval.intervention.partial_passes import run_to
@@ -28,7 +28,6 @@ from sna_eval.intervention.rows import right_padded
 from sna_eval.neurons.bench import Workbench
 from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.neurons.statistics import batches, tokens_at_once
-from sna_eval.paths import expanded, unrelated_prompts_path
 
 SHARE = 0.001
 """The fraction of a model's neurons that counts as its top, where nothing else is asked."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from sna_eval.files import REFERENCE_MODEL
 from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
 from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.rules import Claim, Verdict, beside_placebos
-from sna_eval.paths import REFERENCE_MODEL
 from sna_eval.reporting.page import Section
 from sna_eval.reporting.report import ReportOptions, write_report
 from sna_eval.reporting.tables import Table

@@ -1,6 +1,6 @@
 """What is done to which task, behind which gate: load, check, resolve, fingerprint, save."""
 
-from sna_eval.hashing import prompt_fingerprint
+from sna_eval.cache import prompt_fingerprint
 from sna_eval.intervention.decoder import model_fingerprint
 from sna_eval.neurons import UNLABELLED
 from sna_eval.plan.applying import (

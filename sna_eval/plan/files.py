@@ -10,12 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError, reading, writing
-from sna_eval.files import MIB, read_text
+from sna_eval.files import MIB, expanded, is_file, plans_path, read_text
 from sna_eval.gating import Gate, find_signal
-from sna_eval.hashing import digest
 from sna_eval.intervention import Vector
-from sna_eval.paths import expanded, is_file, plans_path
 from sna_eval.plan.entries import entry_to_dict, parse_entry
 from sna_eval.plan.reading import Fields, filled, items, label
 from sna_eval.plan.schema import ModelSpec, Plan, PlannedIntervention, TaskPlan

@@ -7,9 +7,8 @@ from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
-from sna_eval.cache import read_entry, write_entry
+from sna_eval.cache import digest, prompt_fingerprint, read_entry, write_entry
 from sna_eval.errors import InputError
-from sna_eval.hashing import digest, prompt_fingerprint
 from sna_eval.intervention import Sites
 from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.methods import Examples, MethodConfig, Resolution, Workbench
@@ -313,5 +312,5 @@ def _one_from_cache(entry: Mapping[str, Any]) -> Resolution:
         )
         for label, chosen in entry["selected"].items()
     }
-    parameters = parameters_from_lists(entry.get("parameters") or {})
+    parameters = parameters_from_lists(lists) if (lists := entry.get("parameters")) else {}
     return Resolution(selected, dict(entry["remarks"]), parameters, entry.get("layer"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError, writing
-from sna_eval.paths import expanded
+from sna_eval.files import expanded
 from sna_eval.study.results.answered import AnsweredTask, answered_tasks
 from sna_eval.study.results.answers import Choice, ItemAnswers
 from sna_eval.study.results.reading import read_run

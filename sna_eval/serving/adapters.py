@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.export.scaling import LayerScaling, layer_scalings
-from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
 from sna_eval.plan import TaskPlan
 from sna_eval.plan.applying import plain_interventions

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError
-from sna_eval.hashing import digest
 from sna_eval.intervention.rows import Tokens
 from sna_eval.serving.adapters import Adapters
 from sna_eval.serving.address import ServedCard

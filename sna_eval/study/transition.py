@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from sna_eval.clusters import fold_numbers
 from sna_eval.errors import InputError, writing
-from sna_eval.files import write_whole
+from sna_eval.files import tasks_path, write_whole
 from sna_eval.gating import Gate
 from sna_eval.harness.tasks.development import development_docs
 from sna_eval.measuring.items import Split
 from sna_eval.measuring.subjects import Subject, gate_decisions, task_subject
-from sna_eval.paths import tasks_path
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

@@ -17,8 +17,7 @@ from sna_eval.app.core.batch_file import (
     PromptFile,
     read_prompt_file,
 )
-from sna_eval.app.core.question import TypedQuestion
-from sna_eval.app.core.tasks import task_questions
+from sna_eval.app.core.question import TypedQuestion, task_questions
 from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError

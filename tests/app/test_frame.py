@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from sna_eval.app import server
 from sna_eval.app.core.models import SHELF
+from sna_eval.app.core.question import FIRST_TASK
 from sna_eval.app.core.setting import PromptSource
-from sna_eval.app.core.tasks import FIRST_TASK
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.cli import main
 from tests.app.test_pages import errors, texts

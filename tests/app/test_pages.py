@@ -150,7 +150,7 @@ def test_an_item_of_a_task_is_taken() -> None:
     (box,) = [box for box in app.selectbox if box.label == "Item"]
     box.set_value(3).run()
     pressed(app, "Take it")
-    from sna_eval.app.core.tasks import task_questions
+    from sna_eval.app.core.question import task_questions
 
     asked = task_questions("sna_math_easy", "development")[3]
     assert app.session_state["prompt"] == asked.prompt

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sna_eval.app.core.question import LONGEST_TEXT, TypedQuestion, question_items, typed_question
+from sna_eval.app.core.question import (
+    LONGEST_TEXT,
+    TypedQuestion,
+    question_items,
+    question_tasks,
+    task_names,
+    task_questions,
+    typed_question,
+)
 from sna_eval.app.core.setting import (
     LONGEST_LIST,
     MOST_NEURONS,
@@ -13,7 +21,6 @@ from sna_eval.app.core.setting import (
     Setting,
     typed_lines,
 )
-from sna_eval.app.core.tasks import question_tasks, task_names, task_questions
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
 from tests.app.conftest import MATH, a_setting

@@ -10,9 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sna_eval.app.core.models import SHELF
+from sna_eval.app.core.question import FIRST_TASK, task_questions
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.starting import BUNDLED, first_look
-from sna_eval.app.core.tasks import FIRST_TASK, task_questions
 from sna_eval.app.core.trying import TryConfig, try_it
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.app.ui import boundary

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from sna_eval.app.core.question import development_examples
 from sna_eval.app.core.runs import SweepFolder, open_folder
 from sna_eval.app.core.setting import PromptSource
 from sna_eval.app.core.taking import take_best
-from sna_eval.app.core.tasks import development_examples
 from sna_eval.app.core.workspace import Workspace, resolved_entry
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate

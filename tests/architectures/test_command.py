@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sna_eval.cli import main
+from sna_eval.files import architectures_path
 from sna_eval.intervention import find_sites
 from sna_eval.intervention.verification import verify
-from sna_eval.paths import architectures_path
 from tests.conftest import build_model
 
 

@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from architectures.matrix import TOLERANCE, row
 from architectures.tiny import build, entries
-from sna_eval.paths import architectures_path
+from sna_eval.files import architectures_path
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,7 +12,7 @@ import pytest
 
 from sna_eval.cli import main, parser
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from sna_eval.plan import load_plan
 
 BIN = Path(sys.executable).parent

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sna_eval.cli import main
-from sna_eval.paths import reference_model_path
+from sna_eval.files import reference_model_path
 
 TASK = """
 task: mine

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from tests.conftest import VOCABULARY, build_model
 from tests.harness.conftest import own_tasks  # noqa: F401  (a fixture)
 

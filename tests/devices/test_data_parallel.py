@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from tests.devices.conftest import (
     ROOT,
     assert_same_answers,

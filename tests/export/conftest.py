@@ -11,9 +11,9 @@ import torch
 
 from sna_eval.export import Format, Source, export_plan
 from sna_eval.export.formats import FORMATS
+from sna_eval.files import tasks_path
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
-from sna_eval.paths import tasks_path
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, save_plan
 from tests.conftest import build_model
 

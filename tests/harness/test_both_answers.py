@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from sna_eval.paths import reference_model_path
+from sna_eval.files import reference_model_path
 from tests.harness.lm_eval_configs import CONFIGS, GROUPS, write_configs
 
 FEW = [

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lm_eval.api.model import CachingLM
 
+from sna_eval.files import tasks_path
 from sna_eval.harness.scoring import response_cache
-from sna_eval.paths import tasks_path
 from tests.conftest import VOCABULARY, build_model
 from tests.harness.conftest import answers, flat_numbers
 

@@ -11,9 +11,9 @@ import yaml
 from lm_eval.api.registry import get_aggregation, get_metric_aggregation, is_higher_better
 
 import sna_eval.harness.metric_names  # noqa: F401  (names are known from here on)
+from sna_eval.files import tasks_path
 from sna_eval.harness.instructions import KINDS
 from sna_eval.harness.metric_names import AGGREGATIONS, METRICS
-from sna_eval.paths import tasks_path
 
 ROOT = Path(__file__).resolve().parents[2]
 

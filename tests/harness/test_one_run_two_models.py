@@ -14,8 +14,8 @@ import torch
 from lm_eval.filters import build_filter_ensemble
 
 from sna_eval.errors import InputError
+from sna_eval.files import tasks_path
 from sna_eval.harness.plugin.both_answers import report_both
-from sna_eval.paths import tasks_path
 
 ALWAYS = {"layer": 1, "neurons": "1;5;31", "multiplier": 9.0, "gate": "always"}
 Tasks = Callable[..., dict[str, Any]]

@@ -12,8 +12,8 @@ from lm_eval.tasks import TaskManager
 
 from sna_eval.cli import main
 from sna_eval.errors import InputError
+from sna_eval.files import tasks_path
 from sna_eval.harness.lm import SNALM
-from sna_eval.paths import tasks_path
 from sna_eval.serving.completions import SNACompletions
 
 PLAIN = "pretrained=sna-reference,gate=never"

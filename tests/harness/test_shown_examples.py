@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
+from sna_eval.cache import prompt_fingerprint
 from sna_eval.harness.loading import load_tasks
-from sna_eval.harness.tasks.arguments import TaskArguments
-from sna_eval.harness.tasks.contexts import Contexts
+from sna_eval.harness.tasks.contexts import Contexts, TaskArguments
 from sna_eval.harness.tasks.development import examples_of
-from sna_eval.hashing import prompt_fingerprint
 from sna_eval.study.sweep import Sweep, SweepOptions
 
 KINDS = {

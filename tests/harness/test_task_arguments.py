@@ -13,7 +13,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import load_tasks
-from sna_eval.harness.tasks.arguments import TaskArguments, parse_metadata
+from sna_eval.harness.tasks.contexts import TaskArguments, parse_metadata
 from sna_eval.measuring.items import load_items
 from sna_eval.study.methods.evaluating import evaluate as evaluated
 

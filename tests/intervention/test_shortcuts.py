@@ -9,8 +9,8 @@ import torch
 
 from architectures.tiny import build, entries
 from sna_eval.intervention import Batch, Engine, find_sites, probe
+from sna_eval.intervention.rows import trial_rows
 from sna_eval.intervention.shortcuts import find_shortcuts
-from sna_eval.intervention.trial import trial_rows
 from tests.conftest import token_ids
 
 NAMES = ("gpt2", "llama", "gemma3_text", "afmoe", "cohere2_moe", "olmo_hybrid", "qwen3_next")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
+from sna_eval.intervention.rows import trial_rows
 from sna_eval.intervention.shortcuts import at_scored_positions, find_shortcuts, fused_activations
-from sna_eval.intervention.trial import trial_rows
 from sna_eval.measuring import routes
 from sna_eval.measuring.routes import adds_unscaled, find_routes, routes_of
 from tests.conftest import build_model, token_ids

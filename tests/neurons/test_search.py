@@ -25,8 +25,8 @@ from sna_eval.neurons import (
     neutral_sentences,
     spread_over,
 )
+from sna_eval.neurons.observed import reference_means
 from sna_eval.neurons.progress import Progress
-from sna_eval.neurons.reference import reference_means
 from tests.conftest import VOCABULARY, build_model
 
 NAMES = ("gpt2", "opt", "llama", "gpt_neox", "gemma2", "phi")

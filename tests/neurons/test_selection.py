@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sna_eval.neurons import Selected, contrastive, differential, neutral_sentences, overlap
-from sna_eval.neurons.selection import largest, smallest
+from sna_eval.neurons.ranking import largest, smallest
 
 TASK = torch.tensor([1.0, 5.0, 2.0, 2.0, 0.0, 9.0])
 NEUTRAL = torch.tensor([1.0, 1.0, 1.0, 1.0, 3.0, 9.5])

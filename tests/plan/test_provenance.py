@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sna_eval.paths import plans_path
+from sna_eval.files import plans_path
 from sna_eval.plan import ChoiceRecord, Provenance, parse_plan, plan_fingerprint, plan_to_dict
 from sna_eval.plan.files import plan_text
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from real_models import MODELS, bring
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 
 HERE = Path(__file__).parent
 

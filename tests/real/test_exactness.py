@@ -19,9 +19,9 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 
+from sna_eval.files import neutral_text_path
 from sna_eval.harness.lm import SNALM
 from sna_eval.harness.values import evidence_of
-from sna_eval.paths import neutral_text_path
 from tests.real.conftest import Load
 
 LAYER, MULTIPLIER = 9, 3.0

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sna_eval.export import export_plan
+from sna_eval.files import tasks_path
 from sna_eval.gating import Gate
-from sna_eval.paths import tasks_path
 from sna_eval.plan import Plan, save_plan
 from tests.export.conftest import PLAN, model_folder, one_thread, source_of
 from tests.serving.completions_server import Engine, serving

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sna_eval.cli import main
-from sna_eval.paths import reference_model_path
+from sna_eval.files import reference_model_path
 from sna_eval.study.transition import TransitionItem, split_items
 
 TASK = "sna_transition_sna_reference"

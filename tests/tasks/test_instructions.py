@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from sna_eval.files import tasks_path
 from sna_eval.harness.instructions import KINDS, RULES, Asked, instruction_results, is_followed
-from sna_eval.paths import tasks_path
 from task_items.instructions import (
     Instruction,
     development_instructions,

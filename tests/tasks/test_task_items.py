@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from build_tasks import pool as chosen_from
 from real_models import MODELS, at_hand
 from reference_model.mixture import SKILLS
-from sna_eval.paths import reference_model_path
+from sna_eval.files import reference_model_path
 from task_items import CANDIDATES, FURTHER, Item, ambiguous_items
 from task_items.idioms import METHODS
 from task_items.item import distinct

@@ -24,7 +24,7 @@ import pytest
 
 from real_models import bring
 from sna_eval.cli import main
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from tests.real.conftest import evaluate
 from tests.vllm.held_together import Compared
 

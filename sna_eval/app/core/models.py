@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from sna_eval.app.core.workspace import Workspace
 from sna_eval.errors import InputError
-from sna_eval.paths import REFERENCE_MODEL
+from sna_eval.files import REFERENCE_MODEL
 
 OFFERED = (
     REFERENCE_MODEL,

@@ -11,9 +11,9 @@ from typing import Any
 
 from sna_eval.app.core.saving import PLAN_FILE, Saved, lm_eval_command
 from sna_eval.errors import InputError, reading
+from sna_eval.files import expanded, is_folder
 from sna_eval.harness.loading import model_arguments, pretrained_name, typed_arguments
 from sna_eval.harness.plugin.running import Prompting
-from sna_eval.paths import expanded, is_folder
 from sna_eval.plan import Plan, PlanArguments, parse_plan
 from sna_eval.plan.files import plan_text
 from sna_eval.reporting.view import write_view

@@ -19,8 +19,8 @@ import yaml
 from sna_eval.app.core.question import TypedQuestion
 from sna_eval.app.core.setting import Setting
 from sna_eval.app.core.workspace import ITEM_TASK, Workspace, plan_of
+from sna_eval.files import is_file, is_folder
 from sna_eval.harness.loading import arguments_of, typed_arguments
-from sna_eval.paths import is_file, is_folder
 from sna_eval.plan.files import plan_text
 
 PLAN_FILE = "plan.yaml"

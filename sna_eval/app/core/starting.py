@@ -16,11 +16,11 @@ import numpy as np
 
 from sna_eval.app.core.question import TypedQuestion, question_items
 from sna_eval.app.core.setting import MOST_NEURONS
+from sna_eval.files import REFERENCE_MODEL
 from sna_eval.gating import Gate
 from sna_eval.intervention import Sites
 from sna_eval.measuring.items import rows_of
 from sna_eval.measuring.subjects import Floats, Subject, log_likelihoods
-from sna_eval.paths import REFERENCE_MODEL
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM

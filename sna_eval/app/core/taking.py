@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sna_eval.app.core.question import development_examples, task_names
 from sna_eval.app.core.setting import PromptSource, Setting
-from sna_eval.app.core.tasks import development_examples, task_names
 from sna_eval.errors import InputError
 from sna_eval.harness.tasks.development import Half
 from sna_eval.study.summary import TaskSummary

@@ -35,7 +35,8 @@ from sna_eval.harness.scoring.decisions import (
 )
 from sna_eval.harness.tasks.items import item_rows
 from sna_eval.intervention import Affine, Batch, Engine, Row, RowScore, amplify
-from sna_eval.intervention.decoding import DecodingMask, keeps_keys
+from sna_eval.intervention.decoder import keeps_keys
+from sna_eval.intervention.decoding import DecodingMask
 from sna_eval.intervention.partial_passes import captured_activations
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.measuring.items import TaskItems

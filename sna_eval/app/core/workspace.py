@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sna_eval.app.core.setting import MOST_NEURONS, MOST_PROMPTS, PromptSource, Setting
-from sna_eval.app.core.starting import FirstLook, first_look
-from sna_eval.app.core.tasks import (
+from sna_eval.app.core.question import (
     FIRST_TASK,
     development_examples,
     development_rows,
     task_questions,
 )
+from sna_eval.app.core.setting import MOST_NEURONS, MOST_PROMPTS, PromptSource, Setting
+from sna_eval.app.core.starting import FirstLook, first_look
 from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites, Unit
 from sna_eval.intervention.rows import Row

@@ -12,8 +12,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from sna_eval.app.core.models import OFFERED
-from sna_eval.app.core.question import TypedQuestion
-from sna_eval.app.core.tasks import FIRST_TASK, SPLITS, question_tasks, task_names, task_questions
+from sna_eval.app.core.question import (
+    FIRST_TASK,
+    SPLITS,
+    TypedQuestion,
+    question_tasks,
+    task_names,
+    task_questions,
+)
 from sna_eval.app.ui import state
 from sna_eval.app.ui.boundary import messages
 from sna_eval.gating import SIGNALS, ConfidenceSignal

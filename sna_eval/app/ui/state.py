@@ -12,10 +12,9 @@ import streamlit as st
 
 from sna_eval.app.core.mapping import MULTIPLIERS
 from sna_eval.app.core.models import OFFERED
-from sna_eval.app.core.question import TypedQuestion, typed_question
+from sna_eval.app.core.question import FIRST_TASK, TypedQuestion, typed_question
 from sna_eval.app.core.setting import PromptSource, Setting, typed_lines
 from sna_eval.app.core.starting import BUNDLED, FirstLook
-from sna_eval.app.core.tasks import FIRST_TASK
 from sna_eval.app.server import started
 from sna_eval.errors import InputError
 from sna_eval.gating import SIGNALS, Gate

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.files import REFERENCE_MODEL, reference_model_path
 from sna_eval.intervention.dictionary import Dictionary, read_dictionary
-from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 
 DecideAt = Literal["start", "every_step"]
 

@@ -30,8 +30,8 @@ from sna_eval.harness.model.overflow import Ended, OverflowWatch, replaced_texts
 from sna_eval.harness.plugin.stand_in import generated, text_of
 from sna_eval.harness.scoring.passes import DecideText, Generated, Told, tell_nobody
 from sna_eval.intervention import Affine, Engine, amplify
-from sna_eval.intervention.decoder import steady_width
-from sna_eval.intervention.decoding import DecodingMask, keeps_keys
+from sna_eval.intervention.decoder import keeps_keys, steady_width
+from sna_eval.intervention.decoding import DecodingMask
 from sna_eval.intervention.prompt_pass import SharedPromptPass
 from sna_eval.intervention.side_by_side import SideBySide
 from sna_eval.plan import TaskPlan, plain_interventions

@@ -19,10 +19,9 @@ from torch import nn
 from tqdm import tqdm
 
 from sna_eval import __version__
-from sna_eval.cache import read_entry, write_entry
+from sna_eval.cache import digest, read_entry, write_entry
 from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.harness.plugin.ranks import Ranks
-from sna_eval.hashing import digest
 from sna_eval.intervention import Abilities, Engine, Sites, probe
 from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.projections import submodule

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
+from sna_eval.cache import digest
 from sna_eval.harness.scoring.passes import (
     Decide,
     DecideText,
@@ -22,7 +23,6 @@ from sna_eval.harness.scoring.passes import (
     tell_nobody,
 )
 from sna_eval.harness.scoring.response_cache import ResponseCache
-from sna_eval.hashing import digest
 from sna_eval.intervention import Affine
 from sna_eval.plan import TaskPlan
 from sna_eval.typed import build, fitted

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from sna_eval.cache import digest
 from sna_eval.harness.tasks.items import Item
 from sna_eval.harness.values import Evidence, Score, evidence_of
-from sna_eval.hashing import digest
 from sna_eval.typed import build
 
 Answers = list[tuple[float, bool]]

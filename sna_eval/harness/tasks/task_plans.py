@@ -19,8 +19,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.ranks import Ranks
 from sna_eval.harness.plugin.running import Prompting, prompting
-from sna_eval.harness.tasks.arguments import prompting_of
-from sna_eval.harness.tasks.contexts import Contexts
+from sna_eval.harness.tasks.contexts import Contexts, prompting_of
 from sna_eval.harness.tasks.development import examples_of, no_development_items
 from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.intervention.rows import Tokens

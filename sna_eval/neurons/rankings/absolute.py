@@ -8,8 +8,7 @@ arXiv:2605.12290): see `sna_eval.methods.cna`.
 from __future__ import annotations
 
 from sna_eval.neurons.observed import Observed
-from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
-from sna_eval.neurons.selection import largest, smallest
+from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking, largest, smallest
 
 
 def _best(observed: Observed, layer: int, top_k: int, seed: int) -> Ranked:

@@ -11,8 +11,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.neurons.examples import Examples
 from sna_eval.neurons.observed import Observed
-from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
-from sna_eval.neurons.selection import largest, smallest
+from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking, largest, smallest
 
 
 def check_count(examples: Examples, top_k: int, d_mlp: int) -> None:

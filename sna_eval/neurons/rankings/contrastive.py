@@ -13,8 +13,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.neurons.examples import Examples
 from sna_eval.neurons.observed import Observed
-from sna_eval.neurons.ranking import Ranked, Ranking
-from sna_eval.neurons.selection import Selected, contrastive, differential, overlap
+from sna_eval.neurons.ranking import Ranked, Ranking, Selected, contrastive, differential, overlap
 
 
 def _check(examples: Examples, top_k: int, d_mlp: int) -> None:

@@ -6,8 +6,7 @@ Source: Akhtar (2026), arXiv:2604.07098, section 3.1.
 from __future__ import annotations
 
 from sna_eval.neurons.observed import Observed
-from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
-from sna_eval.neurons.selection import Selected, differential, smallest
+from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking, Selected, differential, smallest
 
 
 def against_neutral(observed: Observed, layer: int, top_k: int) -> Selected:

@@ -9,9 +9,8 @@ from typing import Any
 
 from sna_eval.neurons.examples import Examples
 from sna_eval.neurons.observed import Observed
-from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking
+from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking, largest, smallest
 from sna_eval.neurons.rankings.attribution import check_count
-from sna_eval.neurons.selection import largest, smallest
 
 
 def _best(observed: Observed, layer: int, top_k: int, seed: int) -> Ranked:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sna_eval.errors import writing
-from sna_eval.paths import expanded, is_folder
+from sna_eval.files import expanded, is_folder
 from sna_eval.reporting.view.data import Blocks, TaskColumns, as_index, scripts
 from sna_eval.study.results.answered import AnsweredTask, answered_tasks
 from sna_eval.study.results.reading import read_run

@@ -23,13 +23,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sna_eval.cache import cache_dir
+from sna_eval.cache import cache_dir, digest
 from sna_eval.errors import InputError
 from sna_eval.gating import ChoicesSignal, Gate, NextTokenSignal, usual_signal
 from sna_eval.harness.plugin.running import prompting
 from sna_eval.harness.tasks.plan_makers import PlanMakerOptions, announce
 from sna_eval.harness.tasks.questions import output_type
-from sna_eval.hashing import digest
 from sna_eval.neurons.first_order import NoGradients
 from sna_eval.plan import Plan
 from sna_eval.plan.files import parse_gate

@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sna_eval.harness.tasks.arguments import prompting_of
+from sna_eval.harness.tasks.contexts import prompting_of
 from sna_eval.harness.tasks.questions import (
     output_type,
     right_of,

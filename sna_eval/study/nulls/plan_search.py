@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sna_eval.hashing import digest
+from sna_eval.cache import digest
 from sna_eval.intervention import Affine, Intervention, Unit
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import (

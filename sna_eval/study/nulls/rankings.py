@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sna_eval.hashing import digest
+from sna_eval.cache import digest
 from sna_eval.neurons import Search, Selected, stand_ins
 
 Ranking = Mapping[int, Mapping[str, Selected]]

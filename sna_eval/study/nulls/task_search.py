@@ -22,13 +22,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from sna_eval.cache import digest
 from sna_eval.clusters import cluster_codes
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
-from sna_eval.hashing import digest
 from sna_eval.intervention import Intervention, Row, Unit
 from sna_eval.measuring.answers import Answers, answer_texts, ask_answers
 from sna_eval.measuring.grid import Grid

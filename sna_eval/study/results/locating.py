@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sna_eval.errors import InputError
-from sna_eval.paths import expanded, is_file, is_folder
+from sna_eval.files import expanded, is_file, is_folder
 
 _DATED = re.compile(r"(?P<name>.+)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?)")
 _SAMPLES = "samples_"

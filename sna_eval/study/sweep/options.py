@@ -8,7 +8,7 @@ from typing import get_args
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.plugin.running import Prompting
-from sna_eval.harness.tasks.arguments import TaskArguments
+from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.intervention import Unit
 from sna_eval.measuring.items import Split
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, Pooling, Sinks

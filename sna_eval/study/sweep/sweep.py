@@ -9,10 +9,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError
+from sna_eval.files import REFERENCE_MODEL, reference_model_path
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
 from sna_eval.harness.model.answer_keys import numerics
-from sna_eval.hashing import digest
 from sna_eval.intervention import Row, Sites
 from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.items import answered_rows, load_items
@@ -23,7 +24,6 @@ from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.neurons import Search, SearchConfig
 from sna_eval.neurons.progress import SearchBar
 from sna_eval.neurons.universal import Universal
-from sna_eval.paths import REFERENCE_MODEL, reference_model_path
 from sna_eval.plan import (
     PlanArguments,
     model_fingerprint,

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sna_eval.cache import read_entry, write_entry
+from sna_eval.cache import digest, read_entry, write_entry
 from sna_eval.errors import reading, writing
-from sna_eval.hashing import digest
 from sna_eval.study.verdict.registration import Registration
 from sna_eval.typed import build
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.gating import AnswerSignal, Gate, find_signal
 from sna_eval.harness.loading import load_tasks
-from sna_eval.harness.tasks.arguments import TaskArguments
-from sna_eval.hashing import digest
+from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.measuring.items import TaskItems
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import yaml
 
+from sna_eval.cache import digest
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.files import read_text, write_whole
 from sna_eval.gating import Gate
-from sna_eval.harness.tasks.arguments import TaskArguments
-from sna_eval.hashing import digest
+from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.study.nulls import NullOptions
 from sna_eval.typed import build
 

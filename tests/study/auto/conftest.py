@@ -11,7 +11,7 @@ from typing import Any
 import lm_eval.tasks
 import pytest
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from tests.study.conftest import (  # noqa: F401
     checkpoint,
     lm,

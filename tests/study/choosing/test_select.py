@@ -13,7 +13,7 @@ import pytest
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.harness.tasks.arguments import TaskArguments
+from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.plan import load_plan, plan_fingerprint, save_plan
 from sna_eval.study.choosing import SelectOptions, select, task_effects
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sna_eval.paths import tasks_path
+from sna_eval.files import tasks_path
 from tests.conftest import build_model
 
 OWN_TASKS = {
