@@ -44,9 +44,9 @@ _HOMES = {
     "amplify": "intervention",
     "find_sites": "intervention",
     "load_plan": "plan",
-    "reference_model_path": "paths",
+    "reference_model_path": "files",
     "save_plan": "plan",
-    "tasks_path": "paths",
+    "tasks_path": "files",
 }
 
 
