@@ -102,6 +102,24 @@ def expected(
 
 
 @pytest.mark.parametrize("sinks", ["drop", "keep"])
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_push_is_of_what_a_neuron_writes_and_how_much_it_varies(
+    name: str, sinks: Sinks, word_tokenizer: Any
+) -> None:
+    """Root mean square times the length of its column; the mean alone leaves both out."""
+    bench = bench_of(name, word_tokenizer)
+    search = Search(bench, EXAMPLES, SearchConfig(sinks=sinks, reference=FEW), [1])
+    rows = [list(bench.encode(text)) for text in EXAMPLES.prompts]
+    first = 1 if sinks == "drop" else 0
+    parts = [seen(bench, row, 1)[1].reshape(len(row), -1)[first:] for row in rows]
+    values = torch.cat(parts).detach().double().numpy()
+    weight = bench.sites.projections[1].weight.detach().double().numpy()
+    columns = weight if name == "gpt2" else weight.T
+    expected_push = np.sqrt((values**2).mean(axis=0)) * np.linalg.norm(columns, axis=1)
+    np.testing.assert_allclose(search.observed.push[1].numpy(), expected_push, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sinks", ["drop", "keep"])
 @pytest.mark.parametrize("ranking", ["differential", "contrastive", "attribution"])
 @pytest.mark.parametrize("name", NAMES)
 def test_finds_what_full_passes_say(

@@ -159,6 +159,11 @@ class TaskSearch:
         return ChoosingItems(self._ask(_some(self._swept.items, half)), self.passes, self.gate)
 
     @cached_property
+    def ranking_half(self) -> ChoosingItems:
+        """The items that rank, measured like those that choose: no search looks at them so."""
+        return ChoosingItems(self._ask(self._ranking_items), self.passes, self.gate)
+
+    @cached_property
     def test_items(self) -> TaskItems:
         asked = self.options
         return load_items(

@@ -37,8 +37,8 @@ class Circuit:
     multiplier: float
     """What gives the original back."""
     effect: float
-    """What that is worth, in mean specific log-odds: on the development items that choose or on the
-    test items, whichever is less."""
+    """What that is worth, in mean specific log-odds: on either half of the development items or on
+    the test items, wherever it is least."""
 
 
 def circuits(search: TaskSearch) -> list[Circuit]:
@@ -53,8 +53,11 @@ def circuits(search: TaskSearch) -> list[Circuit]:
         Intervention(layer, _neurons(search, layer, count), 1.0 / multiplier)
         for layer in grid.layers
     ]
-    tested = [(own.specific * search.test.opened).mean() for own in search.test.measure(sets)]
-    costs = -np.maximum(search.choosing.pushes(sets).gains, tested)
+    tested = np.array(
+        [(own.specific * search.test.opened).mean() for own in search.test.measure(sets)]
+    )
+    halves = [half.pushes(sets).gains for half in (search.choosing, search.ranking_half)]
+    costs = -np.max([*halves, tested], axis=0)
     found = [
         Circuit(own.layer, own.neurons, multiplier, float(cost))
         for own, cost in zip(sets, costs, strict=True)

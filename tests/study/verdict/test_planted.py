@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from sna_eval.harness.loading import load_lm
+from sna_eval.harness.loading import load_lm, load_tasks
 from sna_eval.intervention import Intervention, amplify
 from sna_eval.study.nulls import NullOptions
+from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict import RegisterOptions
 from sna_eval.study.verdict.harm import repeated_share
 from sna_eval.study.verdict.planted import circuits, weakened
-from sna_eval.study.verdict.registration import RegisteredSearch
-from sna_eval.study.verdict.selfcheck import Rate, _circuits, _trial, self_check
+from sna_eval.study.verdict.selfcheck import Rate, self_check
 
 
 def test_amplifying_a_weakened_circuit_restores_the_model(
@@ -45,20 +45,21 @@ def test_amplifying_a_weakened_circuit_restores_the_model(
 
 
 def test_a_planted_circuit_is_found_in_the_bundled_model() -> None:
-    """A hundred neurons of layer 0, weakened: the search finds layer and gain, and H1 is shown."""
+    """A hundred neurons of layer 0, weakened: the search finds them, and no random ranking does."""
+    name, (task,) = "sna_poetry_easy", load_tasks(["sna_poetry_easy"]).values()
+    options = NullOptions(
+        layers=(0, 5), n_neurons=(100,), multipliers=(2.4,), measured=2, draws=19, limit=30,
+        others=1,
+    )  # fmt: skip
     lm = load_lm("pretrained=sna-reference", gate="never")
-    search = RegisteredSearch(layers=(0, 5), n_neurons=(100,), multipliers=(2.4,), limit=40)
-    asked = RegisterOptions(
-        ("sna_coding_easy",), "pretrained=sna-reference", search=search, draws=19
-    )
-    (circuit, *_) = _circuits(lm, asked)
-    assert circuit.layer == 0
-    trial = _trial(lm, asked, circuit, 0)
-    assert trial.effect is not None
-    assert trial.detectable is not None
-    assert trial.effect > trial.detectable
-    assert (trial.shown, trial.layer) == (True, 0)
-    assert trial.gain > 0.5 * trial.effect
+    circuit = circuits(TaskSearch(lm, name, task, options))[0]
+    with weakened(lm, circuit) as folder:
+        copy = load_lm(f"pretrained={folder}", gate="never")
+        found = run_search(TaskSearch(copy, name, task, options), quiet=True)
+    (neurons,) = found.claim.neurons.values()
+    assert (found.claim.layer, tuple(sorted(neurons))) == (circuit.layer, circuit.neurons)
+    assert found.p == 0.05
+    assert found.claim.gain > 0.5 * circuit.effect > 0
 
 
 def test_a_circuit_is_worth_what_it_is_where_it_is_worth_least(
@@ -72,8 +73,9 @@ def test_a_circuit_is_worth_what_it_is_where_it_is_worth_least(
         weak = Intervention(own.layer, own.neurons, 1 / 3.0)
         (tested,) = search.test.measure([weak])
         on_test = -float((tested.specific * search.test.opened).mean())
-        on_choosing = -float(search.choosing.pushes([weak]).gains[0])
-        assert own.effect == pytest.approx(min(on_test, on_choosing), abs=1e-6)
+        halves = (search.choosing, search.ranking_half)
+        on_halves = [-float(half.pushes([weak]).gains[0]) for half in halves]
+        assert own.effect == pytest.approx(min(on_test, *on_halves), abs=1e-6)
 
 
 def test_self_check_counts_both_kinds(
