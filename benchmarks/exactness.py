@@ -88,7 +88,7 @@ def fixed_shots() -> Documents:
 CASES = {
     "ten tokens": Case(lambda: following(8, 24)),
     "ten tokens, no beginning token": Case(lambda: following(8, 24), bos=False),
-    "640 tokens": Case(lambda: following(550, 2)),
+    "640 tokens": Case(lambda: following(550, 4)),
     "four long choices": Case(long_choices),
     "a common beginning": Case(fixed_shots),
 }
