@@ -36,7 +36,7 @@ SHAPES = {
 }
 """All contexts empty; contexts that vary, one of three empty; continuations that vary."""
 DOCS = [
-    {"begins": begins, "wholes": [f"{own} rain fell on it" for own in ("so", "a", "the")],
+    {"begins": begins, "wholes": [f"{one} rain fell on it" for one in ("so", "a", "the")],
      "goes": "sat on the mat while rain fell", "label": label}
     for begins, label in (
         (["the cat", "a town over", "the rain"], 1),  # lm_eval refuses a first one that is empty
@@ -46,7 +46,7 @@ DOCS = [
     )
 ]  # fmt: skip
 PLAN = {"layer": 2, "neurons": "1;5;7", "multiplier": 3.0}
-names = pytest.mark.parametrize("name", [*SHAPES, *(f"{own}_mutual" for own in SHAPES)])
+names = pytest.mark.parametrize("name", [*SHAPES, *(f"{shape}_mutual" for shape in SHAPES)])
 
 
 KEPT = (
@@ -63,8 +63,8 @@ class Both(ConfigurableTask):
         if "acc_mutual_info" in self._metric_fn_list:
             asked += [("", f" {whole}") for whole in doc["wholes"]]
         return [
-            Instance("loglikelihood", doc, own, place, metadata=options["metadata"])
-            for place, own in enumerate(asked)
+            Instance("loglikelihood", doc, one, place, metadata=options["metadata"])
+            for place, one in enumerate(asked)
         ]
 
 
@@ -111,7 +111,7 @@ def by_hand(hf: Any, name: str, doc: Any) -> list[float]:
         "asked": [(doc["goes"], f" {whole}") for whole in wholes],
         "both": [(begin, f" {whole}") for begin, whole in zip(begins, wholes, strict=True)],
     }[name.removesuffix("_mutual")]
-    requests = [Instance("loglikelihood", {}, own, 0) for own in asked]
+    requests = [Instance("loglikelihood", {}, request, 0) for request in asked]
     return [score for score, _ in hf.loglikelihood(requests, disable_tqdm=True)]
 
 
@@ -133,7 +133,7 @@ def test_confidence_is_that_of_the_choices(
     hf = make_hf()
     for number, doc in enumerate(DOCS):
         scores = by_hand(hf, name, doc)
-        confidence = {gate: own[number][0].evidence.confidence for gate, own in found.items()}
+        confidence = {gate: one[number][0].evidence.confidence for gate, one in found.items()}
         assert confidence["margin"] == pytest.approx(margin(scores), abs=1e-5)
         expected = target_prob(scores[doc["label"]])
         assert confidence["target_prob"] == pytest.approx(expected, rel=1e-4)
@@ -176,15 +176,15 @@ def test_examples_stand_before_choices_with_an_empty_context(
     lm = make_sna(**PLAN, gate="margin")
     item = load_items(load(name), lm, split="test").items[1]
     shown = prompted(item, "rain fell. ", None, lm.plans.encode)
-    texts = [own.context_text for own in shown.requests]
+    texts = [request.context_text for request in shown.requests]
     assert texts[:3] == [f"rain fell. {begin}" for begin in DOCS[1]["begins"]]
     assert texts[3:] == [""] * (3 if "mutual" in name else 0)
 
 
 @names
 def test_questions_have_no_unconditional_choices(load: Any, name: str) -> None:
-    shown = [own.choices for own in examples_of(load(name)).questions]
-    assert {len(own) for own in shown} <= {3}
+    shown = [question.choices for question in examples_of(load(name)).questions]
+    assert {len(words) for words in shown} <= {3}
     assert bool(shown) == name.startswith(("asked", "endings"))
 
 
@@ -199,8 +199,8 @@ def test_samples_are_read_with_all_their_choices(
     got = evaluate(make_hf(), {"tasks": {name: load(name)}}, bootstrap_iters=0)
     lines = []
     for sample in got["samples"][name]:
-        asked = {f"gen_args_{n}": {"arg_0": own[0], "arg_1": own[1]}
-                 for n, own in enumerate(sample["arguments"])}  # fmt: skip
+        asked = {f"gen_args_{n}": {"arg_0": argument[0], "arg_1": argument[1]}
+                 for n, argument in enumerate(sample["arguments"])}  # fmt: skip
         if not reported:
             sample.pop("acc_mutual_info", None)
         lines.append(json.dumps({**sample, "arguments": asked}, default=str))

@@ -66,8 +66,8 @@ def test_an_exception_in_a_tasks_code_leaves_nothing(
         run(make_sna(**ALWAYS), loaded)
     assert asked, "its code was reached"
     judged_by(task, None)  # type: ignore[arg-type]
-    assert {key: own for key, own in vars(task).items() if key != "_instances"} == {
-        key: own for key, own in before.items() if key != "_instances"
+    assert {key: var for key, var in vars(task).items() if key != "_instances"} == {
+        key: one for key, one in before.items() if key != "_instances"
     }
     plain = run(make_hf(), loaded)  # while the traceback still holds the run that broke
     assert kept.value
@@ -85,7 +85,7 @@ def test_an_exception_while_groups_aggregate(load: Tasks, make_sna: Any, own_tas
     loaded["groups"] = {"around": group}
 
     def breaks(values: Any) -> float:
-        names.append([own.metric for own in group.aggregate_metric_list or []])
+        names.append([one.metric for one in group.aggregate_metric_list or []])
         raise ZeroDivisionError("an aggregation's fault")
 
     names: list[list[str]] = []
@@ -106,15 +106,15 @@ def test_chosen_documents(load: Tasks, make_sna: Any, make_hf: Any) -> None:
     for name in ("own_choices", "own_generation"):
         told = run(make_sna(**ALWAYS), load(name), samples={name: [1, 3]})["samples"][name]
         plain = run(make_hf(), load(name), samples={name: [1, 3]})["samples"][name]
-        assert [own["doc_id"] for own in told] == [1, 3]
-        assert flat([own["baseline_resps"] for own in told]) == pytest.approx(
-            flat([own["resps"] for own in plain])
+        assert [sample["doc_id"] for sample in told] == [1, 3]
+        assert flat([sample["baseline_resps"] for sample in told]) == pytest.approx(
+            flat([sample["resps"] for sample in plain])
         )
 
 
 def flat(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
-        return [own for entry in value for own in flat(entry)]
+        return [one for entry in value for one in flat(entry)]
     return [value if isinstance(value, (int, float)) else hash(value)]
 
 
@@ -128,8 +128,8 @@ def test_answers_alone(load: Tasks, make_sna: Any, make_hf: Any) -> None:
     pairs = list(
         zip(told["samples"]["own_generation"], plain["samples"]["own_generation"], strict=True)
     )
-    assert all(own["baseline_resps"] == other["resps"] for own, other in pairs)
-    assert any(own["resps"] != own["baseline_resps"] for own, _ in pairs)
+    assert all(sample["baseline_resps"] == other["resps"] for sample, other in pairs)
+    assert any(sample["resps"] != sample["baseline_resps"] for sample, _ in pairs)
 
 
 DRAWS: dict[str, Callable[[], float]] = {
@@ -161,15 +161,17 @@ def test_judges_that_draw_and_change_the_document(
         np.random.seed(3)
         torch.manual_seed(3)
         results = run(lm, loaded)
-        return [own for name in loaded["tasks"] for own in results["samples"][name]]
+        return [one for name in loaded["tasks"] for one in results["samples"][name]]
 
     told, plain = judged(make_sna(**ALWAYS)), judged(make_hf())
     off = judged(make_sna(**ALWAYS, report_baseline=False))
-    assert [own["baseline_drawn"] for own in told] == [own["drawn"] for own in plain]
-    assert [own["drawn"] for own in told] == [own["drawn"] for own in off]
+    assert [sample["baseline_drawn"] for sample in told] == [sample["drawn"] for sample in plain]
+    assert [sample["drawn"] for sample in told] == [sample["drawn"] for sample in off]
     for metric in ("letters", "last", "left"):
-        assert [own[f"baseline_{metric}"] for own in told] == [own[metric] for own in plain]
-    assert len({own["drawn"] for own in plain}) == len(plain)
+        assert [sample[f"baseline_{metric}"] for sample in told] == [
+            sample[metric] for sample in plain
+        ]
+    assert len({sample["drawn"] for sample in plain}) == len(plain)
 
 
 def test_a_metric_of_several_values(load: Tasks, make_sna: Any, make_hf: Any) -> None:
@@ -187,10 +189,10 @@ def test_a_metric_of_several_values(load: Tasks, make_sna: Any, make_hf: Any) ->
 
     told, plain = scored(make_sna(**ALWAYS)), scored(make_hf())
     for name in ("at_1", "at_3"):
-        own = told["results"]["own_generation"]
-        assert own[f"baseline_{name},none"] == plain["results"]["own_generation"][f"{name},none"]
+        entry = told["results"]["own_generation"]
+        assert entry[f"baseline_{name},none"] == plain["results"]["own_generation"][f"{name},none"]
         found = [sample[name] for sample in told["samples"]["own_generation"]]
-        assert own[f"{name},none"] == max(found)
+        assert entry[f"{name},none"] == max(found)
         assert told["higher_is_better"]["own_generation"][f"baseline_{name}"] is False
 
 
@@ -211,11 +213,11 @@ def test_several_texts_of_one_request(load: Tasks, make_sna: Any, make_hf: Any, 
         samples: list[dict[str, Any]] = run(lm, loaded)["samples"]["own_generation"]
         return samples
 
-    for own, other in zip(judged(make_sna(**ALWAYS)), judged(make_hf()), strict=True):
-        assert [len(texts) for texts in own["resps"]] == [3]
-        assert own["baseline_resps"] == other["resps"]
-        assert own["baseline_filtered_resps"] == other["filtered_resps"]
-        assert own["baseline_letters"] == other["letters"]
+    for sample, other in zip(judged(make_sna(**ALWAYS)), judged(make_hf()), strict=True):
+        assert [len(texts) for texts in sample["resps"]] == [3]
+        assert sample["baseline_resps"] == other["resps"]
+        assert sample["baseline_filtered_resps"] == other["filtered_resps"]
+        assert sample["baseline_letters"] == other["letters"]
 
 
 GROUP = """
@@ -261,7 +263,7 @@ def test_few_bootstrap_samples_of_what_takes_long(
     assert asked == [("bleu", 100), ("bleu", 100)]
     told = results["results"]["own_generation"]
     assert told["bleu_stderr,none"] == told["baseline_bleu_stderr,none"] == 0.25
-    assert all("baseline_bleu" in own for own in results["samples"]["own_generation"])
+    assert all("baseline_bleu" in one for one in results["samples"]["own_generation"])
 
 
 def test_metrics_that_compare_have_no_second(load: Tasks, make_sna: Any) -> None:
@@ -280,12 +282,12 @@ def test_tasks_that_a_plan_leaves_alone(load: Tasks, make_sna: Any, tmp_path: Pa
     )
     results = run(make_sna(plan=str(plan)), load("own_choices", "own_described", "own_generation"))
     for name in ("own_described", "own_generation"):
-        for own in results["samples"][name]:
-            assert own["zone"] is None
-            assert own["confidence"] is None
-            assert own["decision"] == own["oracle"] == 0
-            assert own["resps"] == own["baseline_resps"]
-    assert all(own["decision"] for own in results["samples"]["own_choices"])
+        for sample in results["samples"][name]:
+            assert sample["zone"] is None
+            assert sample["confidence"] is None
+            assert sample["decision"] == sample["oracle"] == 0
+            assert sample["resps"] == sample["baseline_resps"]
+    assert all(own_choice["decision"] for own_choice in results["samples"]["own_choices"])
 
 
 @pytest.mark.parametrize(("decide_at", "beams"), [("start", 1), ("start", 2), ("every_step", 1)])
@@ -302,12 +304,12 @@ def test_texts_however_they_are_generated(
         return found
 
     plain = samples(gate="never")
-    low = sorted(own["confidence"] for own in samples(**ALWAYS))[2]
+    low = sorted(sample["confidence"] for sample in samples(**ALWAYS))[2]
     told = samples(**{**ALWAYS, "gate": "max_prob", "low": low, "high": 1.0}, decide_at=decide_at)
-    assert [own["baseline_resps"] for own in told] == [own["resps"] for own in plain]
-    changed = [own for own in told if own["resps"] != own["baseline_resps"]]
+    assert [sample["baseline_resps"] for sample in told] == [sample["resps"] for sample in plain]
+    changed = [sample for sample in told if sample["resps"] != sample["baseline_resps"]]
     assert changed
-    late = [own for own in changed if not own["decision"]]
+    late = [sample for sample in changed if not sample["decision"]]
     assert bool(late) == (decide_at == "every_step")
 
 
@@ -334,15 +336,15 @@ def test_few_shot_through_a_chat_template(
 
     for name in ("own_choices", "own_generation"):
         told, plain = samples(make_sna(**ALWAYS), name), samples(make_hf(), name)
-        prompts = [own["arguments"][0][0] for own in told]
-        assert prompts == [own["arguments"][0][0] for own in plain]
-        assert all(own.startswith("[system] Be brief. [user]") for own in prompts)
-        turns = {own.count("[user]") for own in prompts}
+        prompts = [sample["arguments"][0][0] for sample in told]
+        assert prompts == [sample["arguments"][0][0] for sample in plain]
+        assert all(prompt.startswith("[system] Be brief. [user]") for prompt in prompts)
+        turns = {prompt.count("[user]") for prompt in prompts}
         assert turns == ({3} if multiturn else {1})
-        baseline, theirs = ([own[key] for own in side] for side, key in
+        baseline, theirs = ([one[key] for one in side] for side, key in
                             ((told, "baseline_resps"), (plain, "resps")))  # fmt: skip
         assert flat(baseline) == pytest.approx(flat(theirs), abs=1e-5)
-        assert flat([own["resps"] for own in told]) != flat(baseline)
+        assert flat([sample["resps"] for sample in told]) != flat(baseline)
 
 
 def test_only_open_requests_are_generated_again(load: Tasks, make_sna: Any) -> None:
@@ -356,10 +358,10 @@ def test_only_open_requests_are_generated_again(load: Tasks, make_sna: Any) -> N
 
         lm._model_generate = counted
         samples = run(lm, load("own_generation"))["samples"]["own_generation"]
-        return sum(read), sum(own.get("decision", 0) for own in samples)
+        return sum(read), sum(sample.get("decision", 0) for sample in samples)
 
     always = run(make_sna(**ALWAYS), load("own_generation"))["samples"]["own_generation"]
-    low = sorted(own["confidence"] for own in always)[2]
+    low = sorted(alway["confidence"] for alway in always)[2]
     gate = {**ALWAYS, "gate": "max_prob", "low": low, "high": 1.0}
     assert rows(make_sna(**gate)) == (len(always) + 2, 2)
     assert rows(make_sna(**gate, report_baseline=False)) == (len(always), 0)

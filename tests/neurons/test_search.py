@@ -94,9 +94,9 @@ def expected(
     if ranking == "attribution":
         return {"": attribution(bench, layer, sinks)}
     if ranking == "contrastive":
-        classes = [[t for t, own in zip(texts, EXAMPLES.labels or (), strict=True) if own == n]
+        classes = [[t for t, one in zip(texts, EXAMPLES.labels or (), strict=True) if one == n]
                    for n in (0, 1)]  # fmt: skip
-        first, second = (mean(bench, own, layer, sinks) for own in classes)
+        first, second = (mean(bench, class_, layer, sinks) for class_ in classes)
         return {"yes": first - second, "no": second - first}
     return {"": mean(bench, texts, layer, sinks) - mean(bench, [*neutral], layer, sinks)}
 
@@ -223,7 +223,9 @@ def test_prompts_are_spread_evenly(bench: Workbench) -> None:
     search = Search(bench, many, SearchConfig(max_prompts=3), [1])
     assert search.examples.prompts == ("the film 1", "the film 5", "the film 8")
     assert search.examples.labels == (1, 1, 0)
-    assert [own.context for own in search.examples.questions] == list(search.examples.prompts)
+    assert [question.context for question in search.examples.questions] == list(
+        search.examples.prompts
+    )
     assert many.at_most(5).unconditional == {1}  # 1, 3, 5, 7, 9
     record = search.record(4)
     assert (record["n_prompts"], record["max_prompts"], record["sinks"]) == (3, 3, "drop")
@@ -242,7 +244,7 @@ def test_one_token_prompts_count_with_position_0_on_both_sides(bench: Workbench)
     )
     mixed = Search(bench, Examples(("film", "a warm film")), SearchConfig(), [1])
     alone = Search(bench, Examples(("a warm film",)), SearchConfig(), [1])
-    of_both, of_one = (own.best(1, 3).selected[""] for own in (mixed, alone))
+    of_both, of_one = (one.best(1, 3).selected[""] for one in (mixed, alone))
     assert of_both.neurons == of_one.neurons
     assert of_both.scores == pytest.approx(of_one.scores, abs=2e-5)
     one_sided = Examples(("film", "a warm film"), (0, 1), ("yes", "no"))
@@ -277,13 +279,20 @@ def test_random_neurons_stand_in_for_the_differential_ones(bench: Workbench) -> 
 
 def test_what_a_record_says(bench: Workbench) -> None:
     records = {n: Search(bench, EXAMPLES, SearchConfig(n), [1]).record(2) for n in RANKINGS}
-    for name, own in records.items():
-        assert own["method"] == name
-        assert own.keys() >= {"top_k", "prompts", "model_hash", "prompt_hash", "n_prompts", "sinks"}
-        assert ("answer_hash" in own) == (name in ("attribution", "gradient"))
-        assert ("seed" in own) == (name == "random")
-        assert ("reference" in own) == (name in ("absolute", "differential", "random"))
-        assert ("pooling" in own) == (name not in ("attribution", "gradient"))
+    for name, record in records.items():
+        assert record["method"] == name
+        assert record.keys() >= {
+            "top_k",
+            "prompts",
+            "model_hash",
+            "prompt_hash",
+            "n_prompts",
+            "sinks",
+        }
+        assert ("answer_hash" in record) == (name in ("attribution", "gradient"))
+        assert ("seed" in record) == (name == "random")
+        assert ("reference" in record) == (name in ("absolute", "differential", "random"))
+        assert ("pooling" in record) == (name not in ("attribution", "gradient"))
     whole = replace(EXAMPLES, whole=True)
     assert Search(bench, whole, SearchConfig(), [1]).record(2)["texts"].startswith("whole")
 
@@ -299,9 +308,9 @@ def test_progress_reckons_with_neutral_text(word_tokenizer: Any) -> None:
             self.done += prompts
 
     first, second = Kept(), Kept()
-    for own in (first, second):
+    for one in (first, second):
         bench = bench_of("gpt2", word_tokenizer)
-        Search(bench, EXAMPLES, SearchConfig(), [1], progress=own).best(1, 2)
+        Search(bench, EXAMPLES, SearchConfig(), [1], progress=one).best(1, 2)
     assert first.expected == len(neutral_sentences())
     assert first.done == len(EXAMPLES.prompts) + first.expected
     assert (second.expected, second.done) == (0, len(EXAMPLES.prompts))
@@ -314,8 +323,8 @@ def test_every_ranking_stands_in_the_plan_files_table() -> None:
 
 def test_rankings_have_names_and_words(bench: Workbench) -> None:
     assert next(iter(RANKINGS)) == "differential"
-    assert all(own.words for own in RANKINGS.values())
-    assert [name for name, own in RANKINGS.items() if not own.orders] == ["random"]
+    assert all(ranking.words for ranking in RANKINGS.values())
+    assert [name for name, ranking in RANKINGS.items() if not ranking.orders] == ["random"]
     with pytest.raises(InputError, match=r"select\.method: expected one of differential, absolute"):
         find_ranking("best")
     with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):

@@ -61,20 +61,30 @@ def test_these_are_all_arguments() -> None:
 
 
 def test_what_the_arguments_stand_for() -> None:
-    (own,) = build(json.dumps(NAMED)).tasks["*"].interventions
-    assert own.neurons == {"": (12, 845, 3071)}
-    assert own.unit == "head"
-    assert (own.layer, own.multiplier, own.positions) == (8, 2.5, "last")
-    (own,) = build("layer=8,top_k=15,multiplier=2,select=attribution").tasks["*"].interventions
-    assert own.select is not None
-    assert (own.select.method, own.select.top_k, own.select.seed) == ("attribution", 15, None)
-    (own,) = build(json.dumps(FOUND)).tasks["*"].interventions
-    assert own.select is not None
-    assert (own.select.method, own.select.seed, own.select.pooling) == ("random", 3, "last")
-    assert (own.select.max_prompts, own.select.sinks) == (40, "keep")
-    (own,) = build("layer=8,top_k=15,multiplier=2,select=random").tasks["*"].interventions
-    assert own.select is not None
-    assert own.select.seed == 0
+    (intervention,) = build(json.dumps(NAMED)).tasks["*"].interventions
+    assert intervention.neurons == {"": (12, 845, 3071)}
+    assert intervention.unit == "head"
+    assert (intervention.layer, intervention.multiplier, intervention.positions) == (8, 2.5, "last")
+    (intervention,) = (
+        build("layer=8,top_k=15,multiplier=2,select=attribution").tasks["*"].interventions
+    )
+    assert intervention.select is not None
+    assert (intervention.select.method, intervention.select.top_k, intervention.select.seed) == (
+        "attribution",
+        15,
+        None,
+    )
+    (intervention,) = build(json.dumps(FOUND)).tasks["*"].interventions
+    assert intervention.select is not None
+    assert (intervention.select.method, intervention.select.seed, intervention.select.pooling) == (
+        "random",
+        3,
+        "last",
+    )
+    assert (intervention.select.max_prompts, intervention.select.sinks) == (40, "keep")
+    (intervention,) = build("layer=8,top_k=15,multiplier=2,select=random").tasks["*"].interventions
+    assert intervention.select is not None
+    assert intervention.select.seed == 0
 
 
 @pytest.mark.parametrize(
@@ -157,7 +167,7 @@ def test_refuses_elsewhere(given: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize("name", PlanArguments.names())
 def test_odd_values_are_taken_or_refused_in_one_line(name: str) -> None:
     """No value of any JSON type ends in another error; most are refused, in one line."""
-    base = next(own for own in (NAMED, FOUND, ACROSS, LEARNED, BUNDLED) if name in own)
+    base = next(one for one in (NAMED, FOUND, ACROSS, LEARNED, BUNDLED) if name in one)
     refused = 0
     for value in ODD:
         given = {**base, name: value}

@@ -175,7 +175,7 @@ class _Measure:
     @property
     def sets(self) -> dict[str, tuple[Affine, ...]]:
         """What is applied, by name; everything at once only where that is more than one thing."""
-        together = tuple(own for parts in self.alone.values() for own in parts)
+        together = tuple(part for parts in self.alone.values() for part in parts)
         return {**self.alone, **({ALL: together} if len(self.alone) > 1 else {})}
 
     def task(self, name: str, task: Any) -> _Measured:
@@ -202,8 +202,8 @@ class _Measure:
     def items_hash(self, task: Any) -> str:
         """Of a task's items as they are now, and of those that random rankings search."""
         asked = self.asked
-        own = items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
-        return digest([own, development_fingerprint(task, self.lm)])
+        measured = items_fingerprint(task, self.lm, split=asked.split, limit=asked.limit)
+        return digest([measured, development_fingerprint(task, self.lm)])
 
     def text(self, texts: Sequence[str]) -> _Measured:
         """Effects on plain text."""

@@ -105,7 +105,7 @@ class Sample:
     @property
     def continuations(self) -> list[str]:
         """What its choices are in words, without those asked for without a context."""
-        return [str(own[1]) if len(own) > 1 else "" for own in self.conditional]
+        return [str(request[1]) if len(request) > 1 else "" for request in self.conditional]
 
     @property
     def gold(self) -> int | None:
@@ -296,7 +296,7 @@ def _unconditional(requests: Sequence[Sequence[Any]], *, told: bool) -> int:
     - `told`: whether mutual information is reported.
     """
     half, odd = divmod(len(requests), 2)
-    pairs = [(str(own[0]), str(own[1])) for own in requests if len(own) > 1]
+    pairs = [(str(request[0]), str(request[1])) for request in requests if len(request) > 1]
     first, second = pairs[:half], pairs[half:]
     if odd or len(pairs) != len(requests) or any(context for context, _ in second):
         return 0
