@@ -114,7 +114,7 @@ def test_what_the_arguments_stand_for() -> None:
         ({"high": [1]}, "gate.high: expected a number"),
         ({"transition": True}, "gate.transition: expected a text"),
         ({"method": ["caa"]}, "method: expected one of sna"),
-        ({"unit": "neuron"}, "unit: expected one of mlp, head, got 'neuron'"),
+        ({"unit": "neuron"}, "unit: expected one of mlp, head, feature, got 'neuron'"),
         ({"top_k": 3}, "top_k: expected no such argument beside neurons="),
         ({"seed": 3}, "seed: expected no such argument beside neurons="),
         ({"plan": "sna-reference"}, "layer: expected no such argument beside plan="),
