@@ -184,8 +184,12 @@ def test_an_overflow_after_the_end_of_a_text(
     """A text that has ended is decoded on as long as another of its batch; none of it counts."""
     settings = {**PLAN, "gate": "always", **WAYS[way]}
     texts = TEXTS[:2]
-    first = generated(make_sna(**settings), texts[0], max_gen_toks=1)[0]
-    end = {closed_by: [first] if closed_by == "until" else make_sna(**settings).tok_encode(first)}
+    if closed_by == "until":
+        end = {closed_by: [generated(make_sna(**settings), texts[0], max_gen_toks=1)[0]]}
+    else:  # a token that may be a part of a letter, so that no text says which it is
+        with amplify(tiny_gpt2, [Intervention(2, (1, 5, 7), 6.0)]), torch.no_grad():
+            prompt = make_sna(**settings).tok_encode(texts[0])
+            end = {closed_by: [int(tiny_gpt2(torch.tensor([prompt])).logits[0, -1].argmax())]}
     alone = generated(make_sna(**settings, batch_size=1), *texts, **end)
     lm = make_sna(**settings, batch_size=2)
     assert lm.engine.abilities.resumes
