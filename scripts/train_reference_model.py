@@ -8,8 +8,8 @@
 Runs about 40 minutes on 2 CPU cores, where others use them too best with OMP_WAIT_POLICY=passive
 in the environment. A killed run goes on with `--resume`. The steps stand in
 `scripts/reference_model/`, one per module; how often each skill is exercised in `mixture.py`. It
-does not build the tasks' items (`build_tasks.py` does, and picks the `sna_transition` items with
-the finished model: run that, then `--measure-only`).
+does not build the tasks' items (`build_tasks.py` does, and `sna-eval transition` picks those of
+`sna_transition` with the finished model: run that, then `--measure-only`).
 """
 
 from __future__ import annotations

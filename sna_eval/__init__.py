@@ -6,7 +6,7 @@ Names are loaded on first use, so importing the package costs nothing.
     >>> import sna_eval
     >>> plan = sna_eval.load_plan("sna-reference")
     >>> [intervention.layer for intervention in plan.for_task("sna_math_easy")]
-    [4]
+    [6]
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ ONE = PlannedIntervention(0, 2.0, neurons={"yes": (1,), "no": (2,)})
         (replace(ONE, direction="maybe"), "direction: expected `both` or one of yes, no"),
         (
             PlannedIntervention(0, method="caa"),
-            "method: expected one of sna, .*, ungated, got 'caa'; an export holds",
+            "method: expected one of sna, .*, ungated, cna, got 'caa'; an export holds",
         ),
         (replace(ONE, multiplier=1.0), "expected a neuron with a multiplier other than 1"),
         (replace(ONE, multiplier=1e39), "expected a factor that float32 can hold"),

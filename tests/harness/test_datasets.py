@@ -57,7 +57,7 @@ def test_the_hubs_rows_give_the_same_sample(local: str, monkeypatch: pytest.Monk
 
 
 def test_items_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="items: expected a file of the bundled tasks, got"):
+    with pytest.raises(InputError, match="items: expected a file of a task's items, got"):
         read_items(tmp_path / "test.jsonl")
-    with pytest.raises(InputError, match="items: expected a file of the bundled tasks, got"):
+    with pytest.raises(InputError, match="items: expected a file of a task's items, got"):
         load_items(items="no_such_task")

@@ -26,7 +26,8 @@ def plan_text(
     method: str, *, gate: str = "always", strength: float = 1.0, multiplier: float = 4.0
 ) -> str:
     options = QUICK if "steps" in METHODS[method].options else {}
-    entry = f"layer: 1, method: {method}, options: {options}"
+    layer = "" if METHODS[method].select.get("across_layers") else "layer: 1, "
+    entry = f"{layer}method: {method}, options: {options}"
     if METHODS[method].chooses_neurons:
         entry += f", multiplier: {multiplier}, select: {{top_k: 5}}"
     else:

@@ -48,7 +48,7 @@ def task(**changes: Any) -> dict[str, Any]:
         (changed(tasks=task(gate={"low": "x"})), "gate.low: expected a number, got 'x'"),
         (changed(tasks=task(gate={"speed": 1})), "gate.speed: expected one of the keys"),
         (changed(n_layers="4"), "manifest.n_layers: expected a whole number, got '4'"),
-        (changed(unit="neuron"), "manifest.unit: expected one of mlp, head, got 'neuron'"),
+        (changed(unit="neuron"), "manifest.unit: expected one of mlp, head, feature, got 'neuron'"),
         (changed(model=[]), r"manifest.model: expected a text, got \[\]"),
         (changed(tasks={"x" * 300: task()[TASK]}), "manifest.tasks: expected names that a folder"),
         (changed(version=2), "store.version: expected 1, got 2"),

@@ -160,5 +160,5 @@ def test_a_head_that_is_not_there() -> None:
         amplify(model, [Intervention(LAYER, (4,), 2.0, unit="head")]),
     ):
         pass
-    with pytest.raises(InputError, match="unit: expected one of mlp, head, got 'neuron'"):
+    with pytest.raises(InputError, match="unit: expected one of mlp, head, feature, got 'neuron'"):
         Intervention(LAYER, (0,), 2.0, unit="neuron")  # type: ignore[arg-type]

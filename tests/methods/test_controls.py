@@ -135,6 +135,8 @@ def test_nothing_is_left_behind(bench: Workbench) -> None:
     asked = [parameter.requires_grad for parameter in bench.model.parameters()]
     modules = list(bench.model.modules())
     for name, method in METHODS.items():
+        if method.reads_files:  # and finds nothing in the model
+            continue
         quick = {"steps": 2} if "steps" in method.options else {}
         method.find(bench, examples(labels=True), wanted(name, **quick))
         with torch.no_grad():

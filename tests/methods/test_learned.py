@@ -153,7 +153,7 @@ def test_ia3_learns_what_peft_learns_in_a_plain_loop(bench: Workbench) -> None:
         torch.testing.assert_close(got, vector.detach().reshape(-1), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [n for n, method in METHODS.items() if not method.reads_files])
 def test_an_adapter_that_the_model_came_with_stays(bench: Workbench, name: str) -> None:
     """The search runs in the adapted model, and leaves the adapter where it was."""
     from peft import LoraConfig, get_peft_model

@@ -115,16 +115,17 @@ Split = Literal["development", "test"]
 FIRST_TASK = "sna_math_easy"
 """The task that a first look's neurons are found on."""
 SPLITS: tuple[Split, ...] = ("development", "test")
-_GROUPS = ("sna_all", "sna_generation")
+_NO_QUESTIONS = ("sna_all", "sna_generation", "sna_ambiguous")
+"""Groups, and what tasks are made of."""
 _JUDGED_BY_RULES = ("sna_instruct",)
 """Tasks whose items have no right answer to ask the probability of."""
 
 
 @cache
 def task_names() -> tuple[str, ...]:
-    """All bundled tasks, groups left out."""
+    """The bundled tasks with development and test items."""
     names = (path.stem for path in tasks_path().glob("sna_*.yaml"))
-    return tuple(sorted(name for name in names if name not in _GROUPS))
+    return tuple(sorted(name for name in names if name not in _NO_QUESTIONS))
 
 
 def question_tasks() -> tuple[str, ...]:
