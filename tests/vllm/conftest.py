@@ -203,13 +203,13 @@ class Server:
     def wait(self) -> None:
         """Until it answers."""
         assert self._process is not None
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self._log.read_text(errors="replace")[-3000:]
             with suppress(OSError), urllib.request.urlopen(f"{self.url}/models", timeout=5):
                 return
             time.sleep(0.5)
-        raise AssertionError("the engine did not start in 300 s")
+        raise AssertionError("the engine did not start in 600 s")
 
     def answered(self) -> int:
         """Prompts that it has answered since it started, by its own count."""
