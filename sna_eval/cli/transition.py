@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
     from sna_eval.study.transition import split_items, write_task, zone_two_items
 
-    _check_counts(args)
+    _check(args)
     signal = find_signal(args.signal, field="--signal")
     low, high = (
         bound if given is None else given
@@ -63,9 +63,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_counts(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
     from sna_eval.errors import InputError
 
+    if args.name is not None and not re.fullmatch(r"\w[\w-]*", args.name):
+        raise InputError(
+            "--name", expected="letters, digits, - and _, for a task and its file", got=args.name
+        )
     for flag in ("development", "test"):
         if getattr(args, flag) < 1:
             raise InputError(f"--{flag}", expected="1 or more", got=getattr(args, flag))

@@ -135,7 +135,7 @@ def read_steers(name: str) -> list[Steer]:
     if path.suffix in (".pt", ".pth"):
         raise InputError(
             _FIELD, expected="a .csv or .safetensors file", got=path.name,
-            hint="a pickle can run code: where you trust it, convert it as docs/methods.md says",
+            hint="a pickle can run code: write safetensors, with the names in docs/methods.md",
         )  # fmt: skip
     if path.suffix not in (".csv", SUFFIX) or not is_file(path):
         raise InputError(

@@ -44,6 +44,20 @@ def test_answers_are_asked_equally_often() -> None:
         assert max(counts) - min(counts) <= 1
 
 
+def test_an_answer_that_every_source_has_is_not_taken_from_every_source() -> None:
+    several = [
+        one
+        for number in range(240)
+        for one in (
+            item(2 * number, "common", source=f"s{number}"),
+            item(2 * number + 1, f"c{number % 12}", source=f"s{number}"),
+        )
+    ]
+    found = split_items(several, scored=480, development=70, test=170)
+    counts = Counter(one.cluster for one in [*found.development, *found.test])
+    assert counts["common"] <= 240 / 13 + 2
+
+
 def test_a_draw_is_repeated_by_its_seed_and_by_nothing_else() -> None:
     draws = [
         split_items(pool(12, 30), scored=1, development=20, test=50, seed=s) for s in (1, 1, 2)
@@ -64,6 +78,7 @@ def test_too_few_items_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--name", "../mine"], "--name: expected letters, digits, - and _"),
         (["--test", "0"], "--test: expected 1 or more, got 0"),
         (["--signal", "mood"], "--signal: expected"),
         (["--low", "0.2"], "gate.low: expected at most gate.high = 0.1"),
