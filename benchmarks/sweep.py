@@ -34,10 +34,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
 from sna_eval.measuring.grid import PAPER_COUNTS, PAPER_MULTIPLIERS, Configuration, Grid
-from sna_eval.measuring.grid_passes import GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow
-from sna_eval.measuring.layout import group_rows, tokens_per_pass
-from sna_eval.measuring.routes import find_routes
+from sna_eval.measuring.passes import GridPasses, LayerPlan, group_rows, tokens_per_pass
+from sna_eval.measuring.starts import find_routes
 
 SHAPES = {
     "small": {"n_layer": 12, "n_embd": 768, "n_head": 12},

@@ -18,9 +18,8 @@ import torch
 from sna_eval.intervention import Affine, Batch, Intervention
 from sna_eval.intervention.stream import output_columns
 from sna_eval.measuring.grid import Configuration
-from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow
-from sna_eval.measuring.layout import RowGroup, group_rows
+from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan, RowGroup, group_rows
 from sna_eval.measuring.starts import AtBlock, BehindBlock, Route, Start
 from sna_eval.measuring.values import Floats
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from sna_eval.intervention import Batch
-from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.passes import RowGroup
 
 _CHUNK = 64  # distributions that ranks are counted in at once
 

@@ -24,7 +24,7 @@ from sna_eval.gating import Decision, Gate
 from sna_eval.harness.scoring.decisions import kept
 from sna_eval.intervention import Affine, Assigned, Batch, Engine, Row, RowScore
 from sna_eval.measuring.items import ItemRow, Split, TaskItems, load_items, rows_of
-from sna_eval.measuring.layout import RowGroup, group_rows, tokens_per_pass
+from sna_eval.measuring.passes import RowGroup, group_rows, tokens_per_pass
 from sna_eval.measuring.values import items_baseline
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ import torch
 from sna_eval.gating import Gate
 from sna_eval.harness.scoring.decisions import kept, predicted_of_one
 from sna_eval.measuring.grid import Configuration, Grid
-from sna_eval.measuring.grid_passes import Captured, GridPasses, LayerPlan
 from sna_eval.measuring.items import TaskItems
-from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan, RowGroup
 from sna_eval.measuring.starts import LabelWeights, Route
 from sna_eval.measuring.values import (
     Floats,

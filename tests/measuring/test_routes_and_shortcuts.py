@@ -11,8 +11,8 @@ import torch
 from sna_eval.intervention import Abilities, Batch, Engine, find_sites, probe
 from sna_eval.intervention.rows import trial_rows
 from sna_eval.intervention.shortcuts import at_scored_positions, find_shortcuts, fused_activations
-from sna_eval.measuring import routes
-from sna_eval.measuring.routes import adds_unscaled, find_routes, routes_of
+from sna_eval.measuring import starts
+from sna_eval.measuring.starts import adds_unscaled, find_routes, routes_of
 from tests.conftest import build_model, token_ids
 
 
@@ -56,7 +56,7 @@ def test_routes_are_tried_once(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None
         tried.append(layers)
         return find_routes(engine, layers)
 
-    monkeypatch.setattr(routes, "find_routes", counted)
+    monkeypatch.setattr(starts, "find_routes", counted)
     first = routes_of(lm, lm.engine, [0, 2])
     assert routes_of(lm, lm.engine, [0, 2]) == first == {0: "behind", 2: "behind"}
     assert tried == [[0, 2]]

@@ -29,10 +29,8 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Engine, Sites, Unit
 from sna_eval.intervention.rows import Row
 from sna_eval.measuring.grid import Configuration, check_directions
-from sna_eval.measuring.grid_passes import GridPasses
-from sna_eval.measuring.layout import tokens_per_pass
-from sna_eval.measuring.routes import find_routes
-from sna_eval.measuring.starts import Route
+from sna_eval.measuring.passes import GridPasses, tokens_per_pass
+from sna_eval.measuring.starts import Route, find_routes
 from sna_eval.methods import Examples
 from sna_eval.neurons import MAX_PROMPTS, Pooling, Ranked, Search, SearchConfig
 from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan

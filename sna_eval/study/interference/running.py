@@ -17,7 +17,7 @@ from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.intervention import Affine
 from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import Split, development_fingerprint, items_fingerprint
-from sna_eval.measuring.layout import tokens_per_pass
+from sna_eval.measuring.passes import tokens_per_pass
 from sna_eval.measuring.subjects import Subject, log_likelihoods, task_subject, text_subject
 from sna_eval.neurons import neutral_sentences
 from sna_eval.plan import (

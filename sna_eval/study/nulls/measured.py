@@ -12,8 +12,8 @@ from sna_eval.gating import Decision, Gate, NextTokenSignal
 from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.answers import Answers, prompt_rows
-from sna_eval.measuring.layout import RowGroup
 from sna_eval.measuring.neuron_sets import Read, SetPasses
+from sna_eval.measuring.passes import RowGroup
 from sna_eval.measuring.readings import Confidence, Divergence, Panel
 from sna_eval.measuring.subjects import Together
 from sna_eval.measuring.values import Floats

@@ -32,11 +32,10 @@ from sna_eval.harness.tasks.development import examples_of
 from sna_eval.intervention import Intervention, Row, Unit
 from sna_eval.measuring.answers import Answers, answer_texts, ask_answers
 from sna_eval.measuring.grid import Grid
-from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.items import TaskItems, answered_rows, load_items
-from sna_eval.measuring.layout import tokens_per_pass
 from sna_eval.measuring.neuron_sets import SetPasses
-from sna_eval.measuring.routes import find_routes
+from sna_eval.measuring.passes import GridPasses, tokens_per_pass
+from sna_eval.measuring.starts import find_routes
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import Examples, Search, SearchConfig, spread_over
 from sna_eval.neurons.first_order import first_order

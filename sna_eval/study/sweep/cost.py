@@ -16,8 +16,7 @@ from torch import nn
 
 from sna_eval.intervention import base_model
 from sna_eval.intervention.decoder import text_config
-from sna_eval.measuring.grid_passes import LayerPlan
-from sna_eval.measuring.layout import RowGroup
+from sna_eval.measuring.passes import LayerPlan, RowGroup
 from sna_eval.measuring.starts import Route
 from sna_eval.study.sweep.screening.prediction import RIVALS
 from sna_eval.study.sweep.sweep import Sweep

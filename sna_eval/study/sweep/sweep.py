@@ -15,11 +15,9 @@ from sna_eval.files import REFERENCE_MODEL, reference_model_path
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
 from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.intervention import Row, Sites
-from sna_eval.measuring.grid_passes import GridPasses
 from sna_eval.measuring.items import answered_rows, load_items
-from sna_eval.measuring.layout import RowGroup, tokens_per_pass
-from sna_eval.measuring.routes import routes_of
-from sna_eval.measuring.starts import Route
+from sna_eval.measuring.passes import GridPasses, RowGroup, tokens_per_pass
+from sna_eval.measuring.starts import Route, routes_of
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.neurons import Search, SearchConfig
 from sna_eval.neurons.progress import SearchBar

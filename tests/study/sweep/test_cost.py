@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sna_eval.measuring.grid import Configuration
-from sna_eval.measuring.grid_passes import LayerPlan
+from sna_eval.measuring.passes import LayerPlan
 from sna_eval.neurons.first_order import first_order
 from sna_eval.study.sweep import CostModel, ScreenOptions, Sweep
 from sna_eval.study.sweep.cost import Cost

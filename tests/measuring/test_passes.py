@@ -11,9 +11,8 @@ import torch
 
 from sna_eval.intervention import Engine, Intervention, Row, amplify, find_sites, probe
 from sna_eval.measuring.grid import Configuration, Grid
-from sna_eval.measuring.grid_passes import GridPasses, LayerPlan
 from sna_eval.measuring.items import ItemRow
-from sna_eval.measuring.layout import group_rows
+from sna_eval.measuring.passes import GridPasses, LayerPlan, group_rows
 from sna_eval.measuring.starts import Route
 from tests.conftest import build_model
 
