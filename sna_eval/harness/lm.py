@@ -18,7 +18,6 @@ from lm_eval.models.huggingface import HFLM
 from sna_eval.errors import InputError, exit_cleanly_on_input_error
 from sna_eval.files import REFERENCE_MODEL
 from sna_eval.harness.gated_lm import GatedLM
-from sna_eval.harness.model.answer_keys import item_key, text_key
 from sna_eval.harness.model.arguments import (
     DecideAt,
     check_adapter,
@@ -29,7 +28,7 @@ from sna_eval.harness.model.arguments import (
 )
 from sna_eval.harness.model.generate_settings import check_asked_texts
 from sna_eval.harness.model.hf_passes import HFPasses, divergences_along
-from sna_eval.harness.model.tried import abilities_of, shortcuts_of
+from sna_eval.harness.model.kept import abilities_of, item_key, shortcuts_of, text_key
 from sna_eval.harness.plugin.cache_file import take_over
 from sna_eval.harness.plugin.ranks import join_launched, ranks_of
 from sna_eval.harness.scoring.kept_texts import KeptTexts

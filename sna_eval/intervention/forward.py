@@ -17,9 +17,8 @@ from torch import nn
 from sna_eval.intervention.amplify import amplify
 from sna_eval.intervention.decoder import base_model, input_device, text_config
 from sna_eval.intervention.partial_passes import captured_inputs, resumed
-from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.rows import Batch
-from sna_eval.intervention.shortcuts import Shortcuts
+from sna_eval.intervention.shortcuts import Prefix, Shortcuts
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Affine, acting
 

@@ -16,8 +16,8 @@ from torch import nn
 from sna_eval.errors import InputError
 from sna_eval.intervention.decoder import input_device, steady_width, text_config
 from sna_eval.intervention.forward import Abilities, Assigned, Engine, RowScore
-from sna_eval.intervention.prefix import Prefix, fits_window
 from sna_eval.intervention.rows import Batch, Row, Tokens, trial_tokens
+from sna_eval.intervention.shortcuts import Prefix, fits_window
 from sna_eval.intervention.sites import Sites
 from sna_eval.intervention.spec import Intervention
 

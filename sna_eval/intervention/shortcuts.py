@@ -1,14 +1,18 @@
-"""Work that a forward pass does and nobody reads, left out; the same functions, computed faster.
+"""Work that a forward pass does and need not do.
 
-Behind the last block every position goes its own way, and only the scored ones are read. So in the
-last block whatever does not feed another position's attention may run at the scored positions
-alone: the MLP, the attention's output projection, and the queries where they have a projection of
-their own. Which modules these are is found by trying, not by name.
+**What nobody reads.** Behind the last block every position goes its own way, and only the scored
+ones are read. So in the last block whatever does not feed another position's attention may run at
+the scored positions alone: the MLP, the attention's output projection, and the queries where they
+have a projection of their own. Which modules these are is found by trying, not by name.
 
-Faster kernels are equal to the last few bits of float32. Matrix products stay where PyTorch takes
-them. oneDNN, on some processors the faster one, adds up a product's terms one after another, MKL in
-several sums: products of a thousand terms and more then lie twice as far from those in float64, and
-scores with them.
+**What is the same in many rows.** With fixed few-shot examples every document of a task begins with
+the same tokens. Their keys and values are computed by one pass over the beginning alone, once per
+set of interventions, and given to every batch of rows through transformers' own cache classes.
+
+**The same functions, computed faster.** Faster kernels are equal to the last few bits of float32.
+Matrix products stay where PyTorch takes them. oneDNN, on some processors the faster one, adds up a
+product's terms one after another, MKL in several sums: products of a thousand terms and more then
+lie twice as far from those in float64, and scores with them.
 
 Shortcuts leave the model as it was.
 """
@@ -16,17 +20,21 @@ Shortcuts leave the model as it was.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from sna_eval.intervention.amplify import amplify
+from sna_eval.intervention.decoder import input_device, steady_width, text_config
 from sna_eval.intervention.partial_passes import forward_replaced
-from sna_eval.intervention.rows import Batch, trial_rows
+from sna_eval.intervention.rows import Batch, Row, Tokens, trial_rows
 from sna_eval.intervention.sites import Sites
+from sna_eval.intervention.spec import Affine, acts_everywhere
+from sna_eval.intervention.spec import acting as where_acting
 
 if TYPE_CHECKING:
     from sna_eval.intervention.forward import Engine
@@ -145,3 +153,87 @@ def _candidates(sites: Sites) -> list[str]:
         if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
     ]
     return [mlp, *linear] if mlp else linear
+
+
+States = tuple[tuple[torch.Tensor, torch.Tensor], ...]
+"""Keys and values of every layer, each `[1, head, position, d_head]`."""
+
+MIN_TOKENS = 16
+"""Shorter beginnings are not worth a pass of their own."""
+MIN_ROWS = 4
+"""Fewer rows are not worth it either."""
+
+
+@dataclass(eq=False)
+class Prefix:
+    """A shared beginning and its keys and values, by the interventions that were on."""
+
+    tokens: Tokens
+    states: dict[tuple[Affine, ...], States] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def cache(
+        self,
+        model: nn.Module,
+        sites: Sites,
+        *,
+        batch: int,
+        interventions: Sequence[Affine] = (),
+    ) -> Any:
+        """A `DynamicCache` that holds the beginning for `batch` rows; the rows share its memory.
+
+        Interventions that leave the beginning alone (`last`, `continuation`) do not count.
+        """
+        from transformers import DynamicCache
+
+        acting = tuple(
+            intervention
+            for intervention in interventions
+            if acts_everywhere(intervention) or intervention.token is not None
+        )
+        if acting not in self.states:
+            self.states[acting] = self._run(model, sites, acting)
+        cache = DynamicCache(config=text_config(model))
+        for layer, (keys, values) in enumerate(self.states[acting]):
+            cache.update(keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1), layer)
+        return cache
+
+    @torch.no_grad()
+    def _run(self, model: nn.Module, sites: Sites, acting: tuple[Affine, ...]) -> States:
+        device = input_device(model)
+        ids = torch.tensor([self.tokens], device=device)
+        position = torch.arange(len(self.tokens), device=device).unsqueeze(0)
+
+        def mask(intervention: Affine, positions: int) -> torch.Tensor | None:
+            return where_acting(intervention, position, len(self.tokens))
+
+        with amplify(model, acting, sites=sites, mask=mask):
+            output = model(ids, use_cache=True, logits_to_keep=1)
+        return tuple((layer.keys, layer.values) for layer in output.past_key_values.layers)
+
+
+def shared_prefix(rows: Sequence[Row]) -> Prefix | None:
+    """The longest beginning that all rows share, where sharing it pays.
+
+    Every row keeps at least one context token of its own.
+    """
+    if len(rows) < MIN_ROWS:
+        return None
+    contexts = [row.context for row in rows]
+    first, last = min(contexts), max(contexts)
+    longest = min(map(len, contexts)) - 1
+    same = 0
+    while same < longest and first[same] == last[same]:
+        same += 1
+    return Prefix(first[:same]) if same >= MIN_TOKENS else None
+
+
+def fits_window(model: Any, tokens: int) -> bool:
+    """Whether a cache of so many tokens is what rows of that length have themselves.
+
+    Sliding windows drop what lies before them, and some models compute long texts otherwise.
+    """
+    window = getattr(text_config(model), "sliding_window", None)
+    return (window is None or tokens <= window) and tokens <= steady_width(model)

@@ -24,12 +24,6 @@ import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.architectures import (
-    Structure,
-    component_mapping,
-    find_structure,
-    unknown_architecture,
-)
 from sna_eval.intervention.decoder import base_model
 from sna_eval.intervention.dictionary import Dictionary
 from sna_eval.intervention.features import Features, find_features
@@ -37,9 +31,13 @@ from sna_eval.intervention.projections import (
     Heads,
     NoProjection,
     Projection,
+    Structure,
+    component_mapping,
     find_heads,
+    find_structure,
     projection_in,
     submodule,
+    unknown_architecture,
     widths,
 )
 from sna_eval.intervention.spec import Intervention, Unit

@@ -9,9 +9,13 @@ import torch
 from torch import nn
 
 from sna_eval.errors import InputError
-from sna_eval.intervention.architectures import component_mapping, unknown_architecture
 from sna_eval.intervention.decoder import base_model
-from sna_eval.intervention.projections import submodule, written
+from sna_eval.intervention.projections import (
+    component_mapping,
+    submodule,
+    unknown_architecture,
+    written,
+)
 from sna_eval.intervention.sites import Sites
 
 

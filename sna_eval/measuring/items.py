@@ -20,7 +20,6 @@ from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.plugin.stand_in import encoded
-from sna_eval.harness.tasks.clusters import document_labels
 from sna_eval.harness.tasks.contexts import Contexts, left_out_of_its_own_examples
 from sna_eval.harness.tasks.development import (
     TEXT_CHARACTERS,
@@ -31,6 +30,7 @@ from sna_eval.harness.tasks.development import (
 from sna_eval.harness.tasks.items import Item, Request, group_items, item_rows
 from sna_eval.harness.tasks.plan_makers import announce
 from sna_eval.harness.tasks.questions import (
+    document_labels,
     offers_choices,
     output_type,
     right_request,

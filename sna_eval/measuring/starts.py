@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 import torch
 from torch import nn
 
-from sna_eval.harness.model.tried import tried_once
+from sna_eval.harness.model.kept import tried_once
 from sna_eval.intervention import Batch, Engine, Intervention, amplify
 from sna_eval.intervention.partial_passes import (
     captured_activations,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sna_eval.clusters import fold_numbers
+from sna_eval.clusters import cluster_labels, fold_numbers, normalized_answer
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.clusters import cluster_labels, document_labels, normalized_answer
 from sna_eval.harness.tasks.development import development_docs, examples_of, halved
+from sna_eval.harness.tasks.questions import document_labels
 
 TASK = """
 task: {name}

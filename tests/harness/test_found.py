@@ -15,7 +15,7 @@ from lm_eval.api.model import CachingLM
 from sna_eval.errors import InputError
 from sna_eval.gating import SIGNALS, Gate
 from sna_eval.harness.loading import load_lm
-from sna_eval.harness.model.answer_keys import numerics
+from sna_eval.harness.model.kept import numerics
 from sna_eval.harness.model.row_passes import _stacked
 from sna_eval.harness.values import GeneratedText
 from sna_eval.methods import Examples

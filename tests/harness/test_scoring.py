@@ -18,7 +18,7 @@ from sna_eval.gating.signals.margin import margin
 from sna_eval.harness.values import Evidence, GeneratedText, Score, evidence_of
 from sna_eval.intervention import find_sites
 from sna_eval.intervention.decoder import steady_width
-from sna_eval.intervention.prefix import fits_window
+from sna_eval.intervention.shortcuts import fits_window
 from tests.conftest import VOCABULARY, build_model
 from tests.harness.conftest import answers, flat_numbers, long_rope
 

@@ -13,7 +13,7 @@ from lm_eval.api.instance import Instance
 
 from sna_eval.cache import cache_dir, write_entry
 from sna_eval.harness.lm import SNALM
-from sna_eval.harness.model import tried
+from sna_eval.harness.model import kept
 from sna_eval.intervention import Abilities
 from tests.conftest import VOCABULARY, build_model
 
@@ -43,7 +43,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def counted(name: str) -> Callable[..., Any]:
-        original = getattr(tried, name)
+        original = getattr(kept, name)
 
         def run(*args: Any) -> Any:
             made.append(name)
@@ -52,7 +52,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return run
 
     for name in ("probe", "find_shortcuts"):
-        monkeypatch.setattr(tried, name, counted(name))
+        monkeypatch.setattr(kept, name, counted(name))
     return made
 
 
@@ -100,7 +100,7 @@ def test_another_version_tries_again(
     load: Load, trials: list[str], module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found(load())
-    monkeypatch.setattr(getattr(tried, module), "__version__", "0.1")
+    monkeypatch.setattr(getattr(kept, module), "__version__", "0.1")
     found(load())
     assert trials == ["probe", "find_shortcuts"] * 2
 

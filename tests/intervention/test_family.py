@@ -28,9 +28,8 @@ from sna_eval.intervention import (
     probe,
 )
 from sna_eval.intervention.partial_passes import captured_outputs
-from sna_eval.intervention.prefix import Prefix
 from sna_eval.intervention.prompt_pass import SharedPromptPass
-from sna_eval.intervention.shortcuts import find_shortcuts
+from sna_eval.intervention.shortcuts import Prefix, find_shortcuts
 from tests.conftest import CONFIGS, build_model, token_ids
 
 LAYER = 2

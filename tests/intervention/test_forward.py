@@ -24,8 +24,13 @@ from sna_eval.intervention import (
     find_sites,
     probe,
 )
-from sna_eval.intervention.prefix import Prefix, shared_prefix
-from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts, fused_activations
+from sna_eval.intervention.shortcuts import (
+    Prefix,
+    Shortcuts,
+    find_shortcuts,
+    fused_activations,
+    shared_prefix,
+)
 from tests.conftest import CONFIGS, FURTHER_CONFIGS, build_model, token_ids
 
 TOLERANCE = 1e-5

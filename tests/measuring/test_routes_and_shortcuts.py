@@ -61,7 +61,7 @@ def test_routes_are_tried_once(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None
     assert routes_of(lm, lm.engine, [0, 2]) == first == {0: "behind", 2: "behind"}
     assert tried == [[0, 2]]
     assert routes_of(lm, lm.engine, [1]) == {1: "behind"}, "other layers are tried"
-    monkeypatch.setattr("sna_eval.harness.model.tried.read_entry", lambda name: {"0": "above"})
+    monkeypatch.setattr("sna_eval.harness.model.kept.read_entry", lambda name: {"0": "above"})
     assert routes_of(lm, lm.engine, [0]) == {0: "behind"}, "what is no route is tried again"
     assert tried == [[0, 2], [1], [0]]
 

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 from sna_eval.clusters import fold_numbers
 from sna_eval.errors import InputError
-from sna_eval.harness.tasks.clusters import document_labels
 from sna_eval.harness.tasks.contexts import Contexts, left_out_of_its_own_examples
 from sna_eval.harness.tasks.questions import (
     choices_of,
+    document_labels,
     gold_index,
     output_type,
     right_of,

@@ -9,10 +9,11 @@ made the request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from sna_eval.clusters import cluster_labels, field_labels, metadata_field, normalized_answer
 from sna_eval.errors import InputError
 from sna_eval.gating import blind_signals
 from sna_eval.harness.plugin.running import made, tasks_with_requests
@@ -253,3 +254,35 @@ def _no_right_answer(task: Any, instance: Any) -> InputError:
         got=target_of(task, instance.doc),
         hint=f"document {instance.doc_id}: {_OTHER_SIGNALS}",
     )
+
+
+def document_labels(task: Any, docs: Sequence[Any], field: str | None = None) -> tuple[str, ...]:
+    """The label of each document of a task; see `cluster_labels`.
+
+    **Arguments:**
+
+    - `field`: of the documents, that says it; `None`: the one that the task's metadata names, where
+        all documents have it, or else the right answer. A document without one stands for itself.
+    """
+    named = metadata_field(task.config.metadata)
+    if named is not None and all(isinstance(doc, Mapping) and named in doc for doc in docs):
+        field = field or named
+    if field is not None:
+        return field_labels(docs, field, task.config.task)
+    if output_type(task) == "loglikelihood_rolling":
+        return tuple(normalized_answer(str(task.doc_to_target(doc))) for doc in docs)
+    choices = [choices_of(task, doc) for doc in docs]
+    answers = [
+        _answer(task, doc, of_doc, number)
+        for number, (doc, of_doc) in enumerate(zip(docs, choices, strict=True))
+    ]
+    return cluster_labels(answers, choices)
+
+
+def _answer(task: Any, doc: Any, choices: Sequence[str], number: int) -> str:
+    if not choices:
+        right = right_text(task, doc)
+    else:
+        gold = gold_index(task, doc)
+        right = None if gold is None else choices[gold]
+    return f"item {number}" if right is None else right

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.files import MIB, read_text
-from sna_eval.harness.model.answer_keys import numerics
+from sna_eval.harness.model.kept import numerics
 from sna_eval.intervention import Affine
 from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import Split, development_fingerprint, items_fingerprint

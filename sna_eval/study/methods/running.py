@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from sna_eval.cache import digest
 from sna_eval.errors import InputError
-from sna_eval.harness.model.answer_keys import numerics
+from sna_eval.harness.model.kept import numerics
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.measuring.items import development_fingerprint, items_fingerprint
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint

@@ -26,7 +26,7 @@ from sna_eval.cache import digest
 from sna_eval.clusters import cluster_codes
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
-from sna_eval.harness.model.answer_keys import numerics
+from sna_eval.harness.model.kept import numerics
 from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
 from sna_eval.intervention import Intervention, Row, Unit

@@ -15,10 +15,10 @@ from typing import Any
 
 from lm_eval.utils import handle_non_serializable, hash_string
 
+from sna_eval.clusters import normalized_answer
 from sna_eval.errors import InputError, reading
 from sna_eval.files import read_lines
 from sna_eval.gating import Zone
-from sna_eval.harness.tasks.clusters import normalized_answer
 from sna_eval.study.results.gold import gold_choice
 from sna_eval.study.results.records import BASELINE, Items, ItemsByFilter, is_outcome
 

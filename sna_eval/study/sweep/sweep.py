@@ -13,7 +13,7 @@ from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.files import REFERENCE_MODEL, reference_model_path
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretrained_name
-from sna_eval.harness.model.answer_keys import numerics
+from sna_eval.harness.model.kept import numerics
 from sna_eval.intervention import Row, Sites
 from sna_eval.measuring.items import answered_rows, load_items
 from sna_eval.measuring.passes import GridPasses, RowGroup, tokens_per_pass

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sna_eval.clusters import metadata_field
 from sna_eval.gating import Gate
-from sna_eval.harness.tasks.clusters import metadata_field
 from sna_eval.plan.applying import follows_answer
 from sna_eval.plan.files import parse_gate
 from sna_eval.study.results.leaderboard import with_normalized

@@ -1,8 +1,11 @@
-"""What a model allows is tried once and kept: a model that is loaded again is not tried again.
+"""What is kept of a model, and all that it depends on: what it allows, and what it answered.
 
-The trials are some twenty short passes. What they found lies in the cache folder under the hash of
-everything it depends on: weights, config, the modules that a model is made of, precision, device,
-versions. A model that something hooks into is tried at every start.
+What a model allows is tried once: a model that is loaded again is not tried again. The trials are
+some twenty short passes. What they found lies in the cache folder under the hash of everything it
+depends on: weights, config, the modules that a model is made of, precision, device, versions. A
+model that something hooks into is tried at every start.
+
+Answers go by what an answer depends on: weights, numerics, the plan, and what was asked.
 """
 
 from __future__ import annotations
@@ -11,27 +14,54 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 import transformers
+from lm_eval.models.huggingface import HFLM
 from torch import nn
 from tqdm import tqdm
 
 from sna_eval import __version__
 from sna_eval.cache import digest, read_entry, write_entry
-from sna_eval.harness.model.answer_keys import numerics
 from sna_eval.harness.plugin.ranks import Ranks
+from sna_eval.harness.scoring.kept_texts import TextKey, TextKind
+from sna_eval.harness.tasks.items import Item
+from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.intervention import Abilities, Engine, Sites, probe
-from sna_eval.intervention.decoder import base_model
+from sna_eval.intervention.decoder import base_model, config_fingerprint
 from sna_eval.intervention.projections import submodule
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts, fused_activations
+from sna_eval.plan import task_fingerprint
 from sna_eval.typed import build
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
 
 T = TypeVar("T")
 _TRIALS = 2
 """Raised where a trial comes to ask for something else."""
 _KERNELS = {kernel.__name__: kernel for kernel in (fused_activations,)}
+
+
+def numerics(lm: HFLM) -> dict[str, Any]:
+    """A model's precision, window and settings, as plain values.
+
+    Answers, sweeps and measurements that differ in any of it must not be mixed.
+    """
+    dtypes = {
+        "dtype": next(lm.model.parameters()).dtype,
+        "mixed_precision_dtype": lm.mixed_precision_dtype,
+        "softmax_dtype": lm.softmax_dtype,
+    }
+    named = {
+        name: None if dtype is None else str(dtype).removeprefix("torch.")
+        for name, dtype in dtypes.items()
+    }
+    features = lm.sites.features if getattr(lm, "dictionaries", ()) else None
+    if features is not None:
+        named["dictionary_hash"] = features.sha256
+    return {**named, "max_length": lm.max_length, "config_hash": config_fingerprint(lm.model)}
 
 
 class Loaded(Protocol):
@@ -181,3 +211,50 @@ def _read_shortcuts(entry: dict[str, Any], block: nn.Module) -> Shortcuts:
     if not known or any(submodule(block, path) is None for path in names.narrow):
         raise ValueError("another model's shortcuts")
     return Shortcuts(tuple(_KERNELS[name] for name in names.kernels), names.narrow)
+
+
+_SCORES = "loglikelihood 4"  # of cached answers: before, choices without a context were none
+_TEXTS: dict[TextKind, str] = {
+    "generate_until": "generate_until 1",
+    "loglikelihood_rolling": "loglikelihood_rolling 1",
+}
+
+
+def item_key(lm: SNALM, live: LiveTasks) -> Callable[[Item], Any]:
+    """Of an item's scores, as plain JSON values."""
+    settings = numerics(lm)
+
+    def key(item: Item) -> list[Any]:
+        plan = lm.plans.for_instance(item.instance)
+        right = live.right_answer(item) if plan is not None and plan.sees_answer else None
+        return [
+            _SCORES, lm.model_hash, lm.strict, right, item.unconditional,
+            task_fingerprint(plan) if plan is not None else None, settings,
+            [[request.context, request.continuation] for request in item.requests],
+            *(["alone"] if item.alone else []),
+        ]  # fmt: skip
+
+    return key
+
+
+def text_key(lm: SNALM) -> TextKey:
+    """Of a generated text, or of a whole text's score, as plain JSON values."""
+    settings = numerics(lm)
+    defaults = getattr(lm.model, "generation_config", None)
+    writing = {
+        "decide_at": lm.decide_at, "max_gen_toks": lm.max_gen_toks, "eos": lm.eot_token_id,
+        "think_end_token": lm.think_end_token, "truncation": lm.truncation,
+        "defaults": None if defaults is None else defaults.to_json_string(),
+    }  # fmt: skip
+
+    def key(kind: TextKind, request: Any, planned: bool) -> list[Any]:
+        plan = lm.plans.for_instance(request) if planned else None
+        text, *options = request.args
+        generates = kind == "generate_until"
+        return [
+            _TEXTS[kind], lm.model_hash, lm.strict,
+            task_fingerprint(plan) if plan is not None else None, settings,
+            lm.tok_encode(text), [*options, writing] if generates else lm.prefix_token_id,
+        ]  # fmt: skip
+
+    return key
