@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sna_eval.errors import InputError
 
-T = TypeVar("T")
 _ROOT = Path(__file__).resolve().parent
 
 
@@ -32,14 +31,44 @@ def registered(package: str, attribute: str) -> tuple[Any, ...]:
     )
 
 
-def lookup(known: Mapping[str, T], name: str, *, field: str) -> T:
-    """A choice by its name.
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
 
-    **Raises:** `InputError` that lists what there is.
+
+T = TypeVar("T", bound=_Named)
+K = TypeVar("K")
+
+
+class Registry(dict[str, T]):
+    """The choices there are, by name.
+
+    **Arguments:**
+
+    - `field`: what complaints call the choice where nothing else is said.
     """
-    if not isinstance(name, str) or name not in known:
-        raise InputError(field, expected=f"one of {', '.join(known)}", got=name)
-    return known[name]
+
+    def __init__(self, choices: Iterable[T], *, field: str) -> None:
+        super().__init__((choice.name, choice) for choice in choices)
+        self._field = field
+
+    def find(self, name: str, *, field: str | None = None) -> T:
+        """A choice by its name.
+
+        **Raises:** `InputError` that lists what there is.
+        """
+        if not isinstance(name, str) or name not in self:
+            raise InputError(field or self._field, expected=f"one of {', '.join(self)}", got=name)
+        return self[name]
+
+    def of(self, kind: type[K]) -> dict[str, K]:
+        """The choices of a class, in order."""
+        return {name: choice for name, choice in self.items() if isinstance(choice, kind)}
+
+    def first(self, kind: type[K]) -> K:
+        """The first of them: in a registry whose usual choices come first, the one that stands in
+        where nobody names any."""
+        return next(iter(self.of(kind).values()))
 
 
 def either(names: Iterable[str]) -> str:

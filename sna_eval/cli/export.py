@@ -69,12 +69,12 @@ def run(args: argparse.Namespace) -> int:
 def _check_base(args: argparse.Namespace) -> None:
     """Raises `InputError` for a model that an adapter's `base_model_name_or_path` does not name."""
     from sna_eval.errors import InputError
-    from sna_eval.export.formats import find_format
+    from sna_eval.export.formats import FORMATS
     from sna_eval.harness.loading import model_arguments
 
     given = model_arguments(args.model_args)
     for name in ("delta", "subfolder"):
-        if find_format(args.format).library == "peft" and given.get(name):
+        if FORMATS.find(args.format).library == "peft" and given.get(name):
             raise InputError(
                 f"model_args.{name}", expected=f"a model by name alone, for {args.format}",
                 got=given[name],

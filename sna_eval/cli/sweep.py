@@ -131,7 +131,7 @@ def _options(args: argparse.Namespace) -> SweepOptions:
 
 def _gate(args: argparse.Namespace) -> Gate | None:
     from sna_eval.errors import InputError
-    from sna_eval.gating import Gate, find_signal
+    from sna_eval.gating import SIGNALS, Gate
 
     if args.gate is None:
         return None
@@ -139,7 +139,7 @@ def _gate(args: argparse.Namespace) -> Gate | None:
         raise InputError(
             "gate", expected="a signal, or --plan, not both", got=f"{args.gate} and {args.plan}"
         )
-    return Gate.by(find_signal(args.gate, field="gate"))
+    return Gate.by(SIGNALS.find(args.gate, field="gate"))
 
 
 def _screen(args: argparse.Namespace) -> ScreenOptions | None:

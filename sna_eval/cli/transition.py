@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from sna_eval.argument_lists import parse_names
-    from sna_eval.gating import Gate, find_signal
+    from sna_eval.gating import SIGNALS, Gate
     from sna_eval.harness.loading import load_lm, load_tasks, pretrained_name
     from sna_eval.study.transition import split_items, write_task, zone_two_items
 
     _check(args)
-    signal = find_signal(args.signal, field="--signal")
+    signal = SIGNALS.find(args.signal, field="--signal")
     low, high = (
         bound if given is None else given
         for given, bound in ((args.low, signal.low), (args.high, signal.high))

@@ -7,7 +7,7 @@ from pathlib import Path
 from sna_eval.errors import InputError, writing
 from sna_eval.export.card import card_text
 from sna_eval.export.format import ExportFormat
-from sna_eval.export.formats import FORMATS, find_format
+from sna_eval.export.formats import FORMATS
 from sna_eval.export.record import record_of, write_record
 from sna_eval.export.source import Source
 from sna_eval.registry import either
@@ -28,7 +28,7 @@ def export_plan(source: Source, folder: str | Path, *, format: Format) -> Path:
 
     **Raises:** `InputError` where the folder is in use or cannot be written.
     """
-    chosen = find_format(format)
+    chosen = FORMATS.find(format)
     _check_holds(source, chosen)
     folder = Path(folder)
     with writing(folder):

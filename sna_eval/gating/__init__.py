@@ -9,9 +9,6 @@ from sna_eval.gating.signal import (
 from sna_eval.gating.signals import (
     SIGNALS,
     blind_signals,
-    find_signal,
-    signals_of,
-    usual_signal,
 )
 from sna_eval.gating.zones import (
     DESCRIPTIVE,
@@ -38,8 +35,5 @@ __all__ = [
     "Transition",
     "Zone",
     "blind_signals",
-    "find_signal",
-    "signals_of",
     "ungated",
-    "usual_signal",
 ]

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from sna_eval.errors import InputError
 from sna_eval.gating.signal import AnswerSignal, ConfidenceSignal
-from sna_eval.gating.signals import find_signal, usual_signal
+from sna_eval.gating.signals import SIGNALS
 
 Signal = str
 """How confidence is measured: the name of one of `sna_eval.gating.signals`."""
@@ -32,7 +32,7 @@ DESCRIPTIVE = (
 """What has to stand beside a gain behind a gate that `sees_answer`. It is regression to the mean
 (Oldham 1962, doi:10.1016/0021-9681(62)90116-9; Tu and Gilthorpe 2007, doi:10.1002/sim.2506)."""
 
-_PAPER = usual_signal(AnswerSignal)
+_PAPER = SIGNALS.first(AnswerSignal)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Gate:
     @cached_property
     def measured_by(self) -> ConfidenceSignal:
         """The signal."""
-        return find_signal(self.signal)
+        return SIGNALS.find(self.signal)
 
     @classmethod
     def by(

@@ -12,7 +12,7 @@ from typing import Any
 
 from lm_eval.api.registry import get_aggregation
 
-from sna_eval.gating import ChoicesSignal, Gate, usual_signal
+from sna_eval.gating import SIGNALS, ChoicesSignal, Gate
 from sna_eval.harness.metric_names import (  # and lm_eval knows them: a task may name metrics
     METRICS,
     ZONES,
@@ -73,7 +73,7 @@ def classification_results(
         known.baseline if known else value for known, value in zip(evidence, after, strict=True)
     ]
     first = evidence[0]
-    usual = usual_signal(ChoicesSignal)
+    usual = SIGNALS.first(ChoicesSignal)
     alone = 1.0 if len(before) == 1 else None  # a single choice is as sure as can be
     confidence = first.confidence if first else alone or usual.measure(before)
     zone = first.zone if first else Gate.by(usual).zone(confidence)

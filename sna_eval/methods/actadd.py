@@ -17,8 +17,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.intervention import Addition, Affine, Vector
 from sna_eval.intervention.rows import Tokens
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 from sna_eval.methods.states import residual_states
 from sna_eval.neurons import neutral_sentences
 

@@ -25,8 +25,7 @@ from sna_eval.intervention import Affine, Batch, OutputScaling, Vector
 from sna_eval.intervention.family import Component
 from sna_eval.intervention.gradients import frozen
 from sna_eval.methods.fitting import descend, drawn, negative_log_likelihood
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 
 OPTIONS = {"steps": 60, "rate": 0.05, "minimality": 0.1, "batch": 16, "seed": 0}
 

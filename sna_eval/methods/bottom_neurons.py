@@ -7,8 +7,7 @@ those whose activations take most from the right answers.
 
 from __future__ import annotations
 
-from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench, searched
+from sna_eval.methods.method import Examples, Method, MethodConfig, Resolution, Workbench, searched
 
 
 def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:

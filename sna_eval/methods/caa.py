@@ -11,8 +11,7 @@ scored would otherwise be untouched.
 from __future__ import annotations
 
 from sna_eval.intervention import Addition, Affine, Vector
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 from sna_eval.methods.states import answer_pairs
 
 

@@ -13,8 +13,7 @@ import random
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 
 
 def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:

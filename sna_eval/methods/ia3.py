@@ -20,8 +20,7 @@ from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Batch, NeuronScaling, Sites, Vector
 from sna_eval.intervention.gradients import frozen
 from sna_eval.methods.fitting import descend, drawn, negative_log_likelihood
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 
 OPTIONS = {"steps": 60, "rate": 0.01, "batch": 16, "seed": 0}
 _NAME = "layer_{:03d}"

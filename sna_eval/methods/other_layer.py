@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sna_eval.errors import InputError
-from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Method, MethodConfig, Resolution, Workbench
 from sna_eval.methods.sna import find as find_sna
 
 

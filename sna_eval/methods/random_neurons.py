@@ -6,8 +6,7 @@ several seeds make a null distribution.
 
 from __future__ import annotations
 
-from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench, searched
+from sna_eval.methods.method import Examples, Method, MethodConfig, Resolution, Workbench, searched
 from sna_eval.neurons import stand_ins
 
 

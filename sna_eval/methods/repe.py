@@ -15,8 +15,7 @@ import torch
 
 from sna_eval.intervention import Vector
 from sna_eval.methods.caa import build
-from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Method, MethodConfig, Resolution, Workbench
 from sna_eval.methods.states import answer_pairs
 
 

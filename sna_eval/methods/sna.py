@@ -5,8 +5,7 @@ Source: Akhtar (2026), arXiv:2604.07098. The rankings are `sna_eval.neurons.rank
 
 from __future__ import annotations
 
-from sna_eval.methods.method import Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench, searched
+from sna_eval.methods.method import Examples, Method, MethodConfig, Resolution, Workbench, searched
 
 
 def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resolution:

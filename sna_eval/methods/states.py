@@ -8,7 +8,7 @@ import torch
 
 from sna_eval.intervention.partial_passes import captured_outputs
 from sna_eval.intervention.rows import Tokens, right_padded
-from sna_eval.methods.resolution import Question, Workbench
+from sna_eval.methods.method import Question, Workbench
 
 
 @torch.no_grad()

@@ -32,8 +32,7 @@ from sna_eval.intervention import Addition, Affine, Clamping, Sites, Vector
 from sna_eval.intervention.dictionary import Dictionary, read_dictionary
 from sna_eval.intervention.family import Action, Place
 from sna_eval.intervention.features import place_of
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 
 COLUMNS = (
     "loader", "action", "sparse_model", "hookpoint", "feature_index", "steering_coefficient",

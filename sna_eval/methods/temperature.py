@@ -21,8 +21,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Batch, LogitScaling, Row, Vector
 from sna_eval.intervention.forward import scored_positions_only
-from sna_eval.methods.method import Fitted, Method
-from sna_eval.methods.resolution import Examples, MethodConfig, Resolution, Workbench
+from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
 
 BOUNDS = (0.05, 20.0)
 """Temperatures that are considered."""

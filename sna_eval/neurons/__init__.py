@@ -1,11 +1,9 @@
 """Activation statistics, and the search for neurons. Knows `intervention`."""
 
 from sna_eval.neurons.attribution import attribution_scores
-from sna_eval.neurons.bench import Workbench
+from sna_eval.neurons.bench import Examples, Question, Workbench, spread_over
 from sna_eval.neurons.control import matched_random, stand_ins
-from sna_eval.neurons.examples import Examples, Question, spread_over
 from sna_eval.neurons.observed import neutral_sentences
-from sna_eval.neurons.progress import Progress
 from sna_eval.neurons.ranking import (
     UNLABELLED,
     Ranked,
@@ -15,9 +13,9 @@ from sna_eval.neurons.ranking import (
     differential,
     overlap,
 )
-from sna_eval.neurons.rankings import RANKINGS, find_ranking
+from sna_eval.neurons.rankings import RANKINGS
 from sna_eval.neurons.search import MAX_PROMPTS, Search, SearchConfig
-from sna_eval.neurons.statistics import Pooling, Sinks, TokenRow, mean_activations
+from sna_eval.neurons.statistics import Pooling, Progress, Sinks, TokenRow, mean_activations
 from sna_eval.neurons.universal import SHARE
 
 __all__ = [
@@ -40,7 +38,6 @@ __all__ = [
     "attribution_scores",
     "contrastive",
     "differential",
-    "find_ranking",
     "matched_random",
     "mean_activations",
     "neutral_sentences",

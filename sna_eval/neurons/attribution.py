@@ -26,8 +26,7 @@ from torch import nn
 from sna_eval.errors import InputError
 from sna_eval.intervention import Batch, Engine, Row, Sites
 from sna_eval.neurons.first_order import FirstOrder, NoGradients, first_order
-from sna_eval.neurons.progress import SILENT, Progress
-from sna_eval.neurons.statistics import Sinks, settled_sinks
+from sna_eval.neurons.statistics import SILENT, Progress, Sinks, settled_sinks
 
 RIVALS = 3
 """Wrong choices of an item that stand beside the right one: the likeliest."""

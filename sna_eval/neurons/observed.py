@@ -23,11 +23,11 @@ from sna_eval.intervention import Row
 from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.intervention.stream import column_norms
 from sna_eval.neurons.attribution import attribution_scores, gradient_scores
-from sna_eval.neurons.bench import Workbench, no_prompts
-from sna_eval.neurons.examples import Examples, spread_over
-from sna_eval.neurons.progress import SILENT, Progress
+from sna_eval.neurons.bench import Examples, Workbench, no_prompts, spread_over
 from sna_eval.neurons.statistics import (
+    SILENT,
     Pooling,
+    Progress,
     Sinks,
     Sums,
     TokenRow,

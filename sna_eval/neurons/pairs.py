@@ -14,7 +14,7 @@ from typing import Any
 
 from sna_eval.errors import InputError, reading
 from sna_eval.files import LARGEST_FILE, expanded, is_file, read_lines
-from sna_eval.neurons.examples import Examples
+from sna_eval.neurons.bench import Examples
 
 SUFFIX = ".jsonl"
 SIDES = ("positive", "negative")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sna_eval.neurons.examples import Examples
+from sna_eval.neurons.bench import Examples
 from sna_eval.neurons.observed import Observed
 
 UNLABELLED = ""

@@ -15,13 +15,11 @@ from typing import Any
 
 from sna_eval.cache import prompt_fingerprint
 from sna_eval.intervention import Row, Unit
-from sna_eval.neurons.bench import Workbench
-from sna_eval.neurons.examples import Examples
+from sna_eval.neurons.bench import Examples, Workbench
 from sna_eval.neurons.observed import Observed, neutral_sentences
-from sna_eval.neurons.progress import SILENT, Progress
 from sna_eval.neurons.ranking import Ranked, Ranking
-from sna_eval.neurons.rankings import USUAL, find_ranking
-from sna_eval.neurons.statistics import Pooling, Sinks
+from sna_eval.neurons.rankings import RANKINGS, USUAL
+from sna_eval.neurons.statistics import SILENT, Pooling, Progress, Sinks
 from sna_eval.neurons.universal import Universal
 
 MAX_PROMPTS = 256
@@ -54,7 +52,7 @@ class SearchConfig:
     @property
     def orders(self) -> bool:
         """Whether neurons are put in an order, and not drawn."""
-        return find_ranking(self.ranking).orders
+        return RANKINGS.find(self.ranking).orders
 
 
 class Search:
@@ -82,7 +80,7 @@ class Search:
         progress: Progress = SILENT,
     ) -> None:
         self.bench, self.config = bench.of(config.unit), config
-        self.ranking: Ranking = find_ranking(config.ranking)
+        self.ranking: Ranking = RANKINGS.find(config.ranking)
         self.examples = examples.at_most(config.max_prompts)
         reference = neutral_sentences() if config.reference is None else config.reference
         self.observed = Observed(
@@ -132,7 +130,7 @@ class Search:
         **Raises:** `InputError` for examples that the ranking cannot rank on.
         """
         self.check(1)
-        ranking = self.ranking if self.ranking.orders else find_ranking(USUAL)
+        ranking = self.ranking if self.ranking.orders else RANKINGS.find(USUAL)
         depth = min(count, self._most(self.ranking))
         scored: dict[str, list[tuple[float, int]]] = {}
         for layer in self.layers:

@@ -5,23 +5,25 @@ unless it is asked for, does position 0, where many models carry activations far
 other token, whatever the text says: attention sinks (Xiao et al. 2023, arXiv:2309.17453) and the
 massive activations they rest on (Sun et al. 2024, arXiv:2402.17762). A difference of means does not
 cancel them: a prompt has one first token however long it is, so in shorter prompts it weighs more.
+
+Whoever waits is told how many prompts were read (`Progress`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from sna_eval.intervention import Sites
 from sna_eval.intervention.amplify import whole_layer
 from sna_eval.intervention.decoder import in_float64, input_device
 from sna_eval.intervention.partial_passes import run_to
 from sna_eval.intervention.rows import right_padded
-from sna_eval.neurons.progress import SILENT, Progress
 
 Pooling = Literal["mean", "last"]
 """`mean` over all tokens of the prompts (default), or the `last` token of each."""
@@ -34,6 +36,53 @@ TokenRow = Sequence[int]
 TOKENS_PER_PASS = {"cpu": 1024}
 """Tokens in one pass by kind of device: on a CPU few enough for its caches."""
 _TOKENS_ON_ACCELERATOR = 16384
+
+
+class Progress:
+    """Told of prompts; this one keeps it to itself."""
+
+    def expect(self, prompts: int) -> None:
+        """So many further prompts will be read than was said before."""
+
+    def read(self, prompts: int) -> None:
+        """So many further prompts were read."""
+
+
+SILENT = Progress()
+
+
+class SearchBar(Progress):
+    """A progress bar over the prompts of all tasks, which names the task that is searched for.
+
+    It stands there once there is something to read: what is kept needs none.
+    """
+
+    def __init__(self, *, quiet: bool, task: str = "", leave: bool = True) -> None:
+        self._quiet, self._task, self._leave = quiet, task, leave
+        self._bar: Any = None
+
+    def name(self, task: str) -> None:
+        self._task = task
+        if self._bar is not None:
+            self._bar.set_postfix_str(task)
+
+    def expect(self, prompts: int) -> None:
+        if self._bar is None and prompts:
+            self._bar = tqdm(
+                total=0, desc="Searching neurons", unit=" prompts", disable=self._quiet,
+                postfix=self._task, leave=self._leave,
+            )  # fmt: skip
+        if prompts:
+            self._bar.total += prompts
+            self._bar.refresh()
+
+    def read(self, prompts: int) -> None:
+        if self._bar is not None:
+            self._bar.update(prompts)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 @dataclass(frozen=True, eq=False)

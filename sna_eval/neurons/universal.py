@@ -26,8 +26,7 @@ from sna_eval.intervention.decoder import in_float64
 from sna_eval.intervention.partial_passes import run_to
 from sna_eval.intervention.rows import right_padded
 from sna_eval.neurons.bench import Workbench
-from sna_eval.neurons.progress import SILENT, Progress
-from sna_eval.neurons.statistics import batches, tokens_at_once
+from sna_eval.neurons.statistics import SILENT, Progress, batches, tokens_at_once
 
 SHARE = 0.001
 """The fraction of a model's neurons that counts as its top, where nothing else is asked."""

@@ -21,7 +21,6 @@ from sna_eval.plan.files import (
     task_fingerprint,
 )
 from sna_eval.plan.inline import PlanArguments, plan_from_arguments
-from sna_eval.plan.provenance import ChoiceRecord, Provenance
 from sna_eval.plan.resolving import check_model, check_task, resolve_task
 from sna_eval.plan.schema import (
     ModelSpec,
@@ -29,7 +28,7 @@ from sna_eval.plan.schema import (
     PlannedIntervention,
     TaskPlan,
 )
-from sna_eval.plan.selection import Selection
+from sna_eval.plan.selection import ChoiceRecord, Provenance, Selection
 
 __all__ = [
     "UNLABELLED",

@@ -1,27 +1,37 @@
-"""One entry of a plan file: from YAML values to a `PlannedIntervention` and back."""
+"""One entry of a plan file: from YAML values to a `PlannedIntervention` and back.
+
+Numbers that a method learned stand in the entry where they are few. A long vector lies in a file
+beside the plan, in the safetensors format, and the entry names it by the hash of its bytes, so that
+the plan's own fingerprint covers the numbers. Reading that file runs no code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from sna_eval.errors import InputError
-from sna_eval.methods import Method, find_method
+from sna_eval.errors import InputError, reading
+from sna_eval.files import read_tensors
+from sna_eval.intervention import Vector
+from sna_eval.methods import METHODS, Method, Parameter
 from sna_eval.neurons import UNLABELLED
-from sna_eval.plan.provenance import Provenance
 from sna_eval.plan.reading import Fields, filled, integers, label, numbers, plain_mapping
-from sna_eval.plan.schema import (
-    NeuronSets,
-    PlannedIntervention,
-    ScoreSets,
-)
-from sna_eval.plan.selection import Selection
-from sna_eval.plan.vectors import Vectors, parameters_to_dict, parse_parameters
+from sna_eval.plan.schema import NeuronSets, PlannedIntervention, ScoreSets
+from sna_eval.plan.selection import Provenance, Selection
+
+INLINE = 64
+"""Numbers that a plan file holds itself; longer vectors go into the file beside it."""
+SUFFIX = ".safetensors"
+_LARGEST_FILE = 256 * 2**20  # bytes; a thousand vectors of 50,000 numbers take 200 MB
+
+Vectors = Mapping[str, Vector]
+"""Vectors by the hash of their bytes."""
 
 
 def parse_entry(raw: Any, path: str, vectors: Vectors) -> PlannedIntervention:
     fields = Fields(raw, path)
-    method = find_method(str(fields.text("method", "sna")), field=fields.at("method"))
+    method = METHODS.find(str(fields.text("method", "sna")), field=fields.at("method"))
     values: dict[str, Any] = {
         "method": method.name,
         "positions": fields.text("positions", method.positions),
@@ -140,3 +150,100 @@ def _choice_to_dict(entry: PlannedIntervention) -> dict[str, Any]:
             lists = {name: list(values) for name, values in sets.items()}
             written[key] = lists[UNLABELLED] if list(lists) == [UNLABELLED] else lists
     return written
+
+
+def parameters_to_dict(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Parameters as plain YAML values, long vectors as hash and length."""
+    return {
+        name: {"sha256": value.sha256, "length": len(value)}
+        if isinstance(value, Vector) and len(value) > INLINE
+        else _plain(value)
+        for name, value in parameters.items()
+    }
+
+
+def parse_parameters(raw: Any, path: str, vectors: Vectors) -> dict[str, Parameter] | None:
+    """Parameters from plain YAML values.
+
+    **Arguments:**
+
+    - `vectors`: what the file beside the plan holds.
+    """
+    if raw is None:
+        return None
+    if not isinstance(raw, Mapping):
+        raise InputError(path, expected="a mapping from names to numbers", got=raw)
+    return {
+        str(name): _parse_parameter(value, f"{path}.{name}", vectors) for name, value in raw.items()
+    }
+
+
+def long_vectors(parameters: Mapping[str, Parameter]) -> Iterator[Vector]:
+    """The vectors that go into the file beside the plan."""
+    return (
+        value for value in parameters.values() if isinstance(value, Vector) and len(value) > INLINE
+    )
+
+
+def write_vectors(vectors: Iterable[Vector], path: Path) -> None:
+    """Writes the file beside a plan; without vectors there is none."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        vector.sha256: vector.values for vector in sorted(vectors, key=lambda vector: vector.sha256)
+    }
+    if tensors:
+        save_file(tensors, path)
+
+
+def read_vectors(name: Any, plan: Path) -> dict[str, Vector]:
+    """Reads the file that lies beside a plan.
+
+    **Raises:** `InputError` where it is missing, is no such file, or holds other numbers.
+    """
+    if not isinstance(name, str) or Path(name).name != name or not name.endswith(SUFFIX):
+        raise InputError("vectors", expected=f"the name of a {SUFFIX} file beside it", got=name)
+    path = plan.parent / name
+    with reading("vectors", expected=f"a {SUFFIX} file beside the plan", got=str(path)):
+        tensors = read_tensors(path, largest=_LARGEST_FILE)
+        vectors = {key: Vector(values) for key, values in tensors.items()}
+    for key, vector in vectors.items():
+        if vector.sha256 != key:
+            raise InputError(
+                "vectors", expected=f"numbers whose hash is {key[:12]}...", got=vector.sha256[:12],
+                hint=f"{path} was changed; copy it again or resolve the plan again",
+            )  # fmt: skip
+    return vectors
+
+
+def parameters_to_lists(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """All numbers, as lists: for JSON."""
+    return {name: _plain(value) for name, value in parameters.items()}
+
+
+def parameters_from_lists(raw: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Reverses `parameters_to_lists`."""
+    return {
+        name: value if isinstance(value, str) else Vector.of(value) for name, value in raw.items()
+    }
+
+
+def _plain(parameter: Parameter) -> Any:
+    return parameter if isinstance(parameter, str) else parameter.tolist()
+
+
+def _parse_parameter(raw: Any, path: str, vectors: Vectors) -> Parameter:
+    if isinstance(raw, str):
+        return raw
+    if not isinstance(raw, Mapping):
+        return Vector.of(numbers(raw, path))
+    fields = Fields(raw, path)
+    key = fields.required("sha256", fields.text("sha256", None))
+    length = fields.integer("length")
+    fields.done()
+    if key not in vectors or length not in (None, len(vectors[key])):
+        raise InputError(
+            path, expected="a vector that the file beside the plan holds", got=f"{key[:12]}...",
+            hint="keep the plan and its .safetensors file together",
+        )  # fmt: skip
+    return vectors[key]

@@ -13,12 +13,19 @@ from typing import Any
 from sna_eval.cache import digest
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.files import MIB, expanded, is_file, plans_path, read_text
-from sna_eval.gating import Gate, find_signal
+from sna_eval.gating import SIGNALS, Gate
 from sna_eval.intervention import Vector
-from sna_eval.plan.entries import entry_to_dict, parse_entry
+from sna_eval.plan.entries import (
+    SUFFIX,
+    Vectors,
+    entry_to_dict,
+    long_vectors,
+    parse_entry,
+    read_vectors,
+    write_vectors,
+)
 from sna_eval.plan.reading import Fields, filled, items, label
 from sna_eval.plan.schema import ModelSpec, Plan, PlannedIntervention, TaskPlan
-from sna_eval.plan.vectors import SUFFIX, Vectors, long_vectors, read_vectors, write_vectors
 from sna_eval.plan.yaml_text import parse_yaml, yaml_text
 
 VERSION = 1
@@ -167,7 +174,7 @@ def parse_gate(raw: Any, path: str, default: Gate) -> Gate:
     signal = fields.text("signal", default.signal)
     bounds = (default.low, default.high)
     if signal != default.signal:
-        other = find_signal(signal, field=fields.at("signal"))
+        other = SIGNALS.find(signal, field=fields.at("signal"))
         bounds = (other.low, other.high)
     low, high = fields.number("low", bounds[0]), fields.number("high", bounds[1])
     transition = fields.text("transition", default.transition)

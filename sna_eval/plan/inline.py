@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.methods import find_method
+from sna_eval.methods import METHODS
 from sna_eval.plan.files import load_plan, parse_gate, parse_plan
 from sna_eval.plan.schema import Plan
 
@@ -110,7 +110,7 @@ class PlanArguments:
             "direction": self.direction,
             "allow_oracle": self.allow_oracle,
         }
-        if self.method is not None and not find_method(str(self.method)).chooses_neurons:
+        if self.method is not None and not METHODS.find(str(self.method)).chooses_neurons:
             self._refuse("no such argument beside a method that chooses no neurons", "neurons")
         elif self.neurons is not None:
             self._refuse("no such argument beside neurons=")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from sna_eval.gating import SIGNALS, Gate
-from sna_eval.methods.registry import METHODS
+from sna_eval.methods import METHODS
 from sna_eval.neurons import RANKINGS
 from sna_eval.plan.files import VERSION
 from sna_eval.plan.schema import ModelSpec, NeuronSets, PlannedIntervention, ScoreSets

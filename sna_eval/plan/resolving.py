@@ -14,11 +14,11 @@ from sna_eval.intervention.decoder import config_fingerprint
 from sna_eval.methods import Examples, MethodConfig, Resolution, Workbench
 from sna_eval.neurons import SHARE, Search, SearchConfig, Selected, neutral_sentences
 from sna_eval.neurons.pairs import pair_examples, read_pairs
-from sna_eval.neurons.progress import SILENT, Progress
+from sna_eval.neurons.statistics import SILENT, Progress
 from sna_eval.neurons.universal import counted
-from sna_eval.plan.provenance import Provenance
+from sna_eval.plan.entries import parameters_from_lists, parameters_to_lists
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
-from sna_eval.plan.vectors import parameters_from_lists, parameters_to_lists
+from sna_eval.plan.selection import Provenance
 
 
 def check_model(plan: Plan, sites: Sites) -> None:

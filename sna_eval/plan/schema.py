@@ -17,10 +17,9 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate, ungated
 from sna_eval.intervention import Affine, Positions, Unit
 from sna_eval.intervention.spec import check_positions, check_unit
-from sna_eval.methods import Fitted, Method, Parameter, find_method
+from sna_eval.methods import METHODS, Fitted, Method, Parameter
 from sna_eval.plan.applying import BOTH, follows_answer, match_task, plain_interventions
-from sna_eval.plan.provenance import ChoiceRecord, Provenance
-from sna_eval.plan.selection import Selection
+from sna_eval.plan.selection import ChoiceRecord, Provenance, Selection
 
 NeuronSets = Mapping[str, tuple[int, ...]]
 """Neurons by label; the one label `""` holds those that belong to no class."""
@@ -137,7 +136,7 @@ class PlannedIntervention:
     @property
     def how(self) -> Method:
         """The method."""
-        return find_method(self.method)
+        return METHODS.find(self.method)
 
     @property
     def oracle(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,9 @@ from sna_eval.gating import (
     Gate,
     NextTokenSignal,
     blind_signals,
-    find_signal,
-    signals_of,
-    usual_signal,
 )
 from sna_eval.plan import parse_plan
-from sna_eval.registry import either, lookup, module_names
+from sna_eval.registry import Registry, either, module_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,22 +38,22 @@ def test_the_docs_list_them_and_say_which_see_the_answer() -> None:
 
 @pytest.mark.parametrize("kind", [AnswerSignal, ChoicesSignal, NextTokenSignal])
 def test_of_each_kind_one_is_the_usual(kind: type) -> None:
-    signals = signals_of(kind)
-    assert [signal for signal in signals.values() if signal.usual] == [usual_signal(kind)]
+    signals = SIGNALS.of(kind)
+    assert [signal for signal in signals.values() if signal.usual] == [SIGNALS.first(kind)]
     assert all(0 <= signal.low <= signal.high <= 1 for signal in signals.values())
 
 
 def test_what_the_paper_uses() -> None:
     """0.07 and 0.10 on P(target), 0.30 and 0.60 on the margin (Akhtar 2026, sections 4 and 6)."""
     assert Gate() == Gate("target_prob", 0.07, 0.10)
-    assert Gate.by(usual_signal(ChoicesSignal)) == Gate("margin", 0.30, 0.60)
+    assert Gate.by(SIGNALS.first(ChoicesSignal)) == Gate("margin", 0.30, 0.60)
     assert {"margin", "max_prob", "entropy"} <= set(blind_signals())
     assert "target_prob" not in blind_signals()
 
 
 def test_an_unknown_signal_is_an_error_everywhere() -> None:
     with pytest.raises(InputError, match=r"gate.signal: expected one of .*entropy.*, got 'luck'"):
-        find_signal("luck")
+        SIGNALS.find("luck")
     with pytest.raises(InputError, match=r"gate.signal: expected one of"):
         Gate("luck")
     raw = {"version": 1, "tasks": {"t": {"gate": {"signal": "luck"}, "interventions": []}}}
@@ -66,5 +64,17 @@ def test_an_unknown_signal_is_an_error_everywhere() -> None:
 def test_names_as_a_sentence_offers_them() -> None:
     assert either(["a"]) == "`a`"
     assert either("abc") == "`a`, `b` or `c`"
-    with pytest.raises(InputError, match="format: expected one of a, b, got 'c'"):
-        lookup({"a": 1, "b": 2}, "c", field="format")
+
+
+def test_a_registry_names_its_choices_and_what_they_are_choices_of() -> None:
+    @dataclass(frozen=True)
+    class Choice:
+        name: str
+
+    choices = Registry([Choice("b"), Choice("a")], field="format")
+    assert list(choices) == ["b", "a"]
+    assert choices.find("a") is choices["a"]
+    with pytest.raises(InputError, match="format: expected one of b, a, got 'c'"):
+        choices.find("c")
+    with pytest.raises(InputError, match="--format: expected one of b, a, got None"):
+        choices.find(None, field="--format")  # type: ignore[arg-type]

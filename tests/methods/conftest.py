@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sna_eval.intervention import find_sites
-from sna_eval.methods import Examples, MethodConfig, Question, Workbench, find_method
+from sna_eval.methods import METHODS, Examples, MethodConfig, Question, Workbench
 from tests.conftest import VOCABULARY, build_model
 
 SHAPES = {
@@ -44,7 +44,7 @@ def examples(*, choices: bool = True, labels: bool = False) -> Examples:
 
 
 def wanted(method: str, layer: int = LAYER, **options: Any) -> MethodConfig:
-    return MethodConfig(layer, find_method(method).settle(options), top_k=4)
+    return MethodConfig(layer, METHODS.find(method).settle(options), top_k=4)
 
 
 @pytest.fixture(scope="session", params=SHAPES)

@@ -10,7 +10,7 @@ import torch
 
 from sna_eval.errors import InputError
 from sna_eval.intervention.projections import written
-from sna_eval.methods import METHODS, Workbench, find_method
+from sna_eval.methods import METHODS, Workbench
 from sna_eval.neurons import SearchConfig, mean_activations, neutral_sentences
 from tests.methods.conftest import LAYER, examples, wanted
 
@@ -118,13 +118,13 @@ def test_unknown_methods_and_options_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"method: expected one of sna, random_neurons, .*few_shot"
     ):
-        find_method("magic")
+        METHODS.find("magic")
     with pytest.raises(InputError, match=r"options\.k: expected an option of caa: none"):
-        find_method("caa").settle({"k": 3})
+        METHODS.find("caa").settle({"k": 3})
     with pytest.raises(InputError, match=r"options\.k: expected a value like 3"):
-        find_method("few_shot").settle({"k": "three"})
+        METHODS.find("few_shot").settle({"k": "three"})
     with pytest.raises(InputError, match=r"options\.steps: expected a number from 0"):
-        find_method("ia3").settle({"steps": -1})
+        METHODS.find("ia3").settle({"steps": -1})
 
 
 def test_nothing_is_left_behind(bench: Workbench) -> None:

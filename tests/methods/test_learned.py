@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import amplify, find_sites
-from sna_eval.methods import METHODS, Fitted, Workbench, find_method
+from sna_eval.methods import METHODS, Fitted, Workbench
 from sna_eval.methods.fitting import drawn
 from sna_eval.methods.temperature import BOUNDS, fit_temperature
 from tests.methods.conftest import LAYER, examples, wanted
@@ -194,7 +194,7 @@ def test_a_step_sees_an_item(bench: Workbench, name: str) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400])
 def test_options_are_numbers_that_a_float_can_hold(value: Any) -> None:
     with pytest.raises(InputError, match=r"options\.rate: expected a number from 0 that a float"):
-        find_method("ia3").settle({"rate": value})
+        METHODS.find("ia3").settle({"rate": value})
 
 
 @pytest.mark.parametrize("name", ["activscalar", "ia3"])
@@ -227,7 +227,7 @@ def test_examples_before_a_question(bench: Workbench) -> None:
     assert found.parameters["prompt"] == "\n\n".join(texts) + "\n\n"
     with pytest.raises(InputError, match=r"options\.k: expected from 1 to the 6 development items"):
         METHODS["few_shot"].find(bench, given, wanted("few_shot", k=7))
-    assert find_method("few_shot").build is not None
+    assert METHODS.find("few_shot").build is not None
 
 
 def test_every_item_is_drawn_before_one_comes_again() -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Row
-from sna_eval.methods import Examples, Question, Workbench
-from sna_eval.methods.registry import METHODS
+from sna_eval.methods import METHODS, Examples, Question, Workbench
 from tests.methods.conftest import examples, wanted
 
 WINDOW = 8

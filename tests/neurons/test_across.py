@@ -13,7 +13,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.intervention import find_sites
-from sna_eval.methods import find_method
+from sna_eval.methods import METHODS
 from sna_eval.neurons import Examples, Search, SearchConfig, Workbench
 from sna_eval.neurons.pairs import Pair, pair_examples, read_pairs
 from sna_eval.neurons.universal import OF_PROMPTS, Universal, counted, universal_neurons
@@ -286,4 +286,4 @@ def test_what_is_not_activated_more_is_refused(word_tokenizer: Any) -> None:
 
 
 def test_cna_is_a_method_that_chooses_neurons() -> None:
-    assert find_method("cna").chooses_neurons
+    assert METHODS.find("cna").chooses_neurons

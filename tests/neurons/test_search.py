@@ -21,12 +21,11 @@ from sna_eval.neurons import (
     SearchConfig,
     Sinks,
     Workbench,
-    find_ranking,
     neutral_sentences,
     spread_over,
 )
 from sna_eval.neurons.observed import reference_means
-from sna_eval.neurons.progress import Progress
+from sna_eval.neurons.statistics import Progress
 from tests.conftest import VOCABULARY, build_model
 
 NAMES = ("gpt2", "opt", "llama", "gpt_neox", "gemma2", "phi")
@@ -326,7 +325,7 @@ def test_rankings_have_names_and_words(bench: Workbench) -> None:
     assert all(ranking.words for ranking in RANKINGS.values())
     assert [name for name, ranking in RANKINGS.items() if not ranking.orders] == ["random"]
     with pytest.raises(InputError, match=r"select\.method: expected one of differential, absolute"):
-        find_ranking("best")
+        RANKINGS.find("best")
     with pytest.raises(InputError, match=r"select\.prompts: expected development prompts, not all"):
         Search(bench, Examples(("a day", ""), (0, 1), ("yes", "no")), SearchConfig("contrastive"),
                [0]).best(0, 1)  # fmt: skip

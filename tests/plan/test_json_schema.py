@@ -13,7 +13,7 @@ import yaml
 from sna_eval.errors import InputError
 from sna_eval.files import plans_path
 from sna_eval.gating import SIGNALS
-from sna_eval.methods.registry import METHODS
+from sna_eval.methods import METHODS
 from sna_eval.plan import parse_plan
 from sna_eval.plan.json_schema import PATH, schema_text
 

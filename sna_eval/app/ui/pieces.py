@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from sna_eval.app.ui.look import ZONE_NAMES, tint
-from sna_eval.gating import Gate, Zone, find_signal
+from sna_eval.gating import SIGNALS, Gate, Zone
 
 
 def signal_name(signal: str) -> str:
     """A confidence signal in words."""
-    return find_signal(signal).words
+    return SIGNALS.find(signal).words
 
 
 def number(value: float) -> str:

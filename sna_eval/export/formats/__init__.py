@@ -6,14 +6,6 @@ A file that is added here is a format that `sna-eval export` writes; nothing els
 from __future__ import annotations
 
 from sna_eval.export.format import ExportFormat
-from sna_eval.registry import lookup, registered
+from sna_eval.registry import Registry, registered
 
-FORMATS: dict[str, ExportFormat] = {it.name: it for it in registered(__name__, "FORMAT")}
-
-
-def find_format(name: str) -> ExportFormat:
-    """A format by its name.
-
-    **Raises:** `InputError` that lists the formats.
-    """
-    return lookup(FORMATS, name, field="format")
+FORMATS: Registry[ExportFormat] = Registry(registered(__name__, "FORMAT"), field="format")

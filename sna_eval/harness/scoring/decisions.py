@@ -16,7 +16,6 @@ from sna_eval.gating import (
     Decision,
     Gate,
     NextTokenSignal,
-    usual_signal,
 )
 from sna_eval.harness.tasks.items import Item
 from sna_eval.intervention import Affine, BranchScore, Row, RowScore
@@ -118,7 +117,7 @@ def with_usable_signal(gate: Gate, item: Item) -> Gate:
     if gate.mode == "confidence":
         return gate
     compared = item.alone or len(item.choices) > 1
-    signal = usual_signal(ChoicesSignal if compared else AnswerSignal)
+    signal = SIGNALS.first(ChoicesSignal if compared else AnswerSignal)
     return gate if signal.name == gate.signal else gate.with_zones_by(signal)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.gating import AnswerSignal, Decision, usual_signal
+from sna_eval.gating import SIGNALS, AnswerSignal, Decision
 from sna_eval.harness.plugin.ranks import asked_for
 from sna_eval.harness.scoring.ledger import ROLLING, Ledger
 from sna_eval.harness.scoring.passes import RollingPasses
@@ -71,7 +71,7 @@ def _decide(
     signal = gate.measured_by
     if not isinstance(signal, AnswerSignal):
         assert gate.mode != "confidence", "a run's gates are looked at before it begins"
-        signal = usual_signal(AnswerSignal)
+        signal = SIGNALS.first(AnswerSignal)
         gate = gate.with_zones_by(signal)
     return gate.decide(signal.measure(log_likelihood / max(1, tokens(request.args[0]))))
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import (
+    SIGNALS,
     AnswerSignal,
     ChoicesSignal,
     ConfidenceSignal,
     Gate,
     NextTokenSignal,
-    signals_of,
 )
 from sna_eval.harness.scoring.decisions import predicted_of_one, without_choices
 from sna_eval.harness.scoring.ledger import GENERATED, ROLLING
@@ -74,7 +74,7 @@ def check_signal(name: str, kind: str, gate: Gate) -> None:
     if gate.mode != "confidence" or isinstance(gate.measured_by, fitting):
         return
     words, hint = _WORDS[kind]
-    allowed = either([*signals_of(fitting), "always", "never"])
+    allowed = either([*SIGNALS.of(fitting), "always", "never"])
     raise InputError(
         f"tasks.{name}.gate.signal", expected=f"{allowed} {words}", got=gate.signal, hint=hint
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from sna_eval.gating import Decision, Gate, NextTokenSignal, usual_signal
+from sna_eval.gating import SIGNALS, Decision, Gate, NextTokenSignal
 from sna_eval.harness.plugin.ranks import asked_for
 from sna_eval.harness.scoring.ledger import GENERATED, Ledger
 from sna_eval.harness.scoring.passes import Generated, TextPasses
@@ -181,6 +181,6 @@ def _decide(gate: Gate, log_probs: torch.Tensor) -> Decision:
     signal = gate.measured_by
     if not isinstance(signal, NextTokenSignal):
         assert gate.mode != "confidence", "a run's gates are looked at before it begins"
-        signal = usual_signal(NextTokenSignal)
+        signal = SIGNALS.first(NextTokenSignal)
         gate = gate.with_zones_by(signal)
     return gate.decide(float(signal.measure(log_probs)))

@@ -24,7 +24,7 @@ from sna_eval.harness.tasks.development import examples_of, no_development_items
 from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.intervention.rows import Tokens
 from sna_eval.methods import Workbench
-from sna_eval.neurons.progress import Progress, SearchBar
+from sna_eval.neurons.statistics import Progress, SearchBar
 from sna_eval.plan import Plan, TaskPlan, check_task, match_task
 from sna_eval.plan.resolving import Resolving
 

@@ -7,7 +7,7 @@ them.
 from __future__ import annotations
 
 from sna_eval.neurons.ranking import Ranking
-from sna_eval.registry import lookup, registered
+from sna_eval.registry import Registry, registered
 
 USUAL = "differential"
 """The ranking that is meant where none is named."""
@@ -18,14 +18,6 @@ def _in_order(ranking: Ranking) -> tuple[bool, str]:
     return (ranking.name != USUAL, ranking.name)
 
 
-RANKINGS: dict[str, Ranking] = {
-    ranking.name: ranking for ranking in sorted(registered(__name__, "RANKING"), key=_in_order)
-}
-
-
-def find_ranking(name: str, *, field: str = "select.method") -> Ranking:
-    """A ranking by its name.
-
-    **Raises:** `InputError` that lists the rankings.
-    """
-    return lookup(RANKINGS, name, field=field)
+RANKINGS: Registry[Ranking] = Registry(
+    sorted(registered(__name__, "RANKING"), key=_in_order), field="select.method"
+)

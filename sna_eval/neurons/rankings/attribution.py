@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.neurons.examples import Examples
+from sna_eval.neurons.bench import Examples
 from sna_eval.neurons.observed import Observed
 from sna_eval.neurons.ranking import UNLABELLED, Ranked, Ranking, largest, smallest
 

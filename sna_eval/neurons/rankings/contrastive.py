@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sna_eval.errors import InputError
-from sna_eval.neurons.examples import Examples
+from sna_eval.neurons.bench import Examples
 from sna_eval.neurons.observed import Observed
 from sna_eval.neurons.ranking import Ranked, Ranking, Selected, contrastive, differential, overlap
 

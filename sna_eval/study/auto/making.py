@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from sna_eval.cache import cache_dir, digest
 from sna_eval.errors import InputError
-from sna_eval.gating import ChoicesSignal, Gate, NextTokenSignal, usual_signal
+from sna_eval.gating import SIGNALS, ChoicesSignal, Gate, NextTokenSignal
 from sna_eval.harness.plugin.running import prompting
 from sna_eval.harness.tasks.plan_makers import PlanMakerOptions, announce
 from sna_eval.harness.tasks.questions import output_type
@@ -83,7 +83,7 @@ def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
             )  # fmt: skip
         return Gate(mode="always")
     choices = output_type(task) == "multiple_choice"
-    gate = Gate.by(usual_signal(ChoicesSignal if choices else NextTokenSignal))
+    gate = Gate.by(SIGNALS.first(ChoicesSignal if choices else NextTokenSignal))
     key = "mode" if asked.get("gate") == "always" else "signal"
     renamed = {key if argument == "gate" else argument: value for argument, value in asked.items()}
     return parse_gate(renamed or None, "gate", gate)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sna_eval.gating import AnswerSignal, ChoicesSignal, Gate, Zone, usual_signal
+from sna_eval.gating import SIGNALS, AnswerSignal, ChoicesSignal, Gate, Zone
 from sna_eval.study.results.records import Items, MetricName, Run, TaskRecord
 from sna_eval.study.statistics import Reduce, cluster_codes, mean_of
 from sna_eval.study.statistics.sampling import Floats
@@ -248,7 +248,7 @@ def _from_choices(choices: tuple[float, ...], gate: Gate | None, compared: bool)
         return None
     if compared and len(choices) == 1:
         return 3  # nothing to decide
-    between, alone = usual_signal(ChoicesSignal), usual_signal(AnswerSignal)
+    between, alone = SIGNALS.first(ChoicesSignal), SIGNALS.first(AnswerSignal)
     several = len(choices) > 1
     signal = between if several else alone
     if gate is None or gate.signal != signal.name:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sna_eval.errors import InputError
-from sna_eval.methods import METHODS, find_method
+from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.plan.selection import Selection
 
@@ -42,16 +42,16 @@ class Variant:
     @property
     def has_strength(self) -> bool:
         """Whether its strength is chosen on development items."""
-        return not find_method(self.method).chooses_neurons and self.method != "few_shot"
+        return not METHODS.find(self.method).chooses_neurons and self.method != "few_shot"
 
     @property
     def across_layers(self) -> bool:
         """Whether it amplifies neurons of all layers together, by a search of its own."""
-        return bool(find_method(self.method).select.get("across_layers"))
+        return bool(METHODS.find(self.method).select.get("across_layers"))
 
     def plan_across(self, base: TaskPlan, share: float) -> TaskPlan:
         """The same for a fraction of all neurons, at multiplier 1."""
-        select = Selection(**{**find_method(self.method).select, "share": share})
+        select = Selection(**{**METHODS.find(self.method).select, "share": share})
         neuron_entries(base)
         instead = PlannedIntervention(0, method=self.method, select=select)
         return replace(base, interventions=(instead,))
@@ -74,7 +74,7 @@ class Variant:
         assert not self.by_ranking, "its neurons are searched"
         assert not self.across_layers, "its neurons are searched"
         lowest = min(entry.layer for entry in entries) if layer is None else layer
-        positions = find_method(self.method).positions
+        positions = METHODS.find(self.method).positions
         instead = PlannedIntervention(
             lowest, method=self.method, positions=positions, options=self.options
         )
@@ -103,7 +103,7 @@ def parse_variants(names: Sequence[str], *, seed: int) -> list[Variant]:
     **Raises:** `InputError` for a name that no method has.
     """
     every = [name for name, method in METHODS.items() if not method.reads_files]
-    asked = every if "all" in names else [find_method(name).name for name in names]
+    asked = every if "all" in names else [METHODS.find(name).name for name in names]
     ordered = dict.fromkeys(["sna", RANDOM, *asked])
     return [variant for name in ordered for variant in _variants(name, seed)]
 

@@ -13,11 +13,11 @@ from sna_eval.cache import digest
 from sna_eval.intervention import Affine, Intervention, Unit
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import (
+    RANKINGS,
     UNLABELLED,
     Search,
     SearchConfig,
     Selected,
-    find_ranking,
     stand_ins,
 )
 from sna_eval.neurons.rankings import USUAL
@@ -181,7 +181,7 @@ def ranking_of(plan: TaskPlan) -> str | None:
     for entry in plan.interventions:
         named = entry.found.method if entry.found is not None else None
         named = named or (entry.select.method if entry.select is not None else None)
-        if named is not None and find_ranking(named).orders:
+        if named is not None and RANKINGS.find(named).orders:
             return named
     return None
 

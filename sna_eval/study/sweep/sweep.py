@@ -20,7 +20,7 @@ from sna_eval.measuring.passes import GridPasses, RowGroup, tokens_per_pass
 from sna_eval.measuring.starts import Route, routes_of
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.neurons import Search, SearchConfig
-from sna_eval.neurons.progress import SearchBar
+from sna_eval.neurons.statistics import SearchBar
 from sna_eval.neurons.universal import Universal
 from sna_eval.plan import (
     PlanArguments,

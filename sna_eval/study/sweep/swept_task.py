@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.gating import (
+    SIGNALS,
     AnswerSignal,
     ChoicesSignal,
     ConfidenceSignal,
     Gate,
     NextTokenSignal,
-    usual_signal,
 )
 from sna_eval.harness.scoring.decisions import with_usable_signal
 from sna_eval.harness.tasks.contexts import Contexts
@@ -30,7 +30,7 @@ from sna_eval.measuring.grid import (
     label_layers,
 )
 from sna_eval.measuring.items import Split, TaskItems, load_items
-from sna_eval.neurons import Examples, find_ranking
+from sna_eval.neurons import RANKINGS, Examples
 from sna_eval.neurons.pairs import pair_examples, read_pairs
 from sna_eval.plan import TaskPlan, load_plan, match_task, prompt_fingerprint
 from sna_eval.plan.applying import BOTH
@@ -69,7 +69,7 @@ class SweptTask:
             "items_hash": prompt_fingerprint(self.items.described()),
             "prompts_hash": self.examples.fingerprint,
             **({"ranked_apart": True} if self.half else {}),
-            **find_ranking(self.method).record(self.examples),
+            **RANKINGS.find(self.method).record(self.examples),
             "gate": asdict(self.gate),
             "grid": asdict(self.grid),
         }
@@ -96,7 +96,7 @@ def swept_task(name: str, task: Any, lm: SNALM, options: SweepOptions) -> SweptT
     else:
         examples = pair_examples(read_pairs(options.prompts, field="prompts"), lm.bench.chat)
     method = options.select or _usual_method(examples)
-    if examples.paired and "reference" not in find_ranking(method).settings:
+    if examples.paired and "reference" not in RANKINGS.find(method).settings:
         raise InputError(
             "select", expected="a ranking that compares two kinds of prompts, beside pairs",
             got=method, hint="use differential or absolute",
@@ -124,7 +124,7 @@ def default_gate(items: TaskItems) -> Gate:
     if items.kind == "generate_until":
         kind = NextTokenSignal
     rolling = items.kind == "loglikelihood_rolling"
-    return Gate.by(usual_signal(kind), mode="always" if rolling else "confidence")
+    return Gate.by(SIGNALS.first(kind), mode="always" if rolling else "confidence")
 
 
 def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from sna_eval.cache import digest
 from sna_eval.errors import InputError
-from sna_eval.gating import AnswerSignal, Gate, find_signal
+from sna_eval.gating import SIGNALS, AnswerSignal, Gate
 from sna_eval.harness.loading import load_tasks
 from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.measuring.items import TaskItems
@@ -116,12 +116,12 @@ def registered_items(items: TaskItems) -> RegisteredItems:
 
 
 def _gate(lm: SNALM, name: str, task: Any, asked: RegisterOptions) -> RegisteredGate:
-    named = None if asked.gate == "always" else find_signal(asked.gate)
+    named = None if asked.gate == "always" else SIGNALS.find(asked.gate)
     if isinstance(named, AnswerSignal):
         return RegisteredGate(named.name, named.low, named.high, "confidence")
     search = TaskSearch(lm, name, task, asked.search.options(Gate(mode="always")))
     several = any(len(item.choices) > 1 for item in search.development_items.items)
-    signal = named or find_signal("margin" if several else "max_prob")
+    signal = named or SIGNALS.find("margin" if several else "max_prob")
     gate = Gate.by(signal, mode="always")
     trial = TaskSearch(lm, name, task, asked.search.options(gate))
     low, high = _thirds([own.confidence for own in trial.choosing.decisions])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sna_eval.errors import InputError
-from sna_eval.neurons.examples import spread_over
+from sna_eval.neurons.bench import spread_over
 
 _SMALLEST_HEAT = 8
 """Items that tell configurations apart at all."""

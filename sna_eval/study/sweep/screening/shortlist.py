@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.values import Floats
-from sna_eval.neurons.examples import spread_over
+from sna_eval.neurons.bench import spread_over
 
 Cells = NDArray[np.bool_]
 """`[layer, configuration]`: the cells meant."""
