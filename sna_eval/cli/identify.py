@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sna_eval.argument_lists import parse_names
     from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.intervention.sites import UNITS
     from sna_eval.plan import ModelSpec, plan_fingerprint, save_plan
 
     tasks = load_tasks(
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         for entry in task_plan.interventions:
             sets = entry.neurons or {}
             counts = {label or "all": len(neurons) for label, neurons in sets.items()}
-            what = f"x{entry.multiplier}, neurons {counts}"
+            what = f"x{entry.multiplier}, {UNITS[entry.unit]} {counts}"
             if not entry.how.chooses_neurons:
                 what = f"{entry.method}, strength {entry.strength:g}"
             print(f"{name}: layer {entry.layer}, {what}")

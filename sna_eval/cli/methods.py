@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sna_eval.cli.common import add_model, add_tasks, say_draws, task_arguments
 from sna_eval.cli.terminal import resumable
 from sna_eval.errors import writing
 from sna_eval.files import REFERENCE_PLAN
+
+if TYPE_CHECKING:
+    from sna_eval.study.methods import MethodTable
 
 HELP = "compare controls and rival methods with a plan's own intervention"
 
@@ -55,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         table = measure_methods(
             lm, tasks, variants, options, output=args.output, model_args=args.model_args
         )
+    _say_missing(table, [variant.label for variant in variants])
     path = table.save(args.output)
     summary = path.parent / "methods.md"
     with writing(summary):
@@ -62,3 +69,14 @@ def run(args: argparse.Namespace) -> int:
     print(format_table(table))
     print(f"{path}: {len(table.rows)} rows, plan {table.settings['plan_fingerprint']}")
     return 0
+
+
+def _say_missing(table: MethodTable, labels: Sequence[str]) -> None:
+    """Says on standard error which rows there are not."""
+    for label in labels:
+        if tasks := table.without(label):
+            print(
+                f"sna-eval: note: {label} has no row of {', '.join(tasks)}: "
+                "the plan leaves no layer alone that has such units",
+                file=sys.stderr,
+            )

@@ -91,6 +91,7 @@ class NeuronScaling:
         return self.strength == 0.0 or bool((self.factors.values == 1.0).all())
 
     def check(self, sites: Sites) -> None:
+        sites = sites.of("mlp")
         sites.check_layer(self.layer)
         check_width("factors", self.factors, sites.d_mlp)
 

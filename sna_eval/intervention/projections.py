@@ -19,7 +19,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -202,6 +202,14 @@ def widths(projection: Any) -> tuple[int, int] | None:
     return None
 
 
+@runtime_checkable
+class Writer(Protocol):
+    """What stands for an output projection and knows what it writes."""
+
+    def written(self) -> torch.Tensor:
+        """What all of a layer's units write, per unit of their activation, `[unit, d_model]`."""
+
+
 def written_by(projection: Any, neuron: int) -> torch.Tensor:
     """The weights that a neuron writes to the stream with: a view, `[d_model]`.
 
@@ -217,7 +225,7 @@ def written(projection: Any) -> torch.Tensor:
 
     **Raises:** `InputError` as `written_by` does.
     """
-    if isinstance(projection, ExpertsProjection):
+    if isinstance(projection, Writer):
         return projection.written()
     module = getattr(projection, "base_layer", projection)
     weight = module.weight

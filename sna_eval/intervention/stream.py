@@ -10,6 +10,7 @@ from torch import nn
 
 from sna_eval.errors import InputError
 from sna_eval.intervention.decoder import base_model
+from sna_eval.intervention.features import FeatureSite
 from sna_eval.intervention.projections import (
     component_mapping,
     submodule,
@@ -90,9 +91,11 @@ def output_columns(sites: Sites, layer: int, neurons: Sequence[int]) -> torch.Te
     """What a layer's projection writes per unit of each neuron, `[neuron, d_model]`.
 
     Asked of the module itself, so that adapters, other layouts and quantised weights count as they
-    act. The bias drops out of the difference.
+    act. The bias drops out of the difference. A dictionary's features write what it says.
     """
     projection = sites.projections[layer]
+    if isinstance(projection, FeatureSite):
+        return projection.written()[list(neurons)]
     parameter = next(projection.parameters())
     dtype = parameter.dtype if parameter.dtype.is_floating_point else torch.float16
     units = torch.zeros(

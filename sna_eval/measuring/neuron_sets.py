@@ -213,4 +213,4 @@ def _update(
     place_of = {neuron: place for place, neuron in enumerate(plan.all_neurons)}
     places = torch.tensor([place_of[neuron] for neuron in wanted.neurons], device=columns.device)
     chosen = captured.activations.index_select(-1, places.to(captured.activations.device))
-    return chosen.to(wide) @ columns.index_select(0, places).to(wide)
+    return chosen.to(wide) @ columns.index_select(0, places).to(chosen.device, wide)

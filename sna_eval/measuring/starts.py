@@ -10,7 +10,8 @@ Three ways in, each as exact as the model allows, the cheapest that the model pa
 Which one is open is found by trying, layer by layer; no table of architectures says it. A short
 random text is scored the fast and the plain way. Blocks that normalise or scale their MLP's output
 before adding it (Gemma 2, OLMo 2, Granite) fail the check for the rank-k update, and are entered at
-the block; so are attention heads, which the block's MLP reads.
+the block; so are attention heads, which the block's MLP reads, and features of a state that the
+block goes on with.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def nested_updates(
     **Returns:** `{(direction, count): [row, position, d_model]}` in float32 at least.
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
-    activations, columns = activations.to(wide), columns.to(wide)
+    activations, columns = activations.to(wide), columns.to(activations.device, wide)
     by_label: dict[int, list[torch.Tensor]] = {}
     for count in sorted(counts):
         first = 0
@@ -252,7 +253,7 @@ def _read_route(value: object) -> Route:
 
 def _route(engine: Engine, layer: int) -> Route:
     try:
-        if engine.sites.unit == "mlp" and adds_unscaled(engine, layer):
+        if engine.sites.unit != "head" and adds_unscaled(engine, layer):
             return "behind"
     except Exception as error:  # any failure means that this way is not open
         _LOGGER.debug("layer %d: no rank-k update: %s", layer, error)
@@ -267,7 +268,7 @@ def adds_unscaled(engine: Engine, layer: int) -> bool:
     cannot hide an error then, nor pass for one.
     """
     batch = Batch(trial_rows(engine.model)[:1], engine.device)
-    neurons = tuple(range(min(_NEURONS, engine.sites.d_mlp)))
+    neurons = _tried(engine, layer, batch)
     with (
         captured_activations(engine.sites, {layer: neurons}, rows=1) as activations,
         captured_outputs(engine.sites, [layer]) as left,
@@ -277,7 +278,8 @@ def adds_unscaled(engine: Engine, layer: int) -> bool:
     columns = output_columns(engine.sites, layer, neurons)
     step = activations[layer].float() @ columns.float()
     growth = float(before.float().norm() / step.norm().clamp_min(1e-30))
-    after, scores = _amplified(engine, batch, Intervention(layer, neurons, 1.0 + growth))
+    unit = engine.sites.unit
+    after, scores = _amplified(engine, batch, Intervention(layer, neurons, 1.0 + growth, unit=unit))
     update, moved = growth * step, after.float() - before.float()
     error = (moved - update).norm() / update.norm()
     share = (moved * update).sum() / (update * update).sum()  # rounding averages out in it
@@ -288,6 +290,17 @@ def adds_unscaled(engine: Engine, layer: int) -> bool:
     with entered:
         again = engine.log_likelihoods(batch)
     return bool((again - scores).abs().max() <= _tolerance(_SCORE_TOLERANCE, before.dtype))
+
+
+def _tried(engine: Engine, layer: int, batch: Batch) -> tuple[int, ...]:
+    """The first neurons; of features, most of which a text leaves silent, the most active ones."""
+    every = tuple(range(engine.sites.n_units))
+    if engine.sites.unit != "feature":
+        return every[:_NEURONS]
+    with captured_activations(engine.sites, {layer: every}, rows=1) as activations:
+        engine.log_likelihoods(batch)
+    strongest = activations[layer].flatten(0, 1).sum(dim=0).topk(min(_NEURONS, len(every)))
+    return tuple(strongest.indices.tolist())
 
 
 def _amplified(

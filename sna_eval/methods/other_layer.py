@@ -16,6 +16,11 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
         raise InputError(
             "options.other", expected=f"a layer other than {wanted.layer}", got=other
         )  # fmt: skip
+    if len(bench.sites.layers) < 2:
+        raise InputError(
+            "method", expected=f"another one: {bench.sites.units} are known in one layer alone",
+            got="other_layer", hint="use random_neurons or bottom_neurons",
+        )  # fmt: skip
     layer = _half_way(bench.sites.layers, wanted.layer) if other is None else other
     bench.sites.check_layer(layer, field="options.other")
     found = find_sna(bench, examples, replace(wanted, layer=layer))

@@ -38,6 +38,9 @@ _WIDTHS_OF_STREAM = (
     16  # tensors of d_model that a block keeps for its gradients: norms, q, k, v, sums
 )
 _WIDTHS_OF_MLP = 5  # and of d_mlp: gate, up, the nonlinearity, its product, the projection's input
+_BYTES_OF_FEATURE = (
+    32  # activations, their change and its gradient in float32, a product in float64
+)
 
 
 class NoGradients(InputError):
@@ -164,7 +167,8 @@ def graph_bytes(sites: Sites, *, tokens: int, size: int, blocks: int) -> int:
     - `size`: bytes of a number.
     """
     width = _WIDTHS_OF_STREAM * sites.d_model + _WIDTHS_OF_MLP * sites.d_mlp
-    return tokens * size * width * blocks
+    features = sites.n_units * min(blocks, len(sites.layers)) if sites.unit == "feature" else 0
+    return tokens * (size * width * blocks + _BYTES_OF_FEATURE * features)
 
 
 def _batches(

@@ -142,15 +142,14 @@ class _Entry:
     def __init__(
         self, entry: PlannedIntervention, bench: Workbench, development: Development
     ) -> None:
-        self._entry, self._bench = entry, bench
+        self._entry, self._bench = entry, bench.of(entry.unit)
         select = entry.select
         self.examples = _examples(entry, bench, development)
         self.search: Search | None = None
         self._count = 0
         if select is not None:
             config = replace(select.config, unit=entry.unit)
-            sites = bench.of(entry.unit).sites
-            layers = sites.layers if entry.across_layers else [entry.layer]
+            layers = self._bench.sites.layers if entry.across_layers else [entry.layer]
             self.search = Search(bench, self.examples, config, layers)
             self._count = select.top_k or counted(select.share or SHARE, self.search.n_all)
             self.search.check(1 if entry.across_layers else self._count)

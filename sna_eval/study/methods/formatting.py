@@ -37,8 +37,8 @@ def format_summary(table: MethodTable) -> str:
         "|---|" + "---:|" * (len(tasks) + 5),
     ]
     for method in methods:
-        rows = [cells[method, task] for task in tasks]
-        marked = [f"{100 * row.gain:+.2f}{_star(row)}" for row in rows]
+        rows = [cells[method, task] for task in tasks if (method, task) in cells]
+        marked = [_marked(cells.get((method, task))) for task in tasks]
         lines.append(
             f"| {_label(rows)} | {' | '.join(marked)} | {_mean(rows, 'gain'):+.2f} | "
             f"{_mean(rows, 'over_random'):+.2f} | {_signed(_mean(rows, 'specific') / 100, 3)} | "
@@ -107,6 +107,11 @@ def _mean(rows: Sequence[MethodRow], name: str) -> float:
 def _signed(change: float, digits: int = 2) -> str:
     """A change as text; empty where no task has an item that it is told of."""
     return "" if math.isnan(change) else f"{change:+.{digits}f}"
+
+
+def _marked(row: MethodRow | None) -> str:
+    """A gain in points with its mark; empty where a method has nothing to amplify."""
+    return "" if row is None else f"{100 * row.gain:+.2f}{_star(row)}"
 
 
 def _star(row: MethodRow) -> str:

@@ -38,6 +38,8 @@ def measure_methods(
 ) -> MethodTable:
     """Every variant on every task, behind the gates of `lm.plan`.
 
+    `other_layer` has no row where a plan leaves no layer alone that has such units.
+
     **Arguments:**
 
     - `lm`: an `SNALM` whose plan has an intervention for every task.
@@ -66,6 +68,8 @@ def measure_methods(
             bar.set_postfix_str(f"{name} {variant.label}")
             if variant.label == RANDOM:
                 found += measures[name].random_units()
+                continue
+            if not measures[name].has(variant):
                 continue
             unit = units.read(variant.label, name, items_hash=hashes[name])
             if unit is None:

@@ -49,25 +49,26 @@ def choose_configuration(
     candidates = [
         (abs(strength), _at(found, strength)) for found in map(resolve, plans) for strength in each
     ]
-    best, gain = best_of(choosing, candidates)
+    best, gain, _ = best_of(choosing, candidates)
     chosen = candidates[best][1]
     return ChosenPlan(chosen, chosen.interventions[0].strength, gain, len(candidates))
 
 
 def best_of(
     choosing: ChoosingItems, candidates: Sequence[tuple[float, TaskPlan]]
-) -> tuple[int, float]:
-    """The number of the candidate that gains most, the gentlest of equals, and its gain.
+) -> tuple[int, float, float]:
+    """The number of the candidate that gains most, the gentlest of equals; its gain, its push.
 
     **Arguments:**
 
     - `candidates`: how strongly each acts, and what it does.
     """
-    gains = choosing.pushes_of([plain_interventions(plan) for _, plan in candidates]).gains
+    found = choosing.pushes_of([plain_interventions(plan) for _, plan in candidates])
+    gains = found.gains
     best = max(
         range(len(candidates)), key=lambda n: (round(float(gains[n]), 12), -candidates[n][0])
     )
-    return best, float(gains[best])
+    return best, float(gains[best]), float(found.kls[best])
 
 
 def _at(plan: TaskPlan, strength: float) -> TaskPlan:

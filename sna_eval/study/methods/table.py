@@ -83,6 +83,11 @@ class MethodTable:
     rows: tuple[MethodRow, ...]
     settings: Mapping[str, Any]
 
+    def without(self, method: str) -> list[str]:
+        """Tasks that a method has no row of."""
+        tasks = dict.fromkeys(row.task for row in self.rows)
+        return [t for t in tasks if not any((r.method, r.task) == (method, t) for r in self.rows)]
+
     def frame(self) -> pd.DataFrame:
         return pd.DataFrame([{**asdict(row), "descriptive": row.descriptive} for row in self.rows])
 

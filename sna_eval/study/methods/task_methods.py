@@ -20,7 +20,7 @@ import numpy as np
 from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.questions import output_type
-from sna_eval.intervention import Affine, Vector
+from sna_eval.intervention import Affine, Intervention, Vector
 from sna_eval.methods import Examples
 from sna_eval.neurons import spread_over
 from sna_eval.plan import (
@@ -35,9 +35,10 @@ from sna_eval.study.methods.evaluating import evaluate
 from sna_eval.study.methods.options import SHARES, MethodsOptions
 from sna_eval.study.methods.strength import ChosenPlan, best_of, choose_configuration
 from sna_eval.study.methods.units import MethodUnit
-from sna_eval.study.methods.variants import EQUAL_ENTROPY, RANDOM, SEARCHED, Variant
+from sna_eval.study.methods.variants import EQUAL_ENTROPY, OTHER_LAYER, RANDOM, SEARCHED, Variant
 from sna_eval.study.nulls import Found, NullOptions, SearchedNull
 from sna_eval.study.nulls.plan_search import PlanSearch, across_layers, ranking_of, unit_of
+from sna_eval.study.nulls.push import Layered
 from sna_eval.study.nulls.rankings import Ranking
 from sna_eval.study.nulls.records import TestItems
 from sna_eval.study.nulls.searching import run_search
@@ -95,6 +96,10 @@ class TaskMethods:
     def nulls(self) -> SearchedNull:
         return run_search(self.search, output=self._folder, quiet=self._quiet)
 
+    def has(self, variant: Variant) -> bool:
+        """Whether there is anything for a method to amplify."""
+        return variant.label != OTHER_LAYER or bool(self._other_layers)
+
     def unit(self, variant: Variant) -> MethodUnit:
         """One method: search, choice, the gated run, the ungated one."""
         started = time.monotonic()
@@ -150,9 +155,13 @@ class TaskMethods:
             return search.profile
         if label == "bottom_neurons":
             return search.rankings.last()
+        return {layer: search.profile[layer] for layer in self._other_layers}
+
+    @property
+    def _other_layers(self) -> list[int]:
+        """Layers of the search that the plan leaves alone."""
         taken = {entry.layer for entry in self.base.interventions}
-        others = {layer: gain for layer, gain in search.profile.items() if layer not in taken}
-        return others or search.profile
+        return [layer for layer in self.search.grid.layers if layer not in taken]
 
     def _planned(self, found: Found) -> TaskPlan:
         entry = PlannedIntervention(
@@ -169,14 +178,19 @@ class TaskMethods:
         )  # fmt: skip
 
     def _best_across(self, variant: Variant) -> tuple[TaskPlan, None, int]:
-        """The best of a few shares and multipliers, as many as everything else tries."""
+        """The best of a few shares and multipliers, as many as everything else tries, scaled until
+        it pushes as far as the plan."""
         tried = self._options.tried
         multipliers = measured_multipliers(self.search.grid, tried)
         shares = SHARES[: max(1, tried // len(multipliers))]
         found = [self._learned(variant.plan_across(self.base, share)) for share in shares]
         candidates = [(abs(m - 1), _amplified(plan, m)) for plan in found for m in multipliers]
-        best, _ = best_of(self.search.choosing, candidates)
-        return candidates[best][1], None, len(candidates)
+        best, _, kl = best_of(self.search.choosing, candidates)
+        chosen = candidates[best][1]
+        parts = [one for one in plain_interventions(chosen) if isinstance(one, Intervention)]
+        pushed = self.search.pushed_as_far(Layered(tuple(parts), parts[0].multiplier), kl)
+        plan = _amplified(chosen, pushed.intervention.multiplier)
+        return plan, None, len(candidates)
 
     def _layers(self, variant: Variant) -> list[int]:
         """The plan's lowest layer, and one in the middle of the other half of the model."""

@@ -18,7 +18,8 @@ SEARCHED = "sna_searched"
 EQUAL_ENTROPY = "temperature_entropy"
 """The temperature that leaves the model as undecided as the plan does."""
 RANDOM = "random_neurons"
-_BY_RANKING = (SEARCHED, RANDOM, "bottom_neurons", "other_layer")
+OTHER_LAYER = "other_layer"
+_BY_RANKING = (SEARCHED, RANDOM, "bottom_neurons", OTHER_LAYER)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sna_eval.neurons.rankings import USUAL
 from sna_eval.plan import TaskPlan
 from sna_eval.study.nulls.measured import Moved
 from sna_eval.study.nulls.options import NullOptions
-from sna_eval.study.nulls.push import Layered, equal_push
+from sna_eval.study.nulls.push import Layered, Pushed, equal_push
 from sna_eval.study.nulls.records import CLAIM, Found, kept_digits
 from sna_eval.study.nulls.shortlist import measured_multipliers
 from sna_eval.study.nulls.task_search import TaskSearch
@@ -110,12 +110,11 @@ class PlanSearch(TaskSearch):
         sets = self.drawn(draw)
         pushes = self.choosing.pushes_of([own.together for own in sets])
         best = int(pushes.gains.argmax())
-        wanted = self._pushed_by_plan[1]
-        (pushed,) = equal_push([sets[best]], [float(pushes.kls[best])], [wanted], self._kls)
+        pushed = self.pushed_as_far(sets[best], float(pushes.kls[best]))
         together = pushed.intervention.together
         (tested,) = self.test.measure_of([together])
         gain = (tested.specific * self.test.opened).mean()
-        told = np.array([pushes.gains[best], pushed.kl, wanted, gain])
+        told = np.array([pushes.gains[best], pushed.kl, pushed.wanted, gain])
         development_gain, kl, kl_wanted, gain = kept_digits(told)
         return Found(
             draw=draw,
@@ -134,6 +133,16 @@ class PlanSearch(TaskSearch):
             shift=kept_digits(tested.shift),
             after=tested.after,
         )
+
+    def pushed_as_far(self, neurons: Layered, kl: float) -> Pushed[Layered]:
+        """Neurons of several layers at the multiplier that pushes as far as the plan.
+
+        **Arguments:**
+
+        - `kl`: how far they push at the multiplier that they have, in nats.
+        """
+        (found,) = equal_push([neurons], [kl], [self._pushed_by_plan[1]], self._kls)
+        return found
 
     def _kls(self, sets: Sequence[Layered]) -> Floats:
         return self.choosing.pushes_of([own.together for own in sets]).kls

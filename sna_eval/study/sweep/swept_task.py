@@ -131,7 +131,9 @@ def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:
     every, labelled = sites.layers, method == "contrastive"
     counts: tuple[int, ...] = LABEL_COUNTS if labelled else PAPER_COUNTS
     if sites.unit == "head":
-        counts = tuple(count for count in HEAD_COUNTS if 2 * count <= sites.n_units) or (1,)
+        counts = HEAD_COUNTS
+    room = sites.n_units // (4 if labelled else 2)  # as many again, of each label
+    counts = tuple(count for count in counts if count <= room) or (1,)
     return Grid(
         asked.layers or (_at(every, label_layers(len(every))) if labelled else every),
         asked.n_neurons or counts,

@@ -176,6 +176,32 @@ def test_every_method_tries_as_many_configurations(table: tuple[MethodTable, Pat
     assert tried["sna"] == 0
 
 
+def test_cna_pushes_as_far_as_the_plan(
+    planned_lm: Any, load: Callable[..., dict[str, Any]]
+) -> None:
+    """By plain passes over the choosing items, at whatever multiplier that takes."""
+    (task,) = load("own_open").values()
+    (entry,) = PLAN.tasks["own_open"].interventions
+    gentle = replace(PLAN.tasks["own_open"], interventions=(replace(entry, multiplier=1.6),))
+    measure = TaskMethods(planned_lm, "own_open", task, gentle, QUICK, None, quiet=True)
+    entries = measure.plan_of(Variant("cna", "cna")).interventions
+    assert {entry.found.by for entry in entries if entry.found} == {"cna"}
+    assert len({entry.multiplier for entry in entries}) == 1
+    pushes = []
+    for acting in (measure.search.together, plain_interventions(TaskPlan(Gate(), entries))):
+        kls = []
+        for item in measure.search.choosing.answers.items.items:
+            ids = torch.tensor([item.requests[0].context])
+            with torch.no_grad():
+                base = planned_lm.model(ids).logits[0, -1].double().log_softmax(-1)
+                with amplify(planned_lm.model, acting, sites=planned_lm.sites):
+                    changed = planned_lm.model(ids).logits[0, -1].double().log_softmax(-1)
+            kls.append(float((base.exp() * (base - changed)).sum()))
+        pushes.append(np.mean(kls))
+    assert pushes[1] == pytest.approx(pushes[0], rel=0.06)
+    assert entries[0].multiplier not in measure.search.grid.multipliers
+
+
 def test_equal_entropy(
     planned_lm: Any, load: Callable[..., dict[str, Any]], table: tuple[MethodTable, Path]
 ) -> None:
