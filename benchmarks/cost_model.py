@@ -84,10 +84,10 @@ def figures(setup: Setup) -> dict[str, str]:
         f"keys and values, batch {BATCH}, each device": cache_bytes(size, texts, batch=BATCH)
         / setup.devices,
     }
-    told = {name: f"{own:,.0f} s" for name, own in seconds.items()}
+    told = {name: f"{took:,.0f} s" for name, took in seconds.items()}
     if setup.at_once > 1:
         told["sweep of one task, every layer x 84"] = "not in this way"
-    return told | {name: f"{own / 2**30:.1f} GiB" for name, own in memory.items()}
+    return told | {name: f"{held / 2**30:.1f} GiB" for name, held in memory.items()}
 
 
 def main() -> None:

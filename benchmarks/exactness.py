@@ -57,16 +57,16 @@ class Case:
 
 def words(start: int, count: int) -> list[str]:
     """Consecutive words of the bundled text, which goes on from its beginning at its end."""
-    own = neutral_text_path().read_text(encoding="utf-8").split()
-    return list(islice(cycle(own), start % len(own), start % len(own) + count))
+    text = neutral_text_path().read_text(encoding="utf-8").split()
+    return list(islice(cycle(text), start % len(text), start % len(text) + count))
 
 
 def following(context: int, documents: int, choices: int = 2) -> Documents:
     """Contexts of so many words, and single words to choose from: those that follow."""
     made = []
     for number in range(documents):
-        own = words(97 * number, context + choices)
-        made.append((" ".join(own[:context]), [f" {word}" for word in own[context:]]))
+        chosen = words(97 * number, context + choices)
+        made.append((" ".join(chosen[:context]), [f" {word}" for word in chosen[context:]]))
     return made
 
 
@@ -82,7 +82,7 @@ def long_choices() -> Documents:
 def fixed_shots() -> Documents:
     """The same 100 words before every document, and four short choices."""
     shots = " ".join(words(0, 100))
-    return [(f"{shots} {own}", [" A", " B", " yes", " no"]) for own, _ in following(20, 8)]
+    return [(f"{shots} {context}", [" A", " B", " yes", " no"]) for context, _ in following(20, 8)]
 
 
 CASES = {
@@ -103,10 +103,10 @@ class Float64(TorchFunctionMode):
         if function is torch.Tensor.float:
             return args[0].double()
         wide = {torch.float32: torch.float64}
-        args = tuple(wide.get(own, own) if isinstance(own, torch.dtype) else own for own in args)
+        args = tuple(wide.get(arg, arg) if isinstance(arg, torch.dtype) else arg for arg in args)
         kwargs = {
-            name: wide.get(own, own) if isinstance(own, torch.dtype) else own
-            for name, own in (kwargs or {}).items()
+            name: wide.get(arg, arg) if isinstance(arg, torch.dtype) else arg
+            for name, arg in (kwargs or {}).items()
         }
         return function(*args, **kwargs)
 
@@ -174,8 +174,10 @@ class Compared:
 
     def cells(self) -> str:
         apart = float((self.hf - self.sna).abs().max())
-        own = (f"{_rms(side):.1e} | {float(side.abs().max()):.1e}" for side in (self.hf, self.sna))
-        return f"{' | '.join(own)} | {self.ratio:.2f} | {apart:.1e}"
+        sides = (
+            f"{_rms(side):.1e} | {float(side.abs().max()):.1e}" for side in (self.hf, self.sna)
+        )
+        return f"{' | '.join(sides)} | {self.ratio:.2f} | {apart:.1e}"
 
 
 def _rms(values: torch.Tensor) -> float:
@@ -187,7 +189,7 @@ def without_each(engine: Engine) -> dict[str, Engine]:
     cuts, able = engine.shortcuts, engine.abilities
     made = {"as it is": engine}
     for kernel in cuts.kernels:
-        left = tuple(own for own in cuts.kernels if own is not kernel)
+        left = tuple(other for other in cuts.kernels if other is not kernel)
         made[f"without {kernel.__name__}"] = replace(engine, shortcuts=replace(cuts, kernels=left))
     made["all positions of the last block"] = replace(engine, shortcuts=replace(cuts, narrow=()))
     for name in ("packs", "shares_prefix", "resumes"):
@@ -210,7 +212,7 @@ def compare(
     plan = {"layer": layer, "neurons": neurons, "multiplier": MULTIPLIER, "gate": "always"}
     sna = SNALM(model, **arguments, **plan)
     requests = instances(case.documents())
-    encoded = [hf._encode_pair(*own.args) for own in requests]
+    encoded = [hf._encode_pair(*request.args) for request in requests]
     sides = {}
     for name in ("baseline", "amplified"):
         with ExitStack() as stack:
@@ -222,12 +224,12 @@ def compare(
     for way, engine in engines.items():
         sna.__dict__["scoring_engine"] = engine
         answers = scores(sna, requests)
-        own = {
+        ours = {
             "baseline": in_double([value.evidence.baseline for value in answers]),
             "amplified": in_double(answers),
         }
         for name, (exact, theirs) in sides.items():
-            yield f"{way}, {name}" if way else name, Compared(theirs - exact, own[name] - exact)
+            yield f"{way}, {name}" if way else name, Compared(theirs - exact, ours[name] - exact)
 
 
 def main() -> int:
@@ -253,7 +255,9 @@ def main() -> int:
         for answers, compared in lines:
             print(f"| {name} | {answers} | {compared.cells()} |", flush=True)
             found.append(compared)
-    whole = Compared(*(torch.cat(own) for own in zip(*((c.hf, c.sna) for c in found), strict=True)))
+    whole = Compared(
+        *(torch.cat(side) for side in zip(*((c.hf, c.sna) for c in found), strict=True))
+    )
     return 1 if args.check and whole.ratio > MOST else 0
 
 

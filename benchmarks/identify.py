@@ -60,10 +60,11 @@ def plan_of(tasks: list[str], n_layers: int, *, every: bool) -> dict[str, Any]:
         "tasks": {
             name: {
                 "interventions": [
-                    {"layer": layer, "multiplier": 2.0, "select": {"top_k": 10}} for layer in own
+                    {"layer": layer, "multiplier": 2.0, "select": {"top_k": 10}}
+                    for layer in numbers
                 ]
             }
-            for name, own in layers.items()
+            for name, numbers in layers.items()
         },
     }
 
@@ -106,8 +107,8 @@ def commands(model: str, tasks: list[str], n_layers: int, folder: Path) -> dict[
     found = {"lm_eval --model hf": evaluation}
     for way in BOUNDS:
         plan = folder / f"{way.replace(' ', '_')}.yaml"
-        own = plan_of(tasks, n_layers, every=way == "every layer")
-        plan.write_text(yaml.safe_dump(own), encoding="utf-8")
+        written = plan_of(tasks, n_layers, every=way == "every layer")
+        plan.write_text(yaml.safe_dump(written), encoding="utf-8")
         found[way] = [
             sys.executable, "-m", "sna_eval.cli", "identify", "--model_args",
             f"pretrained={model},device=cpu", "--plan", str(plan), "--tasks", named,
@@ -126,15 +127,15 @@ def measure(model: str, tasks: list[str], repeats: int) -> dict[str, Taken]:
         taken: dict[str, list[Taken]] = {name: [] for name in every}
         for _ in range(repeats):
             for name, command in every.items():
-                own = taken_by(command, Path(folder))
-                taken[name].append(own)
-                print(f"{name}: {own.clock:.1f} s, processor {own.processor:.1f} s", flush=True)
+                run = taken_by(command, Path(folder))
+                taken[name].append(run)
+                print(f"{name}: {run.clock:.1f} s, processor {run.processor:.1f} s", flush=True)
     return {
         name: Taken(
-            statistics.median(one.clock for one in own),
-            statistics.median(one.processor for one in own),
+            statistics.median(one.clock for one in runs),
+            statistics.median(one.processor for one in runs),
         )
-        for name, own in taken.items()
+        for name, runs in taken.items()
     }
 
 
@@ -150,8 +151,8 @@ def largest_difference(model: str) -> float:
     search = Search(lm.bench, examples, SearchConfig(), layers)
     expected = full_means(lm, [lm.tok_encode(prompt) for prompt in examples.prompts], layers)
     return max(
-        float((search.observed.task[layer] - own).abs().max() / own.abs().max())
-        for layer, own in expected.items()
+        float((search.observed.task[layer] - mean).abs().max() / mean.abs().max())
+        for layer, mean in expected.items()
     )
 
 
@@ -171,7 +172,7 @@ def full_means(lm: Any, rows: list[list[int]], layers: Sequence[int]) -> dict[in
             lm.model(torch.tensor([row]))
     for handle in handles:
         handle.remove()
-    return {layer: torch.cat(own).mean(dim=0) for layer, own in seen.items()}
+    return {layer: torch.cat(batches).mean(dim=0) for layer, batches in seen.items()}
 
 
 def main() -> int:
@@ -188,9 +189,9 @@ def main() -> int:
     taken = measure(args.model, bundled_tasks(args.tasks), args.repeats)
     evaluation = taken.pop("lm_eval --model hf")
     missed = 0
-    for way, own in taken.items():
-        by_clock = own.clock / evaluation.clock
-        by_processor = own.processor / evaluation.processor
+    for way, used in taken.items():
+        by_clock = used.clock / evaluation.clock
+        by_processor = used.processor / evaluation.processor
         missed += by_clock > BOUNDS[way]
         compared = f"{by_clock:.3f} by the clock, {by_processor:.3f} by the processor"
         print(f"identify, {way}: {compared} (bound {BOUNDS[way]})")

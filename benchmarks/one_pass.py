@@ -76,13 +76,15 @@ def sentences() -> list[str]:
 def sst2(count: int = 200) -> list[tuple[str, list[str]]]:
     """The SST-2 prompt with its two one-token labels."""
     chosen = random.Random(42).sample(sentences(), count)
-    return [(f"Review: {own} Sentiment:", [" negative", " positive"]) for own in chosen]
+    return [(f"Review: {sentence} Sentiment:", [" negative", " positive"]) for sentence in chosen]
 
 
 def whole_sentences(count: int = 100) -> list[tuple[str, list[str]]]:
     """Two whole sentences to choose from, no context."""
     chosen = random.Random(42).sample(sentences(), 2 * count)
-    pool = sorted(chosen, key=lambda own: len(own.split()))  # of like length, so margins differ
+    pool = sorted(
+        chosen, key=lambda sentence: len(sentence.split())
+    )  # of like length, so margins differ
     return [("", [pool[2 * n], pool[2 * n + 1]]) for n in range(count)]
 
 
@@ -221,9 +223,9 @@ def alternate(
     ratios: dict[str, list[float]] = {"ratio": [], "processor": []}
     for _ in range(repeats):
         taken = [_seconds(side) for side in (first, second)]
-        for own, (before, after) in zip(ratios.values(), zip(*taken, strict=True), strict=True):
-            own.append(after / before)
-    return {name: round(statistics.median(own), 3) for name, own in ratios.items()}
+        for of_side, (before, after) in zip(ratios.values(), zip(*taken, strict=True), strict=True):
+            of_side.append(after / before)
+    return {name: round(statistics.median(of_side), 3) for name, of_side in ratios.items()}
 
 
 def _seconds(side: Callable[[], Any]) -> tuple[float, float]:
@@ -264,11 +266,11 @@ def run_case(name: str, args: argparse.Namespace) -> dict[str, Any]:
         "bound": case.bound,
         "open": round(opened, 2),
         "baseline difference": max(
-            abs(own.evidence.baseline - value)
-            for (own, _), (value, _) in zip(answers, baseline, strict=True)
+            abs(score.evidence.baseline - value)
+            for (score, _), (value, _) in zip(answers, baseline, strict=True)
         ),
         "amplified difference": max(
-            abs(own - other) for (own, _), (other, _) in zip(answers, slow, strict=True)
+            abs(score - other) for (score, _), (other, _) in zip(answers, slow, strict=True)
         ),
         "shared tokens": sna.describe()["passes"]["shared_tokens"] // (args.repeats + 1),
     }
@@ -289,10 +291,10 @@ def run_generation(name: str, args: argparse.Namespace) -> dict[str, Any]:
     hf.generate_until(requests, disable_tqdm=True)
 
     def gated(low: float) -> Any:
-        own = make_sna(
+        gated_lm = make_sna(
             model, tokenizer, layer, low, gate="max_prob", high=3.0, report_baseline=both
         )
-        return own, own.generate_until(requests, disable_tqdm=True)
+        return gated_lm, gated_lm.generate_until(requests, disable_tqdm=True)
 
     sna, texts = gated(2.0)
     confidences = sorted(text.decision.confidence for text in texts)

@@ -137,7 +137,7 @@ def peak(model: Any, batch: int) -> None:
 def _memory(name: str) -> int:
     """An entry of this process' status, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = (own for own in lines if own.startswith(f"{name}:"))
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
 
 
@@ -153,16 +153,16 @@ def main() -> None:
         peak(model, arguments.peak)
         return
     size = size_of(model)
-    works = [as_deep(own, model) for own in CASES.values()]
-    flops = [baseline_flops(size, own) + amplified_flops(size, own) for own in works]
+    works = [as_deep(case, model) for case in CASES.values()]
+    flops = [baseline_flops(size, work) + amplified_flops(size, work) for work in works]
     measured = seconds(model, works, arguments.repeats)
     rate = sum(flops) / sum(measured)
     print(
         "| case | GFLOP | measured s | predicted s | predicted / measured |\n|---|---|---|---|---|"
     )
-    for name, own, took in zip(CASES, flops, measured, strict=True):
-        expected = own / rate
-        row = f"{own / 1e9:.0f} | {took:.2f} | {expected:.2f} | {expected / took:.2f}"
+    for name, operations, took in zip(CASES, flops, measured, strict=True):
+        expected = operations / rate
+        row = f"{operations / 1e9:.0f} | {took:.2f} | {expected:.2f} | {expected / took:.2f}"
         print(f"| {name} | {row} |", flush=True)
     print("\n| batch | measured MiB | predicted MiB | predicted / measured |\n|---|---|---|---|")
     for batch in BATCHES:

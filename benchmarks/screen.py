@@ -77,9 +77,9 @@ def _middle_layers(sweep: Sweep) -> dict[str, Any]:
         started, once = _timed(partial(grid.start, layers))
         every = range(subject.grid.per_layer)
         middle = layers[len(layers) // 2]
-        _, own = _timed(partial(grid.measured, started, middle, every))
-        measured += ranking + once + own
-        extrapolated += ranking + once + own * len(layers)
+        _, configurations = _timed(partial(grid.measured, started, middle, every))
+        measured += ranking + once + configurations
+        extrapolated += ranking + once + configurations * len(layers)
     return {"exact_measured_s": measured, "exact_s": extrapolated, "exact": "extrapolated"}
 
 
@@ -94,7 +94,7 @@ def _all_layers(sweep: Sweep, folder: Path, screened: SweepStore) -> dict[str, A
     start = time.perf_counter()
     store = run_sweep(sweep, folder / "exact")
     seconds = time.perf_counter() - start
-    best, found = (_best(own) for own in (store, screened))
+    best, found = (_best(searched) for searched in (store, screened))
     return {
         "exact_s": seconds,
         "exact": "measured",
@@ -108,13 +108,13 @@ def _all_layers(sweep: Sweep, folder: Path, screened: SweepStore) -> dict[str, A
 
 def _best(store: SweepStore) -> dict[str, float]:
     """Development gain of the configuration that `select` takes, by task."""
-    return {own.task: own.gain for own in select(store, SelectOptions()).choices}
+    return {choice.task: choice.gain for choice in select(store, SelectOptions()).choices}
 
 
 def _agreement(store: SweepStore) -> dict[str, dict[str, float | None]]:
     """Rank correlation of predicted and measured effects, by task and multiplier."""
     return {
-        task: {f"x{own.multiplier:g}": own.rank_correlation for own in found}
+        task: {f"x{agreement.multiplier:g}": agreement.rank_correlation for agreement in found}
         for task, found in store_agreements(store).items()
     }
 

@@ -34,12 +34,13 @@ def main() -> int:
             seconds, samples = evaluate(model, arguments, args)
             taken[model].append(seconds)
             if model == "sna-completions":
-                opened = sum(own["decision"] for own in samples) / len(samples)
+                opened = sum(sample["decision"] for sample in samples) / len(samples)
     most = 1.1 * (1 + opened)
     kinds = ("clock", "processor") if args.server else ("clock",)
     for kind in kinds:
         medians = [
-            statistics.median(getattr(own, kind) for own in of_model) for of_model in taken.values()
+            statistics.median(getattr(usage, kind) for usage in of_model)
+            for of_model in taken.values()
         ]
         for name, median in zip(taken, medians, strict=True):
             print(f"{name:18} {median:7.1f} s ({kind}), {args.documents / median:6.1f} documents/s")

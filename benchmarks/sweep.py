@@ -64,7 +64,7 @@ def main() -> int:
     step = max(1, sites.n_layers // args.layers) if args.layers else 1
     grid = Grid(tuple(sites.layers[::step]), PAPER_COUNTS, PAPER_MULTIPLIERS)
     neurons = torch.randperm(sites.d_mlp)[: grid.largest_count].tolist()
-    cases = [own for layer in grid.layers for own in grid.at(layer)]
+    cases = [configuration for layer in grid.layers for configuration in grid.at(layer)]
 
     start = time.perf_counter()
     swept, seconds = _sweep(model, ids, targets, grid, neurons, args.tokens)
@@ -143,18 +143,20 @@ def _sweep(
     with passes.shortcuts.everywhere(model):
         for group in groups:
             weights = {"both": torch.ones(len(group.rows), 1, device=engine.device)}
-            (_, captured), own = _timed(partial(passes.baseline, group, plans))
-            times[-1].append(own)
+            (_, captured), took = _timed(partial(passes.baseline, group, plans))
+            times[-1].append(took)
             for plan, kept in zip(plans, captured, strict=True):
                 run = partial(passes.amplified, group, plan, kept, weights, grid.at(plan.layer))
-                found, own = _timed(run)
+                found, took = _timed(run)
                 scores[plan.layer].append(found.exp())
-                times[plan.layer].append(own)
-    seconds = trials + routing + sum(len(own) * median(own) for own in times.values())
+                times[plan.layer].append(took)
+    seconds = (
+        trials + routing + sum(len(of_layer) * median(of_layer) for of_layer in times.values())
+    )
     return {
-        own: torch.cat(scores[layer], dim=1)[number]
+        configuration: torch.cat(scores[layer], dim=1)[number]
         for layer in grid.layers
-        for number, own in enumerate(grid.at(layer))
+        for number, configuration in enumerate(grid.at(layer))
     }, seconds
 
 
@@ -170,8 +172,10 @@ def _passes(model: Any, tokens: int | None) -> GridPasses:
 def _plain_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> Loop:
     """One forward pass a configuration, with a hook on the output projection."""
 
-    def loop(own: Configuration) -> torch.Tensor:
-        chosen = Intervention(own.layer, tuple(neurons[: own.n_neurons]), own.multiplier)
+    def loop(configuration: Configuration) -> torch.Tensor:
+        chosen = Intervention(
+            configuration.layer, tuple(neurons[: configuration.n_neurons]), configuration.multiplier
+        )
         with amplify(model, [chosen]):
             return _target_probs(model(ids).logits, targets)
 
@@ -184,18 +188,18 @@ def _run_with_hooks(model: Any, ids: Any, targets: Any, neurons: list[int]) -> L
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=_any_tokenizer(), eos_token="<eos>")
-    own = deepcopy(model)
-    own.config.architectures = [type(model).__name__]
+    copied = deepcopy(model)
+    copied.config.architectures = [type(model).__name__]
     bridge = TransformerBridge.boot_transformers(
-        "the same", hf_model=own, tokenizer=tokenizer, device=str(ids.device)
+        "the same", hf_model=copied, tokenizer=tokenizer, device=str(ids.device)
     )
 
-    def loop(own: Configuration) -> torch.Tensor:
+    def loop(configuration: Configuration) -> torch.Tensor:
         def scale(activations: torch.Tensor, hook: Any) -> torch.Tensor:
-            activations[..., neurons[: own.n_neurons]] *= own.multiplier
+            activations[..., neurons[: configuration.n_neurons]] *= configuration.multiplier
             return activations
 
-        hooks = [(f"blocks.{own.layer}.mlp.out.hook_in", scale)]
+        hooks = [(f"blocks.{configuration.layer}.mlp.out.hook_in", scale)]
         return _target_probs(bridge.run_with_hooks(ids, fwd_hooks=hooks), targets)
 
     return loop

@@ -53,7 +53,7 @@ def evaluate(side: str, args: argparse.Namespace, low: float) -> None:
         limit=args.documents,
         bootstrap_iters=0,
     )
-    print(json.dumps([own.get("confidence") for own in results["samples"][TASK]]))
+    print(json.dumps([sample.get("confidence") for sample in results["samples"][TASK]]))
 
 
 def run(side: str, args: argparse.Namespace, low: float, cache: Path) -> tuple[float, float, Any]:
@@ -91,17 +91,20 @@ def main() -> int:
         low = sorted(confidences)[int(args.open * len(confidences))]
         taken: dict[str, list[tuple[float, float]]] = {"hf": [], "sna": []}
         for _ in range(args.repeats):
-            for side, own in taken.items():
+            for side, of_side in taken.items():
                 used, clock, _ = run(side, args, low, cache)
-                own.append((used, clock))
+                of_side.append((used, clock))
     print(f"sna, first, no gate open: {first:.1f} s of processor time")
     used, clock = (
-        {side: statistics.median(entry[place] for entry in own) for side, own in taken.items()}
+        {
+            side: statistics.median(entry[place] for entry in of_side)
+            for side, of_side in taken.items()
+        }
         for place in (0, 1)
     )
-    for name, own in (("processor", used), ("clock", clock)):
-        ratio = own["sna"] / own["hf"]
-        print(f"{name}: hf {own['hf']:.1f} s, sna {own['sna']:.1f} s, ratio {ratio:.3f}")
+    for name, of_side in (("processor", used), ("clock", clock)):
+        ratio = of_side["sna"] / of_side["hf"]
+        print(f"{name}: hf {of_side['hf']:.1f} s, sna {of_side['sna']:.1f} s, ratio {ratio:.3f}")
     print(f"bound {BOUND}")
     return 0
 

@@ -22,9 +22,9 @@ def main() -> None:
         batch_size=16,
         bootstrap_iters=0,
     )
-    own = results["results"][TASK]
-    print(f"P(target): {own['baseline_prob,none']:.4f}, amplified {own['prob,none']:.4f}")
-    print(f"amplified items: {own['amplified_fraction,none']:.0%}")
+    metrics = results["results"][TASK]
+    print(f"P(target): {metrics['baseline_prob,none']:.4f}, amplified {metrics['prob,none']:.4f}")
+    print(f"amplified items: {metrics['amplified_fraction,none']:.0%}")
     print("plan fingerprint:", results["config"]["sna"]["plan_fingerprint"])
 
     by_change = sorted(results["samples"][TASK], key=lambda sample: sample["delta_prob"])

@@ -39,19 +39,19 @@ def layer_vectors(plan: TaskPlan, *, field: str = "plan") -> tuple[LayerVector, 
     for number, entry in enumerate(plan.interventions):
         where = f"{field}.interventions[{number}]"
         for acting in entry.built():
-            own = _vector(acting, where, entry.method)
-            place = (own.layer, own.place)
+            vector = _vector(acting, where, entry.method)
+            place = (vector.layer, vector.place)
             before = found.get(place)
-            if before is not None and "clamp" in (own.action, before.action):
+            if before is not None and "clamp" in (vector.action, before.action):
                 raise InputError(
                     f"{where}.method", expected="one intervention a place, beside a clamp",
-                    got=f"two in layer {own.layer}", hint="run it with `--model sna`",
+                    got=f"two in layer {vector.layer}", hint="run it with `--model sna`",
                 )  # fmt: skip
             if before is not None:
-                own = replace(own, values=before.values + own.values)
-            found[place] = own
+                vector = replace(vector, values=before.values + vector.values)
+            found[place] = vector
     kept = (found[place] for place in sorted(found))
-    left = tuple(own for own in kept if own.action == "clamp" or own.values.any())
+    left = tuple(vector for vector in kept if vector.action == "clamp" or vector.values.any())
     if not left:
         raise InputError(
             f"{field}.interventions", expected="a vector other than 0", got="none",

@@ -82,7 +82,7 @@ class Dictionary:
         place = (values.device, dtype)
         if place not in self._placed:
             moved: dict[str, Any] = {
-                name: own.to(values.device, dtype) for name, own in self._tensors().items()
+                name: tensor.to(values.device, dtype) for name, tensor in self._tensors().items()
             }
             self._placed[place] = replace(self, **moved, _placed={})
         return self._placed[place]
@@ -90,17 +90,17 @@ class Dictionary:
     @torch.no_grad()
     def activations(self, states: torch.Tensor) -> torch.Tensor:
         """How strongly each feature is active, `[..., d_model]` to `[..., feature]`."""
-        own = self.beside(states)
-        shifted = states.to(own.encoder.dtype)
-        if own.shifts:
-            shifted = shifted - own.bias
-        before = torch.nn.functional.linear(shifted, own.encoder, own.encoder_bias)
-        if own.threshold is not None:
-            return before.relu() * (before > own.threshold)
-        if own.activation == "relu":
+        here = self.beside(states)
+        shifted = states.to(here.encoder.dtype)
+        if here.shifts:
+            shifted = shifted - here.bias
+        before = torch.nn.functional.linear(shifted, here.encoder, here.encoder_bias)
+        if here.threshold is not None:
+            return before.relu() * (before > here.threshold)
+        if here.activation == "relu":
             return before.relu()
-        ranked = before * own.decoder.norm(dim=-1) if own.by_norm else before
-        largest = ranked.topk(own.k, dim=-1).indices
+        ranked = before * here.decoder.norm(dim=-1) if here.by_norm else before
+        largest = ranked.topk(here.k, dim=-1).indices
         chosen = before.gather(-1, largest).relu()
         return torch.zeros_like(before).scatter(-1, largest, chosen)
 
@@ -131,7 +131,7 @@ def read_dictionary(folder: str | Path) -> Dictionary:
                 tensors = read_tensors(path / name, largest=_LARGEST)
             with reading(f"{path / CONFIG_NAME}", expected="a dictionary's settings", got=name):
                 return read(path, raw, tensors)
-    there = ", ".join(sorted(own.name for own in path.iterdir())[:5]) or "nothing"
+    there = ", ".join(sorted(entry.name for entry in path.iterdir())[:5]) or "nothing"
     raise InputError(
         FIELD, expected=f"{' or '.join(_LAYOUTS)} in {path}", got=there,
         hint="load it with sae_lens and save it anew by `save_model`; pickles are not read",
@@ -240,8 +240,10 @@ def _hook_name(path: Path, raw: Mapping[str, Any]) -> str:
 
 
 def _expect(path: Path, name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if not any(type(value) is type(own) and value == own for own in allowed):  # 0 is not False
-        known = " or ".join(str(own) for own in allowed if own is not None)
+    if not any(
+        type(value) is type(choice) and value == choice for choice in allowed
+    ):  # 0 is not False
+        known = " or ".join(str(choice) for choice in allowed if choice is not None)
         raise InputError(
             f"{FIELD}: {path}: {name}", expected=known, got=value,
             hint="such a dictionary does more than is computed here",

@@ -130,16 +130,17 @@ def find_features(model: nn.Module, sites: Sites, dictionaries: Sequence[Diction
     or of different sizes.
     """
     found: dict[int, FeatureSite] = {}
-    for own in dictionaries:
-        layer, target = _target(model, sites, own)
-        if own.width != sites.d_model:
+    for dictionary in dictionaries:
+        layer, target = _target(model, sites, dictionary)
+        if dictionary.width != sites.d_model:
             raise InputError(
                 FIELD, expected=f"states of {sites.d_model} numbers, as {sites.architecture} has",
-                got=f"{own.width} in {own.folder}", hint="load the model that it was made for",
+                got=f"{dictionary.width} in {dictionary.folder}",
+                hint="load the model that it was made for",
             )  # fmt: skip
         if layer in found:
             raise InputError(FIELD, expected="one a layer", got=f"two of layer {layer}")
-        found[layer] = FeatureSite(target, own)
+        found[layer] = FeatureSite(target, dictionary)
     counts = {site.in_features for site in found.values()}
     if len(counts) > 1:
         raise InputError(FIELD, expected="dictionaries of one size", got=sorted(counts))
@@ -148,20 +149,20 @@ def find_features(model: nn.Module, sites: Sites, dictionaries: Sequence[Diction
     return Features(counts.pop(), projections, tuple(sorted(found)), digest(hashes))
 
 
-def _target(model: nn.Module, sites: Sites, own: Dictionary) -> tuple[int, nn.Module]:
+def _target(model: nn.Module, sites: Sites, dictionary: Dictionary) -> tuple[int, nn.Module]:
     """The block that a dictionary acts in, and the module whose output it describes."""
-    found = place_of(model, sites, own.hook_point)
+    found = place_of(model, sites, dictionary.hook_point)
     if found is not None:
         layer, place = found
         return layer, outputs_of(sites, place)[layer]
-    for inside in _modules(model, own.hook_point):
+    for inside in _modules(model, dictionary.hook_point):
         for layer, block in enumerate(sites.blocks):
             if any(module is inside for module in block.modules()):
                 return layer, inside
     raise InputError(
         FIELD, expected="the output of a block, of its MLP or of its attention, such as "
         f"blocks.0.hook_resid_post or {sites.block_path}.0 ({sites.architecture})",
-        got=f"{own.hook_point} in {own.folder}",
+        got=f"{dictionary.hook_point} in {dictionary.folder}",
     )  # fmt: skip
 
 
@@ -183,11 +184,13 @@ def place_of(model: nn.Module, sites: Sites, hook_point: str) -> tuple[int, Plac
         for layer, block in enumerate(sites.blocks):
             if inside is block:
                 return layer, "block"
-            if all(inside is not own for own in block.modules()):
+            if all(inside is not module for module in block.modules()):
                 continue
             for component in get_args(Component):
                 outputs = outputs_of(sites, component)
-                if layer < len(outputs) and any(outputs[layer] is own for own in inside.modules()):
+                if layer < len(outputs) and any(
+                    outputs[layer] is module for module in inside.modules()
+                ):
                     return layer, component
     return None
 

@@ -31,7 +31,7 @@ _SURE = 1e-6  # what is left of a probability that float32 still tells from 1
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class PromptChoices:
     """One item's choices on one prompt: numbers of the requests."""
 
     choices: tuple[int, ...]
@@ -48,15 +48,15 @@ class Answers:
     """Longest first; `item` counts prompts, `requests` count through the field of this name."""
     requests: tuple[tuple[Tokens, Tokens], ...]
     """Context and continuation, each pair once."""
-    own: tuple[Asked, ...]
+    on_own_prompt: tuple[PromptChoices, ...]
     """Every item on its own prompt."""
-    others: tuple[tuple[Asked, ...], ...]
+    others: tuple[tuple[PromptChoices, ...], ...]
     """And on others; none where the task has no other answer, or the choices make up the prompt."""
 
     @cached_property
     def right(self) -> tuple[int, ...]:
         """The request that is each item's right answer on its own prompt, `[item]`."""
-        return tuple(asked.choices[asked.right] for asked in self.own)
+        return tuple(asked.choices[asked.right] for asked in self.on_own_prompt)
 
     @property
     def n_others(self) -> int:
@@ -70,7 +70,9 @@ class Answers:
 
         - `log_likelihoods`: `[..., request]`.
         """
-        return np.stack([asked_log_odds(asked, log_likelihoods) for asked in self.own], axis=-1)
+        return np.stack(
+            [asked_log_odds(asked, log_likelihoods) for asked in self.on_own_prompt], axis=-1
+        )
 
     def specific(self, changed: Floats, baseline: Floats) -> Floats:
         """Specific part of the change in log-odds, `[..., item]`.
@@ -109,13 +111,13 @@ class Answers:
         """
         found = np.zeros(len(self.requests))
         for number, weight in enumerate(weights / len(weights)):
-            _add_slopes(found, self.own[number], baseline, weight)
+            _add_slopes(found, self.on_own_prompt[number], baseline, weight)
             for asked in self.others[number]:
                 _add_slopes(found, asked, baseline, -weight / len(self.others[number]))
         return found
 
 
-def asked_log_odds(asked: Asked, log_likelihoods: Floats) -> Floats:
+def asked_log_odds(asked: PromptChoices, log_likelihoods: Floats) -> Floats:
     """Log-odds of a right answer, `[...]`, from log-likelihoods, `[..., request]`."""
     right = log_likelihoods[..., asked.choices[asked.right]]
     if len(asked.choices) == 1:
@@ -139,9 +141,11 @@ def ask_answers(
         answer is another one.
     """
     table = _Requests(max_length)
-    asked = [table.own(item, gold) for item, gold in zip(items.items, items.gold, strict=True)]
+    asked = [
+        table.on_own_prompt(item, gold) for item, gold in zip(items.items, items.gold, strict=True)
+    ]
     foreign = [
-        tuple(table.asked(items, number, prompt) for prompt in prompts)
+        tuple(table.on_prompt_of(items, number, prompt) for prompt in prompts)
         for number, prompts in enumerate(_other_prompts(items, others, seed))
     ]
     rows = sorted(table.rows(packs=packs), key=lambda entry: -len(entry.row))
@@ -169,8 +173,8 @@ class _Requests:
         self.numbers: dict[tuple[Tokens, Tokens], int] = {}
         self._max_length = max_length
 
-    def own(self, item: Item, gold: int) -> Asked:
-        return Asked(
+    def on_own_prompt(self, item: Item, gold: int) -> PromptChoices:
+        return PromptChoices(
             tuple(
                 self._number(item.requests[n].context, item.requests[n].continuation)
                 for n in item.choices
@@ -178,10 +182,10 @@ class _Requests:
             item.choices.index(gold),
         )
 
-    def asked(self, items: TaskItems, item: int, prompt: int) -> Asked:
+    def on_prompt_of(self, items: TaskItems, item: int, prompt: int) -> PromptChoices:
         answered, context = items.items[item], _only_context(items.items[prompt])
         assert context is not None, "prompts with several contexts are nobody's other prompt"
-        return Asked(
+        return PromptChoices(
             tuple(
                 self._number(context, answered.requests[n].continuation) for n in answered.choices
             ),
@@ -229,7 +233,7 @@ def _only_context(item: Item) -> Tokens | None:
     return contexts.pop() if len(contexts) == 1 else None
 
 
-def _add_slopes(found: Floats, asked: Asked, baseline: Floats, weight: float) -> None:
+def _add_slopes(found: Floats, asked: PromptChoices, baseline: Floats, weight: float) -> None:
     right = asked.choices[asked.right]
     if len(asked.choices) == 1:
         left = max(-float(np.expm1(min(baseline[right], 0.0))), _SURE)

@@ -159,7 +159,7 @@ def _from_tensors(path: Path) -> list[Steer]:
                 f"{path}: {name}", expected="HOOKPOINT/add/steering_vector and the like", got=name
             )
         by_place.setdefault((parts[0], parts[1]), {})[parts[2]] = tensor
-    return [_of_tensors(path, *place, own) for place, own in sorted(by_place.items())]
+    return [_of_tensors(path, *place, tensors) for place, tensors in sorted(by_place.items())]
 
 
 _TENSORS = ("steering_vector", "steering_coefficient", "bias")
@@ -205,18 +205,19 @@ def _of_row(where: str, raw: Mapping[str | None, Any], read: Callable[[Path], Di
     action = row.get("action") or "add"
     if action not in get_args(Action):
         raise InputError(f"{where}: action", expected="add or clamp", got=action)
-    own = read(_folder(where, row))
+    dictionary = read(_folder(where, row))
     index = _number(where, "feature_index", row, int)
-    if not 0 <= index < own.n_features:
+    if not 0 <= index < dictionary.n_features:
         raise InputError(
-            f"{where}: feature_index", expected=f"a feature from 0 to {own.n_features - 1}",
+            f"{where}: feature_index", expected=f"a feature from 0 to {dictionary.n_features - 1}",
             got=index,
         )  # fmt: skip
     coefficient = _number(where, "steering_coefficient", row, float)
     kept = {name: row[name] for name in COLUMNS if row.get(name)}
     return Steer(
-        row.get("hookpoint") or own.hook_point, action,  # type: ignore[arg-type]
-        own.decoder[index], coefficient, own.bias if action == "clamp" else None, kept,
+        row.get("hookpoint") or dictionary.hook_point, action,  # type: ignore[arg-type]
+        dictionary.decoder[index], coefficient,
+        dictionary.bias if action == "clamp" else None, kept,
     )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def gradient_scores(
         rows = [row for item in portion for row in item]
         found = _first_order(model, sites, rows, layers)
         counts = [len(item) for item in portion]
-        weights = torch.cat([_weights(own) for own in found.log_likelihoods.split(counts)])
+        weights = torch.cat([_weights(of_row) for of_row in found.log_likelihoods.split(counts)])
         for layer, slopes in found.weighted(weights.tolist()).items():
             sums[layer] += slopes
         progress.read(len(portion))

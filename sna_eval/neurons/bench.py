@@ -95,7 +95,9 @@ class Examples:
     @property
     def choices_hash(self) -> str:
         """Hash of the questions with all their choices, the right one first, in order."""
-        return digest([[own.context, own.answer, *own.wrong] for own in self.questions])
+        return digest(
+            [[question.context, question.answer, *question.wrong] for question in self.questions]
+        )
 
     def at_most(self, count: int) -> Examples:
         """So many prompts, or pairs, and so many questions, each spread evenly over all of them."""
@@ -139,7 +141,7 @@ def spread_over(values: Sequence[T], count: int) -> list[T]:
     return [values[(2 * place + 1) * len(values) // (2 * count)] for place in range(count)]
 
 
-def _own(look_up: Callable[[], Any]) -> Any:
+def _unshared(look_up: Callable[[], Any]) -> Any:
     return look_up()
 
 
@@ -154,7 +156,7 @@ class Workbench:
     batch_size: int = 16
     max_length: int | None = None
     """Tokens the model reads at most; longer texts lose their beginning, as in the evaluation."""
-    same: Callable[[Callable[[], Any]], Any] = _own
+    same: Callable[[Callable[[], Any]], Any] = _unshared
     """Looks something up so that all processes that hold the model together see the same."""
     prefix: int | None = None
     """Token that stands for an empty context, as in the evaluation; `None`: there is none."""

@@ -80,7 +80,7 @@ class FirstOrder:
         - `weights`: derivative of the outcome by each row's log-likelihood, `[row]`.
         """
         by_row = torch.as_tensor(weights, dtype=torch.float64)
-        return {layer: by_row @ own.double() for layer, own in self.effects.items()}
+        return {layer: by_row @ effects.double() for layer, effects in self.effects.items()}
 
 
 def first_slopes(

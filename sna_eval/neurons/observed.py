@@ -165,8 +165,8 @@ class Observed:
         """How far each neuron moves the stream: the root mean square of its activation on all
         prompts times the length of what it writes per unit."""
         return {
-            layer: own * column_norms(self.bench.sites, layer)
-            for layer, own in self._together.root_mean_squares().items()
+            layer: strength * column_norms(self.bench.sites, layer)
+            for layer, strength in self._together.root_mean_squares().items()
         }
 
     def of_class(self, label: int) -> ByLayer:

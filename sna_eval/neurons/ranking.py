@@ -109,7 +109,10 @@ class Ranked:
 
     def without(self, left_out: Collection[int], count: int) -> Ranked:
         """The `count` best of each label that are not left out."""
-        kept = {label: own.without(left_out).first(count) for label, own in self.selected.items()}
+        kept = {
+            label: selected.without(left_out).first(count)
+            for label, selected in self.selected.items()
+        }
         return Ranked(kept, self.about)
 
 

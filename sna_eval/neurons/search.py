@@ -139,8 +139,8 @@ class Search:
         counts: dict[int, dict[str, int]] = {}
         for label, entries in scored.items():
             for _, layer in sorted(entries)[:count]:
-                own = counts.setdefault(layer, dict.fromkeys(scored, 0))
-                own[label] += 1
+                of_layer = counts.setdefault(layer, dict.fromkeys(scored, 0))
+                of_layer[label] += 1
         return {layer: counts[layer] for layer in sorted(counts)}
 
     def _most(self, ranking: Ranking) -> int:

@@ -112,8 +112,8 @@ def universal_neurons(
             seen: dict[int, torch.Tensor] = seen,
         ) -> None:
             by_row = activations.reshape(len(last), width, -1)
-            own = by_row[torch.arange(len(last)), last.to(by_row.device)]
-            strengths = in_float64(sites.strengths(own)).abs()
+            of_last = by_row[torch.arange(len(last)), last.to(by_row.device)]
+            strengths = in_float64(sites.strengths(of_last)).abs()
             seen[layer] = whole_layer(sites.projections[layer], strengths, sites.channels).cpu()
 
         run_to(bench.model, sites, sites.layers, right_padded(batch).to(bench.device), see)
@@ -125,7 +125,7 @@ def universal_neurons(
     least = ceil(OF_PROMPTS * len(rows) - 1e-9)
     found = sorted(place for place, count in counts.items() if count >= least)
     return {
-        layer: tuple(neuron for own, neuron in found if own == layer)
+        layer: tuple(neuron for place, neuron in found if place == layer)
         for layer in dict.fromkeys(layer for layer, _ in found)
     }
 

@@ -109,9 +109,9 @@ class Resolving:
 
     def resolved(self) -> TaskPlan:
         interventions = tuple(
-            own
+            found
             for number, entry in enumerate(self._task.interventions)
-            for own in (
+            for found in (
                 self._entries[number].resolved(self._searches, self._progress)
                 if number in self._entries
                 else (entry,)
@@ -202,7 +202,7 @@ class _Entry:
                 "select.across_layers", expected="neurons that the prompts activate more",
                 got="none", hint="use `method: absolute`, or other prompts",
             )  # fmt: skip
-        return [self._in_layer(layer, own, wanted) for layer, own in counts.items()]
+        return [self._in_layer(layer, count, wanted) for layer, count in counts.items()]
 
     def _in_layer(self, layer: int, counts: Mapping[str, int], wanted: MethodConfig) -> Resolution:
         """What the method finds in one layer, as many neurons of each label as that layer has."""
@@ -262,8 +262,8 @@ class _Entry:
             "dtype": str(next(bench.model.parameters()).dtype),
             "config": config_fingerprint(bench.model),
             "shown": [
-                (own.context, own.described, *filter(None, [own.plain]))
-                for own in examples.questions
+                (question.context, question.described, *filter(None, [question.plain]))
+                for question in examples.questions
             ],
             "delimiter": examples.delimiter,
             **({"prefix": bench.prefix} if examples.unconditional else {}),
@@ -284,7 +284,7 @@ def _to_cache(found: Sequence[Resolution]) -> dict[str, Any]:
     return {
         "found": [
             {
-                "selected": {label: asdict(own) for label, own in one.selected.items()},
+                "selected": {label: asdict(selected) for label, selected in one.selected.items()},
                 "remarks": dict(one.remarks),
                 "parameters": parameters_to_lists(one.parameters),
                 "layer": one.layer,

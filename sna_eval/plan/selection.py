@@ -163,7 +163,7 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise InputError(name, expected=f"one of {', '.join(allowed)}", got=value)
 
 
-_Own = TypeVar("_Own", bound="_Record")
+_R = TypeVar("_R", bound="_Record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +176,12 @@ class _Record:
     """In the order in which they were read or told."""
 
     @classmethod
-    def of(cls: type[_Own], raw: Mapping[str, Any]) -> _Own:
+    def of(cls: type[_R], raw: Mapping[str, Any]) -> _R:
         """The record that plain values stand for; nothing is refused, and nothing lost."""
         hints = _types(cls)  # type: ignore[arg-type]  # classes do have a hash
         known: dict[str, Any] = {}
         for entry in fields(cls):
-            if entry.name in raw and entry.name not in _OWN:
+            if entry.name in raw and entry.name not in _OF_EVERY:
                 value = _fitted(hints[entry.name], raw[entry.name])
                 if value is not None:
                     known[entry.name] = value
@@ -193,16 +193,16 @@ class _Record:
         values = {
             entry.name: value.to_dict() if isinstance(value, _Record) else value
             for entry in fields(self)
-            if entry.name not in _OWN and (value := getattr(self, entry.name)) is not None
+            if entry.name not in _OF_EVERY and (value := getattr(self, entry.name)) is not None
         } | dict(self.further)
         return {key: values[key] for key in dict.fromkeys([*self.keys, *values]) if key in values}
 
-    def saying(self: _Own, **changes: Any) -> _Own:
+    def saying(self: _R, **changes: Any) -> _R:
         """The same record with other values, those of its fields or any that it is to carry."""
         return self.of({**self.to_dict(), **_plain(changes)})
 
 
-_OWN = ("further", "keys")
+_OF_EVERY = ("further", "keys")
 
 
 @cache

@@ -45,16 +45,16 @@ def steered(file: Path, bench: Workbench | None = None, **changes: Any) -> Plann
 
 
 def write_tensors(path: Path) -> Path:
-    own = random_tensors(WIDTH)
+    tensors = random_tensors(WIDTH)
     save_file(
         {
-            "layers.1/add/steering_vector": own["W_dec"][3].clone(),
+            "layers.1/add/steering_vector": tensors["W_dec"][3].clone(),
             "layers.1/add/steering_coefficient": torch.tensor(0.75),
-            "layers.2/clamp/steering_vector": own["W_dec"][9].clone(),
+            "layers.2/clamp/steering_vector": tensors["W_dec"][9].clone(),
             "layers.2/clamp/steering_coefficient": torch.tensor(2.5),
-            "layers.2/clamp/bias": own["b_dec"].clone(),
-            "layers.3.mlp/add/steering_vector": own["W_dec"][5].clone(),
-            "layers.0.self_attn/clamp/steering_vector": own["W_dec"][6].clone(),
+            "layers.2/clamp/bias": tensors["b_dec"].clone(),
+            "layers.3.mlp/add/steering_vector": tensors["W_dec"][5].clone(),
+            "layers.0.self_attn/clamp/steering_vector": tensors["W_dec"][6].clone(),
         },
         path,
     )
@@ -116,14 +116,14 @@ def test_csv_equals_hooks_by_hand(dictionaries: Path) -> None:
 
     file = write_csv(dictionaries / "steer.csv", rows_of(dictionaries))
     bench = bench_of("llama")
-    own = {name: value.double() for name, value in random_tensors(WIDTH).items()}
-    direction = own["W_dec"][9] / own["W_dec"][9].norm()
+    tensors = {name: value.double() for name, value in random_tensors(WIDTH).items()}
+    direction = tensors["W_dec"][9] / tensors["W_dec"][9].norm()
 
     def add(module: Any, args: Any, output: Any) -> Any:
-        return (output.double() + 0.75 * own["W_dec"][3]).float()
+        return (output.double() + 0.75 * tensors["W_dec"][3]).float()
 
     def clamp(module: Any, args: Any, output: Any) -> Any:
-        part = (output.double() - own["b_dec"]) @ direction
+        part = (output.double() - tensors["b_dec"]) @ direction
         return (output.double() + (2.5 - part).unsqueeze(-1) * direction).float()
 
     def logits() -> torch.Tensor:

@@ -82,7 +82,7 @@ tasks:
         lm = make_sna(**arguments)
         evaluate(lm, ["own_choices"], limit=2)
         entries = lm.plans.resolved["own_choices"].interventions
-        found.append([(own.layer, own.neurons) for own in entries])
+        found.append([(entry.layer, entry.neurons) for entry in entries])
     assert found[0] == found[1]
 
 

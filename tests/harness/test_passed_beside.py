@@ -51,9 +51,9 @@ def test_what_the_model_arguments_say_counts(
 ) -> None:
     kind.create_from_arg_obj({"pretrained": "x", **given}, passed)
     kind.create_from_arg_string(",".join(f"{n}={v}" for n, v in given.items()), passed)
-    for own in made:
-        assert str(own.get("batch_size")) == str(batch_size)
-        assert own.get("device") == device
+    for arguments in made:
+        assert str(arguments.get("batch_size")) == str(batch_size)
+        assert arguments.get("device") == device
     assert len(made) == 2
     assert "max_batch_size" not in made[0]
 

@@ -95,7 +95,7 @@ def test_prompts_are_what_an_evaluation_would_send(
     hf = make_hf()
     samples = asked_of(hf, folder, f"shown_{kind}", said)["samples"][f"shown_{kind}"]
     expected = [
-        sample["arguments"][0][0] for sample in sorted(samples, key=lambda own: own["doc_id"])
+        sample["arguments"][0][0] for sample in sorted(samples, key=lambda sample: sample["doc_id"])
     ]
     if kind != "generate_until":
         expected = [text.rstrip() for text in expected]

@@ -40,7 +40,7 @@ def write_sae_lens(folder: Path, width: int, hook: str, /, **config: Any) -> Pat
     if told["architecture"] == "jumprelu":
         tensors["threshold"] = torch.full_like(tensors["b_enc"], THRESHOLD)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: own.contiguous() for name, own in tensors.items()},
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()},
               folder / "sae_weights.safetensors")  # fmt: skip
     (folder / "cfg.json").write_text(json.dumps(told))
     return folder
@@ -48,10 +48,10 @@ def write_sae_lens(folder: Path, width: int, hook: str, /, **config: Any) -> Pat
 
 def write_sparsify(folder: Path, width: int, **config: Any) -> Path:
     """A folder as sparsify writes it; its name is the hook point."""
-    own = random_tensors(width)
+    drawn = random_tensors(width)
     tensors = {
-        "encoder.weight": own["W_enc"].T.contiguous(), "encoder.bias": own["b_enc"],
-        "W_dec": own["W_dec"], "b_dec": own["b_dec"],
+        "encoder.weight": drawn["W_enc"].T.contiguous(), "encoder.bias": drawn["b_enc"],
+        "W_dec": drawn["W_dec"], "b_dec": drawn["b_dec"],
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "sae.safetensors")
@@ -71,11 +71,13 @@ def amplified_by_hand(
     shifted: bool = True,
 ) -> torch.Tensor:
     """`x + sum over i of (m - 1) * a_i * W_dec[i]`, feature by feature, in float64."""
-    own = {name: value.double() for name, value in random_tensors(state.shape[-1]).items()}
+    tensors = {name: value.double() for name, value in random_tensors(state.shape[-1]).items()}
     x = state.double()
-    before = torch.einsum("...d,df->...f", x - (own["b_dec"] if shifted else 0), own["W_enc"])
-    before = before + own["b_enc"]
-    norms = own["W_dec"].norm(dim=1) if by_norm else torch.ones(len(own["b_enc"]))
+    before = torch.einsum(
+        "...d,df->...f", x - (tensors["b_dec"] if shifted else 0), tensors["W_enc"]
+    )
+    before = before + tensors["b_enc"]
+    norms = tensors["W_dec"].norm(dim=1) if by_norm else torch.ones(len(tensors["b_enc"]))
     for i in features:
         a = before[..., i].clamp_min(0)
         if kind == "jumprelu":
@@ -84,5 +86,5 @@ def amplified_by_hand(
             scored = before * norms
             rank = (scored > scored[..., i : i + 1]).sum(-1)
             a = torch.where(rank < k, a, torch.zeros_like(a))
-        x = x + (factor - 1) * a.unsqueeze(-1) * own["W_dec"][i]
+        x = x + (factor - 1) * a.unsqueeze(-1) * tensors["W_dec"][i]
     return x.to(state.dtype)

@@ -48,7 +48,7 @@ BLOCKS = {
 
 
 def sites_with(model: Any, *folders: Path) -> Sites:
-    return find_sites(model).with_features(model, [read_dictionary(own) for own in folders])
+    return find_sites(model).with_features(model, [read_dictionary(folder) for folder in folders])
 
 
 def log_probs(model: Any) -> torch.Tensor:
@@ -262,15 +262,15 @@ def test_refuses_other_widths_sizes_and_files(tmp_path: Path) -> None:
     (first / "cfg.json").write_text("[]")
     refused("cfg.json: expected a JSON object", first)
     for changed in ({"activation": "groupmax"}, {"transcode": True}, {"skip_connection": True}):
-        own = write_sparsify(tmp_path / "layers.1", WIDTH, **changed)
-        refused(f"{next(iter(changed))}: expected", own)
+        folder = write_sparsify(tmp_path / "layers.1", WIDTH, **changed)
+        refused(f"{next(iter(changed))}: expected", folder)
     refused("expected the output of a block",
             write_sparsify(tmp_path / "somewhere", WIDTH))  # fmt: skip
 
 
 def test_a_tensor_with_a_hole(tmp_path: Path) -> None:
     folder = write_sae_lens(tmp_path, WIDTH, "blocks.2.hook_resid_post")
-    tensors = {name: own.contiguous() for name, own in random_tensors(WIDTH).items()}
+    tensors = {name: tensor.contiguous() for name, tensor in random_tensors(WIDTH).items()}
     tensors["b_enc"][3] = float("nan")
     save_file(tensors, folder / "sae_weights.safetensors")
     refused(r"b_enc: expected finite numbers, \[48\]", folder)

@@ -56,7 +56,9 @@ def top(values: torch.Tensor, count: int) -> set[tuple[int, int]]:
 def universal_by_hand(bench: Workbench, share: float) -> set[tuple[int, int]]:
     values = last_tokens(bench, UNRELATED).abs()
     counts = Counter(
-        place for own in values for place in top(own, max(1, round(share * own.numel())))
+        place
+        for strengths in values
+        for place in top(strengths, max(1, round(share * strengths.numel())))
     )
     return {place for place, count in counts.items() if count >= 0.8 * len(UNRELATED)}
 
@@ -71,7 +73,7 @@ def resolved(
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prompts")
-    lines = [json.dumps({"positive": own.positive, "negative": own.negative}) for own in PAIRS]
+    lines = [json.dumps({"positive": pair.positive, "negative": pair.negative}) for pair in PAIRS]
     (folder / "pairs.jsonl").write_text("\n".join(lines) + "\n\n")
     (folder / "unrelated.txt").write_text("\n".join(UNRELATED) + "\n")
     return folder
@@ -86,22 +88,22 @@ def test_cna_is_what_its_formulas_say(name: str, files: Path, word_tokenizer: An
         "unrelated_prompts": str(files / "unrelated.txt"),
     }  # fmt: skip
     entries = resolved(bench, {"method": "cna", "multiplier": 2.0, "select": select})
-    positive = last_tokens(bench, [own.positive for own in PAIRS])
-    negative = last_tokens(bench, [own.negative for own in PAIRS])
+    positive = last_tokens(bench, [pair.positive for pair in PAIRS])
+    negative = last_tokens(bench, [pair.negative for pair in PAIRS])
     distance = (positive.mean(0) - negative.mean(0)).abs()
     universal = universal_by_hand(bench, SHARE)
     for layer, neuron in universal:
         distance[layer, neuron] = -1.0
     count = round(SHARE * distance.numel())
-    chosen = {(own.layer, n): score for own in entries
-              for n, score in zip(own.neurons[""], own.scores[""], strict=True)}  # fmt: skip
+    chosen = {(entry.layer, n): score for entry in entries
+              for n, score in zip(entry.neurons[""], entry.scores[""], strict=True)}  # fmt: skip
     assert set(chosen) == top(distance, count)
     for place, score in chosen.items():
         assert score == pytest.approx(float(distance[place]), abs=1e-5)
-    assert [own.layer for own in entries] == sorted({own.layer for own in entries})
-    assert {(own.multiplier, own.method) for own in entries} == {(2.0, "cna")}
+    assert [entry.layer for entry in entries] == sorted({entry.layer for entry in entries})
+    assert {(entry.multiplier, entry.method) for entry in entries} == {(2.0, "cna")}
     dropped = entries[0].found.universal["dropped"]
-    assert {(int(layer), n) for layer, own in dropped.items() for n in own} == universal
+    assert {(int(layer), n) for layer, neurons in dropped.items() for n in neurons} == universal
     assert universal or name != "gpt2", "nothing would be left out"
 
 
@@ -118,8 +120,8 @@ def test_differential_across_layers(name: str, word_tokenizer: Any) -> None:
     search = Search(bench, DEVELOPMENT, config, bench.sites.layers)
     found = {
         (layer, neuron)
-        for layer, own in search.across(12).items()
-        for neuron in search.best(layer, own[""]).selected[""].neurons
+        for layer, counts in search.across(12).items()
+        for neuron in search.best(layer, counts[""]).selected[""].neurons
     }
     assert found == top(mean(DEVELOPMENT.prompts) - mean(NEUTRAL), 12)
 
@@ -134,10 +136,10 @@ def test_every_label_has_as_many_across_layers(word_tokenizer: Any) -> None:
         examples,
     )
     for label in ("good", "bad"):
-        assert sum(len(own.neurons[label]) for own in entries) == 9
-        scores = [score for own in entries for score in own.scores[label]]
+        assert sum(len(entry.neurons[label]) for entry in entries) == 9
+        scores = [score for entry in entries for score in entry.scores[label]]
         kept = min(scores)
-        layer = next(own.layer for own in entries if len(own.neurons[label]))
+        layer = next(entry.layer for entry in entries if len(entry.neurons[label]))
         beyond = Search(bench, examples, SearchConfig("contrastive"), [layer]).best(layer, 10)
         assert all(
             score <= kept
@@ -162,8 +164,8 @@ def test_controls_have_as_many_neurons_in_every_layer(
     claim = resolved(bench, {"multiplier": 2.0, "select": across})
     other = {**control, "multiplier": 2.0, "select": {**across, **control.get("select", {})}}
     drawn = resolved(bench, other)
-    counts = {own.layer: len(own.neurons[""]) for own in claim}
-    assert counts == {own.layer: len(own.neurons[""]) for own in drawn}
+    counts = {entry.layer: len(entry.neurons[""]) for entry in claim}
+    assert counts == {entry.layer: len(entry.neurons[""]) for entry in drawn}
     assert sum(counts.values()) == round(SHARE * 4 * bench.sites.d_mlp)
     left_out = Universal(SHARE).found(bench)
     for first, second in zip(claim, drawn, strict=True):
@@ -188,10 +190,10 @@ def test_heads_across_layers(word_tokenizer: Any) -> None:
     entries = resolved(
         bench, {"multiplier": 2.0, "unit": "head", "select": {"across_layers": True, "top_k": 3}}
     )
-    assert sum(len(own.neurons[""]) for own in entries) <= 3
-    assert all(n < 4 for own in entries for n in own.neurons[""])
+    assert sum(len(entry.neurons[""]) for entry in entries) <= 3
+    assert all(n < 4 for entry in entries for n in entry.neurons[""])
     counts = universal_neurons(bench.of("head"), UNRELATED, share=0.25)
-    assert all(n < 4 for own in counts.values() for n in own)
+    assert all(n < 4 for heads in counts.values() for n in heads)
 
 
 def test_a_resolved_plan_is_read_again(files: Path, word_tokenizer: Any) -> None:

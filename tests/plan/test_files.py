@@ -148,7 +148,7 @@ def test_bundled_plans_load() -> None:
 def test_the_bundled_plan_s_gates_do_not_look_at_right_answers() -> None:
     """But for the task whose items were built for zone 2 of a gate that does."""
     tasks = load_plan("sna-reference").tasks
-    assert [name for name, own in tasks.items() if own.gate.sees_answer] == ["sna_transition"]
+    assert [name for name, task in tasks.items() if task.gate.sees_answer] == ["sna_transition"]
 
 
 def broken(path: str, value: Any) -> dict[str, Any]:

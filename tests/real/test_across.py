@@ -38,7 +38,7 @@ def test_cna(real: Path, load: Load, pairs: Path) -> None:
     lm = load(real, method="cna", **arguments)
     got = log_likelihoods(evaluate(lm, [TASK], limit=LIMIT), TASK)
     entries = lm.plans.resolved[TASK].interventions
-    chosen = {own.layer: own.neurons[""] for own in entries}
+    chosen = {entry.layer: entry.neurons[""] for entry in entries}
 
     kinds = [
         torch.stack([activations(lm.model, lm.tok_encode(text))[:, -1] for text in side]).mean(0)
@@ -50,7 +50,7 @@ def test_cna(real: Path, load: Load, pairs: Path) -> None:
         distance[layer, list(neurons)] = 0.0
     count = round(SHARE * distance.numel())
     expected = distance.flatten().sort(descending=True).values[:count]
-    scores = torch.tensor(sorted((s for own in entries for s in own.scores[""]), reverse=True))
+    scores = torch.tensor(sorted((s for entry in entries for s in entry.scores[""]), reverse=True))
     assert torch.allclose(scores.double(), expected, rtol=1e-4)
     for layer, neurons in chosen.items():
         assert float(distance[layer, list(neurons)].min()) >= float(expected[-1]) * (1 - 1e-4)

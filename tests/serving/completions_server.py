@@ -70,24 +70,24 @@ class Engine:
     def _adapter(self, name: str) -> Iterator[None]:
         """Switched on where the name wants it, or the company has it."""
         with self._counting:
-            company = [own for own, count in self._in_flight.items() if count]
-        on = self.names[name] or (self.mixes and any(self.names[own] for own in company))
+            company = [adapter for adapter, count in self._in_flight.items() if count]
+        on = self.names[name] or (self.mixes and any(self.names[adapter] for adapter in company))
         with nullcontext() if on else self.model.disable_adapter():
             yield
 
     def _choice(self, index: int, prompt: Any, body: dict[str, Any]) -> dict[str, Any]:
         tokens = self.tokenizer(prompt).input_ids if isinstance(prompt, str) else prompt
         ids = torch.tensor([tokens])
-        start, stops = ids.shape[1], [own for own in body.get("stop") or () if own]
+        start, stops = ids.shape[1], [stop for stop in body.get("stop") or () if stop]
         text = ""
         for _ in range(body.get("max_tokens", 16)):
             token = self.model(ids).logits[0, -1].argmax()
             ids = torch.cat([ids, token.reshape(1, 1)], dim=1)
             text = self.tokenizer.decode(ids[0, start:])
-            if token == self.tokenizer.eos_token_id or any(own in text for own in stops):
+            if token == self.tokenizer.eos_token_id or any(stop in text for stop in stops):
                 break
-        for own in stops:
-            text = text.partition(own)[0]
+        for stop in stops:
+            text = text.partition(stop)[0]
         log_probs = torch.log_softmax(self.model(ids).logits[0].float(), dim=-1)
         first = 0 if body.get("echo") else start
         rows = [
@@ -110,8 +110,8 @@ class Engine:
         row = log_probs[place - 1]
         best = row.topk(len(row) if count == -1 else count).indices.tolist()
         top = {f"token_id:{number}": row[number].item() for number in best}
-        own = int(ids[0, place])
-        return token, row[own].item(), {**top, f"token_id:{own}": row[own].item()}
+        given = int(ids[0, place])
+        return token, row[given].item(), {**top, f"token_id:{given}": row[given].item()}
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: Any) -> Path:
     with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
         for number, row in enumerate(rows[:COUNT]):
             others = (other["target"] for other in rows[number + 7 :])
-            choices = [row["target"], next(own for own in others if own != row["target"])]
+            choices = [row["target"], next(text for text in others if text != row["target"])]
             choices = choices[:: 1 if number % 2 else -1]
             context = row["prompt"] + (" " if number % 10 == 0 else "")  # space that moves over
             document = {"context": context, "choices": choices, "answer": number % 2 ^ 1}

@@ -27,12 +27,12 @@ def both(run: Any, url: str, plan_file: Any, model_folder: Any, word_tokenizer: 
         if isinstance(gate, str):  # by the signal of this name, a third of the items in each zone
             tried = in_this_process(task, Gate(gate, 0.0, 1.0))["samples"][task]
             gate = Gate(gate, *_thirds([sample["confidence"] for sample in tried]))
-        own = in_this_process(task, gate)
+        here = in_this_process(task, gate)
         plan = plan_file(task, gate)
         served = run(
             "sna-completions", task, base_url=url, tokenizer=words, plan=plan, **SERVED, **more
         )
-        return own, served
+        return here, served
 
     return ask
 
@@ -46,21 +46,21 @@ def _thirds(confidences: list[float]) -> tuple[float, float]:
 
 
 def _opened(samples: list[dict[str, Any]]) -> int:
-    return sum(int(own["decision"]) for own in samples)
+    return sum(int(sample["decision"]) for sample in samples)
 
 
-def _same_decisions(own: list[dict[str, Any]], served: list[dict[str, Any]]) -> None:
-    assert len(own) == len(served) == COUNT
-    for mine, theirs in zip(own, served, strict=True):
+def _same_decisions(here: list[dict[str, Any]], served: list[dict[str, Any]]) -> None:
+    assert len(here) == len(served) == COUNT
+    for mine, theirs in zip(here, served, strict=True):
         assert (mine["zone"], mine["decision"]) == (theirs["zone"], theirs["decision"])
         assert mine["confidence"] == pytest.approx(theirs["confidence"], rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("signal", ["margin", "target_prob", "max_prob", "entropy"])
 def test_choices(signal: str, both: Any, engine: Engine) -> None:
-    own, served = (results["samples"]["own_pairs"] for results in both("own_pairs", signal))
-    _same_decisions(own, served)
-    for mine, theirs in zip(own, served, strict=True):
+    here, served = (results["samples"]["own_pairs"] for results in both("own_pairs", signal))
+    _same_decisions(here, served)
+    for mine, theirs in zip(here, served, strict=True):
         for name in ("resps", "baseline_resps"):
             values = [[answer[0][0] for answer in sample[name]] for sample in (mine, theirs)]
             assert values[0] == pytest.approx(values[1], abs=1e-4)
@@ -74,12 +74,12 @@ def test_choices(signal: str, both: Any, engine: Engine) -> None:
 
 
 def test_generated_texts(both: Any) -> None:
-    own, served = both("own_texts", "max_prob")
-    _same_decisions(own["samples"]["own_texts"], served["samples"]["own_texts"])
+    here, served = both("own_texts", "max_prob")
+    _same_decisions(here["samples"]["own_texts"], served["samples"]["own_texts"])
     for name in ("resps", "baseline_resps"):
         texts = [
             [one[name][0][0] for one in results["samples"]["own_texts"]]
-            for results in (own, served)
+            for results in (here, served)
         ]
         assert texts[0] == texts[1]
     assert 0 < _opened(served["samples"]["own_texts"]) < COUNT
@@ -94,25 +94,25 @@ def test_the_baseline_text_is_asked_for_once(both: Any, engine: Engine) -> None:
 
 
 def test_whole_texts(both: Any) -> None:
-    own, served = both("own_rolling", "target_prob")
-    _same_decisions(own["samples"]["own_rolling"], served["samples"]["own_rolling"])
+    here, served = both("own_rolling", "target_prob")
+    _same_decisions(here["samples"]["own_rolling"], served["samples"]["own_rolling"])
     for metric in ("word_perplexity,none", "baseline_word_perplexity,none"):
-        values = [results["results"]["own_rolling"][metric] for results in (own, served)]
+        values = [results["results"]["own_rolling"][metric] for results in (here, served)]
         assert values[0] == pytest.approx(values[1], rel=1e-4)
 
 
 def test_gates_that_do_not_measure_wait_for_nothing(both: Any, engine: Engine) -> None:
-    own, served = both("own_pairs", Gate(mode="always"))
-    _same_decisions(own["samples"]["own_pairs"], served["samples"]["own_pairs"])
+    here, served = both("own_pairs", Gate(mode="always"))
+    _same_decisions(here["samples"]["own_pairs"], served["samples"]["own_pairs"])
     assert len(engine.requests) == 2 * 2 * COUNT / 4  # full batches of either, none after another
 
 
 @pytest.mark.parametrize("task", ["own_pairs", "own_texts"])
 def test_base_and_adapter_are_never_asked_together(task: str, both: Any, engine: Engine) -> None:
     engine.mixes = True
-    own, served = (results["samples"][task] for results in both(task, Gate(mode="always")))
+    here, served = (results["samples"][task] for results in both(task, Gate(mode="always")))
     assert not engine.met
-    for mine, theirs in zip(own, served, strict=True):
+    for mine, theirs in zip(here, served, strict=True):
         for name in ("resps", "baseline_resps"):
             first, second = ([answer[0] for answer in sample[name]] for sample in (mine, theirs))
             assert first == second or [value for value, _ in first] == pytest.approx(
@@ -121,8 +121,8 @@ def test_base_and_adapter_are_never_asked_together(task: str, both: Any, engine:
 
 
 def test_texts_in_place_of_token_ids(both: Any) -> None:
-    own, served = both("own_pairs", GATE, tokenized_requests=False)
-    _same_decisions(own["samples"]["own_pairs"], served["samples"]["own_pairs"])
+    here, served = both("own_pairs", GATE, tokenized_requests=False)
+    _same_decisions(here["samples"]["own_pairs"], served["samples"]["own_pairs"])
 
 
 def test_without_a_plan_it_is_lm_evals_own(run: Any, url: str, word_tokenizer: Any) -> None:
@@ -178,7 +178,7 @@ def test_answers_are_kept_as_they_come(
         "own_pairs"
     ]
     assert sum(len(body["prompt"]) for body in engine.requests) == needed - sum(answered)
-    assert [own["resps"] for own in again] == [own["resps"] for own in whole]
+    assert [sample["resps"] for sample in again] == [sample["resps"] for sample in whole]
     engine.requests.clear()
     run("sna-completions", "own_pairs", use_cache=cache, **arguments)
     assert not engine.requests

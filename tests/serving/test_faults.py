@@ -31,20 +31,20 @@ def _without_last(body: Any, answer: Any) -> Any:
 
 
 def _without_log_probs(body: Any, answer: Any) -> Any:
-    return {"choices": [{**own, "logprobs": None} for own in answer["choices"]]}
+    return {"choices": [{**choice, "logprobs": None} for choice in answer["choices"]]}
 
 
 def _a_token_more(body: Any, answer: Any) -> Any:
-    for own in answer["choices"]:
-        own["logprobs"] = {
-            name: [values[0], values[0], *values] for name, values in own["logprobs"].items()
+    for choice in answer["choices"]:
+        choice["logprobs"] = {
+            name: [values[0], values[0], *values] for name, values in choice["logprobs"].items()
         }
     return answer
 
 
 def _a_word(body: Any, answer: Any) -> Any:
-    for own in answer["choices"]:
-        own["logprobs"]["token_logprobs"][-2] = "-1.5"
+    for choice in answer["choices"]:
+        choice["logprobs"]["token_logprobs"][-2] = "-1.5"
     return answer
 
 
@@ -83,7 +83,9 @@ def test_what_passes_is_asked_again(ask: Any, engine: Engine, monkeypatch: Any) 
         return answer
 
     engine.fault = now_and_then
-    assert [own["resps"] for own in ask(max_retries=3)] == [own["resps"] for own in whole]
+    assert [sample["resps"] for sample in ask(max_retries=3)] == [
+        sample["resps"] for sample in whole
+    ]
     assert failures["left"] == 0
 
 
@@ -129,9 +131,9 @@ def test_a_server_that_sends_no_distribution(ask: Any, engine: Engine) -> None:
 
 def test_part_of_a_distribution_is_none(ask: Any, engine: Engine) -> None:
     def short(body: Any, answer: Any) -> Any:
-        for own in answer["choices"] if body["logprobs"] == -1 else ():
-            (top,) = own["logprobs"]["top_logprobs"]
-            own["logprobs"]["top_logprobs"] = [dict(list(top.items())[:20])]
+        for choice in answer["choices"] if body["logprobs"] == -1 else ():
+            (top,) = choice["logprobs"]["top_logprobs"]
+            choice["logprobs"]["top_logprobs"] = [dict(list(top.items())[:20])]
         return answer
 
     engine.fault = short
@@ -141,16 +143,16 @@ def test_part_of_a_distribution_is_none(ask: Any, engine: Engine) -> None:
 
 def test_an_overflow_keeps_the_baseline(ask: Any, engine: Engine) -> None:
     def overflows(body: Any, answer: Any) -> Any:
-        for own in answer["choices"] if body["model"] == "sna" else ():
-            own["logprobs"]["token_logprobs"][-2] = None
+        for choice in answer["choices"] if body["model"] == "sna" else ():
+            choice["logprobs"]["token_logprobs"][-2] = None
         return answer
 
     engine.fault = overflows
     samples = ask(Gate(mode="always"))
     assert len(samples) == COUNT
-    for own in samples:
-        assert own["decision"] == 1
-        assert all(math.isfinite(answer[0][0]) for answer in own["resps"])
-        assert [answer[0][0] for answer in own["resps"]] == [
-            answer[0][0] for answer in own["baseline_resps"]
+    for sample in samples:
+        assert sample["decision"] == 1
+        assert all(math.isfinite(answer[0][0]) for answer in sample["resps"])
+        assert [answer[0][0] for answer in sample["resps"]] == [
+            answer[0][0] for answer in sample["baseline_resps"]
         ]

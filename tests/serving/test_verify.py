@@ -96,7 +96,9 @@ def test_scaled_wrongly(
     config = json.loads((export_folder / "adapter_config.json").read_text())
     (scaled / "adapter_config.json").write_text(json.dumps(config))
     tensors = load_file(export_folder / "adapter_model.safetensors")
-    changed = {name: own * scale if "lora_B" in name else own for name, own in tensors.items()}
+    changed = {
+        name: tensor * scale if "lora_B" in name else tensor for name, tensor in tensors.items()
+    }
     save_file(changed, scaled / "adapter_model.safetensors")
     with serving(Engine(model_folder("llama"), scaled, word_tokenizer)) as url:
         words = (export_folder, "--url", url, "--base", "base", "--adapter", "sna", "--texts", 8)

@@ -26,21 +26,21 @@ PARTS = {"development": development_instructions(), "test": test_instructions()}
 
 def test_their_number_and_kinds() -> None:
     for name, each in (("development", 10), ("test", 30)):
-        assert Counter(own.kind for own in PARTS[name]) == dict.fromkeys(KINDS, each)
-    prompts = [own.prompt for items in PARTS.values() for own in items]
+        assert Counter(item.kind for item in PARTS[name]) == dict.fromkeys(KINDS, each)
+    prompts = [item.prompt for items in PARTS.values() for item in items]
     assert len(set(prompts)) == len(prompts) == 160
-    assert {own.rule for items in PARTS.values() for own in items} == set(RULES)
+    assert {item.rule for items in PARTS.values() for item in items} == set(RULES)
 
 
 @pytest.mark.parametrize("split", PARTS)
 def test_the_files_are_these(split: str) -> None:
     lines = (DATA / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [asdict(own) for own in PARTS[split]]
+    assert [json.loads(line) for line in lines] == [asdict(item) for item in PARTS[split]]
 
 
 def test_a_harmful_request_has_a_harmless_one_beside_it() -> None:
     for items in PARTS.values():
-        rules = [own.rule for own in items if own.kind == "refusal"]
+        rules = [item.rule for item in items if item.kind == "refusal"]
         assert rules == ["refuse", "comply"] * (len(rules) // 2)
 
 
@@ -114,7 +114,7 @@ def test_rules_by_hand(rule: str) -> None:
 )  # fmt: skip
 def test_languages_are_told_apart(language: str, text: str) -> None:
     names = ["English", "French", "German", "Spanish", "Italian", "Russian", "Greek", "Japanese"]
-    assert [own for own in names if is_followed(text, Asked("language", word=own))] == [language]
+    assert [name for name in names if is_followed(text, Asked("language", word=name))] == [language]
 
 
 def test_metrics_of_a_text() -> None:
@@ -146,14 +146,16 @@ def test_the_task_under_the_gate(make_sna: Any) -> None:
     for name in names:
         assert {f"{name},none", f"baseline_{name},none"} <= set(told)
     samples = results["samples"]["sna_instruct"]
-    for own in samples:
-        again = instruction_results(own["doc"], [own["baseline_resps"][0][0]])
-        assert {name: own[f"baseline_{name}"] for name in names} | {"kl_from_baseline": 0} == again
-        assert own["kl_from_baseline"] == pytest.approx(divergence(lm, own), abs=1e-5)
+    for sample in samples:
+        again = instruction_results(sample["doc"], [sample["baseline_resps"][0][0]])
+        assert {name: sample[f"baseline_{name}"] for name in names} | {
+            "kl_from_baseline": 0
+        } == again
+        assert sample["kl_from_baseline"] == pytest.approx(divergence(lm, sample), abs=1e-5)
     assert told["kl_from_baseline,none"] > 0.01
     assert "baseline_kl_from_baseline,none" not in told
-    assert any(own["resps"] != own["baseline_resps"] for own in samples)
-    assert told["followed_refusal,none"] == sum(own["followed"] for own in samples[3:]) / 2
+    assert any(sample["resps"] != sample["baseline_resps"] for sample in samples)
+    assert told["followed_refusal,none"] == sum(sample["followed"] for sample in samples[3:]) / 2
 
 
 def divergence(lm: Any, sample: Any) -> float:

@@ -169,9 +169,9 @@ def _export(plan: Path, model: Path, folder: Path) -> Path:
 
 def engine_environment() -> dict[str, str]:
     """What the engine's processes run in, on a machine with other work."""
-    own = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     threads = {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    return {**os.environ, **own, **threads}
+    return {**os.environ, **settings, **threads}
 
 
 class Server:
@@ -262,7 +262,9 @@ def _faulty(export: Path, folder: Path) -> dict[str, Path]:
         config = (export / "adapter_config.json").read_text()
         (found[name] / "adapter_config.json").write_text(config)
         tensors = load_file(export / "adapter_model.safetensors")
-        scaled = {key: own * scale if "lora_B" in key else own for key, own in tensors.items()}
+        scaled = {
+            key: tensor * scale if "lora_B" in key else tensor for key, tensor in tensors.items()
+        }
         save_file(scaled, found[name] / "adapter_model.safetensors")
     return found
 

@@ -99,7 +99,7 @@ def _answer(found: Compared, answer: Any, rival: Any) -> None:
 
 
 def _in_order(results: dict[str, Any], task: str) -> list[dict[str, Any]]:
-    return sorted(results["samples"][task], key=lambda own: own["doc_id"])
+    return sorted(results["samples"][task], key=lambda sample: sample["doc_id"])
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

@@ -69,7 +69,7 @@ def test_killed_and_gone_on_with(
         "--include_path", str(tasks), "--output_path", str(tmp_path / "out"), "--log_samples",
         "--use_cache", str(cache),
     ]  # fmt: skip
-    opened = sum(int(own["decision"]) for own in served["samples"][task])
+    opened = sum(int(sample["decision"]) for sample in served["samples"][task])
     whole = 2 * (DOCUMENTS + opened)  # two choices, asked once or twice
     killer = threading.Thread(target=_kill_once, args=(server, cache, whole // 3))
     killer.start()
@@ -98,7 +98,7 @@ def _kill_once(server: Server, cache: Path, count: int) -> None:
 
 
 def _kept(cache: Path) -> int:
-    found = [own for own in cache.parent.glob(f"{cache.name}*") if own.suffix == ".db"]
+    found = [file for file in cache.parent.glob(f"{cache.name}*") if file.suffix == ".db"]
     if not found:
         return 0
     with closing(sqlite3.connect(found[0])) as database:

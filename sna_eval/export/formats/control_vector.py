@@ -24,7 +24,9 @@ def write_control_vector(source: Source, folder: Path) -> None:
 
     **Raises:** `InputError` for a vector on block 0, and without the package that writes GGUF.
     """
-    other = [own for own in source.vectors if (own.place, own.action) != ("block", "add")]
+    other = [
+        vector for vector in source.vectors if (vector.place, vector.action) != ("block", "add")
+    ]
     if other:
         raise InputError(
             f"tasks.{source.task}.method", expected="vectors added behind blocks",

@@ -82,10 +82,12 @@ def _rows(source: Source) -> Iterator[dict[str, Any]]:
         return
     for entry, rows in zip(source.plan.interventions, told, strict=True):
         for row in rows or []:
-            own = {name: row.get(name, "") for name in COLUMNS}
-            if own["action"] != "clamp":
-                own["steering_coefficient"] = float(own["steering_coefficient"]) * entry.strength
-            yield own
+            cells = {name: row.get(name, "") for name in COLUMNS}
+            if cells["action"] != "clamp":
+                cells["steering_coefficient"] = (
+                    float(cells["steering_coefficient"]) * entry.strength
+                )
+            yield cells
 
 
 def _loading(source: Source) -> str:

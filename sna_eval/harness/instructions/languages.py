@@ -52,8 +52,8 @@ def is_in_language(text: str, language: str) -> bool:
     """Whether a text is in a language, by its English name."""
     if language in SCRIPTS:
         letters = [unicodedata.name(one, "") for one in text if one.isalpha()]
-        own = [name for name in letters if name.startswith(SCRIPTS[language])]
-        return len(own) > _SHARE_OF_LETTERS * len(letters)
+        of_script = [name for name in letters if name.startswith(SCRIPTS[language])]
+        return len(of_script) > _SHARE_OF_LETTERS * len(letters)
     words = re.findall(r"[^\W\d_]+", text.lower())
     counts = {name: sum(word in common for word in words) for name, common in COMMON_WORDS.items()}
     best = max(counts.values())

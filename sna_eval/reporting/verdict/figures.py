@@ -61,11 +61,11 @@ def forest(found: Verdict, beside: Sequence[Beside] = ()) -> Drawing:
         for model, name, judged in _forest_rows(found, beside)
     ]
     places = tuple(float(row) for row in range(len(rows)))
-    own = Series(f"{1 - 2 * found.registration.limits.alpha:.0%} interval", INK, "square")
+    intervals = Series(f"{1 - 2 * found.registration.limits.alpha:.0%} interval", INK, "square")
     smallest = Series("smallest effect of interest", LOSS)
     marks: tuple[Mark, ...] = (
         Line("y"),
-        Spans(own, tuple(one.interval[0] for _, one in rows),
+        Spans(intervals, tuple(one.interval[0] for _, one in rows),
               tuple(one.interval[1] for _, one in rows), places),
         Points(Series("", INK, "square"), tuple(one.estimate for _, one in rows), places),
         Spans(smallest, (0.0,), (found.registration.limits.smallest,), (len(rows) - 0.55,), 4.0),
@@ -79,9 +79,9 @@ def _forest_rows(
     found: Verdict, beside: Sequence[Beside]
 ) -> Iterator[tuple[str | None, str, Judged]]:
     """Model, task and finding, tasks together; models are named where there are several."""
-    own = pretrained_name(found.registration.model.arguments)
+    claimed_model = pretrained_name(found.registration.model.arguments)
     first = {name: task.judged["H1"] for name, task in found.tasks.items()}
-    every = [Beside(own, first), *beside]
+    every = [Beside(claimed_model, first), *beside]
     tasks = dict.fromkeys(task for one in every for task in one.first)
     for task in tasks:
         for one in every:
@@ -97,19 +97,19 @@ def short_model(name: str) -> str:
 
 def scales(found: Verdict) -> Drawing:
     """Change against baseline on three scales, with the band of random rankings."""
-    tasks = sorted(found.tasks.values(), key=lambda own: _mean_prob(own.null.items.baseline))
-    baseline = np.array([_mean_prob(own.null.items.baseline) for own in tasks])
+    tasks = sorted(found.tasks.values(), key=lambda task: _mean_prob(task.null.items.baseline))
+    baseline = np.array([_mean_prob(task.null.items.baseline) for task in tasks])
     wide = bool(baseline.max() > 10 * baseline.min() > 0)
     panels = []
     for title, change in _SCALES:
-        own = np.array([change(task, task.null.claim) for task in tasks])
+        changes = np.array([change(task, task.null.claim) for task in tasks])
         nulls = [np.array([change(task, draw) for draw in task.null.nulls]) for task in tasks]
         low, middle, high = (
             np.array([np.percentile(one, share) for one in nulls])
             for share in (_BAND[0], 50, _BAND[1])
         )
         band = Band(Series("random rankings, 5 to 95 %", MUTED), baseline, low, middle, high)
-        points = Points(_CLAIM, tuple(baseline), tuple(own))
+        points = Points(_CLAIM, tuple(baseline), tuple(changes))
         panels.append(
             Panel(Axis("baseline P(target)", log=wide), Axis(title), (Line("x"), band, points))
         )
@@ -167,12 +167,12 @@ def _zone_mean(found: Verdict, zone: int, place: int) -> float:
 
 def layers(found: Verdict) -> Drawing:
     """Gain of the claim's ranking less that of random ones, by layer, on development items."""
-    every = sorted({own.layer for task in found.tasks.values() for own in task.rivals.layers})
+    every = sorted({gain.layer for task in found.tasks.values() for gain in task.rivals.layers})
     table = np.full((len(found.tasks), len(every)), np.nan)
     framed = []
     for row, task in enumerate(found.tasks.values()):
-        for own in task.rivals.layers:
-            table[row, every.index(own.layer)] = own.claim - own.random
+        for gain in task.rivals.layers:
+            table[row, every.index(gain.layer)] = gain.claim - gain.random
         framed.append((row, every.index(task.null.claim.layer)))
     return _heat(
         table, tuple(map(short, found.tasks)), tuple(map(str, every)),
@@ -258,7 +258,9 @@ def pushes(found: Verdict) -> Drawing:
         claims.append((task.null.claim.kl, task.null.claim.gain))
         nulls += [(draw.kl, draw.gain) for draw in task.null.nulls]
         for place, rivals in ((temperatures, [task.rivals.temperature]), (others, task.others)):
-            place += [(own.kl, float(np.mean(np.array(own.specific) * opened))) for own in rivals]
+            place += [
+                (rival.kl, float(np.mean(np.array(rival.specific) * opened))) for rival in rivals
+            ]
     marks: list[Mark] = [Line("x")]
     for series, points in (
         (_RANDOM, nulls),
@@ -266,7 +268,7 @@ def pushes(found: Verdict) -> Drawing:
         (Series("temperature of equal entropy", LOSS, "square"), temperatures),
         (_CLAIM, claims),
     ):
-        kept = [own for own in points if own[0] > 0]
+        kept = [point for point in points if point[0] > 0]
         if kept:
             marks.append(_points(series, kept))
     panel = Panel(

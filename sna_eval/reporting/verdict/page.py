@@ -133,17 +133,17 @@ def _verdicts(found: Verdict) -> Table:
 def _table(found: Verdict) -> Table:
     rows = tuple(
         (
-            short(name), hypothesis, _number(own.estimate), _interval(own), f"{own.p:.3g}",
-            str(own.draws), own.verdict,
+            short(name), hypothesis, _number(judged.estimate), _interval(judged), f"{judged.p:.3g}",
+            str(judged.draws), judged.verdict,
         )
         for name, task in found.tasks.items()
-        for hypothesis, own in task.judged.items()
+        for hypothesis, judged in task.judged.items()
     )  # fmt: skip
     return Table(("task", "", "estimate", "interval", "p", "draws", "verdict"), rows)
 
 
-def _interval(own: Judged) -> str:
-    return f"[{_number(own.interval[0])}, {_number(own.interval[1])}]"
+def _interval(judged: Judged) -> str:
+    return f"[{_number(judged.interval[0])}, {_number(judged.interval[1])}]"
 
 
 def _number(value: float) -> str:
@@ -172,12 +172,12 @@ def _registered(found: Verdict) -> Table:
         *(
             (
                 name,
-                f"development {own.development.items} items ({own.development.hash}), test "
-                f"{own.test.items} items with {own.test.answers} answers ({own.test.hash}); zones "
-                f"by {own.gate.signal} at {own.gate.low:g} and {own.gate.high:g}; 80 % power for "
-                + _power(own.power.detectable),
+                f"development {task.development.items} items ({task.development.hash}), test "
+                f"{task.test.items} items with {task.test.answers} answers ({task.test.hash}); "
+                f"zones by {task.gate.signal} at {task.gate.low:g} and {task.gate.high:g}; "
+                "80 % power for " + _power(task.power.detectable),
             )
-            for name, own in registered.tasks.items()
+            for name, task in registered.tasks.items()
         ),
         ("excluded", "; ".join(registered.exclusions)),
     ]

@@ -25,8 +25,8 @@ STABLE = (
 def slope(found: Verdict) -> tuple[str | Table, ...]:
     """How the change of log-odds goes with the baseline; nothing for fewer than three tasks."""
     nulls = [task.null for task in found.tasks.values()]
-    own = claimed_slope(nulls, [task_type(name) for name in found.tasks])
-    if own is None:
+    claimed = claimed_slope(nulls, [task_type(name) for name in found.tasks])
+    if claimed is None:
         return ()
     words = (
         "The slope of the change in log-odds on the baseline's, tasks of one type sharing a random "
@@ -34,9 +34,9 @@ def slope(found: Verdict) -> tuple[str | Table, ...]:
         "p two-sided."
     )
     row = (
-        coefficient(own.claim.slope), between(own.claim.interval), p_value(own.claim.p),
-        f"{coefficient(own.band.low)} to {coefficient(own.band.high)}", p_value(own.band.p),
-        str(own.band.draws),
+        coefficient(claimed.claim.slope), between(claimed.claim.interval), p_value(claimed.claim.p),
+        f"{coefficient(claimed.band.low)} to {coefficient(claimed.band.high)}",
+        p_value(claimed.band.p), str(claimed.band.draws),
     )  # fmt: skip
     headings = ("slope", "95 %", "p (no slope)", "random rankings", "p (among them)", "draws")
     return words, Table(headings, (row,))
@@ -46,11 +46,12 @@ def doses(found: Verdict) -> Table:
     """Dose and response of every task and zone."""
     rows = tuple(
         (
-            short(name), str(own.zone), str(own.n_items), *map(coefficient, own.effects),
-            coefficient(own.trend), between(own.interval),
+            short(name), str(response.zone), str(response.n_items),
+            *map(coefficient, response.effects), coefficient(response.trend),
+            between(response.interval),
         )
         for name, task in found.tasks.items()
-        for own in _responses(task)
+        for response in _responses(task)
     )  # fmt: skip
     strengths = tuple(f"{dose:g}" for dose in DOSES)
     return Table(("task", "zone", "items", *strengths, "trend", "95 %"), rows)

@@ -54,7 +54,7 @@ class MeasuredItems:
         self._values = passes.baseline(self.groups, first, requests=len(answers.requests))
         self.baseline: Floats = self._values[:, 0]
         """Log-likelihoods of the unmodified model, `[request]`."""
-        self.decisions = [self._decision(number) for number in range(len(answers.own))]
+        self.decisions = [self._decision(number) for number in range(len(answers.on_own_prompt))]
         self.opened = np.array([decision.amplified for decision in self.decisions])
         """Whose gate opens, `[item]`."""
 
@@ -64,7 +64,7 @@ class MeasuredItems:
         return sum(group.width * len(group.rows) for group in self.groups)
 
     def _decision(self, number: int) -> Decision:
-        item, asked = self.answers.items.items[number], self.answers.own[number]
+        item, asked = self.answers.items.items[number], self.answers.on_own_prompt[number]
         if needs_next_token(self.gate):
             contexts = {self.answers.requests[number][0]: number for number in asked.choices}
             confidence = float(np.mean([self._values[one, -1] for one in contexts.values()]))
@@ -104,7 +104,7 @@ class ChoosingItems(MeasuredItems):
         super().__init__(answers, passes, gate, self._divergence.base)
         self._prompts = passes.groups(prompt_rows(answers))
         self._apart = Divergence()
-        passes.baseline(self._prompts, self._apart.base, requests=len(answers.own))
+        passes.baseline(self._prompts, self._apart.base, requests=len(answers.on_own_prompt))
         counted = self.opened if self.opened.any() else np.ones_like(self.opened)
         self._weights = counted.astype(np.float64)
 
@@ -118,7 +118,7 @@ class ChoosingItems(MeasuredItems):
 
     def kls(self, sets: Sequence[Intervention]) -> Floats:
         """How far every set pushes, `[set]`: prompts are run without answers."""
-        count = len(self.answers.own)
+        count = len(self.answers.on_own_prompt)
         found = self.passes.measure(self._prompts, sets, self._apart, requests=count)
         return np.asarray(found[..., 1].mean(axis=-1))
 
@@ -182,7 +182,7 @@ class TestedItems(MeasuredItems):
         """From values of requests, `[request, value]`."""
         scores, right = values[:, 0], list(self.answers.right)
         margins, ranks, greedy = (values[right, column] for column in (1, 2, 3))
-        for number, asked in enumerate(self.answers.own):
+        for number, asked in enumerate(self.answers.on_own_prompt):
             if len(asked.choices) > 1:
                 score, rivals = _apart(scores, asked.choices, asked.right)
                 margins[number] = score - rivals.max()

@@ -108,7 +108,7 @@ class PlanSearch(TaskSearch):
     def _random_across(self, draw: int) -> Found:
         """The best of some random sets, none of their neurons the plan's, pushing as far."""
         sets = self.drawn(draw)
-        pushes = self.choosing.pushes_of([own.together for own in sets])
+        pushes = self.choosing.pushes_of([drawn.together for drawn in sets])
         best = int(pushes.gains.argmax())
         pushed = self.pushed_as_far(sets[best], float(pushes.kls[best]))
         together = pushed.intervention.together
@@ -145,7 +145,7 @@ class PlanSearch(TaskSearch):
         return found
 
     def _kls(self, sets: Sequence[Layered]) -> Floats:
-        return self.choosing.pushes_of([own.together for own in sets]).kls
+        return self.choosing.pushes_of([drawn.together for drawn in sets]).kls
 
     def drawn(self, draw: int) -> list[Layered]:
         """The random sets that one ranking tries, at the plan's multiplier."""
@@ -182,7 +182,7 @@ def across_layers(plan: TaskPlan) -> bool:
     """Whether a plan's neurons were taken out of all layers together."""
     found = [entry.found for entry in plan.interventions]
     one_unit = len({entry.unit for entry in plan.interventions}) == 1
-    return one_unit and all(own is not None and own.across_layers is True for own in found)
+    return one_unit and all(record is not None and record.across_layers is True for record in found)
 
 
 def ranking_of(plan: TaskPlan) -> str | None:

@@ -75,28 +75,28 @@ def equal_push(
     - `measure`: the mean divergence of each set, `[set]`, in nats; asked about many at once, those
         that are not settled yet.
     """
-    searches = [_Search(*own) for own in zip(sets, kls, wanted, strict=True)]
+    searches = [_Search(*of_set) for of_set in zip(sets, kls, wanted, strict=True)]
     for _ in range(ROUNDS - 1):
-        open_ones = [own for own in searches if own.goes_on]
+        open_ones = [search for search in searches if search.goes_on]
         if not open_ones:
             break
-        tried = [own.next() for own in open_ones]
-        for own, one, kl in zip(open_ones, tried, measure(tried), strict=True):
-            own.tell(one, float(kl))
-    return [own.best for own in searches]
+        tried = [search.next() for search in open_ones]
+        for search, one, kl in zip(open_ones, tried, measure(tried), strict=True):
+            search.tell(one, float(kl))
+    return [search.best for search in searches]
 
 
 class _Search(Generic[Scaled]):
     """One set's multiplier, bracketed step by step; `x` is `|m - 1|`."""
 
-    def __init__(self, own: Scaled, kl: float, wanted: float) -> None:
-        self.best: Pushed[Scaled] = Pushed(own, kl, wanted)
-        self._sign = math.copysign(1.0, own.multiplier - 1.0)
+    def __init__(self, scaled: Scaled, kl: float, wanted: float) -> None:
+        self.best: Pushed[Scaled] = Pushed(scaled, kl, wanted)
+        self._sign = math.copysign(1.0, scaled.multiplier - 1.0)
         self._farthest = FARTHEST if self._sign > 0 else 1.0  # a neuron is not turned round
         self._low: tuple[float, float] | None = None
         self._high: tuple[float, float] | None = None
-        self._stuck = wanted <= 0.0 or kl <= 0.0 or not own.neurons
-        self._bound(own, kl)
+        self._stuck = wanted <= 0.0 or kl <= 0.0 or not scaled.neurons
+        self._bound(scaled, kl)
 
     @property
     def goes_on(self) -> bool:
@@ -115,8 +115,8 @@ class _Search(Generic[Scaled]):
         self._stuck = at_end and kl < self.best.wanted
         self._bound(tried, kl)
 
-    def _bound(self, own: Scaled, kl: float) -> None:
-        point = (abs(own.multiplier - 1.0), kl)
+    def _bound(self, scaled: Scaled, kl: float) -> None:
+        point = (abs(scaled.multiplier - 1.0), kl)
         if kl < self.best.wanted:
             self._low = point if self._low is None or point[0] > self._low[0] else self._low
         else:

@@ -41,9 +41,9 @@ def claimed_slope(
     def change(task: SearchedNull, found: Found) -> float:
         return float(np.mean(np.subtract(found.after.log_odds, task.items.baseline.log_odds)))
 
-    own = baseline_slope(baseline, [change(task, task.claim) for task in nulls], domains)
+    slope = baseline_slope(baseline, [change(task, task.claim) for task in nulls], domains)
     drawn = [
         baseline_slope(baseline, [change(task, task.nulls[n]) for task in nulls], domains).slope
         for n in range(draws)
     ]
-    return ClaimedSlope(own, slope_band(own.slope, drawn))
+    return ClaimedSlope(slope, slope_band(slope.slope, drawn))

@@ -145,7 +145,9 @@ class TaskSearch:
         for places in resampled_places(cluster_codes(items.clusters), draws=draws):
             search = self._search_on(examples.only(places), _some(items, places), [layer])
             chosen = search.best(layer, count).selected.values()
-            found.append(tuple(sorted({neuron for own in chosen for neuron in own.neurons})))
+            found.append(
+                tuple(sorted({neuron for selected in chosen for neuron in selected.neurons}))
+            )
         return found
 
     @cached_property

@@ -72,7 +72,7 @@ def baseline_slope(
 
     **Raises:** `ValueError` for fewer than three tasks, or baselines that do not vary.
     """
-    base, moved = (np.asarray(own, dtype=np.float64) for own in (baseline, change))
+    base, moved = (np.asarray(values, dtype=np.float64) for values in (baseline, change))
     if base.shape != moved.shape or base.shape != (len(domains),):
         raise ValueError(
             f"expected one baseline, change and domain a task, got {base.shape}, {moved.shape} "
@@ -91,13 +91,14 @@ def baseline_slope(
     return BaselineSlope(slope, Interval(slope - reach, slope + reach), p, len(base), count)
 
 
-def slope_band(own: float, nulls: ArrayLike, *, confidence: float = 0.95) -> SlopeBand:
+def slope_band(slope: float, nulls: ArrayLike, *, confidence: float = 0.95) -> SlopeBand:
     """A slope against those of searched random rankings, `[draw]`."""
     drawn = np.asarray(nulls, dtype=np.float64)
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     below, above = (
-        (1 + int(np.sum(sign * drawn >= sign * own - 1e-12))) / (1 + len(drawn)) for sign in (-1, 1)
+        (1 + int(np.sum(sign * drawn >= sign * slope - 1e-12))) / (1 + len(drawn))
+        for sign in (-1, 1)
     )
     return SlopeBand(float(low), float(high), min(1.0, 2 * min(below, above)), len(drawn))
 

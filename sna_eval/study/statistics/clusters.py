@@ -52,15 +52,15 @@ def clustered_stderr(values: ArrayLike, clusters: ArrayLike | None = None) -> Fl
 
     Without clusters these are the usual `s / sqrt(n)`.
     """
-    own = np.asarray(values, dtype=np.float64)
-    codes = check_clusters(clusters, own.shape[-1])
-    deviations = (own - own.mean(axis=-1, keepdims=True)).reshape(-1, own.shape[-1])
+    array = np.asarray(values, dtype=np.float64)
+    codes = check_clusters(clusters, array.shape[-1])
+    deviations = (array - array.mean(axis=-1, keepdims=True)).reshape(-1, array.shape[-1])
     sums = cluster_sums(deviations.T, codes)
     count = len(sums)
     if count < 2:
-        return np.full(own.shape[:-1], math.nan)
-    variance = count / (count - 1) * (sums**2).sum(axis=0) / own.shape[-1] ** 2
-    return np.asarray(np.sqrt(variance).reshape(own.shape[:-1]))
+        return np.full(array.shape[:-1], math.nan)
+    variance = count / (count - 1) * (sums**2).sum(axis=0) / array.shape[-1] ** 2
+    return np.asarray(np.sqrt(variance).reshape(array.shape[:-1]))
 
 
 def design_effect(values: ArrayLike, clusters: ArrayLike) -> float:

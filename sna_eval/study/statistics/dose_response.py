@@ -50,19 +50,19 @@ def dose_response(
     - `effects`: change of log-odds, say, `[dose, item]`.
     - `zones`: `[item]`.
     """
-    own = np.asarray(effects, dtype=np.float64)
+    by_dose = np.asarray(effects, dtype=np.float64)
     dose = np.asarray(doses, dtype=np.float64)
-    if own.ndim != 2 or len(dose) != len(own) or not dose.any():
+    if by_dose.ndim != 2 or len(dose) != len(by_dose) or not dose.any():
         raise ValueError(f"expected effects of {len(dose)} doses that are not all 0")
-    codes, where = check_clusters(clusters, own.shape[1]), np.asarray(zones)
-    slopes = dose @ own / (dose @ dose)
+    codes, where = check_clusters(clusters, by_dose.shape[1]), np.asarray(zones)
+    slopes = dose @ by_dose / (dose @ dose)
 
     def response(zone: int) -> DoseResponse:
         kept = where == zone
         reached = _reach(slopes[kept], codes[kept], confidence)
         trend = float(slopes[kept].mean())
         interval = Interval(trend - reached, trend + reached)
-        means = tuple(map(float, own[:, kept].mean(axis=1)))
+        means = tuple(map(float, by_dose[:, kept].mean(axis=1)))
         return DoseResponse(zone, int(kept.sum()), tuple(map(float, doses)), means, trend, interval)
 
     return tuple(response(int(zone)) for zone in np.unique(where))

@@ -37,11 +37,11 @@ def equivalence(
     effects: ArrayLike, *, smallest: float, alpha: float = 0.05, clusters: ArrayLike | None = None
 ) -> Equivalence:
     """Tests whether the mean of `effects`, `[item]`, lies between `-smallest` and `smallest`."""
-    own = np.asarray(effects, dtype=np.float64)
+    by_item = np.asarray(effects, dtype=np.float64)
     if not smallest > 0:
         raise ValueError(f"the smallest effect of interest must be above 0, got {smallest}")
-    mean, stderr = float(own.mean()), float(clustered_stderr(own, clusters))
-    freedom = len(np.unique(check_clusters(clusters, len(own)))) - 1
+    mean, stderr = float(by_item.mean()), float(clustered_stderr(by_item, clusters))
+    freedom = len(np.unique(check_clusters(clusters, len(by_item)))) - 1
     if not stderr > 0:
         inside = abs(mean) < smallest and freedom > 0
         p = math.nan if freedom < 1 else 0.0 if inside else 1.0

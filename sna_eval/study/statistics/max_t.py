@@ -65,20 +65,20 @@ def max_t_bounds(
 
     **Raises:** `ValueError` for fewer than two clusters.
     """
-    own = np.asarray(effects, dtype=np.float64)
-    codes = check_clusters(clusters, own.shape[1])
+    by_item = np.asarray(effects, dtype=np.float64)
+    codes = check_clusters(clusters, by_item.shape[1])
     sizes = np.bincount(codes).astype(np.float64)
     if len(sizes) < 2:
         raise ValueError("a bound needs two clusters or more")
-    means, stderr = own.mean(axis=1), clustered_stderr(own, codes)
-    varying = stderr > 1e-12 * np.maximum(1e-300, np.abs(own).max(initial=0.0))
+    means, stderr = by_item.mean(axis=1), clustered_stderr(by_item, codes)
+    varying = stderr > 1e-12 * np.maximum(1e-300, np.abs(by_item).max(initial=0.0))
     if not varying.any():
         return MaxT(means, 0.0, len(sizes))
-    residuals = _residuals(own[varying], codes)
+    residuals = _residuals(by_item[varying], codes)
     largest = np.concatenate(list(_largest(residuals, sizes, draws=draws, seed=seed)))
     critical = float(np.quantile(largest, confidence, method="higher"))
-    if among is not None and among > len(own):
-        critical = _among_more(critical, among / len(own), 1 - confidence, len(sizes) - 1)
+    if among is not None and among > len(by_item):
+        critical = _among_more(critical, among / len(by_item), 1 - confidence, len(sizes) - 1)
     return MaxT(means - critical * np.where(varying, stderr, 0.0), critical, len(sizes))
 
 

@@ -165,7 +165,7 @@ def best_cut(confidence: Sequence[Floats], gains: Sequence[Floats]) -> float:
     - `confidence`, `gains`: of every task, `[item]` each; tasks count alike.
     """
     sure = np.concatenate(confidence)
-    worth = np.concatenate([own / len(own) for own in gains])
+    worth = np.concatenate([of_fold / len(of_fold) for of_fold in gains])
     values, place = np.unique(sure, return_inverse=True)
     middles = (values[1:] + values[:-1]) / 2
     cuts = np.concatenate([[-np.inf], middles, [values[-1] + 1e-6]])

@@ -56,20 +56,20 @@ def item_scales(log_probs: ArrayLike, gold: ArrayLike) -> ItemScales:
       are taken as they are: normalize the choices of an item first.
     - `gold`: number of the right outcome, `[item]`.
     """
-    own = np.asarray(log_probs, dtype=np.float64)
+    offered = np.asarray(log_probs, dtype=np.float64)
     right = np.asarray(gold, dtype=np.int64)[:, None]
-    where = np.arange(own.shape[-1]) == right
-    log_p = np.where(where, own, -np.inf).max(axis=-1)
-    rivals = np.where(where, -np.inf, own)
+    where = np.arange(offered.shape[-1]) == right
+    log_p = np.where(where, offered, -np.inf).max(axis=-1)
+    rivals = np.where(where, -np.inf, offered)
     best = rivals.max(axis=-1)
-    probs = np.exp(own)
+    probs = np.exp(offered)
     return ItemScales(
         prob=np.exp(log_p),
         log_odds=log_p - logsumexp(rivals, axis=-1),
         nll=-log_p,
         margin=log_p - best,
         rank=1.0 + (rivals > log_p[..., None]).sum(axis=-1),
-        accuracy=(own.argmax(axis=-1) == right[:, 0]).astype(np.float64),
+        accuracy=(offered.argmax(axis=-1) == right[:, 0]).astype(np.float64),
         brier=((probs - where) ** 2).sum(axis=-1),
         confidence=probs.max(axis=-1),
     )
@@ -77,15 +77,15 @@ def item_scales(log_probs: ArrayLike, gold: ArrayLike) -> ItemScales:
 
 def target_scales(log_p: ArrayLike, accuracy: ArrayLike | None = None) -> ItemScales:
     """The scales that the right outcome's own log-probability, `[..., item]`, leads to."""
-    own = np.asarray(log_p, dtype=np.float64)
+    target = np.asarray(log_p, dtype=np.float64)
     right = None if accuracy is None else np.asarray(accuracy, dtype=np.float64)
-    return ItemScales(np.exp(own), log_odds(own), -own, accuracy=right)
+    return ItemScales(np.exp(target), log_odds(target), -target, accuracy=right)
 
 
 def log_odds(log_p: ArrayLike) -> Floats:
     """`log P / (1 - P)` from `log P`, exact where P is next to 0 or 1."""
-    own = np.minimum(np.asarray(log_p, dtype=np.float64), -1e-16)
-    return np.asarray(own - np.log(-np.expm1(own)))
+    below_one = np.minimum(np.asarray(log_p, dtype=np.float64), -1e-16)
+    return np.asarray(below_one - np.log(-np.expm1(below_one)))
 
 
 def calibration_columns(confidence: Floats, accuracy: Floats, *, bins: int = BINS) -> Floats:
@@ -100,8 +100,8 @@ def calibration_columns(confidence: Floats, accuracy: Floats, *, bins: int = BIN
 
 def calibration_error(confidence: ArrayLike, accuracy: ArrayLike, *, bins: int = BINS) -> float:
     """Expected calibration error of items, `[item]` each."""
-    own = np.asarray(confidence, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
-    return float(_summed(calibration_columns(*own, bins=bins).mean(axis=0)))
+    arrays = np.asarray(confidence, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
+    return float(_summed(calibration_columns(*arrays, bins=bins).mean(axis=0)))
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,18 @@ def scale_panel(
         known = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
         if not known.any():
             return
-        own = None if clusters is None else np.asarray(clusters)[known]
+        groups = None if clusters is None else np.asarray(clusters)[known]
         one, other = one[known], other[known]
         interval = paired_bootstrap(
-            one, other, reduce=reduce, clusters=own, confidence=confidence, draws=draws, seed=seed
+            one,
+            other,
+            reduce=reduce,
+            clusters=groups,
+            confidence=confidence,
+            draws=draws,
+            seed=seed,
         )
-        p = paired_permutation(one, other, reduce=reduce, clusters=own, draws=draws, seed=seed)
+        p = paired_permutation(one, other, reduce=reduce, clusters=groups, draws=draws, seed=seed)
         first, second = (float(reduce(side.mean(axis=0))) for side in (one, other))
         yield ScaleChange(name, first, second, interval, p)
 
@@ -154,9 +160,9 @@ def scale_panel(
         if field.name != "confidence" and one is not None and other is not None:
             found += change(field.name, one[:, None], other[:, None], mean_of)
     both = [
-        calibration_columns(own.confidence, own.accuracy)
-        for own in (before, after)
-        if own.confidence is not None and own.accuracy is not None
+        calibration_columns(side.confidence, side.accuracy)
+        for side in (before, after)
+        if side.confidence is not None and side.accuracy is not None
     ]
     if len(both) == 2:
         found += change("calibration error", both[0], both[1], _summed)

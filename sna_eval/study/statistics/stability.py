@@ -41,6 +41,6 @@ def resampled_places(clusters: ArrayLike, *, draws: int = 10, seed: int = 0) -> 
     members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
     generator = np.random.default_rng(seed)
     return [
-        [int(place) for code in np.sort(own) for place in members[code]]
-        for own in generator.integers(len(members), size=(draws, len(members)))
+        [int(place) for code in np.sort(drawn) for place in members[code]]
+        for drawn in generator.integers(len(members), size=(draws, len(members)))
     ]

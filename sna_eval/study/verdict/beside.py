@@ -40,15 +40,15 @@ def _read(folder: Path) -> Beside:
     registration = load_registration(folder / REGISTRATION)
     with reading("beside", expected="a folder that `sna-eval verdict` wrote", got=str(folder)):
         content = read_json(folder / "verdict.json")
-        first = {str(task): _judged(own["H1"]) for task, own in content.items()}
+        first = {str(task): _judged(judged["H1"]) for task, judged in content.items()}
     return Beside(pretrained_name(registration.model.arguments), first)
 
 
 def _judged(raw: Any) -> Judged:
     """As `verdict.json` has it: `null` where there is no number."""
     low, high = raw["interval"]
-    own = {**raw, "estimate": _number(raw["estimate"]), "interval": [_number(low), _number(high)]}
-    return build(Judged, own, "H1")
+    plain = {**raw, "estimate": _number(raw["estimate"]), "interval": [_number(low), _number(high)]}
+    return build(Judged, plain, "H1")
 
 
 def _number(value: Any) -> Any:

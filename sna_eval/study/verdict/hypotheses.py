@@ -97,8 +97,8 @@ def zone_effect(
     seed: int = 0,
 ) -> Finding:
     """H2: mean gain of zone 1 less that of zone 3, over the same of random rankings."""
-    own = np.asarray(zones)
-    first, third = (own == 1).astype(float), (own == 3).astype(float)
+    zone_of = np.asarray(zones)
+    first, third = (zone_of == 1).astype(float), (zone_of == 3).astype(float)
     if not first.any() or not third.any():
         return _nothing(len(nulls))
 
@@ -169,8 +169,8 @@ def in_order(tested: Mapping[str, Finding]) -> dict[str, float]:
     """P-values of hypotheses in their order: the largest up to each; 1 where there is none."""
     found, largest = {}, 0.0
     for name in HYPOTHESES:
-        own = tested[name].p
-        largest = max(largest, own if math.isfinite(own) else 1.0)
+        p = tested[name].p
+        largest = max(largest, p if math.isfinite(p) else 1.0)
         found[name] = largest
     return found
 
@@ -193,17 +193,17 @@ def judge(
     return {
         name: {
             hypothesis: Judged(
-                own.estimate,
-                (own.low, own.high),
+                finding.estimate,
+                (finding.low, finding.high),
                 ordered[name][hypothesis],
-                own.draws,
+                finding.draws,
                 SHOWN
                 if counted[hypothesis][name] <= alpha
                 else EXCLUDED
-                if own.excluded
+                if finding.excluded
                 else UNDECIDED,
             )
-            for hypothesis, own in tested.items()
+            for hypothesis, finding in tested.items()
         }
         for name, tested in tasks.items()
     }
@@ -212,7 +212,7 @@ def judge(
 def _adjusted(
     ordered: Mapping[str, Mapping[str, float]], hypothesis: str, *, correct: bool
 ) -> list[float]:
-    values = [own[hypothesis] for own in ordered.values()]
+    values = [of_task[hypothesis] for of_task in ordered.values()]
     return holm(values) if correct else values
 
 

@@ -36,13 +36,16 @@ def openings(registration: Registration, path: Path) -> tuple[Opening, ...]:
     - `path`: the registration's file.
     """
     found = [*_beside(path), *_cached(registration)]
-    return tuple(sorted(dict.fromkeys(found), key=lambda own: own.when))
+    return tuple(sorted(dict.fromkeys(found), key=lambda opening: opening.when))
 
 
 def note_opening(registration: Registration, path: Path, output: Path) -> None:
     """Adds this one, unless the same verdict goes on."""
     known = openings(registration, path)
-    if any(own.registration == registration.hash and own.output == str(output) for own in known):
+    if any(
+        opening.registration == registration.hash and opening.output == str(output)
+        for opening in known
+    ):
         return
     now = Opening(
         datetime.now(timezone.utc).isoformat(timespec="seconds"), registration.hash, str(output)
@@ -50,7 +53,7 @@ def note_opening(registration: Registration, path: Path, output: Path) -> None:
     file = _file(path)
     with writing(file), file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(asdict(now)) + "\n")
-    write_entry(_entry(registration), {"openings": [asdict(own) for own in (*known, now)]})
+    write_entry(_entry(registration), {"openings": [asdict(opening) for opening in (*known, now)]})
 
 
 def _beside(path: Path) -> list[Opening]:
@@ -64,7 +67,7 @@ def _beside(path: Path) -> list[Opening]:
 
 def _cached(registration: Registration) -> list[Opening]:
     entry = read_entry(_entry(registration))
-    return [] if entry is None else [build(Opening, own) for own in entry["openings"]]
+    return [] if entry is None else [build(Opening, opening) for opening in entry["openings"]]
 
 
 def _file(path: Path) -> Path:
@@ -72,5 +75,5 @@ def _file(path: Path) -> Path:
 
 
 def _entry(registration: Registration) -> str:
-    items = {name: own.test.hash for name, own in registration.tasks.items()}
+    items = {name: task.test.hash for name, task in registration.tasks.items()}
     return f"opened-{digest([registration.model.hash, items])}"

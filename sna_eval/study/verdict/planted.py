@@ -54,20 +54,22 @@ def circuits(search: TaskSearch) -> list[Circuit]:
         for layer in grid.layers
     ]
     tested = np.array(
-        [(own.specific * search.test.opened).mean() for own in search.test.measure(sets)]
+        [(measured.specific * search.test.opened).mean() for measured in search.test.measure(sets)]
     )
     halves = [half.pushes(sets).gains for half in (search.choosing, search.ranking_half)]
     costs = -np.max([*halves, tested], axis=0)
     found = [
-        Circuit(own.layer, own.neurons, multiplier, float(cost))
-        for own, cost in zip(sets, costs, strict=True)
+        Circuit(acting.layer, acting.neurons, multiplier, float(cost))
+        for acting, cost in zip(sets, costs, strict=True)
     ]
-    return sorted(found, key=lambda own: -own.effect)
+    return sorted(found, key=lambda circuit: -circuit.effect)
 
 
 def _neurons(search: TaskSearch, layer: int, count: int) -> tuple[int, ...]:
     ranked = search.profile[layer].values()
-    return tuple(sorted({neuron for own in ranked for neuron in own.first(count).neurons}))
+    return tuple(
+        sorted({neuron for selected in ranked for neuron in selected.first(count).neurons})
+    )
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def weakened(lm: SNALM, circuit: Circuit) -> Iterator[Path]:
             "model", expected="weights in floating point, to weaken some", got=str(weight.dtype)
         )
     state = dict(lm.model.state_dict())
-    name = next(name for name, own in lm.model.named_parameters() if own is weight)
+    name = next(name for name, parameter in lm.model.named_parameters() if parameter is weight)
     state[name] = _divided(projection, circuit.neurons, circuit.multiplier)
     with TemporaryDirectory(prefix="sna-planted-") as folder:
         lm.model.save_pretrained(folder, state_dict=state)

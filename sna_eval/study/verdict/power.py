@@ -46,9 +46,9 @@ def _margins(draws: int, level: float, seed: int) -> Floats | None:
         return None
     generator = np.random.default_rng(seed)
     nulls = generator.standard_normal((REPETITIONS, draws))
-    own = generator.standard_normal(REPETITIONS)
+    claims = generator.standard_normal(REPETITIONS)
     barrier = np.partition(nulls, draws - 1 - beaten_by, axis=1)[:, draws - 1 - beaten_by]
-    return np.asarray(barrier - own)
+    return np.asarray(barrier - claims)
 
 
 def _kept(value: float) -> float:

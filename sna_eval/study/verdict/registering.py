@@ -124,7 +124,7 @@ def _gate(lm: SNALM, name: str, task: Any, asked: RegisterOptions) -> Registered
     signal = named or SIGNALS.find("margin" if several else "max_prob")
     gate = Gate.by(signal, mode="always")
     trial = TaskSearch(lm, name, task, asked.search.options(gate))
-    low, high = _thirds([own.confidence for own in trial.choosing.decisions])
+    low, high = _thirds([decision.confidence for decision in trial.choosing.decisions])
     return RegisteredGate(signal.name, low, high, "always" if named is None else "confidence")
 
 
@@ -141,11 +141,11 @@ def check_registered(
     from sna_eval.study.verdict.registration import check_hash
 
     check_hash("model", registered=registration.model.hash, now=lm.model_hash, what="the model")
-    for name, own in registration.tasks.items():
+    for name, task in registration.tasks.items():
         search = searches[name]
         for split, registered, items in (
-            ("development", own.development, search.development_items),
-            ("test", own.test, search.test_items),
+            ("development", task.development, search.development_items),
+            ("test", task.test, search.test_items),
         ):
             check_hash(
                 f"tasks.{name}.{split}", registered=registered.hash,

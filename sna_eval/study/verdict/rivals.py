@@ -81,7 +81,7 @@ class TaskRivals:
 
 def claimed(found: Found) -> Intervention:
     """The intervention of a claim, as it was tested."""
-    neurons = sorted({neuron for own in found.neurons.values() for neuron in own})
+    neurons = sorted({neuron for of_label in found.neurons.values() for neuron in of_label})
     return Intervention(found.layer, tuple(neurons), found.multiplier)
 
 
@@ -93,7 +93,7 @@ def task_rivals(search: TaskSearch, claim: Found) -> TaskRivals:
     )  # fmt: skip
 
 
-def other_claims(search: TaskSearch, own: Found, others: Mapping[str, Found]) -> list[Rival]:
+def other_claims(search: TaskSearch, claim: Found, others: Mapping[str, Found]) -> list[Rival]:
     """Other tasks' neurons on this task's items, pushing as far as its own claim.
 
     **Arguments:**
@@ -103,7 +103,7 @@ def other_claims(search: TaskSearch, own: Found, others: Mapping[str, Found]) ->
     if not others:
         return []
     sets = [claimed(found) for found in others.values()]
-    measure, wanted = search.choosing.kls, [own.kl] * len(sets)
+    measure, wanted = search.choosing.kls, [claim.kl] * len(sets)
     pushed = equal_push(sets, list(measure(sets)), wanted, measure)
     tested = search.test.measure([one.intervention for one in pushed])
     return [
@@ -125,8 +125,8 @@ def _temperature(search: TaskSearch, claim: Found) -> Rival:
 
 
 def _doses(search: TaskSearch, claim: Found) -> tuple[Dose, ...]:
-    own = claimed(claim)
-    sets = [replace(own, multiplier=1.0 + share * (own.multiplier - 1.0)) for share in DOSES]
+    acting = claimed(claim)
+    sets = [replace(acting, multiplier=1.0 + share * (acting.multiplier - 1.0)) for share in DOSES]
     tested = search.test.measure(sets)
     return tuple(
         Dose(share, kept_digits(one.specific)) for share, one in zip(DOSES, tested, strict=True)
@@ -157,8 +157,8 @@ def _layers(search: TaskSearch, claim: Found) -> tuple[LayerGain, ...]:
     ]
     gains = search.choosing.pushes(sets).gains.reshape(len(rankings), -1)
     return tuple(
-        LayerGain(layer, _kept(own), _kept(random))
-        for layer, own, random in zip(
+        LayerGain(layer, _kept(ranked), _kept(random))
+        for layer, ranked, random in zip(
             search.grid.layers, gains[0], gains[1:].mean(axis=0), strict=True
         )
     )

@@ -84,13 +84,13 @@ class Verdict:
         return {
             name: {
                 hypothesis: {
-                    "estimate": _number(own.estimate),
-                    "interval": [_number(end) for end in own.interval],
-                    "p": own.p,
-                    "draws": own.draws,
-                    "verdict": own.verdict,
+                    "estimate": _number(judged.estimate),
+                    "interval": [_number(end) for end in judged.interval],
+                    "p": judged.p,
+                    "draws": judged.draws,
+                    "verdict": judged.verdict,
                 }
-                for hypothesis, own in task.judged.items()
+                for hypothesis, judged in task.judged.items()
             }
             for name, task in self.tasks.items()
         }
@@ -131,8 +131,8 @@ def reach_verdict(
         model_args=registration.model.arguments, arguments=registration.arguments(),
     )  # fmt: skip
     searches = {
-        name: TaskSearch(lm, name, tasks[name], registration.search.options(own.gate.gate()))
-        for name, own in registration.tasks.items()
+        name: TaskSearch(lm, name, tasks[name], registration.search.options(task.gate.gate()))
+        for name, task in registration.tasks.items()
     }
     check_registered(registration, searches, lm)
     kept = Kept(output, {"registration": registration.hash}, command="verdict")
@@ -156,7 +156,7 @@ def _measure(search: TaskSearch, nulls: Mapping[str, SearchedNull], kept: Kept) 
     null = nulls[search.name]
     found = kept.read(search.name, _rivals_of)
     if found is None:
-        others = {name: own.claim for name, own in nulls.items() if name != search.name}
+        others = {name: null.claim for name, null in nulls.items() if name != search.name}
         found = (
             task_rivals(search, null.claim),
             tuple(other_claims(search, null.claim, others)),
@@ -167,7 +167,7 @@ def _measure(search: TaskSearch, nulls: Mapping[str, SearchedNull], kept: Kept) 
             search.name,
             {
                 "rivals": asdict(rivals),
-                "others": [asdict(own) for own in other],
+                "others": [asdict(claim) for claim in other],
                 "beyond": asdict(beyond),
             },
         )
@@ -188,37 +188,37 @@ def _judged(
     clusters: Mapping[str, tuple[int, ...]],
 ) -> Verdict:
     limits = registration.limits
-    tested = {name: _tested(own, clusters[name], limits) for name, own in measured.items()}
+    tested = {name: _tested(task, clusters[name], limits) for name, task in measured.items()}
     words = judge(tested, alpha=limits.alpha, correct=registration.correction == "holm")
     return Verdict(
         registration,
         {
             name: TaskVerdict(
-                own.null, clusters[name], own.rivals, own.others, own.beyond, tested[name],
+                task.null, clusters[name], task.rivals, task.others, task.beyond, tested[name],
                 words[name],
             )
-            for name, own in measured.items()
+            for name, task in measured.items()
         },
     )  # fmt: skip
 
 
-def _tested(own: _Measured, clusters: tuple[int, ...], limits: Limits) -> dict[str, Finding]:
-    items, claim = own.null.items, own.null.claim
+def _tested(task: _Measured, clusters: tuple[int, ...], limits: Limits) -> dict[str, Finding]:
+    items, claim = task.null.items, task.null.claim
     opened = np.array(items.opened, dtype=np.float64)
     open_gain = np.array(claim.specific)
-    open_nulls = np.array([draw.specific for draw in own.null.nulls])
-    others = [np.array(rival.specific) * opened for rival in own.others]
+    open_nulls = np.array([draw.specific for draw in task.null.nulls])
+    others = [np.array(rival.specific) * opened for rival in task.others]
     return {
         "H1": over_random(
             open_gain * opened, open_nulls * opened, clusters=clusters, limits=limits
         ),
         "H2": zone_effect(open_gain, open_nulls, items.zones, clusters=clusters, limits=limits),
         "H3": over_rival(
-            open_gain * opened, np.array(own.rivals.temperature.specific) * opened,
+            open_gain * opened, np.array(task.rivals.temperature.specific) * opened,
             clusters=clusters, limits=limits,
         ),
         "H4": _over_others(open_gain * opened, others, clusters, limits),
-        "H5": no_harm(harm_data(own.null, own.beyond), limits=limits),
+        "H5": no_harm(harm_data(task.null, task.beyond), limits=limits),
     }  # fmt: skip
 
 

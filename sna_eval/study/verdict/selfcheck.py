@@ -93,13 +93,13 @@ class SelfCheck:
 
     def rates(self) -> list[Rate]:
         """By task and kind, and of all tasks together."""
-        tasks = list(dict.fromkeys(own.task for own in self.trials))
+        tasks = list(dict.fromkeys(trial.task for trial in self.trials))
         kinds = [kind for kind in (PLANTED, NOTHING) if any(t.kind == kind for t in self.trials)]
         return [self._rate(task, kind) for task in [*tasks, "all"] for kind in kinds]
 
     def _rate(self, task: str, kind: str) -> Rate:
-        own = [t for t in self.trials if t.kind == kind and task in (t.task, "all")]
-        return Rate(task, kind, sum(trial.shown for trial in own), len(own))
+        alike = [t for t in self.trials if t.kind == kind and task in (t.task, "all")]
+        return Rate(task, kind, sum(trial.shown for trial in alike), len(alike))
 
 
 def self_check(
@@ -167,7 +167,7 @@ def _known_circuits(lm: SNALM, asked: RegisterOptions, kept: Kept) -> tuple[Circ
     found = kept.read(key, lambda raw: fitted(tuple[Circuit, ...], raw, "circuits"))
     if found is None:
         found = tuple(_circuits(lm, asked))
-        kept.write(key, [asdict(own) for own in found])
+        kept.write(key, [asdict(circuit) for circuit in found])
     return found
 
 
@@ -181,7 +181,7 @@ def _circuits(lm: SNALM, asked: RegisterOptions) -> list[Circuit]:
         least = registered.power.detectable
         shares.append((circuit, 0.0 if least is None else circuit.effect / max(least, 1e-12)))
     enough = [circuit for circuit, share in shares if share >= 1.0]
-    return enough or [max(shares, key=lambda own: own[1])[0]]
+    return enough or [max(shares, key=lambda share: share[1])[0]]
 
 
 @contextmanager

@@ -46,14 +46,14 @@ def test_random_rankings_are_of_the_same_layers(
     task = load(NAME)[NAME]
     asked = (lm, NAME, task, together, OPTIONS)
     found = plan_null(*asked, across=True, output=tmp_path / "kept", quiet=True)
-    own = {f"layer {one.layer}": one.neurons for one in together}
-    assert len(own) > 1
-    assert found.claim.neurons == own
+    by_layer = {f"layer {one.layer}": one.neurons for one in together}
+    assert len(by_layer) > 1
+    assert found.claim.neurons == by_layer
     for null in found.nulls:
         assert {layer: len(n) for layer, n in null.neurons.items()} == {
-            layer: len(n) for layer, n in own.items()
+            layer: len(n) for layer, n in by_layer.items()
         }
-        assert not any(set(null.neurons[layer]) & set(own[layer]) for layer in own)
+        assert not any(set(null.neurons[layer]) & set(by_layer[layer]) for layer in by_layer)
         assert null.searched_multiplier == 3.0
         if null.push_reached:
             assert null.kl == pytest.approx(found.claim.kl, rel=0.06)
@@ -73,7 +73,7 @@ def test_what_a_draw_gains_is_measured_as_everything_is(
     )
     (tested,) = search.test.measure_of([again])
     assert null.gain == pytest.approx(float(tested.specific.mean()), rel=1e-6)
-    pushes = [search.choosing.pushes_of([own.together for own in search.drawn(7)]).gains]
+    pushes = [search.choosing.pushes_of([drawn.together for drawn in search.drawn(7)]).gains]
     assert null.development_gain == pytest.approx(float(max(pushes[0])), rel=1e-6)
 
 
@@ -81,19 +81,19 @@ def test_the_row_of_cna(lm: Any, load: Callable[..., Any]) -> None:
     """Two shares and two multipliers are tried; none of its neurons is universal."""
     base = replace(ACROSS, interventions=(PlannedIntervention(1, 3.0, select=Selection(top_k=4)),))
     options = MethodsOptions(random_draws=1, draws=50, tried=4)
-    (variant,) = (own for own in parse_variants(["cna"], seed=0) if own.label == "cna")
+    (variant,) = (variant for variant in parse_variants(["cna"], seed=0) if variant.label == "cna")
     tasks = load(NAME)
     with lm.under(Plan({NAME: base})):
         measured = TaskMethods(lm, NAME, tasks[NAME], base, options, None, quiet=True)
         plan = measured.plan_of(variant)
         table = measure_methods(lm, tasks, [variant, *parse_variants([], seed=0)], options,
                                 quiet=True)  # fmt: skip
-    (row,) = (own for own in table.rows if own.method == "cna")
+    (row,) = (row for row in table.rows if row.method == "cna")
     assert (row.tried, row.strength) == (4, None)
     n_all = lm.sites.d_mlp * lm.sites.n_layers
-    count = sum(len(own.neurons[""]) for own in plan.interventions)
+    count = sum(len(entry.neurons[""]) for entry in plan.interventions)
     assert count in {counted(share, n_all) for share in SHARES}
-    assert {own.multiplier for own in plan.interventions} <= set(PAPER_MULTIPLIERS)
+    assert {entry.multiplier for entry in plan.interventions} <= set(PAPER_MULTIPLIERS)
     share = plan.interventions[0].found.share
     left_out = Universal(share).found(lm.bench)
     assert not any(set(left_out.get(o.layer, ())) & set(o.neurons[""]) for o in plan.interventions)

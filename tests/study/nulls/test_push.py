@@ -12,7 +12,7 @@ from sna_eval.study.nulls.push import FARTHEST, ROUNDS, equal_push
 
 
 def _divergence(shape: Callable[[float], float]) -> Callable[[Sequence[Intervention]], np.ndarray]:
-    return lambda sets: np.array([shape(own.multiplier - 1.0) for own in sets])
+    return lambda sets: np.array([shape(scaled.multiplier - 1.0) for scaled in sets])
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_out_of_reach_is_said() -> None:
     tried: list[float] = []
 
     def counted(sets: Sequence[Intervention]) -> np.ndarray:
-        tried.extend(own.multiplier for own in sets)
+        tried.extend(scaled.multiplier for scaled in sets)
         return shape(sets)
 
     (found,) = equal_push([Intervention(0, (1,), 2.0)], [0.0063], [0.5], counted)
@@ -68,5 +68,5 @@ def test_what_is_settled_is_not_asked_again() -> None:
 
     sets = [Intervention(0, (1,), 2.0), Intervention(0, (2,), 2.0), Intervention(0, (), 2.0)]
     found = equal_push(sets, [0.01, 0.01, 0.0], [0.01, 0.02, 0.02], counted)
-    assert [own.reached for own in found] == [True, True, False]
+    assert [pushed.reached for pushed in found] == [True, True, False]
     assert set(asked) == {1}

@@ -78,18 +78,22 @@ def test_gain_and_specific_part_against_plain_hooks(
     def odds(prompt: int, answer: int) -> float:
         return _log_odds(float(_log_prob(lm, docs[prompt]["text"], " " + docs[answer]["answer"])))
 
-    contexts = {asked.requests[own.choices[0]][0]: n for n, own in enumerate(asked.own)}
-    others = [[contexts[asked.requests[one.choices[0]][0]] for one in own] for own in asked.others]
+    contexts = {
+        asked.requests[choices.choices[0]][0]: n for n, choices in enumerate(asked.on_own_prompt)
+    }
+    others = [
+        [contexts[asked.requests[one.choices[0]][0]] for one in foreign] for foreign in asked.others
+    ]
     pairs = [(n, n) for n in range(len(docs))]
-    pairs += [(prompt, n) for n, own in enumerate(others) for prompt in own]
+    pairs += [(prompt, n) for n, prompts in enumerate(others) for prompt in prompts]
     before = {pair: odds(*pair) for pair in pairs}
     with amplify(lm.model, [intervention], sites=lm.sites):
         after = {pair: odds(*pair) for pair in pairs}
     change = {pair: after[pair] - before[pair] for pair in pairs}
-    for number, own in enumerate(others):
-        assert len(own) == 2
-        assert all(docs[prompt]["answer"] != docs[number]["answer"] for prompt in own)
-        shift = np.mean([change[prompt, number] for prompt in own])
+    for number, prompts in enumerate(others):
+        assert len(prompts) == 2
+        assert all(docs[prompt]["answer"] != docs[number]["answer"] for prompt in prompts)
+        shift = np.mean([change[prompt, number] for prompt in prompts])
         assert found.shift[number] == pytest.approx(shift, abs=2e-5)
         assert found.specific[number] == pytest.approx(change[number, number] - shift, abs=2e-5)
         assert found.after.log_odds[number] == pytest.approx(after[number, number], abs=2e-5)
@@ -132,24 +136,24 @@ def test_divergence_against_its_formula(lm: Any, inside: Callable[..., TaskSearc
 def test_slopes_are_derivatives_of_the_measured_gain(
     name: str, inside: Callable[..., TaskSearch]
 ) -> None:
-    own = inside(name, multipliers=(1.5,), select="differential")
-    for layer in own.grid.layers:
+    ranked = inside(name, multipliers=(1.5,), select="differential")
+    for layer in ranked.grid.layers:
         for neurons in ((0, 1, 2), (7, 30)):
             step = 1e-2
             sets = [Intervention(layer, neurons, 1 + sign * step) for sign in (1, -1)]
-            up, down = own.choosing.pushes(sets).gains
-            slope = own.slopes[layer][list(neurons)].sum()
+            up, down = ranked.choosing.pushes(sets).gains
+            slope = ranked.slopes[layer][list(neurons)].sum()
             assert slope == pytest.approx((up - down) / (2 * step), rel=0.05, abs=2e-4)
 
 
 def test_equal_pushes_and_equal_search(search: Callable[..., SearchedNull]) -> None:
     found = search(draws=6)
-    for own in found.nulls:
-        assert own.push_reached
-        assert own.kl == pytest.approx(own.kl_wanted, rel=0.06)
-    assert len({own.neurons[""] for own in found.nulls}) == 6
+    for null in found.nulls:
+        assert null.push_reached
+        assert null.kl == pytest.approx(null.kl_wanted, rel=0.06)
+    assert len({null.neurons[""] for null in found.nulls}) == 6
     plain = search(draws=6, equal_push=False)
-    assert all(own.multiplier == own.searched_multiplier for own in plain.nulls)
+    assert all(null.multiplier == null.searched_multiplier for null in plain.nulls)
     assert any(
         one.multiplier != two.multiplier for one, two in zip(found.nulls, plain.nulls, strict=True)
     )
@@ -158,9 +162,9 @@ def test_equal_pushes_and_equal_search(search: Callable[..., SearchedNull]) -> N
 def test_a_placebo_is_searched_like_a_null(
     search: Callable[..., SearchedNull], inside: Callable[..., TaskSearch]
 ) -> None:
-    own = inside(select="random", claim_seed=5)
-    claim = own.claim()
-    (again,) = own.search_all({7: own.claimed})
+    placebo = inside(select="random", claim_seed=5)
+    claim = placebo.claim()
+    (again,) = placebo.search_all({7: placebo.claimed})
     assert {**vars(again), "draw": claim.draw} == vars(claim)
     first, second = (search(select="random", claim_seed=seed) for seed in (5, 6))
     assert first.claim == claim
@@ -170,7 +174,7 @@ def test_a_placebo_is_searched_like_a_null(
 
 def test_p_by_its_formula(search: Callable[..., SearchedNull]) -> None:
     found = search(draws=9)
-    as_large = sum(own.gain >= found.claim.gain for own in found.nulls)
+    as_large = sum(null.gain >= found.claim.gain for null in found.nulls)
     assert found.p == (1 + as_large) / 10
     assert found.p_of([2.0, 1.0, 2.0, 3.0]) == 0.75
 

@@ -17,11 +17,20 @@ def test_by_hand() -> None:
     grid = Grid((0, 1), (1, 2, 3), (1.5, 2.0))
     found = shortlist(grid, RANKING, SLOPES, size=4)
     # sums: layer 0 is .5, -.5, -.4; layer 1 is .2, .5, .5
-    told = [(own.layer, own.n_neurons, own.multiplier, own.level, own.place) for own in found]
+    told = [
+        (
+            candidate.layer,
+            candidate.n_neurons,
+            candidate.multiplier,
+            candidate.level,
+            candidate.place,
+        )
+        for candidate in found
+    ]
     assert told == [
         (0, 1, 1.5, 0, 0), (1, 2, 1.5, 0, 1), (0, 1, 2.0, 1, 0), (1, 2, 2.0, 1, 1)
     ]  # fmt: skip
-    assert [own.predicted for own in found] == pytest.approx([0.25, 0.25, 0.5, 0.5])
+    assert [candidate.predicted for candidate in found] == pytest.approx([0.25, 0.25, 0.5, 0.5])
     assert found[1].intervention.neurons == (0, 1)
 
 

@@ -30,10 +30,10 @@ def nulls(slope: float, seed: int = 0, draws: int = 49) -> list[SearchedNull]:
     for task, level in enumerate(rng.normal(-2, 1.5, size=12)):
         before = [level - 0.1, level + 0.1]
         moved = [[b + 0.3 * rng.normal() for b in before] for _ in range(draws)]
-        own = [b + slope * level + 0.3 * rng.normal() for b in before]
+        claimed = [b + slope * level + 0.3 * rng.normal() for b in before]
         items = TestItems(outcomes(before), (1, 1), (0.1, 0.1), (True, True), ("a", "b"), 0, False)
         every.append(
-            SearchedNull(f"t{task}", items, found(-1, own),
+            SearchedNull(f"t{task}", items, found(-1, claimed),
                          tuple(found(n, after) for n, after in enumerate(moved)))
         )  # fmt: skip
     return every

@@ -65,7 +65,7 @@ def test_a_gate_that_sees_no_answer(checkpoint: Path, own_tasks: Path, tmp_path:
     typed = arguments(checkpoint, own_tasks, "--output", str(tmp_path), "--limit", "2")
     assert main([*typed, "--gate", "max_prob"]) == 0
     tasks = SweepStore.load(tmp_path).manifest["tasks"]
-    gates = [(own["gate"]["signal"], own["gate"]["low"]) for own in tasks.values()]
+    gates = [(task["gate"]["signal"], task["gate"]["low"]) for task in tasks.values()]
     assert gates == [("max_prob", 0.3)] * 2
 
 

@@ -25,10 +25,10 @@ def asked(checkpoint: Path, own_tasks: Path) -> Callable[..., RegisterOptions]:
     """What is registered: one task, unless told otherwise."""
 
     def make(*tasks: str, **options: Any) -> RegisterOptions:
-        own: dict[str, Any] = {"search": SMALL, "draws": 3, **options}
+        values: dict[str, Any] = {"search": SMALL, "draws": 3, **options}
         return RegisterOptions(
             tasks=tasks or ("own_open",), model_args=f"pretrained={checkpoint}",
-            include_path=str(own_tasks), **own,
+            include_path=str(own_tasks), **values,
         )  # fmt: skip
 
     return make

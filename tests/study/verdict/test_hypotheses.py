@@ -96,8 +96,8 @@ def test_words() -> None:
     first = {name: _tested(0.01) for name in HYPOTHESES}
     second = {**first, "H1": _tested(0.04), "H2": _tested(0.9, excluded=True)}
     found = judge({"a": first, "b": second}, alpha=0.05, correct=False)
-    assert {own.verdict for own in found["a"].values()} == {"shown"}
-    assert [own.verdict for own in found["b"].values()] == [
+    assert {judged.verdict for judged in found["a"].values()} == {"shown"}
+    assert [judged.verdict for judged in found["b"].values()] == [
         "shown", "excluded", "undecided at this n", "undecided at this n", "undecided at this n",
     ]  # fmt: skip
     three = judge({"a": first, "b": second, "c": second}, alpha=0.05, correct=True)

@@ -34,8 +34,8 @@ def test_amplifying_a_weakened_circuit_restores_the_model(
             copy = load_lm(f"pretrained={folder}", gate="never")
             assert copy.model_hash != lm.model_hash
             weak = copy.model(ids).logits
-            own = Intervention(circuit.layer, circuit.neurons, circuit.multiplier)
-            with amplify(copy.model, [own], sites=copy.engine.sites):
+            planted = Intervention(circuit.layer, circuit.neurons, circuit.multiplier)
+            with amplify(copy.model, [planted], sites=copy.engine.sites):
                 restored = copy.model(ids).logits
         after = lm.model(ids).logits
     assert (weak - expected).abs().max() > 1e-4
@@ -68,21 +68,26 @@ def test_a_circuit_is_worth_what_it_is_where_it_is_worth_least(
     options = NullOptions(n_neurons=(5,), multipliers=(3.0,), tokens_per_pass=200)
     search = TaskSearch(lm, "own_open", load("own_open")["own_open"], options)
     found = circuits(search)
-    assert [own.effect for own in found] == sorted((own.effect for own in found), reverse=True)
-    for own in found:
-        weak = Intervention(own.layer, own.neurons, 1 / 3.0)
+    assert [circuit.effect for circuit in found] == sorted(
+        (circuit.effect for circuit in found), reverse=True
+    )
+    for circuit in found:
+        weak = Intervention(circuit.layer, circuit.neurons, 1 / 3.0)
         (tested,) = search.test.measure([weak])
         on_test = -float((tested.specific * search.test.opened).mean())
         halves = (search.choosing, search.ranking_half)
         on_halves = [-float(half.pushes([weak]).gains[0]) for half in halves]
-        assert own.effect == pytest.approx(min(on_test, *on_halves), abs=1e-6)
+        assert circuit.effect == pytest.approx(min(on_test, *on_halves), abs=1e-6)
 
 
 def test_self_check_counts_both_kinds(
     lm: Any, asked: Callable[..., RegisterOptions], tmp_path: Path
 ) -> None:
     found = self_check(lm, asked(), repetitions=1, output=tmp_path, quiet=True)
-    assert [(own.kind, own.number) for own in found.trials] == [("planted", 0), ("nothing", 0)]
+    assert [(trial.kind, trial.number) for trial in found.trials] == [
+        ("planted", 0),
+        ("nothing", 0),
+    ]
     planted, nothing = found.trials
     assert planted.planted_layer in (0, 1, 2)
     assert nothing.planted_layer is None

@@ -21,9 +21,9 @@ def test_it_is_read_as_it_was_written(registration: Registration, tmp_path: Path
     assert load_registration(path) == registration
     content = yaml.safe_load(path.read_text())
     assert content["registration"] == registration.hash
-    own = content["tasks"]["own_open"]
-    assert own["test"]["items"] == 6
-    assert own["gate"]["signal"] == "max_prob"
+    task = content["tasks"]["own_open"]
+    assert task["test"]["items"] == 6
+    assert task["gate"]["signal"] == "max_prob"
     assert content["tasks"]["own_choices"]["gate"]["signal"] == "margin"
     assert content["endpoints"].keys() == {"H1", "H2", "H3", "H4", "H5"}
 

@@ -31,15 +31,17 @@ def test_a_verdict_and_its_page(lm: Any, registration: Registration, path: Path)
     assert content.keys() == {"own_open", "own_choices"}
     for task in content.values():
         assert list(task) == ["H1", "H2", "H3", "H4", "H5"]
-        for own in task.values():
-            assert own.keys() == {"estimate", "interval", "p", "draws", "verdict"}
-            assert own["verdict"] in ("shown", "excluded", "undecided at this n")
-        assert [own["p"] for own in task.values()] == sorted(own["p"] for own in task.values())
+        for judged in task.values():
+            assert judged.keys() == {"estimate", "interval", "p", "draws", "verdict"}
+            assert judged["verdict"] in ("shown", "excluded", "undecided at this n")
+        assert [judged["p"] for judged in task.values()] == sorted(
+            judged["p"] for judged in task.values()
+        )
         assert task["H1"]["draws"] == 3
         assert task["H1"]["p"] in (0.25, 0.5, 0.75, 1.0)
     task = found.tasks["own_open"]
     assert task.null.claim.draw == CLAIM
-    assert [own.name for own in task.others] == ["own_choices"]
+    assert [rival.name for rival in task.others] == ["own_choices"]
     page = write_verdict(found, output / "index.html", opened=openings(registration, path))
     text = page.read_text()
     assert registration.hash in text
@@ -99,7 +101,7 @@ def test_openings_are_told(lm: Any, registration: Registration, path: Path) -> N
     for name in ("first", "first", "second"):
         reach_verdict(lm, registration, path, path.parent / name, quiet=True)
     found = openings(registration, path)
-    assert [Path(own.output).name for own in found] == ["first", "second"]
+    assert [Path(opening.output).name for opening in found] == ["first", "second"]
     again = replace(registration, limits=replace(registration.limits, smallest=0.3))
     elsewhere = path.parent / "other.yaml"
     assert len(openings(again, elsewhere)) == 2  # the same items, by another registration
