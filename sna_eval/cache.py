@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sna_eval.files import MIB, read_json, write_whole_json
+from sna_eval.typed import Json
 
 DIGITS = 16
 """Hexadecimal digits of a hash: 64 bits, ample against chance collisions."""
@@ -58,7 +59,7 @@ def read_entry(name: str) -> dict[str, Any] | None:
     return entry if sound and isinstance(entry, dict) else None
 
 
-def write_entry(name: str, entry: Mapping[str, Any]) -> None:
+def write_entry(name: str, entry: Json) -> None:
     """Writes an entry; where the folder cannot be written, it is simply not kept."""
     if _switched_off():
         return

@@ -1,4 +1,5 @@
-"""Dataclasses from plain JSON values, each field of the type that the class declares.
+"""Plain JSON values: what an object of them is, and dataclasses from them, each field of the type
+that the class declares.
 
 For files that a program wrote and anybody may have changed since. Numbers may be NaN, where a
 statistic has nothing to say, and never infinite.
@@ -13,6 +14,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+Json = Mapping[str, Any]
+"""An object as JSON has it, and YAML: plain values by name. What is known of its keys stands where
+it is read."""
 
 
 def build(cls: type[T], values: Any, where: str = "") -> T:

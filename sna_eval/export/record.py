@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from sna_eval.errors import InputError, reading
 from sna_eval.export.source import Source, made_by
 from sna_eval.files import LARGEST_FILE, is_file, read_json
 from sna_eval.plan import ModelSpec, Plan, parse_plan, plan_to_dict, task_fingerprint
+from sna_eval.typed import Json
 
 RECORD_NAME = "sna_export.json"
 VERSION = 1
@@ -61,7 +61,7 @@ def record_of(source: Source, kind: str) -> dict[str, Any]:
     }
 
 
-def write_record(record: Mapping[str, Any], folder: Path) -> None:
+def write_record(record: Json, folder: Path) -> None:
     """Writes the record beside the weights."""
     text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / RECORD_NAME).write_text(f"{text}\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.harness.tasks.task_plans import TaskPlans
 from sna_eval.harness.values import Answer
 from sna_eval.plan import Plan, TaskPlan
+from sna_eval.typed import Json
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -133,7 +134,7 @@ class GatedLM(TemplateLM):
 
     @property
     @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Json:
         """Model arguments that answers depend on, for result files."""
 
     # Log-likelihoods
@@ -272,7 +273,7 @@ class GatedLM(TemplateLM):
         )
 
 
-def _passed_beside(given: Mapping[str, Any], passed: Mapping[str, Any]) -> dict[str, Any]:
+def _passed_beside(given: Json, passed: Json) -> dict[str, Any]:
     """What of lm_eval's flags `--device`, `--batch_size` and `--max_batch_size` reaches a model.
 
     lm_eval passes them whether anybody typed them or not, and Python refuses an argument that is

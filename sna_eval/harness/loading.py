@@ -15,9 +15,13 @@ from sna_eval.errors import InputError, reading
 from sna_eval.files import REFERENCE_MODEL, tasks_path
 from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.plan.reading import quoted
+from sna_eval.typed import Json
+
+ModelArguments = str | Json
+"""lm_eval's `--model_args`: as a command types them, or by name."""
 
 
-def model_arguments(model_args: str | Mapping[str, Any] | None) -> dict[str, Any]:
+def model_arguments(model_args: ModelArguments | None) -> dict[str, Any]:
     """lm_eval's `--model_args` as a mapping: a string `a=1,b=2`, JSON, or a mapping already.
 
     In the order of their names and without stray spaces, so that what was typed in another order
@@ -38,7 +42,7 @@ def model_arguments(model_args: str | Mapping[str, Any] | None) -> dict[str, Any
     return {name: found[name] for name in sorted(found)}
 
 
-def pretrained_name(model_args: str | Mapping[str, Any] | None) -> str:
+def pretrained_name(model_args: ModelArguments | None) -> str:
     """The model that model arguments name, as it was typed: files then hold no machine's paths."""
     return str(model_arguments(model_args).get("pretrained") or REFERENCE_MODEL)
 
@@ -54,7 +58,7 @@ def arguments_of(name: str) -> dict[str, Any]:
     return {"pretrained": str(path.parent), "gguf_file": path.name}
 
 
-def typed_arguments(arguments: Mapping[str, Any]) -> str:
+def typed_arguments(arguments: Json) -> str:
     """Model arguments as `--model_args` takes them, so that `model_arguments` reads them again."""
     plain = ",".join(f"{name}={value}" for name, value in arguments.items())
     return plain if model_arguments(plain) == dict(arguments) else json.dumps(dict(arguments))
@@ -66,7 +70,7 @@ def _from_json(text: str) -> dict[str, Any]:
 
 
 def load_lm(
-    model_args: str | Mapping[str, Any],
+    model_args: ModelArguments,
     *,
     plan: str | None = None,
     otherwise: str | None = None,
@@ -107,7 +111,7 @@ def load_tasks(
     *,
     include_path: str | Path | None = None,
     only_bundled: bool = False,
-    model_args: str | Mapping[str, Any] | None = None,
+    model_args: ModelArguments | None = None,
     arguments: TaskArguments | None = None,
 ) -> dict[str, Any]:
     """lm_eval tasks as its `--tasks` names them, the bundled ones included: `{name: task}`.

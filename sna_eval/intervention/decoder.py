@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from sna_eval.cache import DIGITS, digest
+from sna_eval.typed import Json
 
 _BY_LENGTH = ("longrope", "dynamic")
 """Rotary embeddings whose factors go by the length of the whole text."""
@@ -46,7 +47,7 @@ def steady_width(model: Any) -> float:
     return float(min(limits))
 
 
-def _ropes(parameters: Any) -> Iterator[Mapping[str, Any]]:
+def _ropes(parameters: Any) -> Iterator[Json]:
     """The rotary embeddings of a config: one for all layers, or one for each kind of layer."""
     if not isinstance(parameters, Mapping):
         return

@@ -20,6 +20,7 @@ import torch
 
 from sna_eval.errors import InputError, reading
 from sna_eval.files import MIB, expanded, is_file, is_folder, read_json, read_tensors
+from sna_eval.typed import Json
 
 FIELD = "dictionary"
 """The model argument that names folders."""
@@ -229,7 +230,7 @@ def _k(path: Path, value: Any, bias: torch.Tensor) -> int:
     return value
 
 
-def _hook_name(path: Path, raw: Mapping[str, Any]) -> str:
+def _hook_name(path: Path, raw: Json) -> str:
     name = raw.get("hook_name", raw.get("hook_point"))
     if not isinstance(name, str):
         raise InputError(

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Sites, Unit
@@ -18,6 +18,7 @@ from sna_eval.intervention.sites import UNITS
 from sna_eval.neurons import Selected
 from sna_eval.plan import PlannedIntervention, Provenance
 from sna_eval.plan.applying import BOTH, GOLD, PREDICTED, follows_answer
+from sna_eval.typed import Json
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Configuration:
     """What is counted; one for all of a sweep."""
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> Configuration:
+    def of_row(cls, row: Json) -> Configuration:
         """The one that a row of a sweep's store is about."""
         unit = json.loads(row.get("found") or "{}").get("unit", "mlp")
         return cls(row["layer"], row["n_neurons"], row["multiplier"], row["direction"], unit)
@@ -46,9 +47,7 @@ class Configuration:
             entry.layer, entry.n_neurons, entry.multiplier, entry.direction, entry.unit
         )  # fmt: skip
 
-    def planned(
-        self, chosen: Mapping[str, Selected], found: Mapping[str, Any]
-    ) -> PlannedIntervention:
+    def planned(self, chosen: Mapping[str, Selected], found: Provenance) -> PlannedIntervention:
         """It as a resolved plan's intervention.
 
         **Arguments:**
@@ -59,12 +58,12 @@ class Configuration:
         return PlannedIntervention(
             layer=self.layer,
             multiplier=self.multiplier,
-            unit=found.get("unit", "mlp"),
+            unit=cast("Unit", found.unit or "mlp"),
             direction=self.direction,
             allow_oracle=self.oracle,
             neurons={label: selected.neurons for label, selected in chosen.items()},
             scores={label: selected.scores for label, selected in chosen.items()},
-            found=Provenance.of(found),
+            found=found,
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 from sna_eval.errors import InputError
 from sna_eval.intervention import Affine, Positions, Vector
 from sna_eval.neurons import Examples, Question, Search, SearchConfig, Selected, Workbench
+from sna_eval.typed import Json
 
 __all__ = [
     "Examples",
@@ -32,7 +33,7 @@ class MethodConfig:
     """What a plan's entry asks of its method."""
 
     layer: int
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Json = field(default_factory=dict)
     """The method's own options, none missing."""
     config: SearchConfig = field(default_factory=SearchConfig)
     """How neurons are searched, for methods that choose some."""
@@ -56,7 +57,7 @@ class Resolution:
 
     selected: Mapping[str, Selected] = field(default_factory=dict)
     """One set under `""`, or one set per label."""
-    remarks: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Json = field(default_factory=dict)
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     """What a method other than a choice of neurons found."""
     layer: int | None = None
@@ -134,7 +135,7 @@ class Method:
     find: Find
     build: Build | None = None
     """From parameters to interventions; `None` for methods that choose neurons."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Json = field(default_factory=dict)
     """The options it knows, with their defaults; a default of `None` lets the method decide."""
     positions: Positions = "all"
     """Tokens it touches where a plan does not say."""
@@ -146,7 +147,7 @@ class Method:
     """Whether it stands beside the choice of a ranking, which random neurons have not."""
     of_one_layer: bool = False
     """Whether it makes no sense of the neurons of all layers together."""
-    select: Mapping[str, Any] = field(default_factory=dict)
+    select: Json = field(default_factory=dict)
     """What its `select` says where a plan leaves it open, for methods that choose neurons."""
 
     reads_files: bool = False
@@ -158,7 +159,7 @@ class Method:
         """Whether it multiplies neurons it chose; others bring parameters of their own."""
         return self.build is None
 
-    def settle(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def settle(self, given: Json) -> dict[str, Any]:
         """All options, those not given at their defaults.
 
         **Raises:** `InputError` for an option the method does not know, or one of another type.

@@ -33,6 +33,7 @@ from sna_eval.intervention.dictionary import Dictionary, read_dictionary
 from sna_eval.intervention.family import Action, Place
 from sna_eval.intervention.features import place_of
 from sna_eval.methods.method import Examples, Fitted, Method, MethodConfig, Resolution, Workbench
+from sna_eval.typed import Json
 
 COLUMNS = (
     "loader", "action", "sparse_model", "hookpoint", "feature_index", "steering_coefficient",
@@ -58,7 +59,7 @@ class Steer:
     coefficient: float = 1.0
     bias: torch.Tensor | None = None
     """Of a clamp, `[d_model]`."""
-    row: Mapping[str, Any] | None = None
+    row: Json | None = None
     """The row of a CSV that it was read from."""
 
 

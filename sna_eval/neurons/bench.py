@@ -16,6 +16,7 @@ from sna_eval.intervention import Row, Sites, Unit
 from sna_eval.intervention.decoder import input_device, model_fingerprint
 from sna_eval.intervention.rows import Tokens
 from sna_eval.neurons.statistics import TokenRow
+from sna_eval.typed import Json
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class Examples:
     paired: bool = False
     """Whether they are pairs of prompts that are set against each other, label 0 against label 1,
     and come in turn."""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Json = field(default_factory=dict)
     """What was said of the evaluation that prompts are shown as in, `num_fewshot` and the like."""
 
     def of_label(self, label: int) -> tuple[str, ...]:

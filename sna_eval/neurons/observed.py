@@ -35,6 +35,7 @@ from sna_eval.neurons.statistics import (
     summed_activations,
 )
 from sna_eval.neurons.universal import Universal
+from sna_eval.typed import Json
 
 ByLayer = Mapping[int, torch.Tensor]
 """One value per neuron, `{layer: [d_mlp]}`, float64."""
@@ -103,7 +104,7 @@ def _encoded(means: torch.Tensor) -> str:
     return base64.b64encode(means.numpy().tobytes()).decode("ascii")
 
 
-def _decoded(entry: Mapping[str, Any] | None, d_mlp: int) -> dict[int, torch.Tensor]:
+def _decoded(entry: Json | None, d_mlp: int) -> dict[int, torch.Tensor]:
     """Means that were kept; none where an entry is none of ours."""
     try:
         kept = {

@@ -19,6 +19,7 @@ from sna_eval.neurons import UNLABELLED
 from sna_eval.plan.reading import Fields, filled, integers, label, numbers, plain_mapping
 from sna_eval.plan.schema import NeuronSets, PlannedIntervention, ScoreSets
 from sna_eval.plan.selection import Provenance, Selection
+from sna_eval.typed import Json
 
 INLINE = 64
 """Numbers that a plan file holds itself; longer vectors go into the file beside it."""
@@ -93,7 +94,7 @@ def _parse_choice(fields: Fields, method: Method) -> dict[str, Any]:
     }
 
 
-def _completed(usual: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _completed(usual: Json, given: Json) -> dict[str, Any]:
     """A method's own `select` with what a plan says otherwise; `top_k` stands in for a share."""
     counted = given.get("top_k") is not None or given.get("across_layers") is False
     left = {name: value for name, value in usual.items() if not (counted and name == "share")}
@@ -221,7 +222,7 @@ def parameters_to_lists(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in parameters.items()}
 
 
-def parameters_from_lists(raw: Mapping[str, Any]) -> dict[str, Parameter]:
+def parameters_from_lists(raw: Json) -> dict[str, Parameter]:
     """Reverses `parameters_to_lists`."""
     return {
         name: value if isinstance(value, str) else Vector.of(value) for name, value in raw.items()

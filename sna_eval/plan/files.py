@@ -27,6 +27,7 @@ from sna_eval.plan.entries import (
 from sna_eval.plan.reading import Fields, filled, items, label
 from sna_eval.plan.schema import ModelSpec, Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.yaml_text import parse_yaml, yaml_text
+from sna_eval.typed import Json
 
 VERSION = 1
 _LARGEST_FILE = 4 * MIB  # a resolved plan of a thousand tasks has a third of that
@@ -239,7 +240,7 @@ def task_fingerprint(task: TaskPlan) -> str:
     return digest(task_to_dict(task))
 
 
-def acting_fingerprint(task: Mapping[str, Any]) -> str:
+def acting_fingerprint(task: Json) -> str:
     """Hash of what a task's plan does, however it was found.
 
     **Arguments:**
@@ -254,7 +255,7 @@ def neurons_fingerprint(task: TaskPlan) -> str:
     return digest(_acting(task_to_dict(task)["interventions"]))
 
 
-def _acting(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _acting(entries: Sequence[Json]) -> list[dict[str, Any]]:
     return [
         {name: value for name, value in entry.items() if name not in _REMARKS} for entry in entries
     ]

@@ -5,7 +5,6 @@ The same arguments change the gate of a plan that comes from a file: `plan=FILE,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +12,7 @@ from sna_eval.errors import InputError
 from sna_eval.methods import METHODS
 from sna_eval.plan.files import load_plan, parse_gate, parse_plan
 from sna_eval.plan.schema import Plan
+from sna_eval.typed import Json
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ _INTERVENTION_ARGUMENTS = (
 )
 
 
-def plan_from_arguments(arguments: Mapping[str, Any]) -> Plan:
+def plan_from_arguments(arguments: Json) -> Plan:
     """Builds the plan that model arguments describe."""
     return PlanArguments(**arguments).build()
 

@@ -19,6 +19,7 @@ from sna_eval.neurons.universal import counted
 from sna_eval.plan.entries import parameters_from_lists, parameters_to_lists
 from sna_eval.plan.schema import Plan, PlannedIntervention, TaskPlan
 from sna_eval.plan.selection import Provenance
+from sna_eval.typed import Json
 
 
 def check_model(plan: Plan, sites: Sites) -> None:
@@ -294,7 +295,7 @@ def _to_cache(found: Sequence[Resolution]) -> dict[str, Any]:
     }
 
 
-def _from_cache(entry: Mapping[str, Any] | None) -> list[Resolution] | None:
+def _from_cache(entry: Json | None) -> list[Resolution] | None:
     if entry is None:
         return None
     try:
@@ -303,7 +304,7 @@ def _from_cache(entry: Mapping[str, Any] | None) -> list[Resolution] | None:
         return None
 
 
-def _one_from_cache(entry: Mapping[str, Any]) -> Resolution:
+def _one_from_cache(entry: Json) -> Resolution:
     selected = {
         str(label): Selected(
             tuple(int(index) for index in chosen["neurons"]),

@@ -20,6 +20,7 @@ from sna_eval.intervention.spec import check_positions, check_unit
 from sna_eval.methods import METHODS, Fitted, Method, Parameter
 from sna_eval.plan.applying import BOTH, follows_answer, match_task, plain_interventions
 from sna_eval.plan.selection import ChoiceRecord, Provenance, Selection
+from sna_eval.typed import Json
 
 NeuronSets = Mapping[str, tuple[int, ...]]
 """Neurons by label; the one label `""` holds those that belong to no class."""
@@ -55,7 +56,7 @@ class PlannedIntervention:
     """How the neurons or parameters were found: method, model hash, prompt hash."""
     strength: float = 1.0
     """For methods with parameters: 1 applies them as found, 0 does nothing."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Json = field(default_factory=dict)
     """The method's own options; those not given are at its defaults."""
     parameters: Mapping[str, Parameter] | None = None
     """What a method other than a choice of neurons found; `None` until then."""

@@ -17,6 +17,7 @@ from sna_eval.errors import InputError
 from sna_eval.neurons import MAX_PROMPTS, RANKINGS, SHARE, Pooling, SearchConfig, Sinks
 from sna_eval.neurons.pairs import SUFFIX
 from sna_eval.neurons.universal import Universal
+from sna_eval.typed import Json
 
 TOP_K = 10
 """Neurons per set, where nothing else is asked."""
@@ -170,13 +171,13 @@ _R = TypeVar("_R", bound="_Record")
 class _Record:
     """Values by name, each `None` where a plan does not say it."""
 
-    further: Mapping[str, Any] = field(default_factory=dict)
+    further: Json = field(default_factory=dict)
     """What else the plan says; values of another type than a key has are here too."""
     keys: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """In the order in which they were read or told."""
 
     @classmethod
-    def of(cls: type[_R], raw: Mapping[str, Any]) -> _R:
+    def of(cls: type[_R], raw: Json) -> _R:
         """The record that plain values stand for; nothing is refused, and nothing lost."""
         hints = _types(cls)  # type: ignore[arg-type]  # classes do have a hash
         known: dict[str, Any] = {}
@@ -211,7 +212,7 @@ def _types(record: type[_Record]) -> dict[str, Any]:
     return get_type_hints(record)
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(values: Json) -> dict[str, Any]:
     return {
         k: value.to_dict() if isinstance(value, _Record) else value for k, value in values.items()
     }

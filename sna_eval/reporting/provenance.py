@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
 from sna_eval.harness.loading import typed_arguments
@@ -12,12 +11,13 @@ from sna_eval.plan.applying import follows_answer
 from sna_eval.reporting.tables import Table
 from sna_eval.study.interference import Interference
 from sna_eval.study.sweep.manifest import ASKED, Values, asked_arguments
+from sna_eval.typed import Json
 
 _UNITS = {"head": "attention heads", "feature": "features of a dictionary"}
 """What a sweep amplified, where it was not neurons."""
 
 
-def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Table:
+def made_table(manifest: Json, measured: Interference | None) -> Table:
     """Model, plan fingerprints, items and versions."""
     versions = ", ".join(f"{name} {number}" for name, number in manifest["versions"].items())
     rows = [
@@ -40,7 +40,7 @@ def made_table(manifest: Mapping[str, Any], measured: Interference | None) -> Ta
     return Table(("what", "which"), tuple(rows))
 
 
-def sweep_commands(manifest: Mapping[str, Any]) -> list[str]:
+def sweep_commands(manifest: Json) -> list[str]:
     """Commands that measure the same configurations: one for each grid that tasks share."""
     grids: dict[str, list[str]] = {}
     for task, described in manifest["tasks"].items():
@@ -51,9 +51,7 @@ def sweep_commands(manifest: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _command(
-    manifest: Mapping[str, Any], tasks: list[str], grid: Mapping[str, Any], select: str
-) -> str:
+def _command(manifest: Json, tasks: list[str], grid: Json, select: str) -> str:
     options: dict[str, Any] = {
         "model_args": typed_arguments(asked_arguments(manifest)),
         "tasks": ",".join(tasks),
@@ -85,7 +83,7 @@ def _joined(values: list[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
 
 
-def _spread(manifest: Mapping[str, Any]) -> bool:
+def _spread(manifest: Json) -> bool:
     """Whether a limit took items from the whole split; manifests say so only where it did."""
     return bool(manifest.get("spread", False))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from sna_eval.gating import DESCRIPTIVE
 from sna_eval.reporting import tables
@@ -22,6 +21,7 @@ from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.study.interference import Interference, RandomNull
 from sna_eval.study.summary import GatedGain, HeldOut, ResponseCurve, Summary
 from sna_eval.study.sweep.screening.agreement import HELD
+from sna_eval.typed import Json
 
 Show = Callable[[str, str, Drawing], Picture]
 """Keeps a figure, with its name and its caption, and hands it to the page."""
@@ -197,9 +197,7 @@ def _descriptive(gated: Sequence[GatedGain]) -> str:
     return f"Of {named}, {DESCRIPTIVE}."
 
 
-def made_section(
-    manifests: Sequence[Mapping[str, Any]], measured: Interference | None, command: str
-) -> Section:
+def made_section(manifests: Sequence[Json], measured: Interference | None, command: str) -> Section:
     """How it was made.
 
     **Arguments:**

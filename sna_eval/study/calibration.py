@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from sna_eval.study.statistics import GatedItems, log_odds, net_gain
 from sna_eval.study.statistics.clusters import Floats
 from sna_eval.study.statistics.net_gain import best_cut
 from sna_eval.study.sweep import SweepStore, configuration_row, row_plan
+from sna_eval.study.sweep.schemas import ConfigurationRow
 
 _DIGITS = 6  # of boundaries in a plan; finer than any of them can be known
 _SMALLEST = np.finfo(np.float64).tiny  # of probabilities whose logarithm can be taken
@@ -174,7 +175,7 @@ def _gains(store: SweepStore, task: str, gain: float) -> Floats:
     return np.where(moved > bound, 1.0, np.where(moved < -bound, -1.0, 0.0))
 
 
-def _number(store: SweepStore, task: str, plan: TaskPlan, rows: Sequence[Mapping[str, Any]]) -> int:
+def _number(store: SweepStore, task: str, plan: TaskPlan, rows: Sequence[ConfigurationRow]) -> int:
     """Which of the store's configurations a plan's is.
 
     **Raises:** `InputError` where it is none of them.

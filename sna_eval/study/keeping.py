@@ -7,7 +7,7 @@ measuring; its settings lie beside them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from urllib.parse import quote
 from sna_eval.errors import InputError, reading, writing
 from sna_eval.files import read_json, write_whole_json
 from sna_eval.study.same_settings import check_same
+from sna_eval.typed import Json
 
-Settings = Mapping[str, Any]
+Settings = Json
 
 
 class Kept:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from sna_eval.errors import InputError
+from sna_eval.typed import Json
 
 
-def check_same(there: Mapping[str, Any], here: Mapping[str, Any], *, where: Path) -> None:
+def check_same(there: Json, here: Json, *, where: Path) -> None:
     """Raises `InputError` with the first setting that differs, by its dotted key.
 
     **Arguments:**

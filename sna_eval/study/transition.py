@@ -26,6 +26,8 @@ from sna_eval.measuring.items import Split
 from sna_eval.measuring.subjects import Subject, gate_decisions, task_subject
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
     from sna_eval.harness.lm import SNALM
 
 _TEMPLATE = "_generation.yaml"
@@ -59,7 +61,7 @@ class TransitionSplits:
 
 
 def zone_two_items(
-    lm: SNALM, tasks: Mapping[str, Any], gate: Gate, *, quiet: bool = True
+    lm: SNALM, tasks: Mapping[str, Task], gate: Gate, *, quiet: bool = True
 ) -> tuple[list[TransitionItem], int]:
     """All items of some tasks that lie in zone 2, and how many were scored.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sna_eval.app.core.question import TypedQuestion, typed_question
 from sna_eval.errors import InputError
+from sna_eval.typed import Json
 
 LARGEST_FILE = 4 * 2**20
 """Bytes."""
@@ -80,7 +81,7 @@ def read_prompt_file(name: str, content: bytes, *, space: bool) -> PromptFile:
     return PromptFile(tuple(good), tuple(bad))
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+def _json_rows(text: str) -> Iterator[tuple[int, Json | str]]:
     """Line number and object, or what is wrong."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -93,7 +94,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
         yield number, row if isinstance(row, dict) else "no JSON object"
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
+def _csv_rows(text: str) -> Iterator[tuple[int, Json | str]]:
     """Line number, where the row ends, and row, or what is wrong."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
@@ -116,7 +117,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
             yield reader.line_num, {key: value for key, value in row.items() if value != ""}
 
 
-def _question(row: Mapping[str, Any], *, space: bool) -> TypedQuestion | str:
+def _question(row: Json, *, space: bool) -> TypedQuestion | str:
     """The question, or what is wrong with the row."""
     for name in ("prompt", "target"):
         if name not in row:

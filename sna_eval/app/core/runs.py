@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from sna_eval.app.core.saving import PLAN_FILE, Saved, lm_eval_command
 from sna_eval.errors import InputError, reading
@@ -28,6 +27,7 @@ from sna_eval.study.results.samples import Sample, read_samples
 from sna_eval.study.results.zone_table import ZoneRow, zone_rows
 from sna_eval.study.summary import Summary, summarise
 from sna_eval.study.sweep import ASKED, SweepStore, asked_arguments
+from sna_eval.typed import Json
 
 _SEEDED = {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 """What lm_eval's `--seed` seeds, in its order, and with what unless it is told otherwise."""
@@ -71,7 +71,7 @@ class ResultFolder:
     """Means by task and zone."""
     items: tuple[ItemPoint, ...]
     """Items of the tasks whose answers have probabilities."""
-    config: Mapping[str, Any]
+    config: Json
     """What lm_eval wrote down about the run."""
     shots: Mapping[str, int] = field(default_factory=dict)
     """Few-shot examples by task."""
@@ -151,7 +151,7 @@ def saved_run(opened: ResultFolder) -> Saved:
 
 def _saved(
     plan: Plan,
-    model_args: Mapping[str, Any],
+    model_args: Json,
     options: Sequence[str] = (),
     *,
     include_path: str = _TASKS_FOLDER,
@@ -183,7 +183,7 @@ def _asked(opened: ResultFolder) -> list[str]:
     return words
 
 
-def _prompting(raw: Mapping[str, Any]) -> Prompting:
+def _prompting(raw: Json) -> Prompting:
     """As lm_eval writes it beside the results."""
     system = raw.get("system_instruction")
     chat, multiturn = (bool(raw.get(name)) for name in ("chat_template", "fewshot_as_multiturn"))
@@ -221,6 +221,6 @@ def _point(task: str, sample: Sample) -> ItemPoint:
     )  # fmt: skip
 
 
-def _marked(row: ZoneRow, task: Mapping[str, Any]) -> ZoneRow:
+def _marked(row: ZoneRow, task: Json) -> ZoneRow:
     """Samples from before oracles were marked leave it to the plan's direction."""
     return replace(row, oracle=row.oracle or is_oracle(task))

@@ -9,10 +9,9 @@ import io
 import json
 import shlex
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -22,6 +21,7 @@ from sna_eval.app.core.workspace import ITEM_TASK, Workspace, plan_of
 from sna_eval.files import is_file, is_folder
 from sna_eval.harness.loading import arguments_of, typed_arguments
 from sna_eval.plan.files import plan_text
+from sna_eval.typed import Json
 
 PLAN_FILE = "plan.yaml"
 _FLAGS = ("device", "batch_size", "max_batch_size")
@@ -86,7 +86,7 @@ def _where(model: str) -> str:
 
 
 def lm_eval_command(
-    model_args: Mapping[str, Any],
+    model_args: Json,
     tasks: Sequence[str],
     *,
     include_path: str = ".",

@@ -33,7 +33,7 @@ from sna_eval.measuring.passes import GridPasses, tokens_per_pass
 from sna_eval.measuring.starts import Route, find_routes
 from sna_eval.methods import Examples
 from sna_eval.neurons import MAX_PROMPTS, Pooling, Ranked, Search, SearchConfig
-from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, TaskPlan
+from sna_eval.plan import ModelSpec, Plan, PlannedIntervention, Provenance, TaskPlan
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -163,13 +163,13 @@ def resolved_entry(workspace: Workspace, setting: Setting) -> PlannedInterventio
     return replace(entry, positions=setting.positions)
 
 
-def found_by(ranked: Searched, setting: Setting) -> dict[str, object]:
+def found_by(ranked: Searched, setting: Setting) -> Provenance:
     """How the neurons were found, as a plan file records it."""
     ranking = ranked.layers[setting.layer]
-    found = ranked.search.record(setting.count, ranking)
+    found = Provenance.of(ranked.search.record(setting.count, ranking))
     if setting.source.task is None:
-        return {**found, "prompts": "own"}
-    return {**found, "task": setting.source.task}
+        return found.saying(prompts="own")
+    return found.saying(task=setting.source.task)
 
 
 def plan_of(workspace: Workspace, setting: Setting, *, task: str = ITEM_TASK) -> Plan:

@@ -7,17 +7,17 @@ a run under `sna`: of the amplified texts and, as `baseline_...`, of the unmodif
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sna_eval.harness.instructions.rules import Asked, is_followed, words_of
 from sna_eval.harness.values import GeneratedText
+from sna_eval.typed import Json
 
 KINDS = ("format", "length", "language", "refusal")
 _GRAM = 4
 
 
-def instruction_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float | None]:
+def instruction_results(doc: Json, results: Sequence[str]) -> dict[str, float | None]:
     """Metrics of one text. Those of a kind are `None` for instructions of another.
 
     `repetition` is `1 - distinct / all` of the text's sequences of four words (Welleck et al. 2020,

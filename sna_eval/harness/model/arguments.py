@@ -7,7 +7,6 @@ first line say it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import torch
@@ -15,6 +14,7 @@ import torch
 from sna_eval.errors import InputError
 from sna_eval.files import REFERENCE_MODEL, reference_model_path
 from sna_eval.intervention.dictionary import Dictionary, read_dictionary
+from sna_eval.typed import Json
 
 DecideAt = Literal["start", "every_step"]
 
@@ -80,7 +80,7 @@ def _is_count(value: Any) -> bool:
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
-def not_loaded(model: str, error: Exception, arguments: Mapping[str, Any]) -> InputError:
+def not_loaded(model: str, error: Exception, arguments: Json) -> InputError:
     """The input error that a failed load amounts to.
 
     **Arguments:**

@@ -20,6 +20,7 @@ from sna_eval.errors import InputError, reading
 from sna_eval.harness.scoring.ledger import GENERATED, SCORED
 from sna_eval.harness.scoring.suits import PlanOf
 from sna_eval.intervention import base_model
+from sna_eval.typed import Json
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -43,7 +44,7 @@ _MAKES_PROCESSORS = "_get_logits_processor"
 class GenerateSettings:
     """What `generate` goes by: a request's own settings, else those that come with the model."""
 
-    def __init__(self, model: nn.Module, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, model: nn.Module, arguments: Json) -> None:
         self._model = base_model(model)
         self._defaults = getattr(self._model, "generation_config", None)
         self._arguments = arguments

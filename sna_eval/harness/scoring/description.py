@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sna_eval.harness.scoring.ledger import Ledger, TaskLedger
 from sna_eval.harness.tasks.task_plans import TaskPlans, found_on_another
 from sna_eval.plan import Plan, TaskPlan, plan_fingerprint, task_fingerprint
 from sna_eval.plan.files import task_to_dict
+from sna_eval.typed import Json
 
 
 def describe(
@@ -17,7 +17,7 @@ def describe(
     counts: Ledger,
     *,
     model_hash: str | None,
-    settings: Mapping[str, Any],
+    settings: Json,
     processes: int,
 ) -> dict[str, Any]:
     """The entry `config.sna` of a result file.

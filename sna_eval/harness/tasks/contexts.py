@@ -8,7 +8,7 @@ remembers how its prompts are put together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from sna_eval.errors import InputError, reading
 from sna_eval.harness.plugin.running import Prompting
 from sna_eval.harness.tasks.questions import requests_of, seed_examples
+from sna_eval.typed import Json
 
 _PROMPTINGS: WeakKeyDictionary[Any, Prompting] = WeakKeyDictionary()
 
@@ -25,7 +26,7 @@ _PROMPTINGS: WeakKeyDictionary[Any, Prompting] = WeakKeyDictionary()
 class TaskArguments:
     """As lm_eval's flags of these names."""
 
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Json = field(default_factory=dict)
     """What a task's own code may ask for, beside the model's arguments."""
     num_fewshot: int | None = None
     """Examples before each question; `None`: as the task says. A task that says 0 keeps it."""

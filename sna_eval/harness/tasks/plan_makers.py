@@ -12,7 +12,7 @@ from __future__ import annotations
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -29,6 +29,7 @@ from sna_eval.harness.tasks.questions import LiveTasks
 from sna_eval.harness.tasks.task_plans import SearchedPlans
 from sna_eval.methods import Workbench
 from sna_eval.plan import ModelSpec, Plan, TaskPlan, save_plan
+from sna_eval.typed import Json
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -72,7 +73,7 @@ class PlanMakerOptions:
 
     maker: str
     budget: Budget
-    gate: Mapping[str, Any]
+    gate: Json
     """The arguments `gate`, `low`, `high`, `transition`, as far as they were given."""
 
     @classmethod
@@ -126,9 +127,9 @@ def load_maker(name: str) -> PlanMaker:
     return cast(PlanMaker, pkgutil.resolve_name(PLAN_MAKERS[name]))
 
 
-def load_gate_check(name: str) -> Callable[[Mapping[str, Any], Any], Any]:
+def load_gate_check(name: str) -> Callable[[Json, Any], Any]:
     """Imports what looks at a gate's arguments and a task before a maker sets to work."""
-    return cast("Callable[[Mapping[str, Any], Any], Any]", pkgutil.resolve_name(GATE_CHECKS[name]))
+    return cast("Callable[[Json, Any], Any]", pkgutil.resolve_name(GATE_CHECKS[name]))
 
 
 class MadePlans(SearchedPlans):

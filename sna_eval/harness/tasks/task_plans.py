@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sna_eval.errors import InputError
 from sna_eval.harness.plugin.ranks import Ranks
@@ -27,6 +27,9 @@ from sna_eval.methods import Workbench
 from sna_eval.neurons.statistics import Progress, SearchBar
 from sna_eval.plan import Plan, TaskPlan, check_task, match_task
 from sna_eval.plan.resolving import Resolving
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
 
 _LOGGER = logging.getLogger(__name__)
 Owner = Callable[[], Any]
@@ -113,7 +116,7 @@ class SearchedPlans(TaskPlans):
             {instance.task_name or "": partial(live.of, instance) for instance in instances}
         )
 
-    def for_tasks(self, tasks: Mapping[str, Any]) -> None:
+    def for_tasks(self, tasks: Mapping[str, Task]) -> None:
         """Searches for lm_eval tasks, all of them together."""
         self._search_all({name: partial(same, task) for name, task in tasks.items()})
         for task in tasks.values():

@@ -19,7 +19,6 @@ command goes on where it was stopped, and costs nothing the next time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,7 @@ from sna_eval.study.choosing import (
     select,
 )
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, run_sweep
+from sna_eval.typed import Json
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -68,7 +68,7 @@ def make_plan(lm: SNALM, name: str, task: Any, asked: PlanMakerOptions) -> Plan:
     return selection.plan
 
 
-def asked_gate(asked: Mapping[str, Any], task: Any) -> Gate:
+def asked_gate(asked: Json, task: Any) -> Gate:
     """The gate that arguments describe, beside what is left open."""
     if asked.get("gate") == "never":
         raise InputError(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from sna_eval.errors import InputError
 from sna_eval.measuring.grid import Configuration
 from sna_eval.study.choosing.bounds import single_bounds
 from sna_eval.study.choosing.effects import Measure, TaskEffects
+from sna_eval.study.sweep.schemas import ConfigurationRow
 
 Criterion = Literal["lower_bound", "mean"]
 """`lower_bound` of the mean effect over items (default), each configuration by itself, or the
@@ -24,7 +24,7 @@ class ChosenConfiguration:
     """The configuration chosen for a task, and what it was chosen by."""
 
     task: str
-    row: Mapping[str, Any]
+    row: ConfigurationRow
     """The configuration, by the names of `effects.CONFIGURATION`."""
     measure: Measure
     gain: float
@@ -102,5 +102,5 @@ def choose(
     )
 
 
-def _strength(row: Mapping[str, Any]) -> tuple[int, float, int]:
+def _strength(row: ConfigurationRow) -> tuple[int, float, int]:
     return row["n_neurons"], abs(row["multiplier"] - 1.0), row["layer"]

@@ -7,9 +7,9 @@ alone keeps its baseline, so its effect is exactly zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,15 +20,18 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.study.choosing.bounds import Floats, lower_bounds
 from sna_eval.study.sweep import SweepStore, stored_clusters
+from sna_eval.study.sweep.schemas import ConfigurationRow
+from sna_eval.typed import Json
 
 Measure = Literal["prob", "acc", "log_prob"]
 """`prob`: probability of the right answer. `acc`: whether it is the likeliest choice. `log_prob`:
 the logarithm of `prob`, for long answers, whose probability is next to nothing."""
 _SMALLEST = np.finfo(np.float64).tiny  # of probabilities whose logarithm can be taken back
 _CUTS = 10  # confidences between which other boundaries of a gate are tried
-CONFIGURATION = ("task", "layer", "n_neurons", "multiplier", "direction", "oracle", "found")
-"""What of a configuration's row says which one it is."""
-_WHICH = ("layer", "n_neurons", "multiplier", "direction")  # of these, what its items say too
+CONFIGURATION = tuple(ConfigurationRow.__annotations__)
+"""What of a configuration's row is read."""
+_Which = Literal["layer", "n_neurons", "multiplier", "direction"]
+_WHICH: tuple[_Which, ...] = get_args(_Which)  # what the rows of its items say too
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class TaskEffects:
 
     task: str
     measure: Measure
-    rows: tuple[Mapping[str, Any], ...]
+    rows: tuple[ConfigurationRow, ...]
     """The configurations, by the names of `CONFIGURATION`."""
     effects: Floats
     """Amplified minus baseline, 0 where the gate stays closed: `[configuration, item]`."""
@@ -127,7 +130,7 @@ def task_effects(
     )
 
 
-def _check_order(task: str, rows: Sequence[Mapping[str, Any]], items: pa.Table) -> None:
+def _check_order(task: str, rows: Sequence[ConfigurationRow], items: pa.Table) -> None:
     """Items stand configuration by configuration, as many of each.
 
     **Raises:** `InputError` where they do not.
@@ -143,7 +146,7 @@ def _check_order(task: str, rows: Sequence[Mapping[str, Any]], items: pa.Table) 
             )  # fmt: skip
 
 
-def grid_size(grid: Mapping[str, Any]) -> int:
+def grid_size(grid: Json) -> int:
     """Configurations of a task's grid, as its manifest has it."""
     axes = ("layers", "n_neurons", "multipliers", "directions")
     return math.prod(len(grid[axis]) for axis in axes if grid.get(axis))

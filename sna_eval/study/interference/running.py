@@ -43,6 +43,8 @@ from sna_eval.study.same_settings import versions
 from sna_eval.typed import build
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
     from sna_eval.harness.lm import SNALM
 
 _TEXT_TOKENS = 2048
@@ -92,7 +94,7 @@ class InterferenceOptions:
 
 def measure_interference(
     lm: SNALM,
-    tasks: Mapping[str, Any],
+    tasks: Mapping[str, Task],
     asked: InterferenceOptions | None = None,
     *,
     output: str | Path | None = None,
@@ -222,7 +224,7 @@ class _Measure:
         return log_likelihoods(engine, subject, sets, tokens=tokens, quiet=self.quiet)
 
 
-def _sources(lm: SNALM, tasks: Mapping[str, Any]) -> dict[str, TaskPlan]:
+def _sources(lm: SNALM, tasks: Mapping[str, Task]) -> dict[str, TaskPlan]:
     """The resolved plan of every task that has one."""
     plans = {name: lm.plans.for_task(task) for name, task in tasks.items()}
     found = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from sna_eval.harness.tasks.questions import (
 )
 from sna_eval.harness.values import Evidence, evidence_of
 from sna_eval.plan import Plan, TaskPlan
+from sna_eval.typed import Json
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -60,7 +61,7 @@ def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | No
     return Outcome(measures[0], before, after, zones, tuple(one.amplified for one in evidence))
 
 
-def _one_a_document(samples: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _one_a_document(samples: Iterable[Json]) -> list[Json]:
     """In the order of the documents. Each filter has a sample of its own of every document, but
     what is measured here are the answers before any filter, which are the same in all of them.
     """
@@ -68,7 +69,7 @@ def _one_a_document(samples: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
     return [first[number] for number in sorted(first)]
 
 
-def _item(task: Any, sample: Mapping[str, Any]) -> tuple[str, float, float, Evidence]:
+def _item(task: Any, sample: Json) -> tuple[str, float, float, Evidence]:
     """Measure, baseline, amplified and evidence of one item, from the answers themselves."""
     values = [answers[0][0] for answers in sample["resps"]]
     evidence = [one for one in map(evidence_of, values) if one is not None]

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from sna_eval.cache import digest
 from sna_eval.errors import InputError
+from sna_eval.harness.loading import ModelArguments
 from sna_eval.harness.model.kept import numerics
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.measuring.items import development_fingerprint, items_fingerprint
@@ -23,17 +24,19 @@ from sna_eval.study.methods.variants import RANDOM, Variant
 from sna_eval.study.same_settings import versions
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
     from sna_eval.harness.lm import SNALM
 
 
 def measure_methods(
     lm: SNALM,
-    tasks: Mapping[str, Any],
+    tasks: Mapping[str, Task],
     variants: Sequence[Variant],
     options: MethodsOptions | None = None,
     *,
     output: str | Path | None = None,
-    model_args: str | Mapping[str, Any] = "",
+    model_args: ModelArguments = "",
     quiet: bool = False,
 ) -> MethodTable:
     """Every variant on every task, behind the gates of `lm.plan`.
@@ -104,9 +107,7 @@ def _items_hash(lm: SNALM, task: Any, limit: int | None) -> str:
     return digest([measured, development_fingerprint(task, lm)])
 
 
-def _settings(
-    lm: SNALM, options: MethodsOptions, model_args: str | Mapping[str, Any]
-) -> dict[str, Any]:
+def _settings(lm: SNALM, options: MethodsOptions, model_args: ModelArguments) -> dict[str, Any]:
     """What must be the same for two units to stand in one table."""
     asked = asdict(options)
     return {

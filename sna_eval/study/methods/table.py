@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sna_eval.errors import writing
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.units import MethodUnit
 from sna_eval.study.statistics import paired_bootstrap, paired_permutation
+from sna_eval.typed import Json
 
 CONTROL = "random_neurons"
 _UNSEARCHED = ("sna", "ungated")  # the plan's own
@@ -81,7 +82,7 @@ class MethodTable:
     """All rows, task by task, and what they were measured with."""
 
     rows: tuple[MethodRow, ...]
-    settings: Mapping[str, Any]
+    settings: Json
 
     def without(self, method: str) -> list[str]:
         """Tasks that a method has no row of."""
@@ -112,7 +113,7 @@ class MethodTable:
 
 
 def make_table(
-    units: Sequence[MethodUnit], options: MethodsOptions, *, settings: Mapping[str, Any]
+    units: Sequence[MethodUnit], options: MethodsOptions, *, settings: Json
 ) -> MethodTable:
     """Rows from units: each task's methods beside the same random draws."""
     tasks: dict[str, dict[str, list[MethodUnit]]] = defaultdict(lambda: defaultdict(list))

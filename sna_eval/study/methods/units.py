@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sna_eval.harness.loading import model_arguments, pretrained_name
+from sna_eval.harness.loading import ModelArguments, model_arguments, pretrained_name
 from sna_eval.study.keeping import Kept, Settings
 from sna_eval.typed import build
 
@@ -92,7 +91,7 @@ def _checked(unit: MethodUnit, label: str, task: str) -> MethodUnit:
     return unit
 
 
-def model_settings(model_args: str | Mapping[str, Any]) -> dict[str, Any]:
+def model_settings(model_args: ModelArguments) -> dict[str, Any]:
     """The model in a folder's settings: by name, and with the arguments it is loaded with."""
     if not model_args:
         return {"model": "", "model_args": {}}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sna_eval.errors import InputError
 from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.plan.selection import Selection
+from sna_eval.typed import Json
 
 SHOTS = (1, 3, 5)
 """Examples that `few_shot` is measured with."""
@@ -28,7 +28,7 @@ class Variant:
 
     label: str
     method: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Json = field(default_factory=dict)
 
     @property
     def by_ranking(self) -> bool:

@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from sna_eval.errors import reading, writing
 from sna_eval.files import MIB, read_text, write_whole
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls.records import Found, TestItems
-from sna_eval.typed import build
+from sna_eval.typed import Json, build
 
 _LARGEST = 512 * MIB
 
@@ -40,7 +39,7 @@ class NullFiles:
     **Raises:** `InputError` where the folder holds another search.
     """
 
-    def __init__(self, folder: str | Path | None, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path | None, settings: Json) -> None:
         self._folder = None if folder is None else Path(folder)
         self._kept = Kept(self._folder, settings, command="verdict")
 

@@ -17,6 +17,7 @@ from sna_eval.study.results.gold import gold_choice
 from sna_eval.study.results.nested import finite
 from sna_eval.study.results.records import BASELINE, is_outcome
 from sna_eval.study.results.samples import Sample
+from sna_eval.typed import Json
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _apart(requests: Sequence[Sequence[Any]]) -> tuple[str, list[str]]:
     ]
 
 
-def _choices(raw: Mapping[str, Any], words: Sequence[str]) -> tuple[Choice, ...]:
+def _choices(raw: Json, words: Sequence[str]) -> tuple[Choice, ...]:
     before = _likelihoods(raw.get("baseline_filtered_resps", ()))
     after = _likelihoods(raw.get("filtered_resps", ()))
     both = (_padded(likelihoods, len(words)) for likelihoods in (before, after))
@@ -143,7 +144,7 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _texts(raw: Mapping[str, Any]) -> Texts:
+def _texts(raw: Json) -> Texts:
     before, after = _first(raw.get("baseline_resps")), _first(raw.get("resps"))
     taken_before = _first(raw.get("baseline_filtered_resps"))
     taken_after = _first(raw.get("filtered_resps"))
@@ -165,7 +166,7 @@ def _first(answers: Any) -> str | None:
     return None if answers is None else str(answers)
 
 
-def _scores(raw: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
+def _scores(raw: Json) -> dict[str, tuple[float | None, float | None]]:
     names = [str(name) for name in raw.get("metrics", ()) if is_outcome(str(name))]
     both = {name: (finite(raw.get(BASELINE + name)), finite(raw.get(name))) for name in names}
     return {name: pair for name, pair in both.items() if pair != (None, None)}

@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sna_eval.typed import Json
 
-def mapping(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+
+def mapping(values: Json, *keys: str) -> Json:
     """The mapping at the end of `keys`; empty where there is none."""
     found: Any = values
     for key in keys:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sna_eval.gating import Gate, Zone
+from sna_eval.typed import Json
 
 BASELINE = "baseline_"
 """Prefix of the metrics that hold the unmodified model's score."""
@@ -91,9 +92,9 @@ class TaskRecord:
     name: str
     """Today's name."""
     scores: Mapping[MetricName, Reported]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Json = field(default_factory=dict)
     """What another run must agree on to be comparable, by label; `None` is unknown."""
-    definitions: Mapping[str, Any] = field(default_factory=dict)
+    definitions: Json = field(default_factory=dict)
     """How each metric is computed, beyond its name."""
     higher_is_better: Mapping[str, bool | None] = field(default_factory=dict)
     version: str = ""

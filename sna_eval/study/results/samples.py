@@ -21,6 +21,7 @@ from sna_eval.files import read_lines
 from sna_eval.gating import Zone
 from sna_eval.study.results.gold import gold_choice
 from sna_eval.study.results.records import BASELINE, Items, ItemsByFilter, is_outcome
+from sna_eval.typed import Json
 
 _MOST_SCORES = 20_000_000
 """Samples times metrics, whether they have a value or not, and choices: what memory goes with."""
@@ -34,7 +35,7 @@ _ZONES: Mapping[Any, Zone] = {1: 1, 2: 2, 3: 3}
 class Sample:
     """One line of a sample file; its parts are read when they are asked for."""
 
-    raw: Mapping[str, Any]
+    raw: Json
     """As lm_eval wrote it."""
     place: str
     """File and line, for messages."""
@@ -206,7 +207,7 @@ class _KeptSample:
     document: str
     prompt: str
     target: str
-    scores: Mapping[str, Any]
+    scores: Json
     choices: tuple[float, ...]
     baseline_choices: tuple[float, ...]
     zone: Zone | None

@@ -6,10 +6,9 @@ on the development items. The test gain comes from the samples: both halves of e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sna_eval.errors import InputError, reading
 from sna_eval.plan import ChoiceRecord, acting_fingerprint
@@ -20,7 +19,7 @@ from sna_eval.study.results.nested import mapping
 from sna_eval.study.results.reading import read_raw, read_run
 from sna_eval.study.results.records import MetricName, Run
 from sna_eval.study.statistics import check_draws, paired_bootstrap
-from sna_eval.typed import build
+from sna_eval.typed import Json, build
 
 _MEASURES = ("prob", "acc")
 
@@ -98,7 +97,7 @@ def gated_gains(path: str | Path, *, draws: int = 10_000, seed: int = 0) -> tupl
     return tuple(found)
 
 
-def _chosen(settings: Mapping[str, Any]) -> _Chosen | None:
+def _chosen(settings: Json) -> _Chosen | None:
     """How a task's one configuration was chosen, if it was, and by one of the measures here.
 
     A gate or neurons that were changed afterwards were not chosen: their gain is not on record.

@@ -7,7 +7,7 @@ the items.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from sna_eval.intervention import Unit
 from sna_eval.plan.files import parse_gate
 from sna_eval.plan.reading import finite
 from sna_eval.study.statistics import cluster_codes
+from sna_eval.typed import Json
 
 VERSION = 1
 ASKED = "asked"
@@ -64,13 +65,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return Values(manifest)
 
 
-def asked_arguments(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def asked_arguments(manifest: Json) -> dict[str, Any]:
     """Model arguments that load a sweep's model again."""
     found = {"pretrained": manifest["model"], "dtype": manifest["dtype"]}
     return found | manifest.get(ASKED, {}).get("model_args", {}) | found  # in this order
 
 
-def _check(manifest: Mapping[str, Any]) -> None:
+def _check(manifest: Json) -> None:
     for key in _TEXTS:
         _expect(f"manifest.{key}", manifest.get(key, ""), str, "a text")
     for key in _COUNTS:
@@ -124,7 +125,7 @@ def written_clusters(labels: Sequence[str]) -> str:
     return "" if len(set(codes.tolist())) == len(codes) else " ".join(map(str, codes))
 
 
-def stored_clusters(manifest: Mapping[str, Any], task: str, items: int) -> Ints:
+def stored_clusters(manifest: Json, task: str, items: int) -> Ints:
     """The cluster of each of a task's items, from 0; in stores of before, each its own.
 
     **Raises:** `InputError` where the manifest has not one for each of so many items.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from sna_eval.errors import reading
 from sna_eval.gating import Gate, ungated
@@ -15,14 +13,15 @@ from sna_eval.plan import (
     ModelSpec,
     Plan,
     PlannedIntervention,
+    Provenance,
     TaskPlan,
 )
 from sna_eval.plan.files import parse_gate
-from sna_eval.study.sweep.schemas import Unit
+from sna_eval.study.sweep.schemas import ConfigurationRow, Unit
 from sna_eval.study.sweep.store import SweepStore
 
 
-def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedIntervention:
+def row_intervention(store: SweepStore, row: ConfigurationRow) -> PlannedIntervention:
     """What a row of the configurations did.
 
     **Arguments:**
@@ -31,13 +30,13 @@ def row_intervention(store: SweepStore, row: Mapping[str, Any]) -> PlannedInterv
     """
     chosen = _neurons(store, Unit(row["task"], row["layer"]), row["n_neurons"])
     with reading("store", expected="how neurons were found, in JSON", got=row["found"]):
-        found = dict(json.loads(row["found"]))
+        found = Provenance.of(dict(json.loads(row["found"])))
     return Configuration.of_row(row).planned(chosen, found)
 
 
 def configuration_row(
     store: SweepStore, task: str, configuration: Configuration
-) -> dict[str, Any] | None:
+) -> ConfigurationRow | None:
     """The row of one configuration; `None` where it was not swept."""
     unit = Unit(task, configuration.layer)
     if unit not in store.units:
@@ -46,7 +45,7 @@ def configuration_row(
     return next((row for row in rows if Configuration.of_row(row) == configuration), None)
 
 
-def row_plan(store: SweepStore, row: Mapping[str, Any]) -> Plan:
+def row_plan(store: SweepStore, row: ConfigurationRow) -> Plan:
     """The plan that reproduces a row, ungated; its fingerprint is the row's `plan_fingerprint`."""
     gate = ungated(task_gate(store, row["task"]))
     return Plan({row["task"]: TaskPlan(gate, (row_intervention(store, row),))})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 import pyarrow as pa
 
@@ -96,6 +97,18 @@ NEURONS = pa.schema(
 """Every layer's neurons in order; a configuration takes the first `n_neurons` of each label."""
 SCHEMAS = {"configurations": CONFIGURATIONS, "items": ITEMS, "neurons": NEURONS}
 """The three tables of a store."""
+
+
+class ConfigurationRow(TypedDict):
+    """What of a row of `CONFIGURATIONS` says which one it is."""
+
+    task: str
+    layer: int
+    n_neurons: int
+    multiplier: float
+    direction: str
+    oracle: bool
+    found: str
 
 
 @dataclass(frozen=True, order=True)

@@ -15,7 +15,7 @@ lock on `DIR/.lock`, which goes with its process.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sna_eval.study.same_settings import check_same
 from sna_eval.study.sweep.manifest import ASKED, VERSION, read_manifest
 from sna_eval.study.sweep.schemas import MEASURED, SCHEMAS, Unit, UnitTables
 from sna_eval.study.sweep.table_files import read_table
+from sna_eval.typed import Json
 
 _ORDER = ("neurons", "items", "configurations")
 """Tables in the order of writing: the last one says that a unit is complete."""
@@ -41,10 +42,10 @@ class SweepStore:
     """A sweep's results on disk."""
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Json
 
     @classmethod
-    def begin(cls, path: str | Path, manifest: Mapping[str, Any]) -> SweepStore:
+    def begin(cls, path: str | Path, manifest: Json) -> SweepStore:
         """Starts a store, or takes up one that was begun with the same manifest.
 
         **Raises:** `InputError` where the folder holds another sweep.

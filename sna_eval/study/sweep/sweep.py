@@ -24,6 +24,7 @@ from sna_eval.neurons.statistics import SearchBar
 from sna_eval.neurons.universal import Universal
 from sna_eval.plan import (
     PlanArguments,
+    Provenance,
     model_fingerprint,
 )
 from sna_eval.study.same_settings import versions
@@ -35,6 +36,8 @@ from sna_eval.study.sweep.swept_task import SweptTask, swept_task
 from sna_eval.study.sweep.tables import unit_tables
 
 if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+
     from sna_eval.harness.lm import SNALM
 
 
@@ -53,7 +56,7 @@ class Sweep:
         options: SweepOptions,
         *,
         lm: SNALM | None = None,
-        tasks: Mapping[str, Any] | None = None,
+        tasks: Mapping[str, Task] | None = None,
     ) -> None:
         self.options = options
         self.from_options = lm is None and tasks is None
@@ -68,7 +71,7 @@ class Sweep:
         return self._lm or load_lm(self.options.model_args, gate="never")
 
     @cached_property
-    def tasks(self) -> Mapping[str, Any]:
+    def tasks(self) -> Mapping[str, Task]:
         if self._tasks is not None:
             return self._tasks
         asked = self.options
@@ -110,7 +113,10 @@ class Sweep:
         """Computes units of one task."""
         swept, search = self.subjects[task], self.search(task)
         for result in self._results(task, layers):
-            found = {count: search.record(count, result.ranking) for count in swept.grid.n_neurons}
+            found = {
+                count: Provenance.of(search.record(count, result.ranking))
+                for count in swept.grid.n_neurons
+            }
             yield unit_tables(swept, result, model=self.model_name, found=found)
 
     def _results(self, task: str, layers: Sequence[int]) -> Iterator[LayerResult]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from sna_eval.gating import ungated
 from sna_eval.measuring.task_grid import LayerResult
 from sna_eval.measuring.values import Floats, ItemValues, item_values
-from sna_eval.plan import Plan, TaskPlan, plan_fingerprint
+from sna_eval.plan import Plan, Provenance, TaskPlan, plan_fingerprint
 from sna_eval.study.sweep.schemas import (
     CONFIGURATIONS,
     ITEMS,
@@ -28,7 +28,7 @@ from sna_eval.study.sweep.swept_task import SweptTask
 
 
 def unit_tables(
-    subject: SweptTask, result: LayerResult, *, model: str, found: Mapping[int, Mapping[str, Any]]
+    subject: SweptTask, result: LayerResult, *, model: str, found: Mapping[int, Provenance]
 ) -> UnitTables:
     """The tables of one task and layer.
 
@@ -93,7 +93,7 @@ def _configuration_row(
     result: LayerResult,
     number: int,
     values: _Values,
-    found: Mapping[int, Mapping[str, Any]],
+    found: Mapping[int, Provenance],
 ) -> dict[str, Any]:
     configuration = subject.grid.at(result.layer)[number]
     entry = configuration.planned(
@@ -117,7 +117,7 @@ def _configuration_row(
         "improvement_pct": (amplified - base) / base * 100 if base else None,
         "zone": subject.gate.zone(confidence),
         "select": subject.method,
-        "found": json.dumps(found[configuration.n_neurons]),
+        "found": json.dumps(found[configuration.n_neurons].to_dict()),
         "direction": configuration.direction,
         "oracle": configuration.oracle,
         "source": MEASURED if number in values.place else PREDICTED,

@@ -19,7 +19,7 @@ from sna_eval.files import read_text, write_whole
 from sna_eval.gating import Gate
 from sna_eval.harness.tasks.contexts import TaskArguments
 from sna_eval.study.nulls import NullOptions
-from sna_eval.typed import build
+from sna_eval.typed import Json, build
 
 VERSION = 1
 ENDPOINTS: Mapping[str, str] = {
@@ -141,7 +141,7 @@ class Registration:
     limits: Limits
     correction: Correction
     """Over tasks; `none` where the draws are too few for any p-value to stand it."""
-    task_arguments: Mapping[str, Any] = field(default_factory=dict)
+    task_arguments: Json = field(default_factory=dict)
     include_path: str | None = None
     endpoints: Mapping[str, str] = field(default_factory=lambda: dict(ENDPOINTS))
     exclusions: tuple[str, ...] = EXCLUSIONS

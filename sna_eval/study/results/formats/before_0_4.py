@@ -18,6 +18,7 @@ from typing import Any
 from sna_eval.study.results.formats import lm_eval
 from sna_eval.study.results.nested import finite, mapping
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.typed import Json
 
 HOLDS = "`results` by task"
 
@@ -57,7 +58,7 @@ def handles(raw: Any) -> bool:
     return isinstance(results, Mapping) and bool(results) and not lm_eval.handles(raw)
 
 
-def parse(raw: Mapping[str, Any], path: Path) -> Run:
+def parse(raw: Json, path: Path) -> Run:
     """A run from the content of its result file."""
     config, general = mapping(raw, "config"), mapping(raw, "config_general")
     arguments = str(config.get("model_args", ""))
@@ -78,7 +79,7 @@ def parse(raw: Mapping[str, Any], path: Path) -> Run:
     )
 
 
-def _records(raw: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, TaskRecord]:
+def _records(raw: Json, config: Json) -> dict[str, TaskRecord]:
     """Records by today's names; one old task may become two."""
     scores: dict[str, dict[MetricName, Reported]] = defaultdict(dict)
     source: dict[str, str] = {}
@@ -96,8 +97,8 @@ def _records(raw: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Tas
 def _record(
     name: str,
     scores: Mapping[MetricName, Reported],
-    raw: Mapping[str, Any],
-    config: Mapping[str, Any],
+    raw: Json,
+    config: Json,
     key: str,
 ) -> TaskRecord:
     archived = _ARCHIVED.fullmatch(key)
@@ -119,7 +120,7 @@ def _record(
     )
 
 
-def _scores(values: Mapping[str, Any]) -> dict[str, Reported]:
+def _scores(values: Json) -> dict[str, Reported]:
     return {
         metric: Reported(value, finite(values.get(f"{metric}_stderr")))
         for metric, given in values.items()
@@ -145,7 +146,7 @@ def _documents(score: Reported | None) -> int | None:
     return round(count) if whole else None
 
 
-def _limit(config: Mapping[str, Any]) -> str | None:
+def _limit(config: Json) -> str | None:
     if "limit" not in config:
         return None
     return "none" if config["limit"] is None else f"{config['limit']}"

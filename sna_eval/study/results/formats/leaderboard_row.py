@@ -15,6 +15,7 @@ from sna_eval.errors import InputError
 from sna_eval.study.results.leaderboard import AVERAGE, COLUMNS, NORMALIZED, Column
 from sna_eval.study.results.nested import finite
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
+from sna_eval.typed import Json
 
 HOLDS = "one row of the Open LLM Leaderboard"
 
@@ -25,7 +26,7 @@ def handles(raw: Any) -> bool:
     return isinstance(raw, Mapping) and any(title in raw for title in titles)
 
 
-def parse(raw: Mapping[str, Any], path: Path) -> Run:
+def parse(raw: Json, path: Path) -> Run:
     """The row as a run."""
     tasks = {column.task: _record(column, raw) for column in COLUMNS}
     average = next((raw[key] for key in raw if key.startswith("Average")), None)
@@ -41,7 +42,7 @@ def parse(raw: Mapping[str, Any], path: Path) -> Run:
     )
 
 
-def _record(column: Column, raw: Mapping[str, Any]) -> TaskRecord:
+def _record(column: Column, raw: Json) -> TaskRecord:
     scores = {}
     if column.title in raw:
         scores[NORMALIZED] = _score(raw[column.title], column.title)

@@ -20,6 +20,7 @@ from sna_eval.study.results.locating import sample_file
 from sna_eval.study.results.nested import finite, mapping, text
 from sna_eval.study.results.records import MetricName, Reported, Run, TaskRecord
 from sna_eval.study.results.samples import read_items
+from sna_eval.typed import Json
 
 HOLDS = "`results` by task"
 
@@ -35,7 +36,7 @@ def handles(raw: Any) -> bool:
     return "configs" in raw or any("," in key for values in entries for key in values)
 
 
-def parse(raw: Mapping[str, Any], path: Path) -> Run:
+def parse(raw: Json, path: Path) -> Run:
     """A run from the content of its result file."""
     config = mapping(raw, "config")
     done = mapping(config, "sna")
@@ -51,7 +52,7 @@ def parse(raw: Mapping[str, Any], path: Path) -> Run:
     )
 
 
-def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
+def _record(raw: Json, name: str, path: Path) -> TaskRecord:
     done = mapping(raw, "config", "sna", "tasks", name)
     samples = sample_file(path, name)
     subtasks = tuple(_leaves(mapping(raw, "group_subtasks"), name))
@@ -75,7 +76,7 @@ def _record(raw: Mapping[str, Any], name: str, path: Path) -> TaskRecord:
     )
 
 
-def _scores(values: Mapping[str, Any]) -> Iterator[tuple[MetricName, Reported]]:
+def _scores(values: Json) -> Iterator[tuple[MetricName, Reported]]:
     """`acc,none` and `acc_stderr,none` as one entry; values that are no numbers are left out."""
     for key, given in values.items():
         metric, comma, filter_name = key.partition(",")
@@ -85,11 +86,11 @@ def _scores(values: Mapping[str, Any]) -> Iterator[tuple[MetricName, Reported]]:
             yield MetricName(metric, filter_name), Reported(value, stderr)
 
 
-def _acts(task: Mapping[str, Any]) -> bool:
+def _acts(task: Json) -> bool:
     return mapping(task, "gate").get("mode") != "never" and bool(task.get("interventions"))
 
 
-def _pretrained(config: Mapping[str, Any]) -> str | None:
+def _pretrained(config: Json) -> str | None:
     given = config.get("model_args")
     if isinstance(given, Mapping):
         return given.get("pretrained")
@@ -97,7 +98,7 @@ def _pretrained(config: Mapping[str, Any]) -> str | None:
     return found.group(1) if found else None
 
 
-def _leaves(children: Mapping[str, Any], name: str) -> Iterator[str]:
+def _leaves(children: Json, name: str) -> Iterator[str]:
     """The tasks below a group, groups within groups resolved."""
     for child in children.get(name) or ():
         if children.get(child):
@@ -114,7 +115,7 @@ _PROMPT_SETTINGS = ("system_instruction_sha", "chat_template_sha", "fewshot_as_m
 _SPLITS = ("test_split", "validation_split", "training_split")  # lm_eval takes the first there is
 
 
-def task_facts(raw: Mapping[str, Any], name: str, subtasks: tuple[str, ...]) -> dict[str, Any]:
+def task_facts(raw: Json, name: str, subtasks: tuple[str, ...]) -> dict[str, Any]:
     """What another run of the task must agree on; `None` for what the file does not say."""
     config = mapping(raw, "configs", name)
     members = subtasks or (name,)
@@ -133,13 +134,13 @@ def task_facts(raw: Mapping[str, Any], name: str, subtasks: tuple[str, ...]) -> 
     }
 
 
-def shown_version(raw: Mapping[str, Any], name: str) -> str:
+def shown_version(raw: Json, name: str) -> str:
     """A task's version as the file writes it."""
     version = _version(raw, name)
     return "" if version is None else str(version)
 
 
-def metric_definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str | None]]]:
+def metric_definitions(config: Json) -> Iterator[tuple[str, dict[str, str | None]]]:
     """Per metric the settings that say how it is computed."""
     entries = config.get("metric_list")
     for entry in entries if isinstance(entries, list) else ():
@@ -153,7 +154,7 @@ def metric_definitions(config: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
         yield str(entry.get("metric")), settings
 
 
-def environment(raw: Mapping[str, Any]) -> dict[str, str | None]:
+def environment(raw: Json) -> dict[str, str | None]:
     """What may move scores in the last digits."""
     config = mapping(raw, "config")
     loaded = mapping(config, "model_args")  # what lm_eval's flags say otherwise does not count
@@ -174,7 +175,7 @@ def environment(raw: Mapping[str, Any]) -> dict[str, str | None]:
     }
 
 
-def is_oracle(task: Mapping[str, Any]) -> bool:
+def is_oracle(task: Json) -> bool:
     """What the file says; files from before it was written are known by their directions.
 
     **Arguments:**
@@ -190,7 +191,7 @@ def is_oracle(task: Mapping[str, Any]) -> bool:
     )
 
 
-def _version(raw: Mapping[str, Any], name: str) -> Any:
+def _version(raw: Json, name: str) -> Any:
     """`1` and `1.0` are the same version; some releases wrote words."""
     version = mapping(raw, "versions").get(name)
     if version in (None, "N/A"):
@@ -198,7 +199,7 @@ def _version(raw: Mapping[str, Any], name: str) -> Any:
     return float(version) if isinstance(version, (int, float)) else str(version)
 
 
-def _counts(counts: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _counts(counts: list[Json]) -> dict[str, Any]:
     """How many documents were asked, and whether that is all of them."""
     asked = [finite(count.get("effective")) for count in counts]
     there = [finite(count.get("original")) for count in counts]
@@ -211,7 +212,7 @@ def _counts(counts: list[Mapping[str, Any]]) -> dict[str, Any]:
     return {"documents": asked_sum, "limit": limit}
 
 
-def _generation(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+def _generation(raw: Json, config: Json) -> str | None:
     if config.get("output_type") != "generate_until":
         return None
     given = mapping(raw, "config", "gen_kwargs")
