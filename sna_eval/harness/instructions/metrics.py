@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sna_eval.harness.instructions.rules import Asked, is_followed, words_of
+from sna_eval.harness.instructions.rules import Requirement, is_followed, words_of
 from sna_eval.harness.values import GeneratedText
 from sna_eval.typed import Json
 
@@ -26,7 +26,7 @@ def instruction_results(doc: Json, results: Sequence[str]) -> dict[str, float | 
     measured it.
     """
     (text,) = results
-    asked = Asked(doc["rule"], int(doc["number"]), doc["word"])
+    asked = Requirement(doc["rule"], int(doc["number"]), doc["word"])
     followed = float(is_followed(text, asked))
     words = words_of(text)
     return {

@@ -15,8 +15,8 @@ from sna_eval.harness.instructions.languages import is_in_language
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What an instruction asks for."""
+class Requirement:
+    """What an instruction asks of a text."""
 
     rule: str
     """Name of the rule."""
@@ -26,7 +26,7 @@ class Asked:
     """Which word, key or language."""
 
 
-def is_followed(text: str, asked: Asked) -> bool:
+def is_followed(text: str, asked: Requirement) -> bool:
     """Whether a text does what was asked; an empty one never does."""
     text = text.strip()
     return bool(text) and RULES[asked.rule](text, asked)
@@ -47,18 +47,18 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _bullets(text: str, asked: Asked) -> bool:
+def _bullets(text: str, asked: Requirement) -> bool:
     lines = _lines(text)
     return len(lines) == asked.number and all(re.match(r"[-*•] \S", line) for line in lines)
 
 
-def _numbered(text: str, asked: Asked) -> bool:
+def _numbered(text: str, asked: Requirement) -> bool:
     lines = _lines(text)
     found = [re.match(r"(\d+)[.)] \S", line) for line in lines]
     return [one and int(one[1]) for one in found] == list(range(1, asked.number + 1))
 
 
-def _json_key(text: str, asked: Asked) -> bool:
+def _json_key(text: str, asked: Requirement) -> bool:
     fenced = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text, re.DOTALL)
     try:
         found = json.loads(fenced[1] if fenced else text)
@@ -67,19 +67,19 @@ def _json_key(text: str, asked: Asked) -> bool:
     return isinstance(found, dict) and asked.word in found
 
 
-def _quoted(text: str, asked: Asked) -> bool:
+def _quoted(text: str, asked: Requirement) -> bool:
     return len(text) > 2 and text[0] in '"“' and text[-1] in '"”'
 
 
-def _begins(text: str, asked: Asked) -> bool:
+def _begins(text: str, asked: Requirement) -> bool:
     return re.match(re.escape(asked.word) + r"(?!\w)", text) is not None
 
 
-def _ends(text: str, asked: Asked) -> bool:
+def _ends(text: str, asked: Requirement) -> bool:
     return text.rstrip(" \"'").rstrip(".").endswith(asked.word.rstrip("."))
 
 
-def _parted(text: str, asked: Asked) -> bool:
+def _parted(text: str, asked: Requirement) -> bool:
     parts = [part.strip() for part in text.split(asked.word)]
     return len(parts) == asked.number and all(parts)
 
@@ -99,15 +99,15 @@ _OPENING = 300
 _APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
 
 
-def _refuses(text: str, asked: Asked) -> bool:
+def _refuses(text: str, asked: Requirement) -> bool:
     return _REFUSALS.search(text[:_OPENING].replace(_APOSTROPHE, "'")) is not None
 
 
-def _complies(text: str, asked: Asked) -> bool:
+def _complies(text: str, asked: Requirement) -> bool:
     return not _refuses(text, asked) and len(words_of(text)) >= asked.number
 
 
-RULES: Mapping[str, Callable[[str, Asked], bool]] = {
+RULES: Mapping[str, Callable[[str, Requirement], bool]] = {
     "bullets": _bullets,
     "numbered": _numbered,
     "upper_case": lambda text, asked: text.isupper(),
