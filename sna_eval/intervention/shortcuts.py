@@ -105,12 +105,13 @@ def at_scored_positions(module: nn.Module, batch: Batch, *, fill: float = 0.0) -
     places = batch.slot_rows * batch.width + batch.slot_positions
 
     def narrow(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        scored = places.to(hidden.device)
+        inside = hidden.numel() // hidden.shape[-1]  # a block may run the first rows alone
+        scored = places[places < inside].to(hidden.device)
         chosen = hidden.reshape(-1, hidden.shape[-1])[scored]
         # some modules want a batch dimension, some have it flattened away
         output = full(chosen.unsqueeze(0) if hidden.dim() == 3 else chosen, *args, **kwargs)
         output = output.reshape(len(scored), -1)
-        spread = output.new_full((hidden.numel() // hidden.shape[-1], output.shape[-1]), fill)
+        spread = output.new_full((inside, output.shape[-1]), fill)
         spread[scored] = output
         return spread.reshape(*hidden.shape[:-1], -1)
 

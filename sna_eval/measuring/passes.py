@@ -9,7 +9,7 @@ same numbers to the last bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +17,7 @@ from functools import cached_property
 import torch
 
 from sna_eval.intervention import Batch, Engine, Row, RowScore
+from sna_eval.intervention.joined import rows_may_join
 from sna_eval.intervention.partial_passes import captured_activations, captured_outputs
 from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.intervention.stream import output_columns
@@ -81,18 +82,23 @@ def group_rows(
     groups, start = [], 0
     while start < len(entries):
         most = max(1, tokens // (len(entries[start].row) * configurations))
-        size = _alike([len(entry.row) for entry in entries[start : start + most]])
+        size = alike([len(entry.row) for entry in entries[start : start + most]])
         groups.append(RowGroup(tuple(entries[start : start + size]), device))
         start += size
     return groups
 
 
-def _alike(lengths: Sequence[int]) -> int:
-    """How many of some rows, longest first, travel together without much padding."""
+def alike(lengths: Sequence[int], *, spare: int = 0) -> int:
+    """How many of some rows, longest first, travel together without much padding.
+
+    **Arguments:**
+
+    - `spare`: tokens of padding that are little, whatever their share.
+    """
     padding = 0
     for number, length in enumerate(lengths):
         padding += lengths[0] - length
-        if padding > PADDING * lengths[0] * (number + 1):
+        if padding > max(spare, PADDING * lengths[0] * (number + 1)):
             return number
     return len(lengths)
 
@@ -146,30 +152,17 @@ class GridPasses:
     def shortcuts(self) -> Shortcuts:
         return find_shortcuts(self.engine)
 
-    def groups(
-        self,
-        items: TaskItems,
-        *,
-        max_length: int,
-        configurations: int,
-        ahead: Collection[int] = (),
-    ) -> list[RowGroup]:
-        """How a task's rows travel, each as often as there are configurations.
+    @cached_property
+    def joins(self) -> bool:
+        """Whether rows of several layers may share a pass."""
+        return rows_may_join(self.engine)
 
-        **Arguments:**
-
-        - `ahead`: items whose rows make groups of their own, before the others'.
-        """
+    def groups(self, items: TaskItems, *, max_length: int, configurations: int) -> list[RowGroup]:
+        """How a task's rows travel, each as often as there are configurations."""
         rows = rows_of(items, max_length=max_length, packs=self.engine.abilities.packs)
-        first = [entry for entry in rows if entry.item in ahead]
-        rest = [entry for entry in rows if entry.item not in ahead]
-        return [
-            group
-            for part in (first, rest)
-            for group in group_rows(
-                part, configurations=configurations, tokens=self.tokens, device=self.engine.device
-            )
-        ]
+        return group_rows(
+            rows, configurations=configurations, tokens=self.tokens, device=self.engine.device
+        )
 
     def baseline(
         self, group: RowGroup, plans: Sequence[LayerPlan]

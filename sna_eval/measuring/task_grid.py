@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,11 @@ import torch
 
 from sna_eval.gating import Gate
 from sna_eval.harness.scoring.decisions import kept, predicted_of_one
+from sna_eval.measuring.cell_passes import CellPasses, LayerCells
 from sna_eval.measuring.grid import Configuration, Grid
 from sna_eval.measuring.items import TaskItems
 from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan, RowGroup
-from sna_eval.measuring.starts import LabelWeights, Route
+from sna_eval.measuring.starts import Route
 from sna_eval.measuring.values import (
     Floats,
     ItemsBaseline,
@@ -116,49 +117,70 @@ class TaskGrid:
                 captured.append(tuple(left))
         return Started(items_baseline(self.items, gate, scored), plans, tuple(captured))
 
-    def measured(
-        self,
-        started: Started,
-        layer: int,
-        numbers: Sequence[int],
-        *,
-        groups: Sequence[int] | None = None,
-    ) -> Floats:
+    def measured(self, started: Started, layer: int, numbers: Sequence[int]) -> Floats:
         """Log-likelihoods of some configurations of a layer, `[configuration, request]`.
 
         **Arguments:**
 
         - `numbers`: of the configurations, in the grid's order.
-        - `groups`: places of the groups of rows to run; the other rows keep their baseline.
         """
-        (place,) = [number for number, plan in enumerate(started.plans) if plan.layer == layer]
-        plan, baseline = started.plans[place], started.baseline
-        every = self.grid.at(layer)
-        wanted = [every[number] for number in numbers]
-        weights = self.weights(self.rankings[layer].labels, baseline)
-        filled = np.tile(baseline.log_likelihoods, (len(wanted), 1))
+        cells, baseline = self._cells(started, layer, numbers), started.baseline
+        filled = np.tile(baseline.log_likelihoods, (len(numbers), 1))
         with self.passes.shortcuts.everywhere(self.passes.engine.model):
-            for number in range(len(self.groups)) if groups is None else groups:
-                group = self.groups[number]
-                left = started.captured[number][place]
-                filled[:, group.requests] = self._group(group, plan, left, weights, wanted)
-        filled[_idle(plan, wanted)] = baseline.log_likelihoods
+            for group, captured in zip(self.groups, cells.captured, strict=True):
+                filled[:, group.requests] = self._group(group, cells, captured)
+        return self._settled(filled, baseline, [cells])
+
+    def scattered(
+        self,
+        started: Started,
+        numbers: Mapping[int, Sequence[int]],
+        items: Collection[int] | None = None,
+    ) -> Iterator[tuple[int, int, Floats]]:
+        """Some configurations of several layers, their rows packed together: layer, number, and
+        log-likelihoods, `[request]`.
+
+        **Arguments:**
+
+        - `numbers`: configurations by layer, in the grid's order; layers that were started.
+        - `items`: places of the items to run, `None` for all; the others keep their baseline.
+        """
+        every = [self._cells(started, layer, wanted) for layer, wanted in numbers.items()]
+        names = [(layer, number) for layer, wanted in numbers.items() for number in wanted]
+        filled = np.tile(started.baseline.log_likelihoods, (len(names), 1))
+        chosen = None if items is None else frozenset(items)
+        CellPasses(self.passes, self.groups).run(every, chosen, filled)
+        for (layer, number), row in zip(
+            names, self._settled(filled, started.baseline, every), strict=True
+        ):
+            yield layer, number, row
+
+    def _cells(self, started: Started, layer: int, numbers: Sequence[int]) -> LayerCells:
+        (place,) = [number for number, plan in enumerate(started.plans) if plan.layer == layer]
+        every = self.grid.at(layer)
+        return LayerCells(
+            started.plans[place],
+            [every[number] for number in numbers],
+            [captured[place] for captured in started.captured],
+            self.weights(self.rankings[layer].labels, started.baseline),
+        )
+
+    def _settled(
+        self, filled: Floats, baseline: ItemsBaseline, every: Sequence[LayerCells]
+    ) -> Floats:
+        """The baseline's values where nothing changed, and where they are no numbers."""
+        idle = [idle for cells in every for idle in _idle(cells.plan, cells.configurations)]
+        filled[idle] = baseline.log_likelihoods
         return keep_baseline_where_not_finite(self.items, filled, baseline.log_likelihoods)
 
-    def _group(
-        self,
-        group: RowGroup,
-        plan: LayerPlan,
-        captured: Captured,
-        weights: LabelWeights,
-        configurations: Sequence[Configuration],
-    ) -> Floats:
+    def _group(self, group: RowGroup, cells: LayerCells, captured: Captured) -> Floats:
         """Log-likelihoods of one group's requests, `[configuration, request]`."""
         places = torch.tensor([entry.item for entry in group.entries])
         here = {
-            name: table[places].to(self.passes.engine.device) for name, table in weights.items()
+            name: table[places].to(self.passes.engine.device)
+            for name, table in cells.weights.items()
         }
-        scores = self.passes.amplified(group, plan, captured, here, configurations)
+        scores = self.passes.amplified(group, cells.plan, captured, here, cells.configurations)
         return np.asarray(scores.cpu().double().numpy())
 
     def weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:

@@ -10,7 +10,6 @@ a regression estimate of the mean over all items (Cochran 1977, *Sampling techni
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,30 +29,19 @@ class Heats:
 
     **Arguments:**
 
-    - `swept`: the grid, its rows grouped for a few configurations at a time.
     - `done`: told how many configurations were measured or tried.
     """
 
     def __init__(
-        self,
-        swept: TaskGrid,
-        options: ScreenOptions,
-        *,
-        max_length: int,
-        done: Callable[[int], object],
+        self, swept: TaskGrid, options: ScreenOptions, *, done: Callable[[int], object]
     ) -> None:
-        self._options, self._done = options, done
-        first = swept.start([])
-        self._heat = options.heat_of(counted(first.baseline).tolist(), len(swept.items.items))
-        if self._heat:
-            groups = swept.passes.groups(
-                swept.items, max_length=max_length, configurations=1, ahead=set(self._heat)
-            )
-            swept = replace(swept, groups=groups)
-        self._swept = swept
+        self._swept, self._options, self._done = swept, options, done
         layers = swept.grid.layers
         self._kept = swept.start(layers) if len(swept.portions(layers)) == 1 else None
         self.baseline: ItemsBaseline = (self._kept or swept.start([])).baseline
+        n_items = len(swept.items.items)
+        self._heat = options.heat_of(counted(self.baseline).tolist(), n_items)
+        self._rest = [item for item in range(n_items) if item not in self._heat]
         self.measured: dict[Cell, Floats] = {}
         """Log-likelihoods, `[request]`."""
         self.tried: dict[Cell, Floats] = {}
@@ -95,29 +83,24 @@ class Heats:
         if not self._heat:
             self.measure(cells)
             return
-        ahead, rest = self._split()
-        for cell, row in self._run(cells, ahead):
+        for cell, row in self._run(cells, self._heat):
             self.tried[cell] = row
             self._estimated[cell] = self._estimate(row, forecast[cell[0]][cell[1]])
         left = ~np.isnan(self._estimated) & np.isnan(self.gains())
         finalists = best_of(
             self._estimated, self._options.n_finalists(int(cells.sum())), among=left
         )
-        requests = [number for place in ahead for number in self._swept.groups[place].requests]
-        for cell, row in self._run(finalists, rest):
-            row[requests] = self.tried[cell][requests]
-            self.measured[cell] = row
+        for cell, row in self._run(finalists, self._rest):
+            self.measured[cell] = self._joined(self.tried[cell], row)
         self._done(int(cells.sum()))
 
-    def _split(self) -> tuple[list[int], list[int]]:
-        """Places of the groups that hold the heat's items, and of the others."""
-        heat, every = set(self._heat), range(len(self._swept.groups))
-        ahead = [
-            group
-            for group in every
-            if any(row.item in heat for row in self._swept.groups[group].entries)
-        ]
-        return ahead, [group for group in every if group not in ahead]
+    def _joined(self, heat: Floats, rest: Floats) -> Floats:
+        """Log-likelihoods of both parts of the items, `[request]`."""
+        starts, whole = self._swept.items.starts, rest.copy()
+        for item in self._heat:
+            requests = slice(starts[item], starts[item + 1])
+            whole[requests] = heat[requests]
+        return whole
 
     def _estimate(self, row: Floats, forecast: Floats) -> float:
         """Gain over all items that count, of what ran on the heat's: `[request]` each."""
@@ -128,8 +111,8 @@ class Heats:
         missing = foreseen[every].mean() - foreseen[heat].mean()
         return float(found.mean() + _slope(found, foreseen[heat]) * missing)
 
-    def _run(self, cells: Cells, groups: Sequence[int] | None) -> Iterator[tuple[Cell, Floats]]:
-        """Log-likelihoods of cells, `[request]` each, on some groups of rows or all."""
+    def _run(self, cells: Cells, items: Sequence[int] | None) -> Iterator[tuple[Cell, Floats]]:
+        """Log-likelihoods of cells, `[request]` each, on some items or all."""
         layers = self._swept.grid.layers
         wanted = {
             layer: np.flatnonzero(cells[place]).tolist()
@@ -137,10 +120,9 @@ class Heats:
             if cells[place].any()
         }
         for started, portion in self._starts(tuple(wanted)):
-            for layer in portion:
-                rows = self._swept.measured(started, layer, wanted[layer], groups=groups)
-                for number, row in zip(wanted[layer], rows, strict=True):
-                    yield (layers.index(layer), number), row
+            here = {layer: wanted[layer] for layer in portion}
+            for layer, number, row in self._swept.scattered(started, here, items):
+                yield (layers.index(layer), number), row
 
     def _starts(self, layers: Sequence[int]) -> Iterator[tuple[Started, Sequence[int]]]:
         """What the layers start from: kept where there is room for all of the grid's."""

@@ -58,7 +58,7 @@ class ScreenedTask:
         sample = drawn(self.grid, self.options.n_sample(size), task=self.name, seed=self.seed)
         with tqdm(unit="config", desc=self.name, leave=False, disable=self.quiet) as bar:
             self._bar = bar
-            heats = Heats(self.swept, self.options, max_length=self.max_length, done=bar.update)
+            heats = Heats(self.swept, self.options, done=bar.update)
             forecast = self._predict(heats.baseline)
             bar.reset(total=self.options.n_best(size) + int(sample.sum()))
             self._search(heats, forecast, sample)
