@@ -50,6 +50,33 @@ def read_score(choice: Mapping[str, Any], context: int, length: int) -> Continua
     return ContinuationScore(math.fsum(scored), greedy, best[0])
 
 
+def sends_named(choice: Mapping[str, Any], tokens: Sequence[int]) -> bool:
+    """Whether a generated token comes with the log-probabilities of tokens that were named."""
+    try:
+        read_named(choice, tokens)
+    except UnreadableAnswer:
+        return False
+    return True
+
+
+def read_named(choice: Mapping[str, Any], tokens: Sequence[int]) -> tuple[ContinuationScore, ...]:
+    """The scores of one-token continuations, named in a request that generates one token greedily.
+
+    **Arguments:**
+
+    - `tokens`: their numbers, in the order wanted.
+    """
+    top, taken = _listed(choice, "top_logprobs"), _listed(choice, "token_logprobs")
+    if not top or not taken or not isinstance(top[0], Mapping):
+        raise UnreadableAnswer("no log-probabilities of a generated token")
+    missing = [token for token in tokens if f"{TOKEN}{token}" not in top[0]]
+    if missing:
+        raise UnreadableAnswer(f"no log-probability of token {missing[0]}")
+    likeliest = max(_number(taken[0]), _largest(top[0]))
+    values = [_number(top[0][f"{TOKEN}{token}"]) for token in tokens]
+    return tuple(ContinuationScore(value, value == likeliest, likeliest) for value in values)
+
+
 def read_completion(choice: Mapping[str, Any]) -> Completion:
     """A generated text and its first token's likeliest rival."""
     text, top = choice.get("text"), _listed(choice, "top_logprobs")

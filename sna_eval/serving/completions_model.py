@@ -1,7 +1,8 @@
 """A base model and its adapters behind a server that speaks OpenAI's completions.
 
 What is sent is what lm_eval's `local-completions` sends, under the base model's name or an
-adapter's; with generated texts it asks for log-probabilities too.
+adapter's; with generated texts it asks for log-probabilities too. Where a server sends those of
+tokens by name, continuations of one token share a request.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -19,11 +20,18 @@ from sna_eval.errors import InputError
 from sna_eval.intervention.rows import Tokens
 from sna_eval.serving.adapters import Adapters
 from sna_eval.serving.address import ServedCard
-from sna_eval.serving.answers import read_completion, read_distribution, read_score
+from sna_eval.serving.answers import (
+    read_completion,
+    read_distribution,
+    read_named,
+    read_score,
+    sends_named,
+)
 from sna_eval.serving.asking import Asking, Question
+from sna_eval.serving.named_tokens import naming, sharing
 from sna_eval.serving.served_model import Completion, Continuation, ContinuationScore, Prompt
 
-_KEPT = "answer 1"  # raised where an answer's fields come to mean something else
+_KEPT = "answer 2"  # raised where an answer's fields come to mean something else
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +56,17 @@ class CompletionsModel:
     def scores(
         self, asked: Sequence[Continuation], *, quiet: bool = False
     ) -> list[ContinuationScore]:
-        return self.asking.answers(
-            [self._score(continuation) for continuation in asked], quiet=quiet
-        )
+        short = any(len(each.continuation) == 1 for each in asked)
+        named = short and self._sends_named
+        groups = sharing(asked) if named else [[number] for number in range(len(asked))]
+        questions = [self._question([asked[number] for number in group], named) for group in groups]
+        answers = self.asking.answers(questions, quiet=quiet)
+        found = {
+            number: score
+            for group, answer in zip(groups, answers, strict=True)
+            for number, score in zip(group, answer, strict=True)
+        }
+        return [found[number] for number in range(len(asked))]
 
     def completions(self, asked: Sequence[Prompt], *, quiet: bool = False) -> list[Completion]:
         return self.asking.answers([self._completion(prompt) for prompt in asked], quiet=quiet)
@@ -85,14 +101,53 @@ class CompletionsModel:
     def windows(self, text: str) -> list[tuple[Tokens, Tokens]]:
         return rolling_windows(self.lm, text, self.max_length - 1)
 
-    def _score(self, asked: Continuation) -> Question[ContinuationScore]:
+    @cached_property
+    def _sends_named(self) -> bool:
+        """Whether the server sends the log-probabilities of tokens that are named: it is tried."""
+        if not self.lm.tokenized_requests:  # nothing would say how a text was tokenized
+            return False
+        tokens = (0, 1)  # of which a server that does not know of names sends one at most
+        payload = naming(self._payload(None, generate=False), tokens)
+        trial = Question(
+            [0],
+            payload,
+            read=lambda choice: (sends_named(choice, tokens),),
+            rebuild=lambda sends: (sends,),
+            key=self._key(None, payload, "trial"),
+        )
+        try:
+            ((sends,),) = self.asking.answers([trial], quiet=True)
+        except InputError:
+            return False
+        return sends
+
+    def _question(self, asked: Sequence[Continuation], named: bool) -> Question[_Scores]:
+        """For continuations that share a request."""
+        if named and len(asked[0].continuation) == 1:
+            return self._named(asked)
+        (alone,) = asked
+        return self._echoed(alone)
+
+    def _named(self, asked: Sequence[Continuation]) -> Question[_Scores]:
+        adapter, context = asked[0].adapter, asked[0].context
+        tokens = [each.continuation[0] for each in asked]
+        payload = naming(self._payload(adapter, generate=False), tokens)
+        return Question(
+            self._sent(context),
+            payload,
+            read=partial(read_named, tokens=tokens),
+            rebuild=_rebuilt,
+            key=self._key(adapter, payload, context),
+        )
+
+    def _echoed(self, asked: Continuation) -> Question[_Scores]:
         tokens = asked.context + asked.continuation
         payload = self._payload(asked.adapter, generate=False)
         return Question(
             self._sent(tokens),
             payload,
             read=partial(_score_of, asked),
-            rebuild=ContinuationScore,
+            rebuild=_rebuilt,
             key=self._key(asked.adapter, payload, [tokens, len(asked.context)]),
         )
 
@@ -134,9 +189,16 @@ _WHOLE = {"max_tokens": 1, "temperature": 0, "logprobs": -1, "return_tokens_as_t
 """What asks vLLM for the whole distribution of one token, each entry under its number."""
 
 
-def _score_of(asked: Continuation, choice: Mapping[str, Any]) -> ContinuationScore:
+_Scores = tuple[ContinuationScore, ...]
+
+
+def _score_of(asked: Continuation, choice: Mapping[str, Any]) -> _Scores:
     context = len(asked.context)
-    return read_score(choice, context, context + len(asked.continuation))
+    return (read_score(choice, context, context + len(asked.continuation)),)
+
+
+def _rebuilt(*scores: Sequence[Any]) -> _Scores:
+    return tuple(ContinuationScore(*fields) for fields in scores)
 
 
 def rolling_windows(lm: Any, text: str, most: int) -> list[tuple[Tokens, Tokens]]:

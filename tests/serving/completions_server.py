@@ -36,6 +36,8 @@ class Engine:
         self.cards: dict[str, Any] = {"root": str(base), "max_model_len": 512}
         self.requests: list[dict[str, Any]] = []
         self.fault: Fault = lambda body, answer: answer
+        self.sends_named = True
+        """Whether it knows of `logprob_token_ids`, as vLLM does."""
         self.mixes = False
         """Whether all in flight get the adapter where one does, as from vLLM on processors."""
         self.met = False
@@ -90,10 +92,7 @@ class Engine:
             text = text.partition(stop)[0]
         log_probs = torch.log_softmax(self.model(ids).logits[0].float(), dim=-1)
         first = 0 if body.get("echo") else start
-        rows = [
-            self._token(ids, log_probs, place, body["logprobs"])
-            for place in range(first, ids.shape[1])
-        ]
+        rows = [self._token(ids, log_probs, place, body) for place in range(first, ids.shape[1])]
         names = ("tokens", "token_logprobs", "top_logprobs")
         return {
             "index": index,
@@ -102,13 +101,19 @@ class Engine:
             "finish_reason": "length",
         }
 
-    def _token(self, ids: Any, log_probs: Any, place: int, count: int) -> tuple[str, Any, Any]:
-        """A token, its log-probability and the likeliest ones'; the first token has none."""
+    def _token(
+        self, ids: Any, log_probs: Any, place: int, body: dict[str, Any]
+    ) -> tuple[str, Any, Any]:
+        """A token, its log-probability and others'; the first token has none.
+
+        The others are the likeliest ones, or those that a request names.
+        """
         token = self.tokenizer.decode(ids[0, place])
         if place == 0:
             return token, None, None
-        row = log_probs[place - 1]
-        best = row.topk(len(row) if count == -1 else count).indices.tolist()
+        row, count = log_probs[place - 1], body["logprobs"]
+        named = body.get("logprob_token_ids") if self.sends_named else None
+        best = named or row.topk(len(row) if count == -1 else count).indices.tolist()
         top = {f"token_id:{number}": row[number].item() for number in best}
         given = int(ids[0, place])
         return token, row[given].item(), {**top, f"token_id:{given}": row[given].item()}

@@ -28,7 +28,7 @@ dataset_kwargs: {{data_files: {{test: {folder}/documents.jsonl}}}}
 output_type: {kind}
 test_split: test
 doc_to_text: "{text}"
-doc_to_choice: "{{{{choices}}}}"
+doc_to_choice: {choices}
 doc_to_target: "{target}"
 target_delimiter: ""
 {generation}
@@ -38,7 +38,7 @@ metric_list: [{{metric: {metric}}}]
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: Any) -> Path:
-    """Documents with two choices, some of several tokens, and three tasks that ask them."""
+    """Documents with two choices, some of several tokens, and four tasks that ask them."""
     folder = tmp_path_factory.mktemp("documents")
     items = tasks_path() / "data" / "sna_logic_easy" / "test.jsonl"
     rows = [json.loads(line) for line in items.read_text(encoding="utf-8").splitlines()]
@@ -53,11 +53,14 @@ def folder(tmp_path_factory: Any) -> Path:
     until = 'generation_kwargs: {until: ["never"], max_gen_toks: 6}'
     for name, kind, text, target, generation, metric in (
         ("own_pairs", "multiple_choice", "{{context}}", "answer", "", "acc"),
+        ("own_labels", "multiple_choice", "{{context.strip()}}", "answer", "", "acc"),
         ("own_texts", "generate_until", "{{context}}", "answer", until, "exact_match"),
         ("own_rolling", "loglikelihood_rolling", "", "{{context}}", "", "word_perplexity"),
     ):
         values = {"name": name, "kind": kind, "generation": generation, "metric": metric}
+        labels = "[' negative', ' positive']"  # one token each
         values |= {"text": text, "target": target}
+        values |= {"choices": labels if name == "own_labels" else '"{{choices}}"'}
         (folder / f"{name}.yaml").write_text(TASK_YAML.format(folder=folder, **values))
     return folder
 
@@ -81,6 +84,7 @@ def engine(shared_engine: Engine) -> Engine:
     shared_engine.fault = lambda body, answer: answer
     shared_engine.names = {"base": False, "sna": True}
     shared_engine.mixes = shared_engine.met = False
+    shared_engine.sends_named = True
     return shared_engine
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from sna_eval.gating import Gate
+from sna_eval.serving.named_tokens import MOST, sharing
+from sna_eval.serving.served_model import Continuation
 from tests.serving.completions_server import Engine
 from tests.serving.conftest import COUNT, GATE
 
@@ -56,21 +58,61 @@ def _same_decisions(here: list[dict[str, Any]], served: list[dict[str, Any]]) ->
         assert mine["confidence"] == pytest.approx(theirs["confidence"], rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize("signal", ["margin", "target_prob", "max_prob", "entropy"])
-def test_choices(signal: str, both: Any, engine: Engine) -> None:
-    here, served = (results["samples"]["own_pairs"] for results in both("own_pairs", signal))
-    _same_decisions(here, served)
+def _same_answers(here: list[dict[str, Any]], served: list[dict[str, Any]]) -> None:
     for mine, theirs in zip(here, served, strict=True):
         for name in ("resps", "baseline_resps"):
             values = [[answer[0][0] for answer in sample[name]] for sample in (mine, theirs)]
             assert values[0] == pytest.approx(values[1], abs=1e-4)
             greedy = [[answer[0][1] for answer in sample[name]] for sample in (mine, theirs)]
             assert greedy[0] == greedy[1]
+
+
+@pytest.mark.parametrize("signal", ["margin", "target_prob", "max_prob", "entropy"])
+def test_choices(signal: str, both: Any, engine: Engine) -> None:
+    here, served = (results["samples"]["own_pairs"] for results in both("own_pairs", signal))
+    _same_decisions(here, served)
+    _same_answers(here, served)
     assert 0 < _opened(served) < COUNT
     asked = [
         prompt for body in engine.requests if body["model"] == "sna" for prompt in body["prompt"]
     ]
     assert len(asked) == 2 * _opened(served)  # the adapter is asked for open documents only
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_choices_of_one_token(named: bool, both: Any, engine: Engine) -> None:
+    """A request for each document, where the server sends what is named in it."""
+    engine.sends_named = named
+    here, served = (results["samples"]["own_labels"] for results in both("own_labels", "margin"))
+    _same_decisions(here, served)
+    _same_answers(here, served)
+    trial, *asked = engine.requests
+    assert trial["prompt"] == [[0]]
+    prompts = {
+        name: sum(len(body["prompt"]) for body in asked if body["model"] == name)
+        for name in engine.names
+    }
+    each = 1 if named else 2
+    assert prompts == {"base": each * COUNT, "sna": each * _opened(served)}
+    assert all(body["echo"] != named for body in asked)
+    assert 0 < _opened(served) < COUNT
+
+
+def test_named_tokens_are_of_a_greedy_request(both: Any, engine: Engine) -> None:
+    """What a checkpoint's own generation settings say would make another token the likeliest."""
+    both("own_labels", GATE)
+    for body in engine.requests:
+        assert body["logprob_token_ids"]
+        assert (body["temperature"], body["max_tokens"], body["repetition_penalty"]) == (0, 1, 1)
+        assert (body["presence_penalty"], body["frequency_penalty"]) == (0, 0)
+
+
+def test_more_continuations_than_a_request_may_name() -> None:
+    asked = [Continuation(None, (1, 2), (number,)) for number in range(MOST + 2)]
+    several = Continuation(None, (1, 2), (3, 4))
+    other = Continuation("sna", (1, 2), (3,))
+    groups = sharing([several, *asked, other])
+    assert groups == [[0], list(range(1, MOST + 1)), [MOST + 1, MOST + 2], [MOST + 3]]
 
 
 def test_generated_texts(both: Any) -> None:
@@ -102,9 +144,10 @@ def test_whole_texts(both: Any) -> None:
 
 
 def test_gates_that_do_not_measure_wait_for_nothing(both: Any, engine: Engine) -> None:
-    here, served = both("own_pairs", Gate(mode="always"))
-    _same_decisions(here["samples"]["own_pairs"], served["samples"]["own_pairs"])
-    assert len(engine.requests) == 2 * 2 * COUNT / 4  # full batches of either, none after another
+    here, served = both("own_labels", Gate(mode="always"))
+    _same_decisions(here["samples"]["own_labels"], served["samples"]["own_labels"])
+    _, *asked = engine.requests
+    assert len(asked) == 2 * COUNT / 4  # full batches of either, none after another
 
 
 @pytest.mark.parametrize("task", ["own_pairs", "own_texts"])
@@ -120,9 +163,11 @@ def test_base_and_adapter_are_never_asked_together(task: str, both: Any, engine:
             )
 
 
-def test_texts_in_place_of_token_ids(both: Any) -> None:
-    here, served = both("own_pairs", GATE, tokenized_requests=False)
-    _same_decisions(here["samples"]["own_pairs"], served["samples"]["own_pairs"])
+@pytest.mark.parametrize("task", ["own_pairs", "own_labels"])
+def test_texts_in_place_of_token_ids(task: str, both: Any, engine: Engine) -> None:
+    here, served = both(task, GATE, tokenized_requests=False)
+    _same_decisions(here["samples"][task], served["samples"][task])
+    assert all(body["echo"] for body in engine.requests)  # it says how a text was tokenized
 
 
 def test_without_a_plan_it_is_lm_evals_own(run: Any, url: str, word_tokenizer: Any) -> None:

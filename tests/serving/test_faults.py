@@ -15,13 +15,12 @@ from tests.serving.conftest import COUNT, GATE
 
 @pytest.fixture
 def ask(run: Any, url: str, plan_file: Any, word_tokenizer: Any) -> Any:
-    def ask(gate: Gate = GATE, **changes: Any) -> Any:
+    def ask(gate: Gate = GATE, *, task: str = "own_pairs", **changes: Any) -> Any:
         arguments = {
             "base_url": url, "model": "base", "adapter": "sna", "max_retries": 1,
-            "tokenizer": word_tokenizer.name_or_path, "plan": plan_file("own_pairs", gate),
+            "tokenizer": word_tokenizer.name_or_path, "plan": plan_file(task, gate),
         }  # fmt: skip
-        results = run("sna-completions", "own_pairs", **{**arguments, **changes})
-        return results["samples"]["own_pairs"]
+        return run("sna-completions", task, **{**arguments, **changes})["samples"][task]
 
     return ask
 
@@ -67,6 +66,27 @@ def test_each_fault_is_one_line(fault: Any, message: str, ask: Any, engine: Engi
     with pytest.raises(InputError, match=message) as raised:
         ask()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        ("token_logprobs", "no log-probabilities of a generated token"),
+        ("top_logprobs", r"no log-probability of token \d+"),
+    ],
+)
+def test_named_tokens_that_are_missing(
+    without: str, message: str, ask: Any, engine: Engine
+) -> None:
+    def now_short(body: Any, answer: Any) -> Any:
+        for choice in answer["choices"] if len(engine.requests) > 1 else ():  # after the trial
+            empty = {"token_logprobs": [], "top_logprobs": [{"token_id:0": -1.0}]}
+            choice["logprobs"][without] = empty[without]
+        return answer
+
+    engine.fault = now_short
+    with pytest.raises(InputError, match=message):
+        ask(task="own_labels")
 
 
 def test_what_passes_is_asked_again(ask: Any, engine: Engine, monkeypatch: Any) -> None:
@@ -141,14 +161,19 @@ def test_part_of_a_distribution_is_none(ask: Any, engine: Engine) -> None:
         ask(Gate("entropy", 0.3, 0.4))
 
 
-def test_an_overflow_keeps_the_baseline(ask: Any, engine: Engine) -> None:
+@pytest.mark.parametrize("task", ["own_pairs", "own_labels"])
+def test_an_overflow_keeps_the_baseline(task: str, ask: Any, engine: Engine) -> None:
     def overflows(body: Any, answer: Any) -> Any:
         for choice in answer["choices"] if body["model"] == "sna" else ():
-            choice["logprobs"]["token_logprobs"][-2] = None
+            sent = choice["logprobs"]
+            for name in ("token_logprobs",) if body["echo"] else ():
+                sent[name][-2] = None
+            for entry in () if body["echo"] else sent["top_logprobs"]:
+                entry.update(dict.fromkeys(entry))
         return answer
 
     engine.fault = overflows
-    samples = ask(Gate(mode="always"))
+    samples = ask(Gate(mode="always"), task=task)
     assert len(samples) == COUNT
     for sample in samples:
         assert sample["decision"] == 1

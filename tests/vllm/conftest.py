@@ -50,6 +50,8 @@ tasks:
   "sna_sst2": {gate: {signal: margin, low: 0.3, high: 0.6}, interventions: *act}
   "own_texts": {gate: {signal: max_prob, low: 0.4, high: 0.6}, interventions: *act}
 """
+ADAPTED = ("model.layers.12.mlp.down_proj", "model.layers.20.mlp.down_proj")
+"""The layers that the plan acts on."""
 TEXTS = """
 task: own_texts
 dataset_path: json
@@ -184,7 +186,7 @@ class Server:
         self._command = [
             python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model),
             "--served-model-name", "base", "--dtype", "float32", "--max-model-len", "512",
-            "--enable-lora", "--max-lora-rank", "16", "--lora-target-modules", "down_proj",
+            "--enable-lora", "--max-lora-rank", "16", "--lora-target-modules", *ADAPTED,
             "--lora-modules", *named, "--max-loras", str(len(named) + 1), "--max-logprobs", "-1",
             "--host", "127.0.0.1", "--port", str(self.port), "--enforce-eager",
             "--max-num-seqs", "16",

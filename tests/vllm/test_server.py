@@ -15,8 +15,8 @@ from sna_eval.cli import main
 from tests.vllm.conftest import DOCUMENTS, TASKS, Server, written
 from tests.vllm.held_together import Compared, hold_together
 
-CORE = ("sna_math_easy", "own_texts")
-"""Log-likelihoods and texts."""
+CORE = ("sna_math_easy", "sna_logic_easy", "own_texts")
+"""Log-likelihoods of several tokens, of one, and texts."""
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_killed_and_gone_on_with(
         "--use_cache", str(cache),
     ]  # fmt: skip
     opened = sum(int(sample["decision"]) for sample in served["samples"][task])
-    whole = 2 * (DOCUMENTS + opened)  # two choices, asked once or twice
+    whole = DOCUMENTS + opened + 1  # both choices at once; first it is tried whether they may
     killer = threading.Thread(target=_kill_once, args=(server, cache, whole // 3))
     killer.start()
     status = main(command)
