@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
                 name, expected="no such flag: a sweep goes layer by layer", got=getattr(args, name),
                 hint="a plan's `select` has it, and sna-eval methods compares (row `cna`)",
             )  # fmt: skip
+    _check_plain(args.model_args)
     if not args.output and not args.dry_run:
         raise InputError("output", expected="a folder", got=None, hint="or add --dry_run")
     sweep = Sweep(_options(args))
@@ -90,6 +91,21 @@ def run(args: argparse.Namespace) -> int:
     if sweep.options.screen is not None:
         print(screen_text(store))
     return 0
+
+
+def _check_plain(model_args: str) -> None:
+    """Raises `InputError` where model arguments hold a plan, which a sweep had no use for."""
+    from sna_eval.errors import InputError
+    from sna_eval.harness.loading import model_arguments
+    from sna_eval.plan import PlanArguments
+
+    planned = (*PlanArguments.names(), "auto_budget")
+    for name, value in model_arguments(model_args).items():
+        if name in planned:
+            raise InputError(
+                f"model_args.{name}", expected="no plan: a sweep measures a grid", got=value,
+                hint="--layers, --top_k and --multipliers give the grid, --plan or --gate zones",
+            )  # fmt: skip
 
 
 def _options(args: argparse.Namespace) -> SweepOptions:

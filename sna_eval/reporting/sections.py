@@ -20,7 +20,7 @@ from sna_eval.reporting.page import Picture, Section
 from sna_eval.reporting.provenance import made_table, sweep_commands
 from sna_eval.study.interference import Interference, RandomNull
 from sna_eval.study.summary import GatedGain, HeldOut, ResponseCurve, Summary
-from sna_eval.study.sweep.screening.agreement import HELD
+from sna_eval.study.sweep.screening.agreement import CONFIDENCE, HELD, held_text
 from sna_eval.typed import Json
 
 Show = Callable[[str, str, Drawing], Picture]
@@ -74,21 +74,16 @@ def sweep_sections(summary: Summary, show: Show) -> Iterator[Section]:
 
 def screen_section(summary: Summary) -> Section:
     """How well a screened sweep's predictions held."""
-    failed = [
-        f"{task} at x{agreement.multiplier:g}"
-        for task, found in summary.agreements.items()
-        for agreement in found
-        if not agreement.held
-    ]
-    said = f"They do not hold for {', '.join(failed)}." if failed else "They hold throughout."
+    said = "; ".join(f"{task}: {held_text(found)}" for task, found in summary.agreements.items())
     return Section(
         "Predicted and measured",
         (
             "One backward pass predicted every configuration. Those that chance chose were "
             "measured whatever was predicted of them: means, success rates and the layer map rest "
-            "on them. Below: Spearman's correlation of predicted with measured mean effects, and "
-            "the share whose sign is right. Predictions are said to hold from a correlation of "
-            f"{HELD:g}. {said}",
+            "on them. Below: Spearman's correlation of predicted with measured mean effects per "
+            "step, neighbouring multipliers taken together, with its interval "
+            f"({CONFIDENCE:.0%}), and the share whose sign is right. Predictions are said to hold "
+            f"where the interval lies above {HELD:g}, and not to hold where it lies below. {said}.",
             tables.agreement_table(summary.agreements),
         ),
     )

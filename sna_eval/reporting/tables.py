@@ -102,17 +102,30 @@ def across_table(across: Sequence[AcrossTasks]) -> Table:
 def agreement_table(agreements: Mapping[str, Sequence[Agreement]]) -> Table:
     """How well predictions held, a task and multiplier a row."""
     return Table(
-        ("task", "multiplier", "drawn", "rank correlation", "same sign", "holds"),
+        (
+            "task",
+            "multiplier",
+            "drawn",
+            "same sign",
+            "taken together",
+            "rank correlation",
+            "interval",
+            "holds",
+        ),
         tuple(
             (
                 task,
                 f"x{agreement.multiplier:g}",
                 str(agreement.n),
+                "unknown" if agreement.same_sign is None else share(agreement.same_sign),
+                str(agreement.pooled),
                 "unknown"
                 if agreement.rank_correlation is None
                 else coefficient(agreement.rank_correlation),
-                "unknown" if agreement.same_sign is None else share(agreement.same_sign),
-                "yes" if agreement.held else "no",
+                "unknown"
+                if agreement.interval is None
+                else " to ".join(coefficient(end) for end in agreement.interval),
+                {True: "yes", False: "no", None: "undecided"}[agreement.held],
             )
             for task, found in agreements.items()
             for agreement in found

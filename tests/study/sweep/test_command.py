@@ -118,6 +118,11 @@ def test_dry_run(
             ["--gate", "max_prob", "--plan", "sna-reference", "--dry_run"],
             "gate: expected a signal, or --plan, not both, got 'max_prob and sna-reference'",
         ),
+        (
+            ["--model_args", "pretrained=x,plan=plan.yaml", "--dry_run"],
+            "model_args.plan: expected no plan: a sweep measures a grid, got 'plan.yaml'; --layers",
+        ),
+        (["--model_args", "pretrained=x,layer=2", "--dry_run"], "model_args.layer: expected no"),
         (["--layers", "x", "--dry_run"], "layers: expected layers such as 0-7"),
         (["--layers", "9", "--dry_run"], "layers: expected a layer from 0 to 2"),
         (

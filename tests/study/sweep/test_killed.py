@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from sna_eval.study.sweep import ScreenOptions
 from tests.study.sweep.processes import (
     content,
     kill,
@@ -22,10 +24,23 @@ from tests.study.sweep.processes import (
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 
-def test_killed_three_times(checkpoint: Path, own_tasks: Path, tmp_path: Path) -> None:
-    options = options_of(checkpoint, own_tasks)
+SCREEN = ScreenOptions(verify=0.2, at_least=2, sample=0.2, sample_at_least=3)
+
+
+@pytest.mark.parametrize(
+    ("screen", "moments"), [(None, (1, 3, 6)), (SCREEN, (1, 4))], ids=["whole", "screened"]
+)
+def test_killed_again_and_again(
+    checkpoint: Path,
+    own_tasks: Path,
+    tmp_path: Path,
+    screen: ScreenOptions | None,
+    moments: tuple[int, ...],
+) -> None:
+    """A screened task is written once all of its layers are known."""
+    options = replace(options_of(checkpoint, own_tasks), screen=screen)
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    for units in (1, 3, 6):
+    for units in moments:
         process = start(options, disturbed)
         wait_for(partial(_has_units_or_ended, disturbed, units, process))
         kill(process.pid or 0)

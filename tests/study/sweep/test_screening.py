@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from sna_eval.errors import InputError
 from sna_eval.measuring.grid import Grid
@@ -26,7 +26,13 @@ from sna_eval.study.sweep import (
     screen_text,
     store_agreements,
 )
-from sna_eval.study.sweep.screening.agreement import agreements, not_held
+from sna_eval.study.sweep.screening.agreement import (
+    Agreement,
+    _interval,
+    agreements,
+    held_text,
+    not_held,
+)
 from sna_eval.study.sweep.screening.shortlist import around, denser, drawn, promising
 from tests.study.sweep.processes import content
 
@@ -59,6 +65,36 @@ def test_what_is_measured_is_what_a_full_sweep_measures(
         pd.testing.assert_series_equal(
             screened_rows[name], full.loc[screened_rows.index, name], rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("method", ["random", "attribution"])
+def test_other_rankings_are_screened_alike(
+    sweep_of: MakeSweep, tmp_path: Path, method: str
+) -> None:
+    """Placebos too: neurons, predictions and what is measured of them are a full sweep's."""
+    screened = run_sweep(
+        sweep_of("own_choices", select=method, screen=SCREEN, **WANTED), tmp_path / "a", quiet=True
+    )
+    full = run_sweep(sweep_of("own_choices", select=method, **WANTED), tmp_path / "b", quiet=True)
+    assert screened.neurons() == full.neurons()
+    measured, exact = rows_of(screened), rows_of(full)
+    assert 0 < len(measured) < len(exact) == len(rows_of(screened, predicted=True))
+    for name in ("amplified_prob", "acc", "plan_fingerprint", "found"):
+        pd.testing.assert_series_equal(measured[name], exact.loc[measured.index, name], rtol=1e-5)
+    assert store_agreements(screened)["own_choices"]
+
+
+def test_the_model_is_left_as_it_was(sweep_of: MakeSweep, lm: Any, tmp_path: Path) -> None:
+    """No gradients, no hooks, no forward in a module's place, and the same logits to the bit."""
+    tokens = torch.arange(12).view(2, 6)
+    before = lm.model(tokens).logits
+    run_sweep(sweep_of("own_choices", screen=SCREEN, **WANTED), tmp_path / "store", quiet=True)
+    assert all(parameter.grad is None for parameter in lm.model.parameters())
+    for module in lm.model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert "forward" not in vars(module)
+    assert torch.equal(lm.model(tokens).logits, before)
 
 
 def test_every_configuration_stands_in_the_files_once(
@@ -246,19 +282,72 @@ def test_neighbours_keep_their_direction() -> None:
 
 
 def test_agreement_by_hand() -> None:
-    multipliers = np.array([2.0] * 4 + [1.1] * 3)
-    measured = np.array([1.0, 2.0, 3.0, -1.0, 1.0, 2.0, 3.0])
-    predicted = np.array([2.0, 1.0, 3.0, -2.0, 0.1, 0.2, 0.3])
+    """Per step 1, 2, 3, -1 against 2, 1, 3, -2 at x2, and 10, 20, 30 against 0.5, 1.5, 2.5 at x1.5:
+    ranks 2 3 4 1 5 6 7 and 5 3 7 1 2 4 6, so 1 - 6 * 32 / (7 * 48)."""
+    multipliers = np.array([2.0] * 4 + [1.5] * 3)
+    measured = np.array([1.0, 2.0, 3.0, -1.0, 5.0, 10.0, 15.0])
+    predicted = np.array([2.0, 1.0, 3.0, -2.0, 0.25, 0.75, 1.25])
     small, large = agreements(multipliers, measured, predicted)
-    assert (small.multiplier, small.n, small.same_sign) == (1.1, 3, 1.0)
-    assert small.rank_correlation == pytest.approx(1.0)
-    # ranks 2, 3, 4, 1 and 3, 2, 4, 1: 1 - 6 * 2 / (4 * 15)
-    assert large.rank_correlation == pytest.approx(0.8)
-    assert not_held([small, replace(large, rank_correlation=0.79)]) == (2.0,)
+    assert (small.multiplier, small.n, small.same_sign) == (1.5, 3, 1.0)
+    assert (large.multiplier, large.n, large.same_sign) == (2.0, 4, 1.0)
+    assert (small.pooled, large.pooled) == (7, 7), "each borrows the other's"
+    assert small.rank_correlation == pytest.approx(3 / 7)
+    assert large.rank_correlation == pytest.approx(3 / 7)
     (few,) = agreements(np.array([3.0, 3.0]), np.array([1.0, 2.0]), np.array([1.0, -2.0]))
-    assert few.rank_correlation is None
+    assert (few.rank_correlation, few.interval, few.held) == (None, None, None)
     assert few.same_sign == 0.5
-    assert not_held([few]) == (3.0,)
+    assert not_held([few]) == ()
+
+
+def test_neighbours_are_borrowed_until_there_are_enough() -> None:
+    """Of twelve multipliers with four each, four go together; none at 1, with no step."""
+    multipliers = np.repeat(np.linspace(1.0, 2.1, 12), 4)
+    effects = np.random.default_rng(0).normal(size=48)
+    found = agreements(multipliers, effects, effects)
+    assert [one.pooled for one in found] == [0] + [16] * 11
+    assert found[0].held is None
+    assert all(one.held for one in found[1:])
+
+
+def test_interval_by_hand() -> None:
+    """Bonett and Wright: r = 0.6 of n = 16 has the error sqrt(1.18 / 13) = 0.3013 on Fisher's
+    scale, where it is 0.6931; 1.6449 of these either way are 0.1976 and 1.1887."""
+    low, high = _interval(0.6, 16)
+    assert (low, high) == (pytest.approx(0.1951, abs=1e-4), pytest.approx(0.8302, abs=1e-4))
+    assert Agreement(2.0, 4, 1.0, 16, 0.6, (low, high)).held is None
+    assert Agreement(2.0, 4, 1.0, 50, 0.6, _interval(0.6, 50)).held is False
+    assert Agreement(2.0, 4, 1.0, 16, 1.0, _interval(1.0, 16)).held is True
+    assert not_held([Agreement(2.0, 4, 1.0, 50, 0.6, _interval(0.6, 50))]) == (2.0,)
+
+
+def test_how_often_it_errs_and_how_often_it_finds_out() -> None:
+    """Sixteen configurations of normal effects: true rank correlations of 0.8 and of 0.3."""
+    generator = np.random.default_rng(0)
+
+    def failed(rank_correlation: float, draws: int = 400) -> float:
+        r = 2 * np.sin(np.pi * rank_correlation / 6)  # of normals, by their Spearman's
+        told = 0
+        for _ in range(draws):
+            measured, noise = generator.normal(size=(2, 16))
+            predicted = r * measured + np.sqrt(1 - r**2) * noise
+            told += agreements(np.full(16, 2.0), measured, predicted)[0].held is False
+        return told / draws
+
+    assert failed(0.8) < 0.08
+    assert failed(0.3) > 0.75
+
+
+def test_what_is_said_of_each_multiplier() -> None:
+    held, failed = (
+        Agreement(1.1, 4, 1.0, 16, 1.0, (0.9, 1.0)),
+        Agreement(2.0, 4, 0.5, 16, 0.1, (-0.3, 0.5)),
+    )
+    unknown = Agreement(1.5, 1, 1.0, 3, None, None)
+    assert held_text([held, held]) == "hold"
+    assert held_text([held, unknown, failed]) == (
+        "do not hold at x2 (rank correlation 0.10, -0.30 to 0.50); "
+        "may or may not hold at x1.5 (3 measured); hold at x1.1"
+    )
 
 
 @pytest.mark.parametrize(

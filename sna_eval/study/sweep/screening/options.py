@@ -27,7 +27,7 @@ class ScreenOptions:
     """Configurations that `sample` stands for in a small grid."""
     heat: float = 0.2
     """Share of the items that what is tried runs on first; 1 runs it on all of them at once."""
-    finalists: float = 0.15
+    finalists: float = 0.1
     """Share of what was tried that goes on to the other items, and so is measured: the best."""
 
     def __post_init__(self) -> None:
