@@ -13,6 +13,7 @@ from sna_eval.export.formats.lora import last_names, lora_rank, vllm_slot
 from sna_eval.intervention import find_sites
 from sna_eval.plan import Plan, check_model, model_fingerprint
 from sna_eval.serving.adapters import scalings_digest, task_scalings
+from sna_eval.typed import Json
 
 _LOADING = ("revision", "trust_remote_code")
 """Arguments that say which weights a name means."""
@@ -32,9 +33,7 @@ class MadeAdapters:
     """Of the base model's weights."""
 
 
-def make_adapters(
-    plan: Plan, pretrained: Any, folder: Path, arguments: Mapping[str, Any]
-) -> MadeAdapters:
+def make_adapters(plan: Plan, pretrained: Any, folder: Path, arguments: Json) -> MadeAdapters:
     """Writes a LoRA for each thing that the plan does to a task.
 
     **Arguments:**

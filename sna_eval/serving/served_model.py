@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
 from sna_eval.intervention.rows import Tokens
+from sna_eval.typed import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Prompt:
     adapter: str | None
     """Name of the adapter that answers; `None`: the base model."""
     text: str
-    settings: Mapping[str, Any]
+    settings: Json
     """lm_eval's `generation_kwargs`."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from sna_eval.serving.verifying import (
     compare,
     scored,
 )
+from sna_eval.typed import Json
 
 
 def verify(
@@ -84,7 +84,7 @@ def verify(
     return replace(found, problems=(*weights, *found.problems))
 
 
-def _recorded(folder: Path) -> tuple[str, Plan, Mapping[str, Any]]:
+def _recorded(folder: Path) -> tuple[str, Plan, Json]:
     recorded = read_record(folder)
     if recorded is None:
         raise InputError(
@@ -95,14 +95,14 @@ def _recorded(folder: Path) -> tuple[str, Plan, Mapping[str, Any]]:
     return *recorded, made_for if isinstance(made_for, dict) else {}
 
 
-def _reference(made_for: Mapping[str, Any]) -> dict[str, Any]:
+def _reference(made_for: Json) -> dict[str, Any]:
     names = {"pretrained": "name", "revision": "revision", "gguf_file": "gguf_file"}
     found = {field: made_for.get(name) for field, name in names.items()}
     return {"dtype": "float32", **{field: value for field, value in found.items() if value}}
 
 
 def _server(
-    url: str, base: str, adapter: str, given: Mapping[str, Any], adapters: Adapters
+    url: str, base: str, adapter: str, given: Json, adapters: Adapters
 ) -> tuple[CompletionsModel, tuple[str, ...]]:
     from sna_eval.serving.completions import SNACompletions
 
@@ -119,7 +119,7 @@ def _effect(here: Scored) -> float:
     return float(abs(here.effect).max())
 
 
-def _other_weights(model_hash: str, made_for: Mapping[str, Any]) -> tuple[str, ...]:
+def _other_weights(model_hash: str, made_for: Json) -> tuple[str, ...]:
     """Whether the reference is the model that the export was made for."""
     if made_for.get("model_hash") in (None, model_hash):
         return ()
