@@ -276,11 +276,12 @@ def adds_unscaled(engine: Engine, layer: int) -> bool:
         engine.log_likelihoods(batch)
     before = left[layer]
     columns = output_columns(engine.sites, layer, neurons)
-    step = activations[layer].float() @ columns.float()
-    growth = float(before.float().norm() / step.norm().clamp_min(1e-30))
+    wide = torch.promote_types(before.dtype, torch.float32)
+    step = activations[layer].to(wide) @ columns.to(before.device, wide)
+    growth = float(before.to(wide).norm() / step.norm().clamp_min(1e-30))
     unit = engine.sites.unit
     after, scores = _amplified(engine, batch, Intervention(layer, neurons, 1.0 + growth, unit=unit))
-    update, moved = growth * step, after.float() - before.float()
+    update, moved = growth * step, after.to(wide) - before.to(wide)
     error = (moved - update).norm() / update.norm()
     share = (moved * update).sum() / (update * update).sum()  # rounding averages out in it
     exact = error <= _tolerance(_UPDATE_TOLERANCE, before.dtype) and abs(share - 1) <= _SHARE

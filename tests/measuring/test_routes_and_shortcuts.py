@@ -132,7 +132,7 @@ def test_gelu_in_one_kernel_is_the_same_function() -> None:
     torch.testing.assert_close(fused, spelled, rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_a_share_of_the_update_is_no_rounding(dtype: torch.dtype) -> None:
     """What a block adds of its MLP, but for a twentieth: half precision took it for exact."""
     model = build_model("llama").to(dtype)
