@@ -56,26 +56,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(diagnosis: Diagnosis) -> None:
+    from sna_eval.intervention.sites import UNITS
+
     patching = diagnosis.patching
     kept = sum(
         len(s) for entry in diagnosis.cut.interventions for s in (entry.neurons or {}).values()
     )
+    kinds = {one.unit for one in patching.neurons}
+    units = UNITS[kinds.pop()] if len(kinds) == 1 else "units"
     print(
         f"{diagnosis.task}: P(target) {patching.baseline:.4f} -> {patching.amplified:.4f} on "
-        f"{diagnosis.n_items} development items; {kept} of {len(patching.neurons)} neurons kept, "
+        f"{diagnosis.n_items} development items; {kept} of {len(patching.neurons)} {units} kept, "
         f"which together change it by {diagnosis.cut_effect:+.4f} (all: {patching.effect:+.4f})"
     )
     strongest = sorted(patching.neurons, key=lambda one: -abs(one.alone))[:5]
     for one in strongest:
-        share = diagnosis.writing[one.layer].null_share[one.neuron]
+        share = diagnosis.writing_of(one).null_share[one.neuron]
+        kind = UNITS[one.unit].removesuffix("s")
         print(
-            f"  layer {one.layer} neuron {one.neuron}: alone {one.alone:+.5f}, "
+            f"  layer {one.layer} {kind} {one.neuron}: alone {one.alone:+.5f}, "
             f"left out {-one.without:+.5f}, null share {share:.3f}"
         )
-    names = (
-        ", ".join(f"{layer}:{neuron}" for layer, neuron in diagnosis.entropy_neurons()) or "none"
-    )
-    print(f"  entropy neurons among them: {names}")
+    names = ", ".join(f"{one.layer}:{one.neuron}" for one in diagnosis.entropy_neurons())
+    print(f"  entropy {units} among them: {names or 'none'}")
 
 
 def _save_figures(found: list[Diagnosis], output: str) -> None:

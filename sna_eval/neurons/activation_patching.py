@@ -7,30 +7,39 @@ arXiv:2404.15255, call the two denoising and noising. Effects need not add up: n
 together carry an effect that none of them has alone.
 
 The runs are those of TransformerLens' `TransformerBridge` on a copy of the model, with hooks at
-`blocks.L.mlp.out.hook_in`: a computation that shares nothing with this package's own passes.
+`blocks.L.mlp.out.hook_in` and, of heads, at `blocks.L.attn.hook_z`: a computation that shares
+nothing with this package's own passes. It knows no dictionary, so where features are patched, the
+model itself runs, with hooks on what stands for their output projection.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from sna_eval.intervention import Batch, Intervention, Row, base_model
+from sna_eval.intervention import Batch, Intervention, Row, Sites, Unit, base_model, find_sites
 from sna_eval.intervention.decoder import in_float64
 
-Hook = tuple[str, Callable[..., torch.Tensor]]
+Place = tuple[int, Unit]
+"""A layer, and the unit whose activations are meant."""
+Change = Callable[[torch.Tensor], torch.Tensor]
+"""From what enters an output projection, `[..., channel]`, to what enters it instead."""
+Hook = tuple[Place, Change]
+Run = Callable[[torch.Tensor, Sequence[Hook]], torch.Tensor]
+"""Logits of token ids with some hooks on, which apply in their order."""
+_TRANSFORMER_LENS: Mapping[Unit, str] = {"mlp": "mlp.out.hook_in", "head": "attn.hook_z"}
 
 
 @dataclass(frozen=True)
 class NeuronEffect:
-    """What one neuron carries of the whole effect."""
+    """What one neuron, head or feature carries of the whole effect."""
 
     layer: int
     neuron: int
@@ -38,6 +47,7 @@ class NeuronEffect:
     """Change of mean P(target) when this neuron alone is amplified."""
     without: float
     """Change that is lost when this neuron alone is left as it was."""
+    unit: Unit = "mlp"
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,7 @@ def patch_neurons(
     rows: Sequence[Row],
     interventions: Sequence[Intervention],
     *,
+    sites: Sites | None = None,
     batch_size: int = 16,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Patching:
@@ -86,10 +97,12 @@ def patch_neurons(
 
     - `rows`: prompts, each with its right continuation as the only branch.
     - `interventions`: on chosen neurons, at all positions, no neuron twice.
+    - `sites`: the model's sites, if already found; features are known to these alone.
     - `progress`: called with 1 after every run.
     """
+    sites = sites or find_sites(model)
     places = [
-        (intervention.layer, neuron)
+        (intervention.layer, neuron, intervention.unit)
         for intervention in interventions
         for neuron in intervention.neurons
     ]
@@ -101,35 +114,39 @@ def patch_neurons(
     batches = [
         Batch(rows[start : start + batch_size], device) for start in range(0, len(rows), batch_size)
     ]
-    with _bridged(model, tokenizer) as bridge:
-        runs = _Runs(bridge, batches, interventions, progress)
+    runs_with: AbstractContextManager[Run] = _bridged(model, tokenizer)
+    if any(intervention.unit == "feature" for intervention in interventions):
+        runs_with = _hooked(model, sites)
+    with runs_with as run:
+        runs = _Runs(run, sites, batches, interventions, progress)
         baseline, amplified = runs.plain(), runs.everything()
         effects = [
             NeuronEffect(
-                layer, neuron, runs.alone(layer, neuron) - baseline,
-                amplified - runs.without(layer, neuron),
+                layer, neuron, runs.alone((layer, unit), neuron) - baseline,
+                amplified - runs.without((layer, unit), neuron), unit,
             )
-            for layer, neuron in places
+            for layer, neuron, unit in places
         ]  # fmt: skip
     return Patching(baseline, amplified, tuple(effects))
 
 
 class _Runs:
-    """Runs of the bridge over all rows; each gives the mean P(target)."""
+    """Runs over all rows; each gives the mean P(target)."""
 
     def __init__(
         self,
-        bridge: Any,
+        run: Run,
+        sites: Sites,
         batches: Sequence[Batch],
         interventions: Sequence[Intervention],
         progress: Callable[[int], object],
     ) -> None:
-        self._bridge = bridge
+        self._run, self._sites = run, sites
         self._batches = batches
         self._interventions = interventions
         self._progress = progress
         self._before = [self._activations(batch, ()) for batch in batches]
-        """Chosen neurons' activations in the unmodified model, by layer, for every batch."""
+        """Activations in the unmodified model, by place, for every batch."""
         self._after = [self._activations(batch, self._amplifying()) for batch in batches]
         """And in the amplified one."""
 
@@ -139,69 +156,57 @@ class _Runs:
     def everything(self) -> float:
         return self._mean([self._amplifying() for _ in self._batches])
 
-    def alone(self, layer: int, neuron: int) -> float:
+    def alone(self, place: Place, neuron: int) -> float:
         """The unmodified model with one neuron from the amplified run."""
+        return self._mean([(self._put(place, neuron, seen),) for seen in self._after])
+
+    def without(self, place: Place, neuron: int) -> float:
+        """The amplified model with one neuron from the unmodified run."""
         return self._mean(
-            [(_put(layer, neuron, activations[layer]),) for activations in self._after]
+            [(*self._amplifying(), self._put(place, neuron, seen)) for seen in self._before]
         )
 
-    def without(self, layer: int, neuron: int) -> float:
-        """The amplified model with one neuron from the unmodified run."""
-        hooks = [
-            (*self._amplifying(), _put(layer, neuron, activations[layer]))
-            for activations in self._before
-        ]
-        return self._mean(hooks)
-
     def _amplifying(self) -> tuple[Hook, ...]:
-        return tuple(_scale(intervention) for intervention in self._interventions)
+        return tuple(
+            ((one.layer, one.unit), self._sites.by_channel(one).transform)
+            for one in self._interventions
+        )
+
+    def _put(self, place: Place, neuron: int, seen: Mapping[Place, torch.Tensor]) -> Hook:
+        channels = list(self._sites.of(place[1]).channels_of([neuron]))
+
+        def change(activations: torch.Tensor) -> torch.Tensor:
+            patched = activations.clone()
+            patched[..., channels] = seen[place][..., channels]
+            return patched
+
+        return place, change
 
     @torch.no_grad()
     def _mean(self, hooks: Sequence[Sequence[Hook]]) -> float:
         total, rows = 0.0, 0
         for batch, batch_hooks in zip(self._batches, hooks, strict=True):
-            logits = self._bridge.run_with_hooks(batch.input_ids, fwd_hooks=list(batch_hooks))
+            logits = self._run(batch.input_ids, batch_hooks)
             total += float(_probabilities(logits, batch).sum())
             rows += len(batch.rows)
         self._progress(1)
         return total / rows
 
     @torch.no_grad()
-    def _activations(self, batch: Batch, hooks: Sequence[Hook]) -> dict[int, torch.Tensor]:
-        """What enters the output projection of every layer concerned."""
-        seen: dict[int, torch.Tensor] = {}
+    def _activations(self, batch: Batch, hooks: Sequence[Hook]) -> dict[Place, torch.Tensor]:
+        """What enters the output projection of every place concerned."""
+        seen: dict[Place, torch.Tensor] = {}
 
-        def keep(layer: int) -> Callable[..., torch.Tensor]:
-            def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
-                seen[layer] = activation.clone()
-                return activation
+        def keep(place: Place) -> Change:
+            def look(activations: torch.Tensor) -> torch.Tensor:
+                seen[place] = activations.clone()
+                return activations
 
-            return hook
+            return look
 
-        layers = sorted({intervention.layer for intervention in self._interventions})
-        keeping = [(_name(layer), keep(layer)) for layer in layers]
-        self._bridge.run_with_hooks(batch.input_ids, fwd_hooks=[*hooks, *keeping])
+        places = sorted({(one.layer, one.unit) for one in self._interventions})
+        self._run(batch.input_ids, [*hooks, *((place, keep(place)) for place in places)])
         return seen
-
-
-def _name(layer: int) -> str:
-    return f"blocks.{layer}.mlp.out.hook_in"
-
-
-def _scale(intervention: Intervention) -> Hook:
-    def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
-        return intervention.transform(activation)
-
-    return _name(intervention.layer), hook
-
-
-def _put(layer: int, neuron: int, values: torch.Tensor) -> Hook:
-    def hook(activation: torch.Tensor, hook: Any) -> torch.Tensor:
-        patched = activation.clone()
-        patched[..., neuron] = values[..., neuron]
-        return patched
-
-    return _name(layer), hook
 
 
 def _probabilities(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -213,7 +218,28 @@ def _probabilities(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 @contextmanager
-def _bridged(model: nn.Module, tokenizer: Any) -> Iterator[Any]:
+def _hooked(model: nn.Module, sites: Sites) -> Iterator[Run]:
+    """The model itself, with hooks on its output projections."""
+
+    def run(input_ids: torch.Tensor, hooks: Sequence[Hook]) -> torch.Tensor:
+        with ExitStack() as stack:
+            for (layer, unit), change in hooks:
+                handle = (
+                    sites.of(unit)
+                    .projections[layer]
+                    .register_forward_pre_hook(
+                        lambda module, args, change=change: (change(args[0]), *args[1:])
+                    )
+                )
+                stack.callback(handle.remove)
+            logits: torch.Tensor = model(input_ids, use_cache=False).logits
+        return logits
+
+    yield run
+
+
+@contextmanager
+def _bridged(model: nn.Module, tokenizer: Any) -> Iterator[Run]:
     """A bridge around a copy of the model."""
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -223,8 +249,22 @@ def _bridged(model: nn.Module, tokenizer: Any) -> Iterator[Any]:
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)  # of settings that only its own weight processing needs
     try:
-        yield TransformerBridge.boot_transformers(
+        bridge = TransformerBridge.boot_transformers(
             "sna-eval", hf_model=original, tokenizer=tokenizer, device=device
+        )
+        yield lambda input_ids, hooks: bridge.run_with_hooks(
+            input_ids, fwd_hooks=[_named(place, change) for place, change in hooks]
         )
     finally:
         logging.disable(previous)
+
+
+def _named(place: Place, change: Change) -> tuple[str, Callable[..., torch.Tensor]]:
+    """A hook as TransformerLens takes it, which gives heads an axis of their own."""
+
+    def hook(activations: torch.Tensor, hook: Any) -> torch.Tensor:
+        flat = activations.flatten(-2) if activations.dim() == 4 else activations
+        return change(flat).reshape(activations.shape)
+
+    layer, unit = place
+    return f"blocks.{layer}.{_TRANSFORMER_LENS[unit]}", hook

@@ -13,6 +13,10 @@ confidence alone would be one of these neurons. For each neuron with output weig
 The paper reads its neurons off a scatter plot; here a neuron counts as one if its null share is at
 least `threshold` and its norm at least the layer's median. The final norm's gain is folded into the
 unembedding, and where that norm takes out the mean, so is it from `w`.
+
+A head writes in as many directions as it has channels. Its figures are means over these, weighted
+by their squared lengths, the norm and the null share as root mean squares: what holds of its output
+where that lies in all of them alike.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ _CHUNK = 8192  # tokens whose cosines are held at once
 
 @dataclass(frozen=True, eq=False)
 class WritingStatistics:
-    """Where a layer's neurons write, each `[d_mlp]`, float64."""
+    """Where a layer's neurons, heads or features write, each `[n_units]`, float64."""
 
     layer: int
     norms: torch.Tensor
@@ -59,10 +63,11 @@ class WritingStatistics:
 def writing_statistics(
     model: nn.Module, sites: Sites, layer: int, *, null_dimensions: int | None = None
 ) -> WritingStatistics:
-    """Norm, null share and logit variance of a layer's neurons.
+    """Norm, null share and logit variance of a layer's neurons, heads or features.
 
     **Arguments:**
 
+    - `sites`: says which of them.
     - `null_dimensions`: how many of the unembedding's weakest directions count as unread; `None`
         takes 1 % of the stream's width, at least one.
     """
@@ -80,9 +85,14 @@ def writing_statistics(
     # eigenvectors of W^T W are the right singular vectors of W, smallest first
     _, directions = torch.linalg.eigh(unembedding.weight.t() @ unembedding.weight)
     null_share = (unit @ directions[:, :count]).norm(dim=1)
-    return WritingStatistics(
-        layer, norms, null_share, _logit_variance(unembedding.weight, unit), count
-    )
+    variance = _logit_variance(unembedding.weight, unit)
+    if sites.channels > 1:
+        squares = norms.square()
+        whole = sites.summed(squares)
+        null_share = (sites.summed(squares * null_share.square()) / whole).sqrt()
+        variance = sites.summed(squares * variance) / whole
+        norms = (whole / sites.channels).sqrt()
+    return WritingStatistics(layer, norms, null_share, variance, count)
 
 
 def _logit_variance(weight: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:

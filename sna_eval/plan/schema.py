@@ -211,7 +211,9 @@ class TaskPlan:
     def needs_development(self) -> bool:
         """Whether something is still to be found on the task's development items."""
         return any(
-            not entry.resolved and (entry.select is None or entry.select.pairs is None)
+            not entry.resolved
+            and not entry.how.reads_files
+            and (entry.select is None or entry.select.pairs is None)
             for entry in self.interventions
         )
 

@@ -1,4 +1,4 @@
-"""Which of a plan's neurons carry its effect, and which only move confidence.
+"""Which of a plan's neurons, heads or features carry its effect, and which only move confidence.
 
 Measured on the development items whose gate opens, so that a plan may be cut to what is found.
 Gates that read the next token's distribution are not asked: behind them all development items
@@ -7,7 +7,7 @@ count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from sna_eval.errors import InputError
-from sna_eval.intervention import Affine, Intervention
+from sna_eval.intervention import Affine, Intervention, Unit
+from sna_eval.intervention.sites import UNITS
 from sna_eval.measuring.items import answered_rows
 from sna_eval.measuring.subjects import Subject, log_likelihoods, task_subject
 from sna_eval.measuring.values import item_values, opened
-from sna_eval.neurons.activation_patching import NeuronEffect, Patching, patch_neurons
+from sna_eval.neurons.activation_patching import NeuronEffect, Patching, Place, patch_neurons
 from sna_eval.neurons.entropy_neurons import WritingStatistics, writing_statistics
 from sna_eval.plan import (
     PlannedIntervention,
@@ -42,20 +43,24 @@ class Diagnosis:
     n_items: int
     """Development items that were patched, as the module says."""
     patching: Patching
-    writing: Mapping[int, WritingStatistics]
-    """By layer."""
+    writing: Mapping[Place, WritingStatistics]
+    """By layer and unit."""
     cut: TaskPlan
     """The plan with the neurons that carry the effect."""
     cut_effect: float
     """What the cut plan gains on the same items."""
 
-    def entropy_neurons(self) -> tuple[tuple[int, int], ...]:
-        """The plan's neurons that write into the near-null space: layer and index."""
+    def entropy_neurons(self) -> tuple[NeuronEffect, ...]:
+        """The plan's neurons that write into the near-null space."""
         return tuple(
-            (effect.layer, effect.neuron)
+            effect
             for effect in self.patching.neurons
-            if self.writing[effect.layer].among([effect.neuron])
+            if self.writing_of(effect).among([effect.neuron])
         )
+
+    def writing_of(self, effect: NeuronEffect) -> WritingStatistics:
+        """Where the neurons write that a neuron is one of."""
+        return self.writing[effect.layer, effect.unit]
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -68,14 +73,16 @@ class Diagnosis:
                 {**asdict(effect), **self._written(effect)} for effect in self.patching.neurons
             ],
             "entropy_neurons_of_layer": {
-                str(layer): list(written.entropy_neurons())
-                for layer, written in self.writing.items()
+                (str(layer) if unit == "mlp" else f"{layer}, {UNITS[unit]}"): list(
+                    written.entropy_neurons()
+                )
+                for (layer, unit), written in self.writing.items()
             },
             "cut_effect": self.cut_effect,
         }
 
     def _written(self, effect: NeuronEffect) -> dict[str, Any]:
-        writing = self.writing[effect.layer]
+        writing = self.writing_of(effect)
         return {
             "norm": float(writing.norms[effect.neuron]),
             "null_share": float(writing.null_share[effect.neuron]),
@@ -85,7 +92,7 @@ class Diagnosis:
 
 
 def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = False) -> Diagnosis:
-    """Patches every neuron of a task's plan, and cuts the plan.
+    """Patches every neuron, head or feature of a task's plan, and cuts the plan.
 
     **Arguments:**
 
@@ -120,16 +127,19 @@ def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = Fals
     rows = [row for row, one in zip(every, inside, strict=True) if one]
     runs = 2 + 2 * sum(len(entry.neurons) for entry in interventions)
     with tqdm(total=runs, desc=f"Patching {name}", disable=quiet) as bar:
-        patching = patch_neurons(lm.model, lm.tokenizer, rows, interventions, progress=bar.update)
-    cut = _cut(plan, {(effect.layer, effect.neuron) for effect in patching.carrying(keep)})
+        patching = patch_neurons(
+            lm.model, lm.tokenizer, rows, interventions, sites=lm.sites, progress=bar.update
+        )
+    carriers = patching.carrying(keep)
+    cut = _cut(plan, {(effect.layer, effect.unit, effect.neuron) for effect in carriers})
     return Diagnosis(
         task=name,
         fingerprint=task_fingerprint(plan),
         n_items=len(rows),
         patching=patching,
         writing={
-            layer: writing_statistics(lm.model, lm.sites, layer)
-            for layer in sorted({entry.layer for entry in interventions})
+            (layer, unit): writing_statistics(lm.model, lm.sites.of(unit), layer)
+            for layer, unit in sorted({(entry.layer, entry.unit) for entry in interventions})
         },
         cut=cut,
         cut_effect=_effect(lm, subject, plain_interventions(cut), inside),
@@ -147,12 +157,7 @@ def _neuron_factors(plan: TaskPlan | None, name: str) -> list[Intervention]:
             f"tasks.{name}", expected="a plan that multiplies chosen neurons, and nothing else",
             got="none" if not given else type(given[0]).__name__,
         )  # fmt: skip
-    other = [entry.unit for entry in found if entry.unit != "mlp"]
-    if other:
-        raise InputError(
-            f"tasks.{name}.unit", expected="mlp: neurons are patched one by one", got=other[0]
-        )
-    places = [(entry.layer, neuron) for entry in found for neuron in entry.neurons]
+    places = [(entry.layer, entry.unit, neuron) for entry in found for neuron in entry.neurons]
     if len(set(places)) < len(places) or any(entry.positions != "all" for entry in found):
         raise InputError(
             f"tasks.{name}.interventions", expected="each neuron once, at all positions",
@@ -161,7 +166,7 @@ def _neuron_factors(plan: TaskPlan | None, name: str) -> list[Intervention]:
     return found
 
 
-def _cut(plan: TaskPlan, kept: set[tuple[int, int]]) -> TaskPlan:
+def _cut(plan: TaskPlan, kept: Collection[tuple[int, Unit, int]]) -> TaskPlan:
     """The plan without the neurons that are not among `kept`, and without entries left empty."""
     entries = (_cut_entry(entry, kept) for entry in plan.interventions)
     return replace(
@@ -169,10 +174,12 @@ def _cut(plan: TaskPlan, kept: set[tuple[int, int]]) -> TaskPlan:
     )
 
 
-def _cut_entry(entry: PlannedIntervention, kept: set[tuple[int, int]]) -> PlannedIntervention:
+def _cut_entry(
+    entry: PlannedIntervention, kept: Collection[tuple[int, Unit, int]]
+) -> PlannedIntervention:
     neurons, scores = entry.neurons or {}, entry.scores
     stay = {
-        label: [number for number, neuron in enumerate(sets) if (entry.layer, neuron) in kept]
+        label: [n for n, neuron in enumerate(sets) if (entry.layer, entry.unit, neuron) in kept]
         for label, sets in neurons.items()
     }
     before = sum(map(len, neurons.values()))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from architectures.tiny import build, entries
 from sna_eval.cli import main
 from sna_eval.errors import InputError
 from sna_eval.gating import Gate
+from sna_eval.intervention import Intervention, amplify
 from sna_eval.plan import Plan, PlannedIntervention, TaskPlan, load_plan, save_plan
 from sna_eval.study.methods.diagnosis import diagnose
+from tests.intervention.dictionaries import random_tensors, write_sae_lens
 
 NEURONS = (3, 11, 40, 77)
 ENTRY = PlannedIntervention(1, 5.0, neurons={"": NEURONS}, scores={"": (4.0, 3.0, 2.0, 1.0)})
@@ -66,15 +70,75 @@ def test_the_command_writes_plan_and_figures(
     assert "--output: expected a plan file such as cut.yaml" in capsys.readouterr().err
 
 
+def described(lm: Any, folder: Path) -> Any:
+    """The same model, and a dictionary of its layer 1."""
+    from sna_eval.harness.lm import SNALM
+
+    write_sae_lens(folder, 32, "blocks.1.hook_resid_post")
+    return SNALM(lm.model, tokenizer=lm.tokenizer, gate="never", dictionary=str(folder))
+
+
+@pytest.mark.parametrize("unit", ["head", "feature"])
+def test_heads_and_features(
+    unit: Any, lm: Any, load: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """Each alone and left out, heads beside neurons that read them, by plain passes; where they
+    write, by their weights."""
+    (task,) = load("own_open").values()
+    chosen = {"head": (0, 2), "feature": (14, 5, 40)}[unit]
+    entry = PlannedIntervention(1, 4.0, unit=unit, neurons={"": chosen})
+    beside = PlannedIntervention(1, 5.0, neurons={"": (2, 40)})
+    seeing = described(lm, tmp_path / "sae") if unit == "feature" else lm
+    entries = (entry, beside) if unit == "head" else (entry,)
+    plan = Plan({"own_open": TaskPlan(Gate(mode="always"), entries)})
+    with seeing.under(plan):
+        found = diagnose(seeing, "own_open", task, keep=0.5, quiet=True)
+    parts = [(unit, index, 4.0) for index in chosen]
+    parts += [("mlp", index, 5.0) for index in (2, 40)] if unit == "head" else []
+    assert [(one.unit, one.neuron) for one in found.patching.neurons] == [p[:2] for p in parts]
+
+    docs = list(task.validation_docs())
+
+    @torch.no_grad()
+    def mean_prob(acting: Sequence[tuple[Any, int, float]]) -> float:
+        probs = []
+        for doc in docs:
+            context, answer = doc["text"], f" {doc['answer']}"
+            whole = seeing.tokenizer(context + answer)["input_ids"]
+            start = len(seeing.tokenizer(context)["input_ids"])
+            given = [Intervention(1, (i,), factor, unit=kind) for kind, i, factor in acting]
+            with amplify(seeing.model, given, sites=seeing.sites):
+                logits = seeing.model(torch.tensor([whole])).logits[0].double()
+            read = logits.log_softmax(-1)
+            probs.append(np.exp(sum(float(read[n - 1, whole[n]])
+                                    for n in range(start, len(whole)))))  # fmt: skip
+        return float(np.mean(probs))
+
+    assert found.patching.baseline == pytest.approx(mean_prob([]), rel=1e-5)
+    assert found.patching.amplified == pytest.approx(mean_prob(parts), rel=1e-5)
+    for one, part in zip(found.patching.neurons, parts[: len(chosen)], strict=False):
+        rest = [other for other in parts if other != part]
+        near = 1e-5 * max(found.patching.baseline, found.patching.amplified)
+        assert one.alone == pytest.approx(mean_prob([part]) - mean_prob([]), abs=near)
+        assert one.without == pytest.approx(mean_prob(parts) - mean_prob(rest), abs=near)
+    effects = [abs(one.alone) for one in found.patching.neurons[: len(chosen)]]
+    assert max(effects) > 1e-2 * found.patching.baseline
+    written = found.as_dict()["neurons"][0]
+    weight = lm.model.transformer.h[1].attn.c_proj.weight.data.double()[:8]  # head 0: 8 channels
+    if unit == "feature":
+        weight = random_tensors(32)["W_dec"].double()[14:15]
+    weight = weight - weight.mean(dim=1, keepdim=True)  # LayerNorm takes the mean out
+    assert written["norm"] == pytest.approx(float(weight.square().sum(1).mean().sqrt()), rel=1e-5)
+    assert {own.unit for own in found.cut.interventions} <= {unit, "mlp"}
+    kept = {(one.unit, one.neuron) for one in found.patching.carrying(0.5)}
+    assert kept == {(own.unit, i) for own in found.cut.interventions for i in own.neurons[""]}
+
+
 def test_impossible_plans(lm: Any, load: Callable[..., dict[str, Any]]) -> None:
     (task,) = load("own_open").values()
     never = {"mode": "confidence", "signal": "target_prob", "low": 0.0, "high": 0.0}
     for plan, message in (
         (with_entry(replace(ENTRY, positions="last")), "each neuron once, at all positions"),
-        (
-            with_entry(replace(ENTRY, unit="head", neurons={"": (0, 2)}, scores=None)),
-            "unit: expected mlp: neurons are patched one by one, got 'head'",
-        ),
         (with_entry(ENTRY, **never), "expected a gate that opens for a development item"),
         (
             with_entry(PlannedIntervention(1, method="caa")),
