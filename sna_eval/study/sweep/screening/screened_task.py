@@ -10,6 +10,7 @@ What is tried runs on a part of the items first, and is measured if it does well
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.measuring.values import Floats, ItemsBaseline
 from sna_eval.neurons.first_order import first_order
-from sna_eval.study.sweep.screening.agreement import agreements, not_held
+from sna_eval.study.sweep.screening.agreement import Agreement, agreements, not_held
 from sna_eval.study.sweep.screening.heats import Heats, gains
 from sna_eval.study.sweep.screening.options import ScreenOptions
 from sna_eval.study.sweep.screening.prediction import (
@@ -76,7 +77,7 @@ class ScreenedTask:
         best = self.options.n_best(len(self.grid))
         first = promising(self.grid, promise, max(1, round(_AHEAD * best)), taken=heats.taken)
         taken = heats.taken | first
-        more = denser(self.grid, promise, not_held(found), int(sample.sum()), taken=taken)
+        more = denser(self.grid, promise, not_held(found), self._n_denser(found), taken=taken)
         heats.race(first | more, forecast)
         left = best - int(first.sum())
         while left > 0:
@@ -85,6 +86,12 @@ class ScreenedTask:
                 break
             heats.race(step, forecast)
             left -= int(step.sum())
+
+    def _n_denser(self, found: Sequence[Agreement]) -> int:
+        """How many more are tried where predictions failed: twice as many as chance drew there,
+        and no more than it drew in all."""
+        drawn_there = sum(agreement.n for agreement in found if agreement.held is False)
+        return min(2 * drawn_there, sum(agreement.n for agreement in found))
 
     def _predict(self, baseline: ItemsBaseline) -> list[Floats]:
         """Predicted log-likelihoods by place of the layer, `[configuration, request]`."""
