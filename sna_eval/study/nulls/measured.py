@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sna_eval.gating import Decision, Gate, NextTokenSignal
-from sna_eval.harness.scoring.decisions import Baseline, decide, needs_next_token
+from sna_eval.harness.scoring.decisions import Baseline, decide
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.answers import Answers, prompt_rows
 from sna_eval.measuring.neuron_sets import Read, SetPasses
@@ -48,8 +48,7 @@ class MeasuredItems:
         self.answers, self.passes, self.gate = answers, passes, gate
         self.groups: list[RowGroup] = passes.groups(answers.rows)
         first: Read = read
-        if needs_next_token(gate):
-            assert isinstance(gate.measured_by, NextTokenSignal)
+        if isinstance(gate.measured_by, NextTokenSignal):
             first = Confidence(read, gate.measured_by.measure)
         self._values = passes.baseline(self.groups, first, requests=len(answers.requests))
         self.baseline: Floats = self._values[:, 0]
@@ -65,7 +64,7 @@ class MeasuredItems:
 
     def _decision(self, number: int) -> Decision:
         item, asked = self.answers.items.items[number], self.answers.on_own_prompt[number]
-        if needs_next_token(self.gate):
+        if isinstance(self.gate.measured_by, NextTokenSignal):  # also of a gate that is held open
             contexts = {self.answers.requests[number][0]: number for number in asked.choices}
             confidence = float(np.mean([self._values[one, -1] for one in contexts.values()]))
             return self.gate.decide(confidence)

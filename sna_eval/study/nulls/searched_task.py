@@ -18,7 +18,7 @@ import numpy as np
 from sna_eval.cache import digest
 from sna_eval.clusters import cluster_codes
 from sna_eval.errors import InputError
-from sna_eval.gating import Gate
+from sna_eval.gating import Gate, NextTokenSignal
 from sna_eval.harness.model.kept import numerics
 from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
@@ -80,6 +80,11 @@ class SearchedTask:
 
     @property
     def gate(self) -> Gate:
+        """Says whose gains count, and which zone an item is in also where it is held open: by the
+        signal that was asked for, which need not look at right answers."""
+        asked = self.options.gate
+        if asked is not None and isinstance(asked.measured_by, NextTokenSignal):
+            return asked
         return self._swept.gate
 
     @property

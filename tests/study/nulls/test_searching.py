@@ -179,6 +179,23 @@ def test_p_by_its_formula(search: Callable[..., SearchedNull]) -> None:
     assert found.p_of([2.0, 1.0, 2.0, 3.0]) == 0.75
 
 
+def test_zones_of_a_gate_held_open_do_not_look_at_answers(
+    lm: Any, load: Callable[..., dict[str, Any]], search: Callable[..., SearchedNull]
+) -> None:
+    docs = list(load("own_open")["own_open"].eval_docs)
+    confidence = []
+    for doc in docs:
+        with torch.no_grad():
+            logits = lm.model(torch.tensor([lm.tok_encode(doc["text"])])).logits[0, -1]
+        confidence.append(float(logits.double().softmax(-1).max()))
+    low, high = (float(bound) for bound in np.quantile(confidence, [0.3, 0.7]))
+    found = search(gate=Gate("max_prob", low, high, mode="always")).items
+    assert found.confidence == pytest.approx(confidence, rel=1e-5)
+    assert found.zones == tuple(1 if own < low else 3 if own > high else 2 for own in confidence)
+    assert all(found.opened)
+    assert not found.sees_answer
+
+
 def test_a_closed_gate_gains_nothing(search: Callable[..., SearchedNull]) -> None:
     every = search(gate=Gate("max_prob", 1.0, 1.0))
     middle = float(np.median(every.items.confidence))
