@@ -50,7 +50,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(found: Verdict) -> None:
+    """A line a task, and one over all of them."""
     for name, task in found.tasks.items():
         words = (f"{hypothesis} {judged.verdict}" for hypothesis, judged in task.judged.items())
         first = task.judged["H1"]
         print(f"{name}: {first.estimate:+.4f} log-odds, p {first.p:.3g}: {', '.join(words)}")
+    if len(found.tasks) > 1:
+        over = found.together
+        print(
+            f"over {len(found.tasks)} tasks: {over.estimate:+.4f} log-odds over random rankings, "
+            f"p {over.p:.3g} of {over.draws} draws"
+        )

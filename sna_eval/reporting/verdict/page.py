@@ -16,6 +16,7 @@ from sna_eval.reporting.tables import Table
 from sna_eval.reporting.verdict import figures, tables
 from sna_eval.study.verdict import HYPOTHESES, Judged, Verdict
 from sna_eval.study.verdict.beside import Beside
+from sna_eval.study.verdict.hypotheses import EXCLUDED, SHOWN, UNDECIDED
 from sna_eval.study.verdict.opened import Opening
 
 
@@ -53,12 +54,10 @@ def _lead(found: Verdict) -> str:
 def _sections(
     found: Verdict, opened: Sequence[Opening], beside: Sequence[Beside]
 ) -> Iterator[Section]:
+    forest = _show("forest", "Gain over random rankings; its interval ends in one-sided bounds.",
+                   figures.forest(found, beside))  # fmt: skip
+    yield Section("In short", (*_answer(found), _counts(found), forest, *_opened(opened)))
     yield Section("Verdicts", (_words(found), _verdicts(found), _table(found)))
-    yield Section(
-        "Over tasks and models" if beside else "Over tasks",
-        (_show("forest", "Gain over random rankings; its interval ends in one-sided bounds.",
-               figures.forest(found, beside)),),
-    )  # fmt: skip
     yield Section(
         "The claim among its nulls",
         (_show("nulls", "Each stroke is a random ranking that chose its own layer, count and "
@@ -101,11 +100,49 @@ def _sections(
         "Gain against push",
         (_show("pushes", "Every point is one intervention on one task.", figures.pushes(found)),),
     )
-    yield Section("Registered", (*_opened(opened), _registered(found)), words=True)
+    yield Section("Registered", (_registered(found),), words=True)
 
 
 def _show(name: str, caption: str, drawing: Drawing) -> Picture:
     return Picture(name, caption, as_svg(drawn(drawing)))
+
+
+_ASKED = {
+    "H1": "more than random rankings that were given the same search",
+    "H2": "more where the model is uncertain than where it is confident",
+    "H3": "more than a temperature that makes it as decided",
+    "H4": "more than the neurons of other tasks at equal push",
+    "H5": "no harm to confident items, plain text and generations",
+}
+
+
+def _answer(found: Verdict) -> Iterator[str]:
+    """What was asked, and what came of it over all tasks."""
+    search, tasks = found.registration.search, found.registration.tasks
+    items = sum(task.test.items for task in tasks.values())
+    yield (
+        "Asked: do the neurons that a ranking finds on development items help on test items, and "
+        f"more than chance would have it? {len(tasks)} tasks, {items} test items, {search.draws} "
+        f"random rankings for each, seed {search.seed}."
+    )
+    if len(tasks) > 1:
+        over = found.together
+        yield (
+            f"Over all tasks the claims gain {over.estimate:+.4f} log-odds more than random "
+            f"rankings do (p {over.p:.3g} of {over.draws} draws that go through all tasks; it "
+            "stands beside the five hypotheses)."
+        )
+
+
+def _counts(found: Verdict) -> Table:
+    rows = []
+    for hypothesis in HYPOTHESES:
+        words = [task.judged[hypothesis].verdict for task in found.tasks.values()]
+        counts = (str(words.count(word)) for word in (SHOWN, EXCLUDED, UNDECIDED))
+        rows.append((hypothesis, _ASKED[hypothesis], *counts))
+    return Table(
+        ("", "the claim gains or does", "tasks shown", "excluded", "undecided"), tuple(rows)
+    )
 
 
 def _words(found: Verdict) -> str:

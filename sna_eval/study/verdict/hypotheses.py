@@ -87,6 +87,33 @@ def over_random(
     return _tested(float((claim - expected).mean()), interval, p, len(nulls), limits.smallest)
 
 
+@dataclass(frozen=True)
+class Together:
+    """H1 over all tasks at once."""
+
+    estimate: float
+    """Mean over tasks of a claim's gain less that of its random rankings."""
+    p: float
+    draws: int
+    """Random rankings of each task: as low as `p` can be, `1 / (draws + 1)`."""
+
+
+def over_tasks(claims: Floats, nulls: Floats) -> Together:
+    """The claims' mean gain over tasks among those of random rankings, one of every task each.
+
+    Draws of equal number are taken together; as each is one more random ranking of its task, a
+    claim's place among them is as likely as any where no ranking matters.
+
+    **Arguments:**
+
+    - `claims`: gains, `[task]`.
+    - `nulls`: `[task, draw]`.
+    """
+    means = nulls.mean(axis=0)
+    estimate = float(claims.mean() - means.mean())
+    return Together(estimate, rank_p(float(claims.mean()), means), len(means))
+
+
 def zone_effect(
     claim: Floats,
     nulls: Floats,

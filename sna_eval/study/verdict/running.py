@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from sna_eval.clusters import cluster_codes
 from sna_eval.errors import writing
-from sna_eval.files import write_whole_json
+from sna_eval.files import write_whole, write_whole_json
 from sna_eval.harness.loading import load_tasks
 from sna_eval.measuring.values import Floats
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls import SearchedNull
+from sna_eval.study.nulls.records import CLAIM
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict.beside import REGISTRATION
@@ -32,10 +34,12 @@ from sna_eval.study.verdict.hypotheses import (
     Finding,
     HarmData,
     Judged,
+    Together,
     judge,
     no_harm,
     over_random,
     over_rival,
+    over_tasks,
     zone_effect,
 )
 from sna_eval.study.verdict.opened import note_opening
@@ -79,6 +83,30 @@ class Verdict:
     registration: Registration
     tasks: Mapping[str, TaskVerdict]
 
+    @property
+    def together(self) -> Together:
+        """H1 over all tasks at once."""
+        nulls = [task.null for task in self.tasks.values()]
+        claims = np.array([null.claim.gain for null in nulls])
+        return over_tasks(claims, np.stack([null.null_gains for null in nulls]))
+
+    def searches(self) -> pd.DataFrame:
+        """A row for each ranking of each task, the claim's first: what it chose, and its gain."""
+        columns = (
+            "layer", "n_neurons", "searched_multiplier", "multiplier", "predicted",
+            "development_gain", "kl", "gain",
+        )  # fmt: skip
+        rows = [
+            {
+                "task": name,
+                "ranking": "claim" if found.draw == CLAIM else found.draw,
+                **{column: getattr(found, column) for column in columns},
+            }
+            for name, task in self.tasks.items()
+            for found in (task.null.claim, *task.null.nulls)
+        ]
+        return pd.DataFrame(rows)
+
     def as_json(self) -> dict[str, dict[str, dict[str, Any]]]:
         """As `verdict.json` holds it; `null` where there is nothing to say."""
         return {
@@ -96,9 +124,11 @@ class Verdict:
         }
 
     def save(self, folder: Path) -> Path:
-        """Writes `verdict.json`, and a copy of the registration beside it."""
-        path = folder / "verdict.json"
+        """Writes `verdict.json`, `searches.csv`, and a copy of the registration beside them."""
+        path, searches = folder / "verdict.json", folder / "searches.csv"
         self.registration.save(folder / REGISTRATION)
+        with writing(searches):
+            write_whole(searches, self.searches().to_csv(index=False).encode())
         with writing(path):
             write_whole_json(path, self.as_json())
         return path

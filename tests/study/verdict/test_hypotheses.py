@@ -18,6 +18,7 @@ from sna_eval.study.verdict.hypotheses import (
     no_harm,
     over_random,
     over_rival,
+    over_tasks,
     zone_effect,
 )
 from sna_eval.study.verdict.power import simulated_power
@@ -34,6 +35,30 @@ def test_a_claim_among_random_rankings() -> None:
     assert found.estimate == pytest.approx(2.0 - 4 / 3)
     assert found.low < found.estimate < found.high
     assert not found.excluded
+
+
+def test_all_tasks_at_once() -> None:
+    claims = np.array([1.0, 3.0])
+    nulls = np.array([[0.0, 4.0, 1.0], [1.0, 2.0, 0.0]])  # means 0.5, 3, 0.5
+    found = over_tasks(claims, nulls)
+    assert (found.p, found.draws) == ((1 + 1) / (3 + 1), 3)
+    assert found.estimate == pytest.approx(2.0 - 4 / 3)
+
+
+def test_all_tasks_at_once_errs_as_often_as_it_says_and_finds_what_each_task_hides() -> None:
+    generator = np.random.default_rng(0)
+    spread = np.array([[0.1], [1.0], [3.0], [0.5], [0.3], [0.2]])  # tasks are not alike
+
+    def found_in(added: float, repetitions: int = 1000) -> float:
+        shown = 0
+        for _ in range(repetitions):
+            gains = generator.standard_t(3, size=(6, 40)) * spread
+            shown += over_tasks(gains[:, 0] + added * spread[:, 0], gains[:, 1:]).p <= 0.05
+        return shown / repetitions
+
+    low, high = binom.interval(0.999, 1000, 0.05)
+    assert low <= 1000 * found_in(0.0) <= high
+    assert found_in(3.0) > 0.8
 
 
 def test_items_of_one_answer_count_as_one() -> None:

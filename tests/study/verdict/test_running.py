@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from sna_eval.errors import InputError
@@ -39,6 +40,10 @@ def test_a_verdict_and_its_page(lm: Any, registration: Registration, path: Path)
         )
         assert task["H1"]["draws"] == 3
         assert task["H1"]["p"] in (0.25, 0.5, 0.75, 1.0)
+    searches = pd.read_csv(output / "searches.csv")
+    assert len(searches) == 2 * (1 + 3)
+    claims = searches[searches["ranking"] == "claim"].set_index("task")
+    assert claims["gain"]["own_open"] == found.tasks["own_open"].null.claim.gain
     task = found.tasks["own_open"]
     assert task.null.claim.draw == CLAIM
     assert [rival.name for rival in task.others] == ["own_choices"]
@@ -46,6 +51,7 @@ def test_a_verdict_and_its_page(lm: Any, registration: Registration, path: Path)
     text = page.read_text()
     assert registration.hash in text
     assert text.count("<img") == 8
+    assert text.index("In short</h2>") < text.index("<img") < text.index("Verdicts</h2>")
     assert "not confirmed" not in text
 
 
