@@ -22,7 +22,7 @@ from tests.real.conftest import Load
 REPORTS = Path(__file__).parents[2] / "docs" / "reports"
 TASKS = ["sna_math_hard", "sna_poetry_hard"]
 CHOSEN = ["layer", "n_neurons", "searched_multiplier"]
-PUBLISHED = ["smollm2", "gemma3"]
+PUBLISHED = ["smollm2"]
 
 
 @pytest.mark.parametrize("task", TASKS)
