@@ -145,7 +145,7 @@ def amplified_prompt(
         for key, value in kwargs.items()
     }
     arguments["past_key_values"] = DynamicCache(config=text_config(model))
-    own_args = tuple(arg[chosen] if _is_batched(arg, batch) else arg for arg in args)
+    chosen_args = tuple(arg[chosen] if _is_batched(arg, batch) else arg for arg in args)
     starts = padding_on_the_left(arguments.get("attention_mask"))
 
     def mask(intervention: Affine, positions: int) -> torch.Tensor:
@@ -157,7 +157,7 @@ def amplified_prompt(
     rows = hidden[chosen.to(hidden.device)]
     start = resumed(sites, layer, rows, returns_tuple=returns_tuple)
     with start, amplify(model, interventions, sites=sites, mask=mask):
-        return model(*own_args, **arguments)
+        return model(*chosen_args, **arguments)
 
 
 def acting_positions(

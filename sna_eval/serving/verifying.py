@@ -90,14 +90,14 @@ class _Open(TaskPlans):
 
     def __init__(self, plans: TaskPlans) -> None:
         super().__init__(plans.plan)
-        self._own = plans
+        self._plans = plans
 
     def for_instance(self, instance: object) -> TaskPlan | None:
-        plan = self._own.for_instance(instance)
+        plan = self._plans.for_instance(instance)
         return None if plan is None else replace(plan, gate=ungated(plan.gate))
 
     def encode(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return self._own.encode(context, continuation)
+        return self._plans.encode(context, continuation)
 
     def _settle(self, name: str, plan: TaskPlan, owner: object) -> TaskPlan:
         return plan

@@ -44,13 +44,13 @@ class RayExecutor:
         if not sweep.from_options:
             raise ValueError("workers load a sweep by its options; leave out `lm` and `tasks`")
         ray = _ray()
-        own_cluster = not ray.is_initialized()
-        if own_cluster:
+        started_here = not ray.is_initialized()
+        if started_here:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         try:
             yield from self._collected(ray, sweep, units)
         finally:
-            if own_cluster:
+            if started_here:
                 ray.shutdown()
 
     def _collected(self, ray: Any, sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
