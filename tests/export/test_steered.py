@@ -144,6 +144,14 @@ def test_csv_equals_hooks_by_hand(dictionaries: Path) -> None:
         assert torch.equal(logits(), plain)
 
 
+def test_a_file_needs_no_development_items(tmp_path: Path) -> None:
+    """A task without a split to search on was refused."""
+    entry = PlannedIntervention(0, method="steered", options={"file": str(tmp_path / "a.csv")})
+    assert not TaskPlan(ALWAYS, (entry,)).needs_development
+    learned = PlannedIntervention(0, method="caa")
+    assert TaskPlan(ALWAYS, (entry, learned)).needs_development
+
+
 def test_csv_comes_back(dictionaries: Path, model_folder: Any, export: Any, tmp_path: Path) -> None:
     """With the strength in its coefficient, and through a saved plan."""
     rows = rows_of(dictionaries)[:1]
