@@ -40,7 +40,7 @@ def test_lora_adapter(
     assert got is not None
     assert expected is not None
     assert without is not None
-    assert_same_answers(got, expected)
+    assert_same_answers(got, expected, rel=2e-6)  # merged weights are rounded themselves
     neurons = [_neurons(results) for results in (got, expected, without)]
     assert neurons[0] == neurons[1] != neurons[2], "neurons are found in the adapted model"
     sna = got["config"]["sna"]
