@@ -28,9 +28,11 @@ class Known:
     claim: Found | None = None
     draws: tuple[Found, ...] = ()
 
-    def complete(self, portion: int) -> list[Found]:
-        """Draws up to the last whole portion; of a run that asked for other draws, as many."""
-        return list(self.draws[: len(self.draws) // portion * portion])
+    def usable(self, wanted: int, portion: int) -> list[Found]:
+        """All draws, where they are those that are wanted; else those of whole portions."""
+        if len(self.draws) == wanted:
+            return list(self.draws)
+        return list(self.draws[: len(self.draws) // portion * portion])[:wanted]
 
 
 class NullFiles:

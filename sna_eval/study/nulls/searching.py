@@ -83,7 +83,7 @@ def run_search(
         if items is None or claim is None:
             items, claim = search.test.record(), search.claim(bar.update)
             files.write_claim(items, claim)
-        found = known.complete(PORTION)[: options.draws]
+        found = known.usable(options.draws, PORTION)
         while len(found) < options.draws:
             bar.update(1 + len(found) - bar.n)
             numbers = range(len(found), min(len(found) + PORTION, options.draws))

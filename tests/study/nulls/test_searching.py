@@ -233,7 +233,7 @@ def test_taken_up_where_it_was_stopped(
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     measured.clear()
     assert search(output=tmp_path / "whole", draws=5) == whole
-    assert measured == [4]
+    assert measured == []  # all that is asked for is there
     with pytest.raises(InputError, match="seed"):
         search(output=tmp_path / "whole", seed=1)
 
