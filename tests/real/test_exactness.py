@@ -104,8 +104,9 @@ def _choices(context: int, documents: int, *, before: str = "") -> Documents:
 
 def _slack(values: int) -> float:
     """By how much the one's distance may exceed the other's where both round alike: the ratio of
-    two such mean squares is larger one time in a thousand."""
-    return float(f.ppf(0.999, values, values)) ** 0.5
+    two such mean squares is larger one time in a thousand; half as much again of many values, as
+    those of a text round together."""
+    return max(1.5, float(f.ppf(0.999, values, values)) ** 0.5)
 
 
 def _instances(documents: Documents) -> list[Instance]:
