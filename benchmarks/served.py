@@ -2,14 +2,15 @@
 
     python benchmarks/served.py --url http://127.0.0.1:8000/v1 --base base --adapter sna \
         --plan plan.yaml --tokenizer FOLDER [--task sna_sst2] [--documents 200] [--repeats 3] \
-        [--server PID]
+        [--server PID] [--texts]
 
 The server runs already (docs/serving.md), with nothing else to do. Both sides send the same
 documents in turn, in this process, with as many requests at a time; tasks and tokenizer are loaded
 before the clock starts. Printed are medians, and the ratio beside what it may be at most: a share f
 of open gates is asked twice, so (1 + f) times 1.1. With `--server`, the same of processor time, of
 the server's processes and this one together: on a machine with other work the clock says little,
-and the ratio that is judged is that one.
+and the ratio that is judged is that one. With `--texts` both sides send prompts as texts, and
+answers are echoed, each choice by itself: so are choices of several tokens in any case.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def main() -> int:
     plain = {
         "base_url": f"{args.url}/completions", "model": args.base, "tokenizer": args.tokenizer,
         "tokenizer_backend": "huggingface", "num_concurrent": args.concurrent,
+        **({"tokenized_requests": False} if args.texts else {}),
     }  # fmt: skip
     gated = {**plain, "adapter": args.adapter, "plan": args.plan}
     taken: dict[str, list[Taken]] = {"local-completions": [], "sna-completions": []}
@@ -99,6 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--concurrent", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--server", type=int, metavar="PID", help="the server's process")
+    parser.add_argument("--texts", action="store_true", help="send prompts as texts")
     return parser.parse_args()
 
 

@@ -80,11 +80,16 @@ def engine_of(name: str) -> Engine:
     return Engine(model, sites, probe(model, sites))
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "gemma2", "gemma3_text", "opt"])
-@pytest.mark.parametrize("routes", ROUTES, ids=["behind", "at", "mixed", "full"])
+@pytest.mark.parametrize(
+    ("name", "routes"),
+    [
+        (name, routes)
+        for name in ("gpt2", "gpt_neox", "llama", "gemma2", "gemma3_text", "opt")
+        for routes in ROUTES
+        if not name.startswith("gemma") or "behind" not in routes.values()  # it normalises there
+    ],
+)
 def test_equals_plain_hooks(name: str, routes: dict[int, Route]) -> None:
-    if name.startswith("gemma") and "behind" in routes.values():
-        pytest.skip("it normalises what its MLP writes")
     engine = engine_of(name)
     found = scattered(engine, routes, 200)
     np.testing.assert_allclose(found, expected(engine.model), rtol=0, atol=1e-5)
@@ -119,8 +124,9 @@ def test_layers_share_a_pass(joins: bool, passes: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(GridPasses, "joins", joins)
     monkeypatch.setattr(GridPasses, "shortcuts", GridPasses(engine, 200).shortcuts)
     monkeypatch.setattr(Engine, "log_likelihoods", counted)
-    scattered(engine, ROUTES[0], 200)
+    found = scattered(engine, ROUTES[0], 200)
     assert (len(ran), sum(ran)) == (passes, 20)
+    np.testing.assert_allclose(found, expected(engine.model), rtol=0, atol=1e-5)
 
 
 def test_nothing_wanted_runs_nothing() -> None:

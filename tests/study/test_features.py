@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from sna_eval.cli import main
 from sna_eval.gating import Gate
@@ -19,6 +18,7 @@ from sna_eval.study.methods import MethodsOptions, measure_methods, parse_varian
 from sna_eval.study.nulls import NullOptions, searched_null
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, run_sweep
 from tests.intervention.dictionaries import amplified_by_hand, write_sae_lens
+from tests.study.plain import target_prob
 
 LAYERS = (0, 1)
 BESIDE = ("bottom_neurons", "ungated", "cna", "caa", "ia3")
@@ -64,16 +64,6 @@ def changed(
         yield
     finally:
         handle.remove()
-
-
-@torch.no_grad()
-def target_prob(lm: Any, context: str, continuation: str) -> float:
-    """By one plain pass, tokens and sums this test's own."""
-    whole = lm.tokenizer(context + continuation)["input_ids"]
-    length = len(lm.tokenizer(context)["input_ids"])
-    log_probs = torch.log_softmax(lm.model(torch.tensor([whole])).logits[0].double(), dim=-1)
-    places = range(length, len(whole))
-    return float(sum(log_probs[place - 1, whole[place]] for place in places).exp())
 
 
 def swept(lm: Any, tasks: Any, folder: Path, **options: Any) -> tuple[Sweep, SweepStore]:

@@ -88,7 +88,7 @@ def over_random(
 
 
 @dataclass(frozen=True)
-class Together:
+class OverTasks:
     """H1 over all tasks at once."""
 
     estimate: float
@@ -98,7 +98,7 @@ class Together:
     """Random rankings of each task: as low as `p` can be, `1 / (draws + 1)`."""
 
 
-def over_tasks(claims: Floats, nulls: Floats) -> Together:
+def over_tasks(claims: Floats, nulls: Floats) -> OverTasks:
     """The claims' mean gain over tasks among those of random rankings, one of every task each.
 
     Draws of equal number are taken together; as each is one more random ranking of its task, a
@@ -111,7 +111,7 @@ def over_tasks(claims: Floats, nulls: Floats) -> Together:
     """
     means = nulls.mean(axis=0)
     estimate = float(claims.mean() - means.mean())
-    return Together(estimate, rank_p(float(claims.mean()), means), len(means))
+    return OverTasks(estimate, rank_p(float(claims.mean()), means), len(means))
 
 
 def zone_effect(

@@ -34,7 +34,7 @@ from sna_eval.study.verdict.hypotheses import (
     Finding,
     HarmData,
     Judged,
-    Together,
+    OverTasks,
     judge,
     no_harm,
     over_random,
@@ -84,7 +84,7 @@ class Verdict:
     tasks: Mapping[str, TaskVerdict]
 
     @property
-    def together(self) -> Together:
+    def together(self) -> OverTasks:
         """H1 over all tasks at once."""
         nulls = [task.null for task in self.tasks.values()]
         claims = np.array([null.claim.gain for null in nulls])

@@ -28,6 +28,7 @@ from sna_eval.plan import (
     save_plan,
 )
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, SweepStore, row_plan, run_sweep
+from tests.study.plain import target_prob
 
 TASKS = ("own_open", "own_labels", "own_choices")
 KEY = ["task", "layer", "n_neurons", "multiplier", "direction"]
@@ -45,16 +46,6 @@ def only_intervention(plan: Plan) -> Intervention:
     (entry,) = task.interventions
     neurons = tuple(index for one in (entry.neurons or {}).values() for index in one)
     return Intervention(entry.layer, neurons, entry.multiplier)
-
-
-@torch.no_grad()
-def target_prob(lm: Any, context: str, continuation: str) -> float:
-    """Probability of a continuation by one plain pass, tokens and sums this test's own."""
-    whole = lm.tokenizer(context + continuation)["input_ids"]
-    length = len(lm.tokenizer(context)["input_ids"])
-    log_probs = torch.log_softmax(lm.model(torch.tensor([whole])).logits[0].double(), dim=-1)
-    places = range(length, len(whole))
-    return float(sum(log_probs[place - 1, whole[place]] for place in places).exp())
 
 
 def asked(task: str, doc: dict[str, Any]) -> tuple[str, list[str], int]:
