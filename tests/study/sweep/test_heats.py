@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +56,35 @@ def test_some_are_tried_and_left(heated: Any) -> None:
         assert 0 < measured[task] - drawn[task] < count
 
 
+def test_the_better_half_runs_on_the_other_items_of_the_heat() -> None:
+    """Eight cells of known gains: all on item 0, four on item 2, the best two on the rest."""
+    gains = np.array([[3.0, 8.0, 1.0, 6.0], [5.0, 2.0, 7.0, 4.0]])
+    ran: list[tuple[set[float], tuple[int, ...]]] = []
+
+    def run(cells: Any, items: Sequence[int]) -> Iterator[tuple[tuple[int, int], Any]]:
+        ran.append((set(gains[cells]), tuple(items)))
+        for place, number in zip(*np.nonzero(cells), strict=True):
+            yield (int(place), int(number)), np.array([gains[place, number]])
+
+    heats: Any = SimpleNamespace(
+        _rounds=((0,), (2,)),
+        _rest=[1, 3],
+        _estimated=np.full(gains.shape, np.nan),
+        _options=ScreenOptions(finalists=0.25),
+        _run=run,
+        _with=lambda row, items, before: row,
+        _estimate=lambda row, forecast, ran: float(row[0]),
+        _done=lambda count: None,
+        gains=lambda: np.full(gains.shape, np.nan),
+        tried={},
+        measured={},
+    )
+    Heats.race(heats, np.ones(gains.shape, dtype=bool), gains)
+    assert ran == [(set(range(1, 9)), (0,)), ({5, 6, 7, 8}, (2,)), ({7, 8}, (1, 3))]
+    assert set(heats.measured) == {(0, 1), (1, 2)}
+    assert len(heats.tried) == 8
+
+
 def test_where_a_heat_would_be_half_of_the_items_there_is_none() -> None:
     opened = list(range(0, 50, 2))
     wide = ScreenOptions(heat=0.2)
@@ -68,12 +97,13 @@ def test_where_a_heat_would_be_half_of_the_items_there_is_none() -> None:
 
 
 def test_effort_by_hand() -> None:
-    """Of 2,520 configurations 50 are drawn, 126 and at most 50 more tried on 10 of 50 items, and a
-    fifth of them, 35, goes on to the other 40."""
+    """Of 2,520 configurations 50 are drawn, 126 and at most 50 more tried on 5 of 50 items, half of
+    them on 5 more, and a fifth, 35, goes on to the other 40."""
     screen = ScreenOptions(heat=0.2, finalists=0.2)
     assert screen.n_run(2520) == 226
-    assert screen.effort(2520, 50) == pytest.approx(50 + 176 * 0.2 + 35 * 0.8)
+    assert screen.effort(2520, 50) == pytest.approx(50 + 176 * 0.1 + 88 * 0.1 + 35 * 0.8)
     assert ScreenOptions(heat=1.0).effort(2520, 50) == 226
+    assert (screen.n_second_round(7), screen.n_second_round(1)) == (4, 1)
     assert (screen.n_finalists(2), screen.n_finalists(0)) == (1, 0)
 
 
@@ -83,11 +113,10 @@ def test_estimates_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     foreseen = np.array([0.5, 1.5, 4.0])
     monkeypatch.setattr(heats, "item_gains", lambda items, baseline, row: row)
     monkeypatch.setattr(heats, "counted", lambda baseline: np.arange(3))
-    tried: Any = SimpleNamespace(
-        _swept=SimpleNamespace(items=None), baseline=None, _heat=(0, 1)
-    )  # fmt: skip
-    assert Heats._estimate(tried, np.array([1.0, 3.0, 99.0]), foreseen) == pytest.approx(3.0)
-    misled = Heats._estimate(tried, np.array([3.0, 1.0, 99.0]), foreseen)
+    tried: Any = SimpleNamespace(_swept=SimpleNamespace(items=None), baseline=None)
+    ran = np.array([0, 1])
+    assert Heats._estimate(tried, np.array([1.0, 3.0, 99.0]), foreseen, ran) == pytest.approx(3.0)
+    misled = Heats._estimate(tried, np.array([3.0, 1.0, 99.0]), foreseen, ran)
     assert misled == pytest.approx(2.0), "a prediction that misleads counts nothing"
 
 

@@ -1,10 +1,11 @@
 """Measures chosen cells of one task's grid, and tries others on a part of the items first.
 
-What is tried runs on the items of the *heat*; the best of it go on to the other items, and only
-what has run on all of them counts as measured (successive halving: Karnin et al. 2013, Jamieson and
-Talwalkar 2016, arXiv:1502.07943, with one round). All configurations of a heat run on the same
-items, and where predictions follow what was measured on these, they say what the others would add:
-a regression estimate of the mean over all items (Cochran 1977, *Sampling techniques*, chapter 7).
+What is tried runs on the items of the *heat*, in two rounds: all of it on one half of them, the
+better half of it on the other. The best of that go on to the other items, and only what has run on
+all of them counts as measured (successive halving: Karnin et al. 2013, Jamieson and Talwalkar 2016,
+arXiv:1502.07943). All configurations of a round run on the same items, and where predictions follow
+what was measured on these, they say what the others would add: a regression estimate of the mean
+over all items (Cochran 1977, *Sampling techniques*, chapter 7).
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ class Heats:
         self._kept = swept.start(layers) if len(swept.portions(layers)) == 1 else None
         self.baseline: ItemsBaseline = (self._kept or swept.start([])).baseline
         n_items = len(swept.items.items)
-        self._heat = options.heat_of(counted(self.baseline).tolist(), n_items)
-        self._rest = [item for item in range(n_items) if item not in self._heat]
+        heat = options.heat_of(counted(self.baseline).tolist(), n_items)
+        self._rounds = tuple(part for part in (heat[::2], heat[1::2]) if part)
+        self._rest = [item for item in range(n_items) if item not in heat]
         self.measured: dict[Cell, Floats] = {}
         """Log-likelihoods, `[request]`."""
         self.tried: dict[Cell, Floats] = {}
-        """Log-likelihoods of what ran on the heat's items, `[request]`."""
+        """Log-likelihoods of what ran on the heat's items, or on a half of them, `[request]`."""
         self._estimated = np.full((len(layers), swept.grid.per_layer), np.nan)
-        """Gains over all items that count, of what was tried."""
+        """Gains over all items that count, of what came through both rounds."""
 
     @property
     def taken(self) -> Cells:
@@ -74,42 +76,58 @@ class Heats:
 
     def race(self, cells: Cells, forecast: Sequence[Floats]) -> None:
         """Runs cells on the heat's items, and as many as come of that on the others: the best of
-        all that were tried and are not measured yet.
+        all that came through both rounds and are not measured yet.
 
         **Arguments:**
 
         - `forecast`: predicted log-likelihoods by place of the layer, `[configuration, request]`.
         """
-        if not self._heat:
+        if not self._rounds:
             self.measure(cells)
             return
-        for cell, row in self._run(cells, self._heat):
-            self.tried[cell] = row
-            self._estimated[cell] = self._estimate(row, forecast[cell[0]][cell[1]])
+        ran: list[int] = []
+        still, estimated = cells, np.full_like(self._estimated, np.nan)
+        for items in self._rounds:
+            if ran:
+                still = best_of(
+                    estimated, self._options.n_second_round(int(still.sum())), among=still
+                )
+            ran = sorted([*ran, *items])
+            for cell, row in self._run(still, items):
+                self.tried[cell] = self._with(row, items, self.tried.get(cell, row))
+                estimated[cell] = self._estimate(
+                    self.tried[cell], forecast[cell[0]][cell[1]], np.array(ran)
+                )
+        self._estimated[still] = estimated[still]
         left = ~np.isnan(self._estimated) & np.isnan(self.gains())
         finalists = best_of(
             self._estimated, self._options.n_finalists(int(cells.sum())), among=left
         )
         for cell, row in self._run(finalists, self._rest):
-            self.measured[cell] = self._joined(self.tried[cell], row)
+            self.measured[cell] = self._with(row, self._rest, self.tried[cell])
         self._done(int(cells.sum()))
 
-    def _joined(self, heat: Floats, rest: Floats) -> Floats:
-        """Log-likelihoods of both parts of the items, `[request]`."""
-        starts, whole = self._swept.items.starts, rest.copy()
-        for item in self._heat:
+    def _with(self, row: Floats, items: Sequence[int], before: Floats) -> Floats:
+        """`before` with what `row` holds of some items, `[request]` each."""
+        starts, whole = self._swept.items.starts, before.copy()
+        for item in items:
             requests = slice(starts[item], starts[item + 1])
-            whole[requests] = heat[requests]
+            whole[requests] = row[requests]
         return whole
 
-    def _estimate(self, row: Floats, forecast: Floats) -> float:
-        """Gain over all items that count, of what ran on the heat's: `[request]` each."""
+    def _estimate(self, row: Floats, forecast: Floats, ran: NDArray[np.int64]) -> float:
+        """Gain over all items that count, of what ran on some of them.
+
+        **Arguments:**
+
+        - `row`, `forecast`: log-likelihoods, `[request]`.
+        - `ran`: places of the items that it ran on.
+        """
         items, every = self._swept.items, counted(self.baseline)
-        heat = np.array(self._heat)
-        found = item_gains(items, self.baseline, row)[heat]
+        found = item_gains(items, self.baseline, row)[ran]
         foreseen = item_gains(items, self.baseline, forecast)
-        missing = foreseen[every].mean() - foreseen[heat].mean()
-        return float(found.mean() + _slope(found, foreseen[heat]) * missing)
+        missing = foreseen[every].mean() - foreseen[ran].mean()
+        return float(found.mean() + _slope(found, foreseen[ran]) * missing)
 
     def _run(self, cells: Cells, items: Sequence[int] | None) -> Iterator[tuple[Cell, Floats]]:
         """Log-likelihoods of cells, `[request]` each, on some items or all."""

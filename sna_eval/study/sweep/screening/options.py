@@ -26,7 +26,8 @@ class ScreenOptions:
     sample_at_least: int = 40
     """Configurations that `sample` stands for in a small grid."""
     heat: float = 0.2
-    """Share of the items that what is tried runs on first; 1 runs it on all of them at once."""
+    """Share of the items that what is tried runs on first, all of it on one half of them and the
+    better half of it on the other; 1 runs it on all of them at once."""
     finalists: float = 0.1
     """Share of what was tried that goes on to the other items, and so is measured: the best."""
 
@@ -67,6 +68,10 @@ class ScreenOptions:
         count = max(_SMALLEST_HEAT, round(self.heat * n_items))
         return tuple(spread_over(opened, count)) if 2 * count < n_items else ()
 
+    def n_second_round(self, tried: int) -> int:
+        """How many of those tried run on the second half of the heat."""
+        return -(-tried // 2)
+
     def n_finalists(self, tried: int) -> int:
         """How many of those tried are measured."""
         return min(tried, max(1, round(self.finalists * tried)))
@@ -82,4 +87,5 @@ class ScreenOptions:
         heat = len(self.heat_of(range(n_items), n_items)) / n_items
         if heat == 0.0:
             return sample + tried
-        return sample + tried * heat + self.n_finalists(tried) * (1 - heat)
+        both_rounds = (tried + self.n_second_round(tried)) / 2
+        return sample + both_rounds * heat + self.n_finalists(tried) * (1 - heat)
