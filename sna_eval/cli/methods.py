@@ -13,7 +13,7 @@ from sna_eval.errors import writing
 from sna_eval.files import REFERENCE_PLAN
 
 if TYPE_CHECKING:
-    from sna_eval.study.methods import MethodTable
+    from sna_eval.study.methods import MethodTable, Variant
 
 HELP = "compare controls and rival methods with a plan's own intervention"
 
@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from sna_eval.argument_lists import parse_names, parse_numbers
     from sna_eval.harness.loading import load_lm, load_tasks
+    from sna_eval.harness.scoring.ledger import GENERATED
+    from sna_eval.harness.tasks.questions import output_type
     from sna_eval.study.methods import MethodsOptions, measure_methods, parse_variants
     from sna_eval.study.methods.formatting import format_summary, format_table
     from sna_eval.study.methods.options import STRENGTHS
@@ -61,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         table = measure_methods(
             lm, tasks, variants, options, output=args.output, model_args=args.model_args
         )
-    _say_missing(table, [variant.label for variant in variants])
+    texts = [name for name, task in tasks.items() if output_type(task) == GENERATED]
+    _say_missing(table, variants, texts)
     path = table.save(args.output)
     summary = path.parent / "methods.md"
     with writing(summary):
@@ -71,12 +74,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _say_missing(table: MethodTable, labels: Sequence[str]) -> None:
-    """Says on standard error which rows there are not."""
-    for label in labels:
-        if tasks := table.without(label):
-            print(
-                f"sna-eval: note: {label} has no row of {', '.join(tasks)}: "
-                "the plan leaves no layer alone that has such units",
-                file=sys.stderr,
-            )
+def _say_missing(table: MethodTable, variants: Sequence[Variant], texts: Sequence[str]) -> None:
+    """Says on standard error which rows there are not.
+
+    **Arguments:**
+
+    - `texts`: tasks that generate text.
+    """
+    learned = [variant.label for variant in variants if variant.needs_answers]
+    if learned and texts:
+        verb = "has" if len(learned) == 1 else "have"
+        _note(f"{', '.join(learned)} {verb} no row of {', '.join(texts)}: a generated text has no "
+              "right answer to learn from or to show")  # fmt: skip
+    for variant in variants:
+        unasked = texts if variant.needs_answers else ()
+        if tasks := [task for task in table.without(variant.label) if task not in unasked]:
+            _note(f"{variant.label} has no row of {', '.join(tasks)}: "
+                  "the plan leaves no layer alone that has such units")  # fmt: skip
+
+
+def _note(text: str) -> None:
+    print(f"sna-eval: note: {text}", file=sys.stderr)

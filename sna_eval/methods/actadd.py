@@ -6,8 +6,8 @@ the residual stream at the first positions of a prompt. The paper counts layers 
 them; here the sum happens as the stream leaves block `layer`, the entry of block `layer + 1`.
 Tokens that a text does not have, and tokens behind its context, are left alone.
 
-Without a `pair` in the plan it is the first development prompt with its answer, against the first
-neutral sentence: task against neutral text, as in the paper's topic vectors.
+Without a `pair` in the plan it is the first development prompt with its answer, where there is one,
+against the first neutral sentence: task against neutral text, as in the paper's topic vectors.
 """
 
 from __future__ import annotations
@@ -48,13 +48,20 @@ def build(fitted: Fitted) -> tuple[Affine, ...]:
 
 def _pair(given: Any, examples: Examples) -> tuple[str, str]:
     if given is None:
-        first = examples.answered()[0]
-        return first.context + first.answer, neutral_sentences()[0]
+        return _first(examples), neutral_sentences()[0]
     if not isinstance(given, list) or len(given) != 2 or not all(isinstance(t, str) for t in given):
         raise InputError("options.pair", expected="two texts, positive and negative", got=given)
     if given[0] == given[1]:
         raise InputError("options.pair", expected="two different texts", got=given)
     return given[0], given[1]
+
+
+def _first(examples: Examples) -> str:
+    """The first item's prompt, with its answer where it is held against one."""
+    if not examples.questions and examples.prompts:
+        return examples.prompts[0]
+    first = examples.answered()[0]
+    return first.context + first.answer
 
 
 def _padded(bench: Workbench, positive: str, negative: str) -> tuple[Tokens, Tokens]:

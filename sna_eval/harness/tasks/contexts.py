@@ -78,6 +78,11 @@ def prompting_of(task: Any) -> Prompting:
     return _PROMPTINGS.get(task, Prompting())
 
 
+def prompt_alike(task: Any, like: Any) -> None:
+    """Makes a task prompt as another one that is loaded."""
+    _PROMPTINGS[task] = prompting_of(like)
+
+
 def parse_metadata(words: Sequence[str] | None) -> dict[str, Any]:
     """lm_eval's `--metadata`: `key=value` words, or a JSON object; read by lm_eval's own code."""
     from lm_eval._cli.utils import key_val_to_dict, try_parse_json

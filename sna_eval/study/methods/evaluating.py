@@ -44,6 +44,16 @@ def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | No
     - `plan`: resolved.
     - `limit`: test items at most.
     """
+    items = [_item(task, sample) for sample in samples_under(lm, name, task, plan, limit=limit)]
+    measures, before, after, evidence = zip(*items, strict=True)
+    zones = tuple(one.zone for one in evidence)
+    return Outcome(measures[0], before, after, zones, tuple(one.amplified for one in evidence))
+
+
+def samples_under(
+    lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | None = None
+) -> list[Json]:
+    """What lm_eval's evaluator logs of a task under a plan, one sample a document, in order."""
     from lm_eval.evaluator import evaluate as run
 
     seed_examples(task)
@@ -55,10 +65,7 @@ def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | No
             bootstrap_iters=0, log_samples=True, system_instruction=shown.system_instruction,
             apply_chat_template=shown.chat, fewshot_as_multiturn=shown.multiturn,
         )  # fmt: skip
-    items = [_item(task, sample) for sample in _one_a_document(results["samples"][name])]
-    measures, before, after, evidence = zip(*items, strict=True)
-    zones = tuple(one.zone for one in evidence)
-    return Outcome(measures[0], before, after, zones, tuple(one.amplified for one in evidence))
+    return _one_a_document(results["samples"][name])
 
 
 def _one_a_document(samples: Iterable[Json]) -> list[Json]:

@@ -20,7 +20,8 @@ _WIDTH = 16
 
 
 def format_table(table: MethodTable) -> str:
-    """Every row, task by task. Gains in percentage points of probability or accuracy."""
+    """Every row, task by task. Gains in percentage points of probability, accuracy or another score
+    of 0 to 1; of scores beyond that as they are."""
     tasks = dict.fromkeys(row.task for row in table.rows)
     blocks = [block for task in tasks for block in _block(table, task)]
     return "\n".join([*blocks, *(_means(table) if len(tasks) > 1 else ())])
@@ -39,10 +40,12 @@ def format_summary(table: MethodTable) -> str:
     for method in methods:
         rows = [cells[method, task] for task in tasks if (method, task) in cells]
         marked = [_marked(cells.get((method, task))) for task in tasks]
+        gain, over, specific, harm = (
+            _mean(rows, name) for name in ("gain", "over_random", "specific", "harm_zone3")
+        )
         lines.append(
-            f"| {_label(rows)} | {' | '.join(marked)} | {_mean(rows, 'gain'):+.2f} | "
-            f"{_mean(rows, 'over_random'):+.2f} | {_signed(_mean(rows, 'specific') / 100, 3)} | "
-            f"{_signed(_mean(rows, 'harm_zone3'))} | "
+            f"| {_label(rows)} | {' | '.join(marked)} | {_signed(gain)} | {_signed(over)} | "
+            f"{_signed(specific / 100, 3)} | {_signed(harm)} | "
             f"{np.mean([row.seconds for row in rows]):.1f} |"
         )
     if any(map(_behind_answers, table.rows)):
@@ -54,7 +57,7 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
     rows = [row for row in table.rows if row.task == task]
     first = rows[0]
     yield (
-        f"{task}: {first.measure} {100 * first.baseline:.2f} on {first.n_items} items, "
+        f"{task}: {first.measure} {first.scale * first.baseline:.2f} on {first.n_items} items, "
         f"{first.n_amplified} amplified, {first.n_zone3} in zone 3"
     )
     if _behind_answers(first):
@@ -69,13 +72,14 @@ def _block(table: MethodTable, task: str) -> Iterator[str]:
 
 
 def _line(row: MethodRow) -> str:
-    interval = f"[{100 * row.low:+.2f}, {100 * row.high:+.2f}]"
+    scale = row.scale
+    interval = f"[{scale * row.low:+.2f}, {scale * row.high:+.2f}]"
     specific = _signed(row.specific, 3)
     chance = "" if math.isnan(row.p_random) else f"{row.p_random:.3f}"
-    harm = _signed(100 * row.harm_zone3)
+    harm = _signed(scale * row.harm_zone3)
     strength = "" if row.strength is None else f"{row.strength:.3g}"
     return (
-        f"{100 * row.gain:>+8.2f} {interval:>20} {100 * row.over_random:>+12.2f} "
+        f"{scale * row.gain:>+8.2f} {interval:>20} {scale * row.over_random:>+12.2f} "
         f"{specific:>9} {chance:>9} {row.tried or '-':>6} {harm:>12} {strength:>9} "
         f"{row.seconds:>8.1f}"
     )
@@ -90,7 +94,8 @@ def _means(table: MethodTable) -> Iterator[str]:
     yield f"{'method':<{width}} {'gain':>8} {'over random':>12} {'harm zone 3':>12}"
     for rows in methods.values():
         gain, over, harm = (_mean(rows, name) for name in ("gain", "over_random", "harm_zone3"))
-        yield f"{_label(rows):<{width}} {gain:>+8.2f} {over:>+12.2f} {_signed(harm):>12}"
+        numbers = f"{_signed(gain):>8} {_signed(over):>12} {_signed(harm):>12}"
+        yield f"{_label(rows):<{width}} {numbers}"
 
 
 def _label(rows: Sequence[MethodRow]) -> str:
@@ -99,8 +104,9 @@ def _label(rows: Sequence[MethodRow]) -> str:
 
 
 def _mean(rows: Sequence[MethodRow], name: str) -> float:
-    """In points, over the tasks that have a value."""
-    values = [getattr(row, name) for row in rows if not math.isnan(getattr(row, name))]
+    """In points, over the tasks that have a value and are told in points."""
+    told = (getattr(row, name) for row in rows if row.scale != 1.0)
+    values = [value for value in told if not math.isnan(value)]
     return 100 * float(np.mean(values)) if values else math.nan
 
 
@@ -111,7 +117,7 @@ def _signed(change: float, digits: int = 2) -> str:
 
 def _marked(row: MethodRow | None) -> str:
     """A gain in points with its mark; empty where a method has nothing to amplify."""
-    return "" if row is None else f"{100 * row.gain:+.2f}{_star(row)}"
+    return "" if row is None else f"{row.scale * row.gain:+.2f}{_star(row)}"
 
 
 def _star(row: MethodRow) -> str:

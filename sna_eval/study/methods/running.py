@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from sna_eval.cache import digest
 from sna_eval.errors import InputError
 from sna_eval.harness.loading import ModelArguments
 from sna_eval.harness.model.kept import numerics
+from sna_eval.harness.scoring.ledger import GENERATED
 from sna_eval.harness.tasks.questions import output_type
-from sna_eval.measuring.items import development_fingerprint, items_fingerprint
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.task_methods import TaskMethods
-from sna_eval.study.methods.units import MethodUnit, MethodUnits, model_settings
-from sna_eval.study.methods.variants import RANDOM, Variant
+from sna_eval.study.methods.text_methods import TextMethods
+from sna_eval.study.methods.text_scores import WrittenTexts, check_texts
+from sna_eval.study.methods.units import KeptUnits, MethodUnit, MethodUnits, model_settings
+from sna_eval.study.methods.variants import Variant
 from sna_eval.study.same_settings import versions
 
 if TYPE_CHECKING:
@@ -41,45 +43,57 @@ def measure_methods(
 ) -> MethodTable:
     """Every variant on every task, behind the gates of `lm.plan`.
 
-    `other_layer` has no row where a plan leaves no layer alone that has such units.
+    `other_layer` has no row where a plan leaves no layer alone that has such units, and of a task
+    that generates text a method has none that needs right answers.
 
     **Arguments:**
 
     - `lm`: an `SNALM` whose plan has an intervention for every task.
-    - `tasks`: lm_eval tasks by name, scored by log-likelihood.
+    - `tasks`: lm_eval tasks by name, scored by log-likelihood or generated and scored by a metric.
     - `output`: folder that units are kept in; a run that was stopped goes on there.
     - `model_args`: what `lm` was loaded with, for the record.
 
-    **Raises:** `InputError` where the plan leaves a task alone or a task generates text, and where
-    the folder holds units of another model, plan or way of measuring, or of other items.
+    **Raises:** `InputError` where the plan leaves a task alone, where a task scores rolling texts,
+    or generated ones by what cannot be set side by side, and where the folder holds units of
+    another model, plan or way of measuring, or of other items.
     """
     options = options or MethodsOptions()
     bases = {name: _base(lm, name) for name in tasks}
     for name, task in tasks.items():
-        _check_scored(name, task)
-    hashes = {name: _items_hash(lm, task, options.limit) for name, task in tasks.items()}
+        _check_kind(lm, name, task, bases[name])
     settings = _settings(lm, options, model_args)
-    units = MethodUnits(output, settings)
-    measures = {
-        name: TaskMethods(lm, name, task, bases[name], options, output, quiet=quiet)
-        for name, task in tasks.items()
-    }
-    work = [(name, variant) for name in tasks for variant in variants]
-    found: list[MethodUnit] = []
-    with tqdm(work, desc="Methods", disable=quiet) as bar:
-        for name, variant in bar:
-            bar.set_postfix_str(f"{name} {variant.label}")
-            if variant.label == RANDOM:
-                found += measures[name].random_units()
-                continue
-            if not measures[name].has(variant):
-                continue
-            unit = units.read(variant.label, name, items_hash=hashes[name])
-            if unit is None:
-                unit = replace(measures[name].unit(variant), items_hash=hashes[name])
-                units.write(unit)
-            found.append(replace(unit, oracle=bases[name].oracle and variant.keeps_direction))
+    units, written = MethodUnits(output, settings), WrittenTexts(output, settings)
+    with tqdm(desc="Methods", disable=quiet, delay=_AT_ONCE) as bar:
+
+        def measured(name: str) -> TaskMethods | TextMethods:
+            task, base = tasks[name], bases[name]
+            if output_type(task) == GENERATED:
+                say = partial(_say, bar, name)
+                return TextMethods(lm, name, task, base, options, say=say, keep=written.get)
+            return TaskMethods(lm, name, task, base, options, output, quiet=quiet)
+
+        measures = {name: measured(name) for name in tasks}
+        kept = {name: KeptUnits(units, name, one.items_hash) for name, one in measures.items()}
+        work = [(name, v, one.steps(v)) for name, one in measures.items() for v in variants]
+        bar.reset(total=sum(steps for *_, steps in work))
+        found: list[MethodUnit] = []
+        done = 0
+        for name, variant, steps in work:
+            _say(bar, name, variant.label)
+            oracle = bases[name].oracle and variant.keeps_direction
+            of_variant = measures[name].units(variant, kept[name])
+            found += [replace(unit, oracle=oracle) for unit in of_variant]
+            done += steps
+            bar.update(done - bar.n)
     return make_table(found, options, settings=settings)
+
+
+_AT_ONCE = 1e-6  # seconds: a bar is shown once its length is known
+
+
+def _say(bar: tqdm[Any], name: str, what: str, done: int = 0) -> None:
+    bar.set_postfix_str(f"{name} {what}")
+    bar.update(done)
 
 
 def _base(lm: SNALM, name: str) -> TaskPlan:
@@ -92,19 +106,16 @@ def _base(lm: SNALM, name: str) -> TaskPlan:
     return plan
 
 
-def _check_scored(name: str, task: Any) -> None:
-    if output_type(task) not in ("loglikelihood", "multiple_choice"):
+def _check_kind(lm: SNALM, name: str, task: Any, base: TaskPlan) -> None:
+    kind = output_type(task)
+    if kind == GENERATED:
+        check_texts(lm, name, task, base)
+    elif kind not in ("loglikelihood", "multiple_choice"):
         raise InputError(
-            "tasks", expected="tasks whose answers are scored by log-likelihood",
-            got=f"{name}: {output_type(task)}",
-            hint="generated and rolling texts are evaluated by `lm_eval --model sna`",
+            "tasks", expected="tasks that score answers by log-likelihood, or generate text",
+            got=f"{name}: {kind}",
+            hint="rolling texts are evaluated by `lm_eval --model sna`",
         )  # fmt: skip
-
-
-def _items_hash(lm: SNALM, task: Any, limit: int | None) -> str:
-    """Of the items that are measured, and of those that are searched on."""
-    measured = items_fingerprint(task, lm, split="test", limit=limit)
-    return digest([measured, development_fingerprint(task, lm)])
 
 
 def _settings(lm: SNALM, options: MethodsOptions, model_args: ModelArguments) -> dict[str, Any]:

@@ -11,10 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.values import Floats
 from sna_eval.neurons import spread_over
 from sna_eval.plan import TaskPlan, plain_interventions
+from sna_eval.study.methods.options import SHARES
+from sna_eval.study.methods.variants import Variant
 from sna_eval.study.nulls.measured import ChoosingItems
+from sna_eval.study.nulls.shortlist import measured_multipliers
 
+Candidate = tuple[float, TaskPlan]
+"""How strongly a configuration acts, and what it does."""
 Resolve = Callable[[TaskPlan], TaskPlan]
 """Finds what a plan leaves to be learned, on development items."""
 
@@ -44,31 +51,63 @@ def choose_configuration(
     - `plans`: the method in one or several layers, one entry each.
     - `strengths`: to choose from, as multiples of what was found.
     """
-    plans = plans[:tried]
-    each = spread_over(strengths, tried // len(plans))
-    candidates = [
-        (abs(strength), _at(found, strength)) for found in map(resolve, plans) for strength in each
-    ]
+    candidates = at_strengths(plans, strengths, resolve=resolve, tried=tried)
     best, gain, _ = best_of(choosing, candidates)
     chosen = candidates[best][1]
     return ChosenPlan(chosen, chosen.interventions[0].strength, gain, len(candidates))
 
 
-def best_of(
-    choosing: ChoosingItems, candidates: Sequence[tuple[float, TaskPlan]]
-) -> tuple[int, float, float]:
-    """The number of the candidate that gains most, the gentlest of equals; its gain, its push.
+def at_strengths(
+    plans: Sequence[TaskPlan], strengths: Sequence[float], *, resolve: Resolve, tried: int
+) -> list[Candidate]:
+    """The configurations of a method that are tried: each plan at as many of the strengths."""
+    plans = plans[:tried]
+    each = spread_over(strengths, tried // len(plans))
+    return [
+        (abs(strength), _at(found, strength)) for found in map(resolve, plans) for strength in each
+    ]
+
+
+def across_shares(
+    variant: Variant, base: TaskPlan, grid: Grid, *, resolve: Resolve, tried: int
+) -> list[Candidate]:
+    """A method's neurons of all layers: a few shares of them, each at multipliers of the grid."""
+    multipliers = measured_multipliers(grid, tried)
+    shares = SHARES[: max(1, tried // len(multipliers))]
+    found = [resolve(variant.plan_across(base, share)) for share in shares]
+    return [(abs(m - 1), amplified(plan, m)) for plan in found for m in multipliers]
+
+
+def amplified(plan: TaskPlan, multiplier: float) -> TaskPlan:
+    """The same neurons by another multiplier."""
+    entries = tuple(replace(entry, multiplier=multiplier) for entry in plan.interventions)
+    return replace(plan, interventions=entries)
+
+
+def layers_tried(base: TaskPlan, layers: Sequence[int], tried: int) -> list[int]:
+    """The plan's lowest layer, and one in the middle of the other half of the model.
 
     **Arguments:**
 
-    - `candidates`: how strongly each acts, and what it does.
+    - `layers`: of the model.
     """
+    lowest = min(entry.layer for entry in base.interventions)
+    if tried < 2:
+        return [lowest]
+    farther = max(spread_over(layers, 2), key=lambda layer: abs(layer - lowest))
+    return [lowest] if farther == lowest else [lowest, farther]
+
+
+def best_of(choosing: ChoosingItems, candidates: Sequence[Candidate]) -> tuple[int, float, float]:
+    """The number of the candidate that gains most, the gentlest of equals; its gain, its push."""
     found = choosing.pushes_of([plain_interventions(plan) for _, plan in candidates])
-    gains = found.gains
-    best = max(
-        range(len(candidates)), key=lambda n: (round(float(gains[n]), 12), -candidates[n][0])
-    )
-    return best, float(gains[best]), float(found.kls[best])
+    best = largest_gain(found.gains, [strength for strength, _ in candidates])
+    return best, float(found.gains[best]), float(found.kls[best])
+
+
+def largest_gain(gains: Sequence[float] | Floats, strengths: Sequence[float]) -> int:
+    """The number of the largest gain; of equals that of the least strength, then the first."""
+    return max(range(len(gains)), key=lambda n: (round(float(gains[n]), 12), -strengths[n]))
 
 
 def _at(plan: TaskPlan, strength: float) -> TaskPlan:

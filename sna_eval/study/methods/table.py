@@ -6,7 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ class MethodRow:
     on others, 0 where the gate stays closed; NaN for what changes prompts."""
     p_random: float
     """`(1 + #{random specific gain >= own}) / (1 + draws)` among the searched random rankings,
-    which push as far as the plan; NaN for the control itself."""
+    which push as far as the plan; of generated texts, which have no specific gain, by the gain of
+    their score. NaN for the control itself."""
     tried: int
     """Configurations that were tried on development items; 0 for the plan's own, whose search is
     not known here."""
@@ -65,6 +66,8 @@ class MethodRow:
     that a gate picks for an unlikely answer come back without help."""
     oracle: bool = False
     """Whether the direction followed it."""
+    scale: float = 100.0
+    """What values are shown by: 100, in points, or 1 for a score that goes beyond 0 to 1."""
 
     @property
     def label(self) -> str:
@@ -122,7 +125,11 @@ def make_table(
         tasks[unit.task][name].append(unit)
     rows = []
     for measured in tasks.values():
-        rows += [_row(name, same, measured[CONTROL], options) for name, same in measured.items()]
+        scale = _scale([unit for same in measured.values() for unit in same])
+        rows += [
+            replace(_row(name, same, measured[CONTROL], options), scale=scale)
+            for name, same in measured.items()
+        ]
     return MethodTable(tuple(rows), settings)
 
 
@@ -150,9 +157,7 @@ def _row(
         p=paired_permutation(before, after, draws=options.draws, seed=options.seed),
         over_random=gain - float(np.mean([_gain(unit) for unit in control])),
         specific=specific,
-        p_random=math.nan
-        if name == CONTROL or math.isnan(specific)
-        else _p_among(specific, [_specific(unit) for unit in control]),
+        p_random=math.nan if name == CONTROL else _p_random(gain, specific, control),
         tried=0 if name in _UNSEARCHED else first.tried,
         kl=first.kl if len(units) == 1 else _mean_kl(units),
         n_zone3=first.zones.count(3),
@@ -178,6 +183,22 @@ def _specific(unit: MethodUnit) -> float:
 def _mean_kl(units: Sequence[MethodUnit]) -> float | None:
     known = [unit.kl for unit in units if unit.kl is not None]
     return float(np.mean(known)) if known else None
+
+
+def _p_random(gain: float, specific: float, control: Sequence[MethodUnit]) -> float:
+    """By specific gains where the random rankings have them, else by gains."""
+    if not any(unit.specific for unit in control):
+        return _p_among(gain, [_gain(unit) for unit in control])
+    if math.isnan(specific):
+        return math.nan
+    return _p_among(specific, [_specific(unit) for unit in control])
+
+
+def _scale(units: Sequence[MethodUnit]) -> float:
+    """Of one task's values: points where none of them leaves 0 to 1."""
+    values = [np.array([unit.before, unit.after, unit.everywhere]) for unit in units]
+    inside = all((some >= 0).all() and (some <= 1).all() for some in values)
+    return 100.0 if inside else 1.0
 
 
 def _p_among(gain: float, control: Sequence[float]) -> float:

@@ -17,12 +17,13 @@ from urllib.parse import quote
 
 import numpy as np
 
+from sna_eval.cache import digest
 from sna_eval.harness.tasks.contexts import Contexts
 from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.intervention import Affine, Intervention, Vector
-from sna_eval.methods import Examples
-from sna_eval.neurons import spread_over
+from sna_eval.measuring.items import development_fingerprint, items_fingerprint
+from sna_eval.methods import Examples, Workbench
 from sna_eval.plan import (
     PlannedIntervention,
     TaskPlan,
@@ -32,9 +33,16 @@ from sna_eval.plan import (
 )
 from sna_eval.plan.applying import BOTH, follows_choices
 from sna_eval.study.methods.evaluating import evaluate
-from sna_eval.study.methods.options import SHARES, MethodsOptions
-from sna_eval.study.methods.strength import ChosenPlan, best_of, choose_configuration
-from sna_eval.study.methods.units import MethodUnit
+from sna_eval.study.methods.options import MethodsOptions
+from sna_eval.study.methods.strength import (
+    ChosenPlan,
+    across_shares,
+    amplified,
+    best_of,
+    choose_configuration,
+    layers_tried,
+)
+from sna_eval.study.methods.units import KeptUnits, MethodUnit
 from sna_eval.study.methods.variants import EQUAL_ENTROPY, OTHER_LAYER, RANDOM, SEARCHED, Variant
 from sna_eval.study.nulls import Found, NullOptions, SearchedNull
 from sna_eval.study.nulls.plan_search import PlanSearch, across_layers, ranking_of, unit_of
@@ -42,7 +50,6 @@ from sna_eval.study.nulls.push import Layered
 from sna_eval.study.nulls.rankings import Ranking
 from sna_eval.study.nulls.records import TestItems
 from sna_eval.study.nulls.searching import run_search
-from sna_eval.study.nulls.shortlist import measured_multipliers
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -72,6 +79,13 @@ class TaskMethods:
         self._given, self._quiet = base, quiet
         self._folder = None if output is None else Path(output) / "nulls" / quote(name, safe="")
         self._bench = replace(lm.bench, batch_size=options.batch_size)
+
+    @property
+    def items_hash(self) -> str:
+        """Of the items that are measured, and of those that are searched on."""
+        limit = self._options.limit
+        measured = items_fingerprint(self._task, self._lm, split="test", limit=limit)
+        return digest([measured, development_fingerprint(self._task, self._lm)])
 
     @cached_property
     def base(self) -> TaskPlan:
@@ -116,6 +130,18 @@ class TaskMethods:
             seconds=round(seconds, 3), fingerprint=task_fingerprint(plan),
             sees_answer=plan.sees_answer, oracle=plan.oracle, specific=specific, tried=tried, kl=kl,
         )  # fmt: skip
+
+    def steps(self, variant: Variant) -> int:
+        """What a method counts for in a bar; random rankings have one of their own."""
+        return 1
+
+    def units(self, variant: Variant, kept: KeptUnits) -> list[MethodUnit]:
+        """A variant's units, measured where they are not kept."""
+        if variant.label == RANDOM:
+            return self.random_units()
+        if not self.has(variant):
+            return []
+        return [kept.get(variant.label, partial(self.unit, variant))]
 
     def random_units(self) -> list[MethodUnit]:
         """What every random ranking comes to."""
@@ -180,26 +206,21 @@ class TaskMethods:
     def _best_across(self, variant: Variant) -> tuple[TaskPlan, None, int]:
         """The best of a few shares and multipliers, as many as everything else tries, scaled until
         it pushes as far as the plan."""
-        tried = self._options.tried
-        multipliers = measured_multipliers(self.search.grid, tried)
-        shares = SHARES[: max(1, tried // len(multipliers))]
-        found = [self._learned(variant.plan_across(self.base, share)) for share in shares]
-        candidates = [(abs(m - 1), _amplified(plan, m)) for plan in found for m in multipliers]
+        candidates = across_shares(
+            variant, self.base, self.search.grid,
+            resolve=self._learned, tried=self._options.tried,
+        )  # fmt: skip
         best, _, kl = best_of(self.search.choosing, candidates)
         chosen = candidates[best][1]
         parts = [one for one in plain_interventions(chosen) if isinstance(one, Intervention)]
         pushed = self.search.pushed_as_far(Layered(tuple(parts), parts[0].multiplier), kl)
-        plan = _amplified(chosen, pushed.intervention.multiplier)
+        plan = amplified(chosen, pushed.intervention.multiplier)
         return plan, None, len(candidates)
 
     def _layers(self, variant: Variant) -> list[int]:
-        """The plan's lowest layer, and one in the middle of the other half of the model."""
-        lowest = min(entry.layer for entry in self.base.interventions)
-        if variant.method == "temperature" or self._options.tried < 2:
-            return [lowest]
-        halves = spread_over(self._lm.sites.layers, 2)
-        farther = max(halves, key=lambda layer: abs(layer - lowest))
-        return [lowest] if farther == lowest else [lowest, farther]
+        """Those that a method is tried in."""
+        tried = 1 if variant.method == "temperature" else self._options.tried
+        return layers_tried(self.base, self._lm.sites.layers, tried)
 
     def _equal_entropy(self, variant: Variant) -> TaskPlan:
         """As undecided as the plan leaves the model on the choosing items."""
@@ -221,10 +242,7 @@ class TaskMethods:
         return tuple(map(float, tested.specific)), float(kl)
 
     def _resolved(self, plan: TaskPlan) -> TaskPlan:
-        if plan.resolved:
-            return plan
-        contexts = Contexts.of(self._task, self._lm)
-        return resolve_task(plan, self._bench, partial(examples_of, self._task, contexts=contexts))
+        return resolved_plan(plan, self._lm, self._task, self._bench)
 
     def _learned(self, plan: TaskPlan) -> TaskPlan:
         """Learned from the half that does not choose."""
@@ -236,9 +254,12 @@ class TaskMethods:
         return resolve_task(plan, self._bench, examples)
 
 
-def _amplified(plan: TaskPlan, multiplier: float) -> TaskPlan:
-    entries = tuple(replace(entry, multiplier=multiplier) for entry in plan.interventions)
-    return replace(plan, interventions=entries)
+def resolved_plan(plan: TaskPlan, lm: SNALM, task: Any, bench: Workbench) -> TaskPlan:
+    """A plan with its neurons or parameters, found on all development items."""
+    if plan.resolved:
+        return plan
+    contexts = Contexts.of(task, lm)
+    return resolve_task(plan, bench, partial(examples_of, task, contexts=contexts))
 
 
 def _towards_all(plan: TaskPlan) -> tuple[Affine, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,22 @@ class MethodUnits:
 
     def write(self, unit: MethodUnit) -> None:
         self._kept.write(f"{unit.task}.{unit.label}", asdict(unit))
+
+
+@dataclass(frozen=True)
+class KeptUnits:
+    """One task's units: read where they are kept, else measured and kept."""
+
+    units: MethodUnits
+    task: str
+    items_hash: str
+
+    def get(self, label: str, measure: Callable[[], MethodUnit]) -> MethodUnit:
+        unit = self.units.read(label, self.task, items_hash=self.items_hash)
+        if unit is None:
+            unit = replace(measure(), items_hash=self.items_hash)
+            self.units.write(unit)
+        return unit
 
 
 def _checked(unit: MethodUnit, label: str, task: str) -> MethodUnit:

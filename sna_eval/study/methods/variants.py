@@ -19,6 +19,7 @@ EQUAL_ENTROPY = "temperature_entropy"
 """The temperature that leaves the model as undecided as the plan does."""
 RANDOM = "random_neurons"
 OTHER_LAYER = "other_layer"
+_WITHOUT_ANSWERS = ("sna", RANDOM, "bottom_neurons", OTHER_LAYER, "ungated", "cna", "actadd")
 _BY_RANKING = (SEARCHED, RANDOM, "bottom_neurons", OTHER_LAYER)
 
 
@@ -44,6 +45,11 @@ class Variant:
     def has_strength(self) -> bool:
         """Whether its strength is chosen on development items."""
         return not METHODS.find(self.method).chooses_neurons and self.method != "few_shot"
+
+    @property
+    def needs_answers(self) -> bool:
+        """Whether it learns from right answers, or shows them: generated texts have none."""
+        return self.method not in _WITHOUT_ANSWERS
 
     @property
     def across_layers(self) -> bool:

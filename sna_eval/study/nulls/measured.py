@@ -18,6 +18,7 @@ from sna_eval.measuring.readings import Confidence, Divergence, Panel
 from sna_eval.measuring.subjects import Together
 from sna_eval.measuring.values import Floats
 from sna_eval.methods.temperature import equal_entropy_temperature
+from sna_eval.study.nulls.next_tokens import NextTokens
 from sna_eval.study.nulls.records import Outcomes, TestItems, kept_digits
 
 Moved = Callable[[float], object]
@@ -101,9 +102,7 @@ class ChoosingItems(MeasuredItems):
     def __init__(self, answers: Answers, passes: SetPasses, gate: Gate) -> None:
         self._divergence = Divergence()
         super().__init__(answers, passes, gate, self._divergence.base)
-        self._prompts = passes.groups(prompt_rows(answers))
-        self._apart = Divergence()
-        passes.baseline(self._prompts, self._apart.base, requests=len(answers.on_own_prompt))
+        self._next_tokens = NextTokens(prompt_rows(answers), passes)
         counted = self.opened if self.opened.any() else np.ones_like(self.opened)
         self._weights = counted.astype(np.float64)
 
@@ -117,9 +116,7 @@ class ChoosingItems(MeasuredItems):
 
     def kls(self, sets: Sequence[Intervention]) -> Floats:
         """How far every set pushes, `[set]`: prompts are run without answers."""
-        count = len(self.answers.on_own_prompt)
-        found = self.passes.measure(self._prompts, sets, self._apart, requests=count)
-        return np.asarray(found[..., 1].mean(axis=-1))
+        return self._next_tokens.kls(sets)
 
     def _pushes(self, found: Floats) -> Pushes:
         gains = (self.specific(found[..., 0]) * self._weights).mean(axis=-1)

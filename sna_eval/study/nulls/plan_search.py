@@ -152,23 +152,17 @@ class PlanSearch(TaskSearch):
         return [self._drawn(draw, number) for number in range(self.options.measured)]
 
     def _drawn(self, draw: int, number: int) -> Layered:
-        """Random neurons of the plan's layers, as many in each, alike in push."""
-        parts = []
-        for one in self.together:
-            assert isinstance(one, Intervention), "neurons that a search chose"
-            chosen = {UNLABELLED: Selected(one.neurons, (0.0,) * len(one.neurons))}
-            seed = int(digest([self.options.seed, one.layer, draw, number]), 16)
-            push = self._search_here.observed.push[one.layer]
-            drawn = stand_ins(push, chosen, seed=seed)[UNLABELLED]
-            parts.append(replace(one, neurons=drawn.neurons))
-        return Layered(tuple(parts), parts[0].multiplier)
+        return drawn_beside(
+            self.together, self._search_here, seed=[self.options.seed, draw, number]
+        )
 
     @cached_property
     def _search_here(self) -> Search:
         """The prompts' activations in the plan's layers."""
         asked = self.options
-        config = SearchConfig(USUAL, asked.pooling, max_prompts=asked.max_prompts,
-                              sinks=asked.sinks, unit=asked.unit)  # fmt: skip
+        config = SearchConfig(
+            USUAL, asked.pooling, max_prompts=asked.max_prompts, sinks=asked.sinks, unit=asked.unit
+        )
         layers = [one.layer for one in self.together]
         return Search(self.lm.bench, self.ranking_examples, config, layers)
 
@@ -176,6 +170,26 @@ class PlanSearch(TaskSearch):
         claimed = [(one.layer, one.site, repr(one)) for one in self.together]
         across = {"across_layers": True} if self.across else {}
         return {**super().settings(), "plan": digest(claimed), **across}
+
+
+def drawn_beside(together: Sequence[Affine], search: Search, *, seed: Sequence[int]) -> Layered:
+    """Random neurons in the layers of given ones, as many in each, alike in push.
+
+    **Arguments:**
+
+    - `together`: the given ones, with the multiplier that the drawn ones have.
+    - `search`: has observed the layers.
+    - `seed`: that of the study, the draw's number, and the number of the set among the draw's.
+    """
+    parts, (study, *numbers) = [], seed
+    for one in together:
+        assert isinstance(one, Intervention), "neurons that a search chose"
+        chosen = {UNLABELLED: Selected(one.neurons, (0.0,) * len(one.neurons))}
+        push = search.observed.push[one.layer]
+        of_layer = int(digest([study, one.layer, *numbers]), 16)
+        drawn = stand_ins(push, chosen, seed=of_layer)[UNLABELLED]
+        parts.append(replace(one, neurons=drawn.neurons))
+    return Layered(tuple(parts), parts[0].multiplier)
 
 
 def across_layers(plan: TaskPlan) -> bool:

@@ -134,7 +134,7 @@ class SearchedTask:
 
     @cached_property
     def passes(self) -> SetPasses:
-        return _passes(self.lm, self.options.unit, self.grid.layers, self.options.tokens_per_pass)
+        return passes_of(self.lm, self.options.unit, self.grid.layers, self.options.tokens_per_pass)
 
     @cached_property
     def choosing(self) -> ChoosingItems:
@@ -204,7 +204,9 @@ class SearchedTask:
 _FOUND: WeakKeyDictionary[Any, dict[Any, SetPasses]] = WeakKeyDictionary()
 
 
-def _passes(lm: SNALM, unit: Unit, layers: tuple[int, ...], tokens: int | None) -> SetPasses:
+def passes_of(
+    lm: SNALM, unit: Unit, layers: tuple[int, ...], tokens: int | None = None
+) -> SetPasses:
     """A model's passes; its ways in are found once for all tasks."""
     known = _FOUND.setdefault(lm, {})
     if (unit, layers, tokens) not in known:

@@ -103,7 +103,7 @@ def swept_task(name: str, task: Any, lm: SNALM, options: SweepOptions) -> SweptT
         )  # fmt: skip
     labels = examples.label_names if method == "contrastive" else ()
     sites = lm.sites.of(options.unit)
-    grid = _grid(options, method, sites)
+    grid = grid_of(options, method, sites)
     grid.check(sites)
     check_directions(grid.directions, labels, allow_oracle=options.allow_oracle)
     gate = _gate(options, planned, items)
@@ -127,7 +127,13 @@ def default_gate(items: TaskItems) -> Gate:
     return Gate.by(SIGNALS.first(kind), mode="always" if rolling else "confidence")
 
 
-def _grid(asked: SweepOptions, method: str, sites: Sites) -> Grid:
+def grid_of(asked: SweepOptions, method: str, sites: Sites) -> Grid:
+    """Layers, counts and multipliers that are asked for, or the usual ones of a ranking.
+
+    **Arguments:**
+
+    - `method`: name of the ranking.
+    """
     every, labelled = sites.layers, method == "contrastive"
     counts: tuple[int, ...] = LABEL_COUNTS if labelled else PAPER_COUNTS
     if sites.unit == "head":
