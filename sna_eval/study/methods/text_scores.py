@@ -51,11 +51,6 @@ class Written:
     items_hash: str = ""
     """Of the documents."""
 
-    @property
-    def opened(self) -> Floats:
-        """1 where the gate opens, `[document]`."""
-        return np.array(self.amplified, dtype=np.float64)
-
 
 class WrittenTexts:
     """What the unmodified model wrote, kept: it writes once for all plans.
@@ -126,8 +121,8 @@ class ScoredDocuments:
         self._lm, self._name, self._gate = lm, name, gate
         self._development, self._seed, self._known = development, seed, known
         self.measure, self.items_hash = first_metric(name, task), items_hash
-        self._task = _asking_of(task, docs, self.measure)
-        self._scores: dict[tuple[Affine, ...], Floats] = {}
+        self._task, self._docs = task, docs
+        self._scores: dict[tuple[tuple[Affine, ...], tuple[int, ...]], Floats] = {}
 
     @cached_property
     def unmodified(self) -> Written:
@@ -141,22 +136,30 @@ class ScoredDocuments:
 
         - `plan`: resolved.
         """
-        acting = plain_interventions(plan)
-        if acting not in self._scores:
-            held_open = replace(plan, gate=replace(plan.gate, mode="always"))
-            samples = self._samples(held_open)
-            self._scores[acting] = np.array([self._score(sample) for sample in samples])
-        return self._scores[acting]
+        return self._scores_at(plan, tuple(range(len(self._docs))))
 
     def gain(self, plan: TaskPlan) -> float:
-        """Mean change of the score behind the gate; of all documents where it opens for none."""
-        opened = self.unmodified.opened
-        weights = opened if opened.any() else np.ones_like(opened)
-        change = self.scores(plan) - np.array(self.unmodified.scores)
-        return float((change * weights).mean())
+        """Mean change of the score behind the gate; of all documents where it opens for none.
+
+        Nothing is written for documents that do not count.
+        """
+        before, opened = self.unmodified, np.array(self.unmodified.amplified)
+        places = np.flatnonzero(opened if opened.any() else ~opened)
+        change = self._scores_at(plan, tuple(places.tolist())) - np.array(before.scores)[places]
+        return float(change.sum() / len(opened))
+
+    def _scores_at(self, plan: TaskPlan, places: tuple[int, ...]) -> Floats:
+        """At some of the documents, `[place]`."""
+        acting = plain_interventions(plan)
+        if (acting, places) not in self._scores:
+            held_open = replace(plan, gate=replace(plan.gate, mode="always"))
+            samples = self._samples(held_open, [self._docs[place] for place in places])
+            scores = [self._score(sample) for sample in samples]
+            self._scores[acting, places] = np.array(scores)
+        return self._scores[acting, places]
 
     def _unmodified(self) -> Written:
-        samples = self._samples(TaskPlan(self._gate, ()))
+        samples = self._samples(TaskPlan(self._gate, ()), self._docs)
         decisions = [_decision(sample) for sample in samples]
         return Written(
             tuple(self._score(sample) for sample in samples),
@@ -164,10 +167,11 @@ class ScoredDocuments:
             tuple(decision.amplified for decision in decisions),
         )
 
-    def _samples(self, plan: TaskPlan) -> list[Json]:
+    def _samples(self, plan: TaskPlan, docs: Sequence[Any]) -> list[Json]:
+        asking = _asking_of(self._task, docs, self.measure)
         apart = left_out_of_its_own_examples(self._task) if self._development else nullcontext()
         with apart, _one_text(self._lm), _drawn_by(self._seed):
-            return samples_under(self._lm, self._name, self._task, plan)
+            return samples_under(self._lm, self._name, asking, plan)
 
     def _score(self, sample: Json) -> float:
         value = sample[self.measure]
