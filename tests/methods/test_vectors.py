@@ -108,6 +108,8 @@ def test_actadd_without_a_pair_takes_task_against_neutral_text(bench: Workbench)
     given = examples()
     found = METHODS["actadd"].find(bench, given, wanted("actadd"))
     assert found.remarks["pair"] == ["a warm film and good", neutral_sentences()[0]]
+    found = METHODS["actadd"].find(bench, Examples(("a prompt", "another")), wanted("actadd"))
+    assert found.remarks["pair"] == ["a prompt", neutral_sentences()[0]]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_impossible_pairs(bench: Workbench, pair: object, message: str) -> None:
 
 
 def test_right_answers_are_needed(bench: Workbench) -> None:
-    for name in ("caa", "repe", "actadd", "activscalar", "ia3", "temperature", "few_shot"):
+    for name in ("caa", "repe", "activscalar", "ia3", "temperature", "few_shot"):
         with pytest.raises(InputError, match="method: expected one that needs no answers"):
             METHODS[name].find(bench, Examples(("a prompt",)), wanted(name))
 
