@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from copy import deepcopy
@@ -18,6 +19,7 @@ from sna_eval.study.interference import Interference
 from sna_eval.study.methods import MethodsOptions
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.methods.table import CONTROL, make_table
+from sna_eval.study.methods.text_scores import Written, WrittenTexts
 from sna_eval.study.methods.units import MethodUnit, MethodUnits
 from tests.hostile.fuzz import Seed
 from tests.hostile.loaders.base import TASK, Loader
@@ -79,6 +81,17 @@ def _load_unit(folder: Path) -> None:
     table.save(folder / "again")
 
 
+_WRITTEN = Written(scores=(0.0, 1.0), zones=(1, 3), amplified=(True, False), items_hash="00")
+
+
+def _load_written(folder: Path) -> None:
+    """What the unmodified model wrote, or the one line that it is no such file."""
+    name = f"{TASK}.test"
+    written = WrittenTexts(folder, SETTINGS).get(name, "00", lambda: _WRITTEN)
+    assert len(written.scores) == len(written.zones) == len(written.amplified)
+    assert all(map(math.isfinite, written.scores))
+
+
 def _load_settings(folder: Path) -> None:
     MethodUnits(folder, SETTINGS)
 
@@ -108,6 +121,9 @@ LOADERS = {
     ),
     "methods unit": Loader(
         f"units/{TASK}.sna.json", lambda: [Seed.json(asdict(_UNIT))], _load_unit
+    ),
+    "methods texts": Loader(
+        f"texts/{TASK}.test.json", lambda: [Seed.json(asdict(_WRITTEN))], _load_written
     ),
     "methods settings": Loader("settings.json", lambda: [Seed.json(SETTINGS)], _load_settings),
     "cache entry": Loader("entry.json", _entry_seeds, _load_entry),
