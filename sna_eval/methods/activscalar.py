@@ -85,4 +85,4 @@ def _scaled(bench: Workbench, layer: int, scalars: torch.Tensor) -> Iterator[Non
         yield
 
 
-METHOD = Method("activscalar", find, build, options=OPTIONS)
+METHOD = Method("activscalar", find, build, options=OPTIONS, needs_answers=True)

@@ -32,4 +32,4 @@ def build(fitted: Fitted) -> tuple[Affine, ...]:
     return (Addition(fitted.layer, vector, fitted.strength, fitted.positions),)
 
 
-METHOD = Method("caa", find, build, positions="continuation")
+METHOD = Method("caa", find, build, positions="continuation", needs_answers=True)

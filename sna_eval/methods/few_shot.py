@@ -37,5 +37,11 @@ def build(fitted: Fitted) -> tuple[Affine, ...]:
 
 
 METHOD = Method(
-    "few_shot", find, build, options={"k": 3, "seed": 0}, needs_layer=False, fixed_positions=True
+    "few_shot",
+    find,
+    build,
+    options={"k": 3, "seed": 0},
+    needs_layer=False,
+    fixed_positions=True,
+    needs_answers=True,
 )

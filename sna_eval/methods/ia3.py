@@ -100,4 +100,4 @@ def _layer(name: str) -> int:
     return int(match[1])
 
 
-METHOD = Method("ia3", find, build, options=OPTIONS)
+METHOD = Method("ia3", find, build, options=OPTIONS, needs_answers=True)

@@ -150,6 +150,8 @@ class Method:
     select: Json = field(default_factory=dict)
     """What its `select` says where a plan leaves it open, for methods that choose neurons."""
 
+    needs_answers: bool = False
+    """Whether it learns from right answers, or shows them: generated texts have none."""
     reads_files: bool = False
     """Whether it is read from files that its options name: it then looks at no development items,
     and nothing of it is kept in the cache."""

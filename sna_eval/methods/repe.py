@@ -50,4 +50,4 @@ def first_component(differences: torch.Tensor) -> tuple[torch.Tensor, float]:
     return sign * direction, float(values[0] ** 2) / total
 
 
-METHOD = Method("repe", find, build, positions="continuation")
+METHOD = Method("repe", find, build, positions="continuation", needs_answers=True)

@@ -133,4 +133,6 @@ def _logits(bench: Workbench, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.
     return torch.cat(logits), torch.cat(targets)
 
 
-METHOD = Method("temperature", find, build, needs_layer=False, fixed_positions=True)
+METHOD = Method(
+    "temperature", find, build, needs_layer=False, fixed_positions=True, needs_answers=True
+)

@@ -43,11 +43,17 @@ from sna_eval.study.methods.strength import (
     layers_tried,
 )
 from sna_eval.study.methods.units import KeptUnits, MethodUnit
-from sna_eval.study.methods.variants import EQUAL_ENTROPY, OTHER_LAYER, RANDOM, SEARCHED, Variant
+from sna_eval.study.methods.variants import (
+    EQUAL_ENTROPY,
+    OTHER_LAYER,
+    RANDOM,
+    Variant,
+    other_layers,
+    ranking_of_row,
+)
 from sna_eval.study.nulls import Found, NullOptions, SearchedNull
 from sna_eval.study.nulls.plan_search import PlanSearch, across_layers, ranking_of, unit_of
 from sna_eval.study.nulls.push import Layered
-from sna_eval.study.nulls.rankings import Ranking
 from sna_eval.study.nulls.records import TestItems
 from sna_eval.study.nulls.searching import run_search
 
@@ -164,7 +170,9 @@ class TaskMethods:
     def _chosen(self, variant: Variant) -> tuple[TaskPlan, float | None, int]:
         """A method's plan, its strength, and how many configurations were tried."""
         if variant.by_ranking:
-            (found,) = self.search.search_all({0: self._ranking(variant.label)})
+            search, others = self.search, self._other_layers
+            ranking = ranking_of_row(variant.label, search.rankings, search.profile, others)
+            (found,) = search.search_all({0: ranking})
             return self._planned(found), None, self._options.tried
         if variant.label == EQUAL_ENTROPY:
             return self._equal_entropy(variant), None, 1
@@ -175,19 +183,9 @@ class TaskMethods:
         found_plan = self._best_configuration(variant)
         return found_plan.plan, found_plan.strength, found_plan.tried
 
-    def _ranking(self, label: str) -> Ranking:
-        search = self.search
-        if label == SEARCHED:
-            return search.profile
-        if label == "bottom_neurons":
-            return search.rankings.last()
-        return {layer: search.profile[layer] for layer in self._other_layers}
-
     @property
     def _other_layers(self) -> list[int]:
-        """Layers of the search that the plan leaves alone."""
-        taken = {entry.layer for entry in self.base.interventions}
-        return [layer for layer in self.search.grid.layers if layer not in taken]
+        return other_layers(self.base, self.search.grid.layers)
 
     def _planned(self, found: Found) -> TaskPlan:
         entry = PlannedIntervention(

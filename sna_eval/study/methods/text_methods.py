@@ -44,7 +44,13 @@ from sna_eval.study.methods.strength import (
 from sna_eval.study.methods.task_methods import resolved_plan
 from sna_eval.study.methods.text_scores import ScoredDocuments, Written, documents_hash
 from sna_eval.study.methods.units import KeptUnits, MethodUnit
-from sna_eval.study.methods.variants import OTHER_LAYER, RANDOM, SEARCHED, Variant
+from sna_eval.study.methods.variants import (
+    OTHER_LAYER,
+    RANDOM,
+    Variant,
+    other_layers,
+    ranking_of_row,
+)
 from sna_eval.study.nulls.next_tokens import NextTokens
 from sna_eval.study.nulls.plan_search import across_layers, drawn_beside, ranking_of, unit_of
 from sna_eval.study.nulls.push import Layered, equal_push
@@ -232,7 +238,9 @@ class TextMethods:
     def _chosen(self, variant: Variant, label: str) -> tuple[TaskPlan, float | None, int]:
         """A method's plan, its strength, and how many configurations were tried."""
         if variant.by_ranking:
-            return self._searched(label, self._ranking(variant.label))
+            others = self._other_layers
+            ranking = ranking_of_row(variant.label, self.rankings, self.profile, others)
+            return self._searched(label, ranking)
         if variant.across_layers:
             candidates = across_shares(
                 variant, self.base, self.grid, resolve=self._learned, tried=self._options.tried
@@ -259,18 +267,9 @@ class TextMethods:
         candidates = [(0.0, self._planned(one.together)) for one in sets]
         return self._as_far(self._best(label, candidates)), None, len(candidates)
 
-    def _ranking(self, label: str) -> Ranking:
-        if label == SEARCHED:
-            return self.profile
-        if label == "bottom_neurons":
-            return self.rankings.last()
-        return {layer: self.profile[layer] for layer in self._other_layers}
-
     @property
     def _other_layers(self) -> list[int]:
-        """Layers of the grid that the plan leaves alone."""
-        taken = {entry.layer for entry in self.base.interventions}
-        return [layer for layer in self.grid.layers if layer not in taken]
+        return other_layers(self.base, self.grid.layers)
 
     def _searched(self, label: str, ranking: Ranking) -> tuple[TaskPlan, None, int]:
         """A ranking's best configuration among those drawn, pushing as far as the plan."""

@@ -9,6 +9,7 @@ from sna_eval.errors import InputError
 from sna_eval.methods import METHODS
 from sna_eval.plan import PlannedIntervention, TaskPlan
 from sna_eval.plan.selection import Selection
+from sna_eval.study.nulls.rankings import Ranking, Rankings
 from sna_eval.typed import Json
 
 SHOTS = (1, 3, 5)
@@ -19,7 +20,6 @@ EQUAL_ENTROPY = "temperature_entropy"
 """The temperature that leaves the model as undecided as the plan does."""
 RANDOM = "random_neurons"
 OTHER_LAYER = "other_layer"
-_WITHOUT_ANSWERS = ("sna", RANDOM, "bottom_neurons", OTHER_LAYER, "ungated", "cna", "actadd")
 _BY_RANKING = (SEARCHED, RANDOM, "bottom_neurons", OTHER_LAYER)
 
 
@@ -48,8 +48,8 @@ class Variant:
 
     @property
     def needs_answers(self) -> bool:
-        """Whether it learns from right answers, or shows them: generated texts have none."""
-        return self.method not in _WITHOUT_ANSWERS
+        """Whether it learns from right answers, or shows them."""
+        return METHODS.find(self.method).needs_answers
 
     @property
     def across_layers(self) -> bool:
@@ -86,6 +86,29 @@ class Variant:
             lowest, method=self.method, positions=positions, options=self.options
         )
         return replace(base, interventions=(instead,))
+
+
+def other_layers(base: TaskPlan, layers: Sequence[int]) -> list[int]:
+    """Those of some layers that a plan leaves alone."""
+    taken = {entry.layer for entry in base.interventions}
+    return [layer for layer in layers if layer not in taken]
+
+
+def ranking_of_row(
+    label: str, rankings: Rankings, profile: Ranking, others: Sequence[int]
+) -> Ranking:
+    """What a row that goes by a ranking is searched in.
+
+    **Arguments:**
+
+    - `profile`: the ranking as it is.
+    - `others`: layers that the task's own plan leaves alone.
+    """
+    if label == SEARCHED:
+        return profile
+    if label == "bottom_neurons":
+        return rankings.last()
+    return {layer: profile[layer] for layer in others}
 
 
 def neuron_entries(base: TaskPlan) -> list[PlannedIntervention]:

@@ -42,6 +42,7 @@ from sna_eval.study.methods.strength import choose_configuration
 from sna_eval.study.methods.task_methods import TaskMethods
 from sna_eval.study.methods.units import MethodUnits, model_settings
 from sna_eval.study.methods.variants import EQUAL_ENTROPY
+from tests.study.methods.pushes import mean_push
 
 TASKS = ("own_open", "own_labels")
 QUICK = MethodsOptions(random_draws=2, draws=200, strengths=(0.5, 4.0, 1.0, 2.0), tried=4)
@@ -187,17 +188,11 @@ def test_cna_pushes_as_far_as_the_plan(
     entries = measure.plan_of(Variant("cna", "cna")).interventions
     assert {entry.found.by for entry in entries if entry.found} == {"cna"}
     assert len({entry.multiplier for entry in entries}) == 1
-    pushes = []
-    for acting in (measure.search.together, plain_interventions(TaskPlan(Gate(), entries))):
-        kls = []
-        for item in measure.search.choosing.answers.items.items:
-            ids = torch.tensor([item.requests[0].context])
-            with torch.no_grad():
-                base = planned_lm.model(ids).logits[0, -1].double().log_softmax(-1)
-                with amplify(planned_lm.model, acting, sites=planned_lm.sites):
-                    changed = planned_lm.model(ids).logits[0, -1].double().log_softmax(-1)
-            kls.append(float((base.exp() * (base - changed)).sum()))
-        pushes.append(np.mean(kls))
+    prompts = [item.requests[0].context for item in measure.search.choosing.answers.items.items]
+    pushes = [
+        mean_push(planned_lm, prompts, acting)
+        for acting in (measure.search.together, plain_interventions(TaskPlan(Gate(), entries)))
+    ]
     assert pushes[1] == pytest.approx(pushes[0], rel=0.06)
     assert entries[0].multiplier not in measure.search.grid.multipliers
 

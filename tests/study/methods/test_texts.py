@@ -18,7 +18,6 @@ from sna_eval.errors import InputError
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_tasks
 from sna_eval.harness.tasks.contexts import TaskArguments
-from sna_eval.intervention import amplify
 from sna_eval.plan import (
     Plan,
     PlannedIntervention,
@@ -31,6 +30,7 @@ from sna_eval.study.methods import MethodsOptions, MethodTable, measure_methods,
 from sna_eval.study.methods.formatting import format_summary, format_table
 from sna_eval.study.methods.text_methods import TextMethods
 from sna_eval.study.methods.variants import SEARCHED, Variant
+from tests.study.methods.pushes import mean_push
 
 NAME = "own_texts"
 YAML = """
@@ -231,19 +231,11 @@ def test_what_is_chosen_pushes_as_far_as_the_plan(
     (entry,) = PLAN.tasks["own_*"].interventions
     gentle = replace(PLAN.tasks["own_*"], interventions=(replace(entry, multiplier=1.6),))
     measured = TextMethods(planned_lm, NAME, load_texts()[NAME], gentle, QUICK)
-    prompts = [json.loads(line)["text"] for line in _lines(measured)]
-    pushes = []
-    for plan in (measured.base, measured.plan_of(variant)):
-        kls = []
-        for prompt in prompts:
-            ids = torch.tensor([planned_lm.tok_encode(prompt)])
-            acting = plain_interventions(plan)
-            with torch.no_grad():
-                base = planned_lm.model(ids).logits[0, -1].double().log_softmax(-1)
-                with amplify(planned_lm.model, acting, sites=planned_lm.sites):
-                    changed = planned_lm.model(ids).logits[0, -1].double().log_softmax(-1)
-            kls.append(float((base.exp() * (base - changed)).sum()))
-        pushes.append(np.mean(kls))
+    prompts = [planned_lm.tok_encode(json.loads(line)["text"]) for line in _lines(measured)]
+    pushes = [
+        mean_push(planned_lm, prompts, plain_interventions(plan))
+        for plan in (measured.base, measured.plan_of(variant))
+    ]
     assert pushes[1] == pytest.approx(pushes[0], rel=0.06)
 
 
