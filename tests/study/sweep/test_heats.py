@@ -57,32 +57,47 @@ def test_some_are_tried_and_left(heated: Any) -> None:
 
 
 def test_the_better_half_runs_on_the_other_items_of_the_heat() -> None:
-    """Eight cells of known gains: all on item 0, four on item 2, the best two on the rest."""
+    """Eight cells of known gains: all on item 0, four on item 2, the best two on the rest.
+
+    All do worse on item 2, and those that did not run on it are no finalists for that.
+    """
     gains = np.array([[3.0, 8.0, 1.0, 6.0], [5.0, 2.0, 7.0, 4.0]])
+    lost = np.array([0.0, 0.1, 20.0, 0.3])
     ran: list[tuple[set[float], tuple[int, ...]]] = []
+    estimated_on: list[tuple[int, ...]] = []
 
     def run(cells: Any, items: Sequence[int]) -> Iterator[tuple[tuple[int, int], Any]]:
         ran.append((set(gains[cells]), tuple(items)))
         for place, number in zip(*np.nonzero(cells), strict=True):
-            yield (int(place), int(number)), np.array([gains[place, number]])
+            row = np.full(4, np.nan)
+            row[list(items)] = gains[place, number] - lost[list(items)]
+            yield (int(place), int(number)), row
 
-    heats: Any = SimpleNamespace(
+    def estimate(row: Any, forecast: Any, on: Any) -> float:
+        estimated_on.append(tuple(on))
+        return float(row[on].mean())
+
+    racing: Any = SimpleNamespace(
         _rounds=((0,), (2,)),
         _rest=[1, 3],
         _estimated=np.full(gains.shape, np.nan),
         _options=ScreenOptions(finalists=0.25),
+        _swept=SimpleNamespace(items=SimpleNamespace(starts=range(5))),
         _run=run,
-        _with=lambda row, items, before: row,
-        _estimate=lambda row, forecast, ran: float(row[0]),
+        _with=lambda *given: Heats._with(racing, *given),
+        _estimate=estimate,
         _done=lambda count: None,
         gains=lambda: np.full(gains.shape, np.nan),
         tried={},
         measured={},
     )
-    Heats.race(heats, np.ones(gains.shape, dtype=bool), gains)
+    Heats.race(racing, np.ones(gains.shape, dtype=bool), gains)
     assert ran == [(set(range(1, 9)), (0,)), ({5, 6, 7, 8}, (2,)), ({7, 8}, (1, 3))]
-    assert set(heats.measured) == {(0, 1), (1, 2)}
-    assert len(heats.tried) == 8
+    assert estimated_on == [(0,)] * 8 + [(0, 2)] * 4
+    assert set(racing.measured) == {(0, 1), (1, 2)}
+    for cell, row in racing.measured.items():
+        np.testing.assert_allclose(row, gains[cell] - lost)
+    assert len(racing.tried) == 8
 
 
 def test_where_a_heat_would_be_half_of_the_items_there_is_none() -> None:
