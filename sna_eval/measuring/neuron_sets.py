@@ -55,15 +55,21 @@ class SetPasses:
         read: Read,
         *,
         requests: int,
+        progress: Callable[[float], object] | None = None,
     ) -> Floats:
-        """The same for interventions of any kind, those of a set at once; all blocks run anew."""
+        """The same for interventions of any kind, those of a set at once; all blocks run anew.
+
+        **Arguments:**
+
+        - `progress`: told of sets as they are done, in parts.
+        """
         engine, found = self.passes.engine, []
         for interventions in sets:
 
             def run(batch: Batch, given: Sequence[Affine] = interventions) -> torch.Tensor:
                 return engine.slot_log_probs(batch, given)
 
-            found.append(self._plain(groups, run, read, requests=requests))
+            found.append(self._plain(groups, run, read, requests=requests, progress=progress))
         return np.stack(found)
 
     def _plain(
@@ -73,15 +79,19 @@ class SetPasses:
         read: Read,
         *,
         requests: int,
+        progress: Callable[[float], object] | None = None,
     ) -> Floats:
         """Values of one pass over every row, `[request, value]`."""
         found = None
+        tokens = sum(group.width * len(group.rows) for group in groups)
         for group in groups:
             batch = group.repeated(1)
             values = read(batch, run(batch), group).cpu().double()
             if found is None:
                 found = np.full((requests, values.shape[-1]), np.nan)
             found[group.requests] = values.numpy()
+            if progress is not None:
+                progress(group.width * len(group.rows) / tokens)
         assert found is not None, "rows to run"
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,9 @@ from sna_eval.measuring.readings import Confidence, Divergence, Panel
 from sna_eval.measuring.subjects import Together
 from sna_eval.measuring.values import Floats
 from sna_eval.methods.temperature import equal_entropy_temperature
+from sna_eval.study.bars import Moved
 from sna_eval.study.nulls.next_tokens import NextTokens
 from sna_eval.study.nulls.records import Outcomes, TestItems, kept_digits
-
-Moved = Callable[[float], object]
-"""Told of sets as they are done, in parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +79,10 @@ class MeasuredItems:
         found = self.passes.measure(self.groups, sets, read, requests=requests, progress=moved)
         return self._finite(found)
 
-    def _together(self, sets: Sequence[Together], read: Read) -> Floats:
+    def _together(self, sets: Sequence[Together], read: Read, moved: Moved | None) -> Floats:
         requests = len(self.answers.requests)
-        return self._finite(self.passes.together(self.groups, sets, read, requests=requests))
+        found = self.passes.together(self.groups, sets, read, requests=requests, progress=moved)
+        return self._finite(found)
 
     def _finite(self, found: Floats) -> Floats:
         scores = found[..., 0]
@@ -110,9 +109,9 @@ class ChoosingItems(MeasuredItems):
         """Gain and push of every set."""
         return self._pushes(self._measure(sets, self._divergence, moved))
 
-    def pushes_of(self, sets: Sequence[Together]) -> Pushes:
+    def pushes_of(self, sets: Sequence[Together], moved: Moved | None = None) -> Pushes:
         """The same for interventions of any kind, those of a set at once."""
-        return self._pushes(self._together(sets, self._divergence))
+        return self._pushes(self._together(sets, self._divergence, moved))
 
     def kls(self, sets: Sequence[Intervention]) -> Floats:
         """How far every set pushes, `[set]`: prompts are run without answers."""
@@ -166,9 +165,9 @@ class TestedItems(MeasuredItems):
         """Every set on every item, gate held open."""
         return [self._tested(values) for values in self._measure(sets, self._panel, moved)]
 
-    def measure_of(self, sets: Sequence[Together]) -> list[Tested]:
+    def measure_of(self, sets: Sequence[Together], moved: Moved | None = None) -> list[Tested]:
         """The same for interventions of any kind, those of a set at once."""
-        return [self._tested(values) for values in self._together(sets, self._panel)]
+        return [self._tested(values) for values in self._together(sets, self._panel, moved)]
 
     def _tested(self, values: Floats) -> Tested:
         shift = self.answers.shift(values[:, 0], self.baseline)

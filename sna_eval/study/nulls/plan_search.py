@@ -22,7 +22,7 @@ from sna_eval.neurons import (
 )
 from sna_eval.neurons.rankings import USUAL
 from sna_eval.plan import TaskPlan
-from sna_eval.study.nulls.measured import Moved
+from sna_eval.study.bars import Moved
 from sna_eval.study.nulls.options import NullOptions
 from sna_eval.study.nulls.push import Layered, Pushed, equal_push
 from sna_eval.study.nulls.records import CLAIM, Found, kept_digits

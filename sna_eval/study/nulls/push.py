@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.values import Floats
+from sna_eval.study.bars import Moved
 
 TOLERANCE = 0.05
 """Relative difference of divergences that counts as none."""
@@ -65,6 +66,7 @@ def equal_push(
     kls: Sequence[float],
     wanted: Sequence[float],
     measure: Callable[[Sequence[Scaled]], Floats],
+    moved: Moved | None = None,
 ) -> list[Pushed[Scaled]]:
     """Every set at the multiplier that pushes as far as is wanted of it.
 
@@ -74,15 +76,21 @@ def equal_push(
     - `wanted`: divergences they are to have.
     - `measure`: the mean divergence of each set, `[set]`, in nats; asked about many at once, those
         that are not settled yet.
+    - `moved`: told of sets that are settled.
     """
     searches = [_Search(*of_set) for of_set in zip(sets, kls, wanted, strict=True)]
+    open_ones = searches
     for _ in range(ROUNDS - 1):
-        open_ones = [search for search in searches if search.goes_on]
+        before, open_ones = len(open_ones), [search for search in open_ones if search.goes_on]
+        if moved is not None:
+            moved(before - len(open_ones))
         if not open_ones:
             break
         tried = [search.next() for search in open_ones]
         for search, one, kl in zip(open_ones, tried, measure(tried), strict=True):
             search.tell(one, float(kl))
+    if moved is not None:
+        moved(len(open_ones))
     return [search.best for search in searches]
 
 

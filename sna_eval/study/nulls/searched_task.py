@@ -7,7 +7,7 @@ on the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -119,18 +119,14 @@ class SearchedTask:
         answered = partial(answered_rows, items, max_length=self.lm.max_length)
         return Search(self.lm.bench, examples, config, layers, answered=answered)
 
-    def resampled(self, layer: int, count: int, *, draws: int) -> list[tuple[int, ...]]:
+    def resampled(self, layer: int, count: int, *, draws: int) -> Iterator[tuple[int, ...]]:
         """The neurons that the ranking puts first in a layer, on resampled items of the half that
         it is made on; all labels' together, a set a draw."""
         items, examples = self._ranking_items, self.ranking_examples
-        found = []
         for places in resampled_places(cluster_codes(items.clusters), draws=draws):
             search = self._search_on(examples.only(places), _some(items, places), [layer])
             chosen = search.best(layer, count).selected.values()
-            found.append(
-                tuple(sorted({neuron for selected in chosen for neuron in selected.neurons}))
-            )
-        return found
+            yield tuple(sorted({neuron for selected in chosen for neuron in selected.neurons}))
 
     @cached_property
     def passes(self) -> SetPasses:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from sna_eval.intervention import Affine
+from sna_eval.study.bars import PartsBar
 from sna_eval.study.nulls.keeping import NullFiles
 from sna_eval.study.nulls.options import NullOptions
 from sna_eval.study.nulls.plan_search import PlanSearch
@@ -76,16 +75,14 @@ def run_search(
     options, name = search.options, search.name
     files = NullFiles(output, search.settings())
     known = files.read()
-    total = options.draws + 1
-    form = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}]"
-    with tqdm(total=total, desc=name, bar_format=form, disable=quiet, leave=False) as bar:
+    with PartsBar(options.draws + 1, name, quiet=quiet) as bar:
         items, claim = known.items, known.claim
         if items is None or claim is None:
             items, claim = search.test.record(), search.claim(bar.update)
             files.write_claim(items, claim)
         found = known.usable(options.draws, PORTION)
         while len(found) < options.draws:
-            bar.update(1 + len(found) - bar.n)
+            bar.reach(1 + len(found))
             numbers = range(len(found), min(len(found) + PORTION, options.draws))
             found += search.nulls(numbers, bar.update)
             files.write_draws(found)

@@ -22,7 +22,7 @@ import numpy as np
 
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.values import Floats
-from sna_eval.study.nulls.measured import Moved
+from sna_eval.study.bars import Moved, scaled
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import Pushed, equal_push
 from sna_eval.study.nulls.rankings import Ranking
@@ -84,10 +84,10 @@ class TaskSearch(SearchedTask):
         - `moved`: told of searches as they are done, in parts.
         """
         costs = self._costs()
-        choices = self._choose(list(rankings.values()), _part(moved, costs[0]))
-        pushed = self._pushed(choices, _part(moved, costs[1]))
+        choices = self._choose(list(rankings.values()), scaled(moved, costs[0]))
+        pushed = self._pushed(choices, scaled(moved, costs[1]))
         final = [push.intervention for push in pushed]
-        tested = self.test.measure(final, _part(moved, costs[2]))
+        tested = self.test.measure(final, scaled(moved, costs[2]))
         gains = [float((test.specific * self.test.opened).mean()) for test in tested]
         return [
             Found(
@@ -121,8 +121,8 @@ class TaskSearch(SearchedTask):
         """The best measured configuration of each ranking."""
         lists = [self._shortlist(ranking) for ranking in rankings]
         every = [candidate for one in lists for candidate in one]
-        share = None if moved is None else _scaled(moved, len(lists) / len(every))
-        found = self.choosing.pushes([one.intervention for one in every], share)
+        sets = [one.intervention for one in every]
+        found = self.choosing.pushes(sets, scaled(moved, len(lists) / len(every)))
         choices, start = [], 0
         for one in lists:
             gains = found.gains[start : start + len(one)]
@@ -138,27 +138,15 @@ class TaskSearch(SearchedTask):
         sets = [choice.candidate.intervention for choice in choices]
         kls = [choice.kl for choice in choices]
         if not self.options.equal_push:
-            found = [Pushed(*one) for one in zip(sets, kls, kls, strict=True)]
-        else:
-            wanted = [float(self.levels[choice.candidate.level]) for choice in choices]
-            found = equal_push(sets, kls, wanted, self.choosing.kls)
-        if moved is not None:
-            moved(len(choices))
-        return found
+            return [Pushed(*one) for one in zip(sets, kls, kls, strict=True)]
+        wanted = [float(self.levels[choice.candidate.level]) for choice in choices]
+        return equal_push(sets, kls, wanted, self.choosing.kls, moved)
 
     def _costs(self) -> Floats:
         """Shares of a search's tokens: choosing, making pushes equal, testing."""
         choosing, test = self.choosing.tokens, self.test.tokens
         costs = np.array([self.options.measured * choosing, 2.0 * choosing, test])
         return costs / costs.sum()
-
-
-def _part(moved: Moved | None, share: float) -> Moved | None:
-    return None if moved is None else _scaled(moved, share)
-
-
-def _scaled(moved: Moved, factor: float) -> Moved:
-    return lambda done: moved(done * factor)
 
 
 def _rounded(value: float) -> float:

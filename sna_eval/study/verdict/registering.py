@@ -77,9 +77,8 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
     search = replace(asked.search, draws=draws)
     level = asked.limits.alpha / (len(tasks) if correction == "holm" else 1)
     bar = tqdm(tasks.items(), desc="Registering", unit="task", disable=quiet)
-    registered = {
-        name: _task(lm, name, task, replace(asked, search=search), level) for name, task in bar
-    }
+    asked = replace(asked, search=search)
+    registered = {name: _task(lm, name, task, asked, level, quiet=quiet) for name, task in bar}
     return Registration(
         RegisteredModel(asked.model_args, lm.model_hash),
         registered,
@@ -92,11 +91,13 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
     )
 
 
-def _task(lm: SNALM, name: str, task: Any, asked: RegisterOptions, level: float) -> RegisteredTask:
+def _task(
+    lm: SNALM, name: str, task: Any, asked: RegisterOptions, level: float, *, quiet: bool
+) -> RegisteredTask:
     gate = _gate(lm, name, task, asked)
     options = asked.search.options(gate.gate())
     trial = replace(options, split="development", draws=POWER_DRAWS, limit=None)
-    null = run_search(TaskSearch(lm, name, task, trial), quiet=True)
+    null = run_search(TaskSearch(lm, name, task, trial), quiet=quiet)
     power = simulated_power(
         null.null_gains, draws=asked.search.draws, level=level, smallest=asked.limits.smallest
     )

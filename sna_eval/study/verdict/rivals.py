@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sna_eval.intervention import Intervention, LogitScaling
+from sna_eval.study.bars import Begin, Moved, scaled
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import equal_push
 from sna_eval.study.nulls.records import Found, kept_digits
@@ -85,15 +86,19 @@ def claimed(found: Found) -> Intervention:
     return Intervention(found.layer, tuple(neurons), found.multiplier)
 
 
-def task_rivals(search: TaskSearch, claim: Found) -> TaskRivals:
+def task_rivals(search: TaskSearch, claim: Found, begin: Begin) -> TaskRivals:
     """Temperature, doses, map of layers and stability of one task."""
     return TaskRivals(
-        _temperature(search, claim), _doses(search, claim), _layers(search, claim),
-        _stability(search, claim),
-    )  # fmt: skip
+        _temperature(search, claim, begin("temperature")),
+        _doses(search, claim, begin("doses")),
+        _layers(search, claim, begin("layers")),
+        _stability(search, claim, begin("stability")),
+    )
 
 
-def other_claims(search: TaskSearch, claim: Found, others: Mapping[str, Found]) -> list[Rival]:
+def other_claims(
+    search: TaskSearch, claim: Found, others: Mapping[str, Found], begin: Begin
+) -> list[Rival]:
     """Other tasks' neurons on this task's items, pushing as far as its own claim.
 
     **Arguments:**
@@ -103,9 +108,10 @@ def other_claims(search: TaskSearch, claim: Found, others: Mapping[str, Found]) 
     if not others:
         return []
     sets = [claimed(found) for found in others.values()]
+    half = scaled(begin("other tasks"), 0.5 / len(sets))
     measure, wanted = search.choosing.kls, [claim.kl] * len(sets)
-    pushed = equal_push(sets, list(measure(sets)), wanted, measure)
-    tested = search.test.measure([one.intervention for one in pushed])
+    pushed = equal_push(sets, list(measure(sets)), wanted, measure, half)
+    tested = search.test.measure([one.intervention for one in pushed], half)
     return [
         Rival(
             name, _kept(push.intervention.multiplier), _kept(push.kl), push.reached,
@@ -115,25 +121,25 @@ def other_claims(search: TaskSearch, claim: Found, others: Mapping[str, Found]) 
     ]  # fmt: skip
 
 
-def _temperature(search: TaskSearch, claim: Found) -> Rival:
+def _temperature(search: TaskSearch, claim: Found, moved: Moved) -> Rival:
     entropy = float(search.choosing.pushes([claimed(claim)]).entropies[0])
     value = search.choosing.temperature_of(entropy)
     scaling = [[LogitScaling(search.lm.engine.sites.layers[-1], value)]]
     kl = float(search.choosing.pushes_of(scaling).kls[0])
-    (tested,) = search.test.measure_of(scaling)
+    (tested,) = search.test.measure_of(scaling, moved)
     return Rival("temperature", _kept(value), _kept(kl), True, kept_digits(tested.specific))
 
 
-def _doses(search: TaskSearch, claim: Found) -> tuple[Dose, ...]:
+def _doses(search: TaskSearch, claim: Found, moved: Moved) -> tuple[Dose, ...]:
     acting = claimed(claim)
     sets = [replace(acting, multiplier=1.0 + share * (acting.multiplier - 1.0)) for share in DOSES]
-    tested = search.test.measure(sets)
+    tested = search.test.measure(sets, scaled(moved, 1 / len(sets)))
     return tuple(
         Dose(share, kept_digits(one.specific)) for share, one in zip(DOSES, tested, strict=True)
     )
 
 
-def _layers(search: TaskSearch, claim: Found) -> tuple[LayerGain, ...]:
+def _layers(search: TaskSearch, claim: Found, moved: Moved) -> tuple[LayerGain, ...]:
     rankings = [
         search.claimed,
         *(search.rankings.random(search.profile, draw) for draw in range(LAYER_RANDOMS)),
@@ -155,7 +161,8 @@ def _layers(search: TaskSearch, claim: Found) -> tuple[LayerGain, ...]:
         for ranking in rankings
         for layer in search.grid.layers
     ]
-    gains = search.choosing.pushes(sets).gains.reshape(len(rankings), -1)
+    found = search.choosing.pushes(sets, scaled(moved, 1 / len(sets)))
+    gains = found.gains.reshape(len(rankings), -1)
     return tuple(
         LayerGain(layer, _kept(ranked), _kept(random))
         for layer, ranked, random in zip(
@@ -164,10 +171,13 @@ def _layers(search: TaskSearch, claim: Found) -> tuple[LayerGain, ...]:
     )
 
 
-def _stability(search: TaskSearch, claim: Found) -> float | None:
+def _stability(search: TaskSearch, claim: Found, moved: Moved) -> float | None:
     if search.options.select == RANDOM:
         return None
-    sets = search.resampled(claim.layer, claim.n_neurons, draws=RESAMPLES)
+    sets = []
+    for drawn in search.resampled(claim.layer, claim.n_neurons, draws=RESAMPLES):
+        sets.append(drawn)
+        moved(1 / RESAMPLES)
     found = stability(sets, search.lm.sites.of(search.options.unit).n_units)
     return _kept(found) if math.isfinite(found) else None
 

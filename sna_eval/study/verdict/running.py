@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +25,14 @@ from sna_eval.errors import writing
 from sna_eval.files import write_whole, write_whole_json
 from sna_eval.harness.loading import load_tasks
 from sna_eval.measuring.values import Floats
+from sna_eval.study.bars import Begin, Moved, PartsBar
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls import SearchedNull
 from sna_eval.study.nulls.records import CLAIM
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict.beside import REGISTRATION
-from sna_eval.study.verdict.harm import Beyond, harm_beyond
+from sna_eval.study.verdict.harm import Beyond, PlainText
 from sna_eval.study.verdict.hypotheses import (
     Finding,
     HarmData,
@@ -58,6 +61,8 @@ if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
 
 CONFIDENT = 3
+STAGES = 7
+"""Of what a task is held against beside random rankings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +175,9 @@ def reach_verdict(
     nulls = {}
     for name in tqdm(searches, desc="Verdict", unit="task", disable=quiet):
         nulls[name] = run_search(searches[name], output=output / "nulls" / name, quiet=quiet)
+    text = PlainText(lm, quiet=quiet)
     measured = {
-        name: _measure(searches[name], nulls, kept)
+        name: _measure(searches[name], nulls, text, kept, quiet=quiet)
         for name in tqdm(searches, desc="Rivals", unit="task", disable=quiet)
     }
     clusters = {
@@ -181,17 +187,25 @@ def reach_verdict(
     return _judged(registration, measured, clusters)
 
 
-def _measure(search: TaskSearch, nulls: Mapping[str, SearchedNull], kept: Kept) -> _Measured:
+def _measure(
+    search: TaskSearch,
+    nulls: Mapping[str, SearchedNull],
+    text: PlainText,
+    kept: Kept,
+    *,
+    quiet: bool,
+) -> _Measured:
     """Rivals and harm of one task, from its file where they were measured before."""
     null = nulls[search.name]
     found = kept.read(search.name, _rivals_of)
     if found is None:
         others = {name: null.claim for name, null in nulls.items() if name != search.name}
-        found = (
-            task_rivals(search, null.claim),
-            tuple(other_claims(search, null.claim, others)),
-            harm_beyond(search.lm, claimed(null.claim)),
-        )
+        with _stages(search.name, quiet=quiet) as begin:
+            found = (
+                task_rivals(search, null.claim, begin),
+                tuple(other_claims(search, null.claim, others, begin)),
+                text.harm(claimed(null.claim), begin),
+            )
         rivals, other, beyond = found
         kept.write(
             search.name,
@@ -202,6 +216,19 @@ def _measure(search: TaskSearch, nulls: Mapping[str, SearchedNull], kept: Kept) 
             },
         )
     return _Measured(null, *found)
+
+
+@contextmanager
+def _stages(name: str, *, quiet: bool) -> Iterator[Begin]:
+    """A bar over the stages of one task's rivals."""
+    with PartsBar(STAGES, name, quiet=quiet) as bar:
+        begun = itertools.count()
+
+        def begin(stage: str) -> Moved:
+            bar.reach(next(begun), stage)
+            return bar.update
+
+        yield begin
 
 
 def _rivals_of(raw: Any) -> tuple[TaskRivals, tuple[Rival, ...], Beyond]:
