@@ -71,8 +71,10 @@ docs: install
 real-models: install
 	$(BIN)/python scripts/real_models.py
 
+# `make test-real REAL=real` runs those that take minutes as well.
+REAL ?= real and not slow
 test-real: real-models
-	$(BIN)/python -m pytest -m real tests/real
+	$(BIN)/python -m pytest -m "$(REAL)" tests/real
 
 # A real vLLM in an environment of its own, and the tests that serve one of the models with it;
 # DOCUMENTS=200 compares as many of each task.

@@ -19,6 +19,7 @@ from sna_eval.intervention import Affine, Batch, Intervention
 from sna_eval.intervention.stream import output_columns
 from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import ItemRow
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan, RowGroup, group_rows
 from sna_eval.measuring.starts import AtBlock, BehindBlock, Route, Start
 from sna_eval.measuring.values import Floats
@@ -55,7 +56,7 @@ class SetPasses:
         read: Read,
         *,
         requests: int,
-        progress: Callable[[float], object] | None = None,
+        progress: Moved | None = None,
     ) -> Floats:
         """The same for interventions of any kind, those of a set at once; all blocks run anew.
 
@@ -79,7 +80,7 @@ class SetPasses:
         read: Read,
         *,
         requests: int,
-        progress: Callable[[float], object] | None = None,
+        progress: Moved | None = None,
     ) -> Floats:
         """Values of one pass over every row, `[request, value]`."""
         found = None
@@ -102,7 +103,7 @@ class SetPasses:
         read: Read,
         *,
         requests: int,
-        progress: Callable[[float], object] | None = None,
+        progress: Moved | None = None,
     ) -> Floats:
         """Every set on every row, `[set, request, value]`.
 

@@ -23,6 +23,7 @@ from sna_eval.intervention.shortcuts import Shortcuts, find_shortcuts
 from sna_eval.intervention.stream import output_columns
 from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import ItemRow, TaskItems, rows_of
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.starts import (
     AtBlock,
     BehindBlock,
@@ -191,12 +192,14 @@ class GridPasses:
         captured: Captured,
         weights: LabelWeights,
         configurations: Sequence[Configuration],
+        progress: Moved | None = None,
     ) -> torch.Tensor:
         """Scores a group once for every configuration of a layer.
 
         **Arguments:**
 
         - `weights`: which labels' neurons each direction amplifies in which rows.
+        - `progress`: told of configurations as they are done.
 
         **Returns:** log-likelihoods, `[configuration, branch]`.
         """
@@ -210,6 +213,8 @@ class GridPasses:
                     shortcut = self.shortcuts.for_batch(self.engine.sites, batch)
                     stack.enter_context(shortcut)
                 results.append(self.engine.log_likelihoods(batch).view(len(part), -1))
+            if progress is not None:
+                progress(len(part))
         return torch.cat(results)
 
     def _start(

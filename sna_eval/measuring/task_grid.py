@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from sna_eval.harness.scoring.decisions import kept, predicted_of_one
 from sna_eval.measuring.cell_passes import CellPasses, LayerCells
 from sna_eval.measuring.grid import Configuration, Grid
 from sna_eval.measuring.items import TaskItems
+from sna_eval.measuring.moved import Moved, scaled
 from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan, RowGroup
 from sna_eval.measuring.starts import Route
 from sna_eval.measuring.values import (
@@ -71,7 +73,10 @@ class TaskGrid:
     rankings: Mapping[int, Ranked]
 
     def run(
-        self, layers: Sequence[int], numbers: Mapping[int, Sequence[int]] | None = None
+        self,
+        layers: Sequence[int],
+        numbers: Mapping[int, Sequence[int]] | None = None,
+        progress: Moved | None = None,
     ) -> Iterator[LayerResult]:
         """Results of the given layers, in order; blocks below them run once for all.
 
@@ -80,22 +85,26 @@ class TaskGrid:
         **Arguments:**
 
         - `numbers`: configurations wanted by layer, numbers in the grid's order; `None`: all.
+        - `progress`: told of configurations as they are done, in parts.
         """
         every = range(self.grid.per_layer)
         for portion in self.portions(layers):
-            started = self.start(portion)
+            wanted = {layer: tuple((numbers or {}).get(layer, every)) for layer in portion}
+            count = sum(map(len, wanted.values()))
+            part = scaled(progress, count / (count + 1))  # the unmodified model takes time as well
+            started = self.start(portion, part)
             for layer in portion:
-                wanted = tuple((numbers or {}).get(layer, every))
-                found = self.measured(started, layer, wanted)
-                yield LayerResult(layer, self.rankings[layer], started.baseline, found, wanted)
+                found = self.measured(started, layer, wanted[layer], part)
+                yield LayerResult(
+                    layer, self.rankings[layer], started.baseline, found, wanted[layer]
+                )
 
     def portions(self, layers: Sequence[int]) -> list[Sequence[int]]:
         """As many layers at once as captured activations have room for."""
         engine = self.passes.engine
         width = engine.sites.d_model + self.grid.largest_count
-        tokens = sum(group.width * len(group.rows) for group in self.groups)
         size = next(engine.model.parameters()).element_size()
-        at_once = max(1, CAPTURED_BYTES // (tokens * width * size))
+        at_once = max(1, CAPTURED_BYTES // (self._tokens * width * size))
         return [layers[start : start + at_once] for start in range(0, len(layers), at_once)]
 
     def neurons(self, layer: int) -> dict[str, tuple[int, ...]]:
@@ -103,7 +112,7 @@ class TaskGrid:
         first = self.rankings[layer].first(self.grid.largest_count)
         return {label: selected.neurons for label, selected in first.items()}
 
-    def start(self, layers: Sequence[int]) -> Started:
+    def start(self, layers: Sequence[int], progress: Moved | None = None) -> Started:
         """The unmodified model, run once; it leaves what configurations of the layers need."""
         plans = tuple(LayerPlan(layer, self.routes[layer], self.neurons(layer)) for layer in layers)
         gate, scored, captured = self.gate, [], []
@@ -115,20 +124,38 @@ class TaskGrid:
                     for entry, score in zip(group.entries, scores, strict=True)
                 ]
                 captured.append(tuple(left))
+                if progress is not None:
+                    progress(self._share(group))
         return Started(items_baseline(self.items, gate, scored), plans, tuple(captured))
 
-    def measured(self, started: Started, layer: int, numbers: Sequence[int]) -> Floats:
+    def _share(self, group: RowGroup) -> float:
+        """Of all tokens, those of a group."""
+        return group.width * len(group.rows) / self._tokens
+
+    @cached_property
+    def _tokens(self) -> int:
+        return sum(group.width * len(group.rows) for group in self.groups)
+
+    def measured(
+        self,
+        started: Started,
+        layer: int,
+        numbers: Sequence[int],
+        progress: Moved | None = None,
+    ) -> Floats:
         """Log-likelihoods of some configurations of a layer, `[configuration, request]`.
 
         **Arguments:**
 
         - `numbers`: of the configurations, in the grid's order.
+        - `progress`: told of them as they are done, in parts.
         """
         cells, baseline = self._cells(started, layer, numbers), started.baseline
         filled = np.tile(baseline.log_likelihoods, (len(numbers), 1))
         with self.passes.shortcuts.everywhere(self.passes.engine.model):
             for group, captured in zip(self.groups, cells.captured, strict=True):
-                filled[:, group.requests] = self._group(group, cells, captured)
+                part = scaled(progress, self._share(group))
+                filled[:, group.requests] = self._group(group, cells, captured, part)
         return self._settled(filled, baseline, [cells])
 
     def scattered(
@@ -173,14 +200,18 @@ class TaskGrid:
         filled[idle] = baseline.log_likelihoods
         return keep_baseline_where_not_finite(self.items, filled, baseline.log_likelihoods)
 
-    def _group(self, group: RowGroup, cells: LayerCells, captured: Captured) -> Floats:
+    def _group(
+        self, group: RowGroup, cells: LayerCells, captured: Captured, progress: Moved | None
+    ) -> Floats:
         """Log-likelihoods of one group's requests, `[configuration, request]`."""
         places = torch.tensor([entry.item for entry in group.entries])
         here = {
             name: table[places].to(self.passes.engine.device)
             for name, table in cells.weights.items()
         }
-        scores = self.passes.amplified(group, cells.plan, captured, here, cells.configurations)
+        scores = self.passes.amplified(
+            group, cells.plan, captured, here, cells.configurations, progress
+        )
         return np.asarray(scores.cpu().double().numpy())
 
     def weights(self, labels: Sequence[str], baseline: ItemsBaseline) -> dict[str, torch.Tensor]:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-Moved = Callable[[float], object]
-"""Told of what is done, in parts of one."""
+from sna_eval.measuring.moved import Moved
+
 Begin = Callable[[str], Moved]
 """Told that a stage begins; returns what is told of its parts."""
 
@@ -19,11 +19,17 @@ class PartsBar(tqdm):  # type: ignore[type-arg]
 
     - `total`: how many there are.
     - `name`: what stands before the bar.
+    - `done`: how many are there from before.
+    - `leave`: whether it stays on the terminal.
     """
 
-    def __init__(self, total: int, name: str, *, quiet: bool) -> None:
-        form = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-        super().__init__(total=total, desc=name, bar_format=form, disable=quiet, leave=False)
+    def __init__(
+        self, total: int, name: str, *, quiet: bool, done: int = 0, leave: bool = False
+    ) -> None:
+        super().__init__(
+            total=total, desc=name, disable=quiet, initial=done, leave=leave,
+            bar_format="{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
+        )  # fmt: skip
         self._all = total
 
     def update(self, n: float | None = 1) -> bool | None:
@@ -34,8 +40,3 @@ class PartsBar(tqdm):  # type: ignore[type-arg]
         self.set_postfix_str(stage, refresh=False)
         self.update(done - self.n)
         self.refresh()
-
-
-def scaled(moved: Moved | None, factor: float) -> Moved | None:
-    """What is told of parts that are each so much of one."""
-    return None if moved is None else lambda done: moved(done * factor)

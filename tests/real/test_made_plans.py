@@ -90,9 +90,16 @@ def _lines(file: Path) -> Rows:
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
+@pytest.fixture(params=["smollm2", pytest.param("gemma3", marks=pytest.mark.slow)])
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Of one model; of the other in `make test-real REAL=real`."""
+    found: Path = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_plan_is_made_and_both_answers_are_those_of_hf(
-    smollm2: Path, load: Load, shared_data: Path, tmp_path: Path, name: str
+    folder: Path, load: Load, shared_data: Path, tmp_path: Path, name: str
 ) -> None:
     make, text = TASKS[name]
     rows = make(shared_data)[: 2 * COUNT]
@@ -104,11 +111,11 @@ def test_a_plan_is_made_and_both_answers_are_those_of_hf(
         f"dataset_kwargs:\n  data_files:\n{files}"
         "test_split: test\nvalidation_split: validation\n"
     )
-    lm = load(smollm2, plan="auto", auto_budget=6)
+    lm = load(folder, plan="auto", auto_budget=6)
     results = evaluate(lm, [name], limit=None, include=tmp_path)
     assert len(results["samples"][name]) == COUNT
     assert lm.describe()["tasks"][name]["interventions"]
-    plain = evaluate(load(smollm2), [name], limit=None, include=tmp_path)["results"][name]
+    plain = evaluate(load(folder), [name], limit=None, include=tmp_path)["results"][name]
     one = {
         key: value for key, value in plain.items() if key.partition(",")[0] in ("acc", "acc_norm")
     }

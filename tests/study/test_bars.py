@@ -6,7 +6,8 @@ import warnings
 
 import pytest
 
-from sna_eval.study.bars import PartsBar, scaled
+from sna_eval.measuring.moved import scaled
+from sna_eval.study.bars import PartsBar
 
 
 def test_parts_end_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

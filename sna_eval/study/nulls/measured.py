@@ -12,13 +12,13 @@ from sna_eval.gating import Decision, Gate, NextTokenSignal
 from sna_eval.harness.scoring.decisions import Baseline, decide
 from sna_eval.intervention import Intervention
 from sna_eval.measuring.answers import Answers, prompt_rows
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.neuron_sets import Read, SetPasses
 from sna_eval.measuring.passes import RowGroup
 from sna_eval.measuring.readings import Confidence, Divergence, Panel
 from sna_eval.measuring.subjects import Together
 from sna_eval.measuring.values import Floats
 from sna_eval.methods.temperature import equal_entropy_temperature
-from sna_eval.study.bars import Moved
 from sna_eval.study.nulls.next_tokens import NextTokens
 from sna_eval.study.nulls.records import Outcomes, TestItems, kept_digits
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sna_eval.cache import digest
 from sna_eval.intervention import Affine, Intervention, Unit
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import (
     RANKINGS,
@@ -22,7 +23,6 @@ from sna_eval.neurons import (
 )
 from sna_eval.neurons.rankings import USUAL
 from sna_eval.plan import TaskPlan
-from sna_eval.study.bars import Moved
 from sna_eval.study.nulls.options import NullOptions
 from sna_eval.study.nulls.push import Layered, Pushed, equal_push
 from sna_eval.study.nulls.records import CLAIM, Found, kept_digits

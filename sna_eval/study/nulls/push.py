@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from sna_eval.intervention import Intervention
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.values import Floats
-from sna_eval.study.bars import Moved
 
 TOLERANCE = 0.05
 """Relative difference of divergences that counts as none."""

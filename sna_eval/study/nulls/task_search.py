@@ -21,8 +21,8 @@ from functools import cached_property
 import numpy as np
 
 from sna_eval.intervention import Intervention
+from sna_eval.measuring.moved import Moved, scaled
 from sna_eval.measuring.values import Floats
-from sna_eval.study.bars import Moved, scaled
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import Pushed, equal_push
 from sna_eval.study.nulls.rankings import Ranking

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from tqdm import tqdm
-
 from sna_eval.errors import InputError, writing
+from sna_eval.study.bars import PartsBar
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.store import SweepStore
 from sna_eval.study.sweep.sweep import Sweep
@@ -62,12 +61,13 @@ def _complete(store: SweepStore, sweep: Sweep, executor: Executor, *, quiet: boo
     pending, sweep.quiet = store.pending(), quiet
     sizes = {unit: sweep.subjects[unit.task].grid.per_layer for unit in store.units}
     done = sum(sizes.values()) - sum(sizes[unit] for unit in pending)
-    bar = tqdm(total=sum(sizes.values()), initial=done, unit="config", desc="Sweep", disable=quiet)
-    with bar:
+    with PartsBar(sum(sizes.values()), "Sweep", quiet=quiet, done=done, leave=True) as bar:
+        sweep.progress = bar.update
         for result in executor(sweep, pending):
             store.write(result)
-            bar.set_postfix_str(f"{result.unit.task}, layer {result.unit.layer}", refresh=False)
-            bar.update(sizes[result.unit])
+            done += sizes[result.unit]
+            bar.reach(done, f"{result.unit.task}, layer {result.unit.layer}")
+    sweep.progress = None
     return store
 
 

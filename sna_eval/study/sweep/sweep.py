@@ -16,6 +16,7 @@ from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, pretr
 from sna_eval.harness.model.kept import numerics
 from sna_eval.intervention import Row, Sites
 from sna_eval.measuring.items import answered_rows, load_items
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.passes import GridPasses, RowGroup, tokens_per_pass
 from sna_eval.measuring.starts import Route, routes_of
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
@@ -65,6 +66,8 @@ class Sweep:
         self._searches: dict[str, Search] = {}
         self.quiet = True
         """Whether to show no progress of the search for neurons, and of a task that is screened."""
+        self.progress: Moved | None = None
+        """Told of configurations as they are done, in parts."""
 
     @cached_property
     def lm(self) -> SNALM:
@@ -123,7 +126,7 @@ class Sweep:
         """The wanted layers of a task; one that is screened is computed as a whole."""
         swept, screen = self.task_grid(task), self.options.screen
         if screen is None:
-            return swept.run(layers)
+            return swept.run(layers, progress=self.progress)
         screened = ScreenedTask(
             task, swept, screen, self.lm.max_length, self.options.seed, quiet=self.quiet
         )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sna_eval.intervention import Intervention, LogitScaling
-from sna_eval.study.bars import Begin, Moved, scaled
+from sna_eval.measuring.moved import Moved, scaled
+from sna_eval.study.bars import Begin
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import equal_push
 from sna_eval.study.nulls.records import Found, kept_digits

@@ -24,8 +24,9 @@ from sna_eval.clusters import cluster_codes
 from sna_eval.errors import writing
 from sna_eval.files import write_whole, write_whole_json
 from sna_eval.harness.loading import load_tasks
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.values import Floats
-from sna_eval.study.bars import Begin, Moved, PartsBar
+from sna_eval.study.bars import Begin, PartsBar
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls import SearchedNull
 from sna_eval.study.nulls.records import CLAIM

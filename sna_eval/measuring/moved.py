@@ -1,0 +1,13 @@
+"""How work tells what of it is done, so that a bar moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Moved = Callable[[float], object]
+"""Told of what is done, in parts of one."""
+
+
+def scaled(moved: Moved | None, factor: float) -> Moved | None:
+    """What is told of parts that are each so much of one."""
+    return None if moved is None else lambda done: moved(done * factor)
