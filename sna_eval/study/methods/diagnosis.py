@@ -116,7 +116,7 @@ def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = Fals
     assert plan is not None, "it has neurons"
     subject = task_subject(name, task, lm, split="development")
     assert subject.items is not None
-    scores = log_likelihoods(lm.engine, subject, [])
+    scores = log_likelihoods(lm.engine, subject, [], quiet=quiet)
     inside = opened(subject.items, plan.gate, scores[0])
     if not inside.any():
         raise InputError(
@@ -142,7 +142,7 @@ def diagnose(lm: SNALM, name: str, task: Any, *, keep: float, quiet: bool = Fals
             for layer, unit in sorted({(entry.layer, entry.unit) for entry in interventions})
         },
         cut=cut,
-        cut_effect=_effect(lm, subject, plain_interventions(cut), inside),
+        cut_effect=_effect(lm, subject, plain_interventions(cut), inside, quiet=quiet),
     )
 
 
@@ -195,9 +195,11 @@ def _cut_entry(
     )
 
 
-def _effect(lm: SNALM, subject: Subject, interventions: tuple[Affine, ...], inside: Any) -> float:
+def _effect(
+    lm: SNALM, subject: Subject, interventions: tuple[Affine, ...], inside: Any, *, quiet: bool
+) -> float:
     """Change of mean P(target) among the items concerned."""
     assert subject.items is not None
-    scores = log_likelihoods(lm.engine, subject, [interventions])
+    scores = log_likelihoods(lm.engine, subject, [interventions], quiet=quiet)
     before, after = item_values(subject.items, scores).prob
     return float(np.mean((after - before)[inside]))
