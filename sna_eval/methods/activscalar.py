@@ -48,7 +48,7 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
         return negative_log_likelihood(bench.model, batch) + options["minimality"] * apart
 
     with frozen(bench.model), _scaled(bench, wanted.layer, scalars):
-        report = descend([scalars], batches, loss, rate=options["rate"])
+        report = descend([scalars], batches, loss, rate=options["rate"], steps=options["steps"])
     found = zip(get_args(Component), scalars.detach(), strict=True)
     return Resolution(parameters={name: Vector(values) for name, values in found}, remarks=report)
 

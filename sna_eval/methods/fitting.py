@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Batch, Row
@@ -46,15 +47,20 @@ def descend(
     loss: Callable[[Batch], torch.Tensor],
     *,
     rate: float,
+    steps: int,
 ) -> Report:
     """Adam (Kingma and Ba 2015) on the parameters alone.
+
+    **Arguments:**
+
+    - `steps`: how many batches there are, for a bar.
 
     **Returns:** the losses of the first and of the last step.
     """
     optimizer = torch.optim.Adam(list(parameters), lr=rate)
     seen: list[float] = []
     with torch.enable_grad():
-        for batch in batches:
+        for batch in tqdm(batches, "Learning", total=steps, leave=False, disable=None):
             optimizer.zero_grad()
             value = loss(batch)
             value.backward()

@@ -44,7 +44,8 @@ def find(bench: Workbench, examples: Examples, wanted: MethodConfig) -> Resoluti
     with frozen(bench.model), scaled_activations(sites, vectors):
         report = descend(
             list(vectors.values()), batches,
-            lambda batch: negative_log_likelihood(bench.model, batch), rate=options["rate"],
+            lambda batch: negative_log_likelihood(bench.model, batch),
+            rate=options["rate"], steps=options["steps"],
         )  # fmt: skip
     found = {_NAME.format(layer): Vector(vector) for layer, vector in vectors.items()}
     return Resolution(parameters=found, remarks=report)

@@ -121,7 +121,7 @@ def first_order(
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     memory: int = GRAPH_BYTES,
     first: int = 0,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> FirstOrder:
     """Effects of every neuron of the given layers on every row's answer.
 

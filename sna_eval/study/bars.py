@@ -11,6 +11,13 @@ from sna_eval.measuring.moved import Moved
 Begin = Callable[[str], Moved]
 """Told that a stage begins; returns what is told of its parts."""
 
+Say = Callable[[str, float], object]
+"""Told what is being done, and how much is done since it was told last."""
+
+
+def say_nothing(what: str, done: float) -> None:
+    """Nobody looks."""
+
 
 class PartsBar(tqdm):  # type: ignore[type-arg]
     """Parts that add up to a hair more than everything are everything.

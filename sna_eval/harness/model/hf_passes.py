@@ -8,6 +8,7 @@ from typing import Any
 
 from lm_eval.models.huggingface import HFLM
 
+from sna_eval.harness.bars import writing_bar
 from sna_eval.harness.model.generation import GatedGeneration
 from sna_eval.harness.model.row_passes import RowPasses
 from sna_eval.harness.plugin.ranks import on_its_own
@@ -77,13 +78,13 @@ class HFPasses:
     def texts(
         self, requests: Sequence[Any], *, quiet: bool, told: Told[Generated] = tell_nobody
     ) -> list[str]:
-        with on_its_own(self._lm):
-            return generated(
-                self._lm,
-                requests,
-                quiet=quiet,
-                told=lambda request, text: told(request, Generated(text)),
-            )
+        with on_its_own(self._lm), writing_bar(len(requests)) as bar:
+
+            def written(request: Any, text: str) -> None:
+                told(request, Generated(text))
+                bar.update()
+
+            return generated(self._lm, requests, quiet=quiet, told=written)
 
     def gated_texts(
         self,
@@ -98,8 +99,13 @@ class HFPasses:
             self._lm, self._generating(), plan, decide,
             every_step=self._every_step, both=self._both,
         )  # fmt: skip
-        with on_its_own(self._lm):
-            return run.run(requests, quiet=quiet, told=told)
+        with on_its_own(self._lm), writing_bar(len(requests)) as bar:
+
+            def written(request: Any, text: Generated) -> None:
+                told(request, text)
+                bar.update()
+
+            return run.run(requests, quiet=quiet, told=written)
 
     def _strict_baseline(
         self, items: Sequence[Item], quiet: bool

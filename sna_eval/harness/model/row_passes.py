@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from sna_eval.harness.bars import scoring_bar
 from sna_eval.harness.scoring.decisions import (
     NOTHING,
     Baseline,
@@ -129,7 +130,7 @@ class RowPasses:
         self._steady = longest <= steady_width(self.engine.model)
         groups = self._groups(works)
         size = self.batch_size([row for group in groups for work in group for row, _ in work.rows])
-        with tqdm(total=len(works), desc="Scoring items", disable=quiet) as bar:
+        with scoring_bar(len(works), quiet=quiet) as bar:
             for group in groups:
                 yield from self._score_group(group, decide, size, bar)
 

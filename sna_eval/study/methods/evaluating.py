@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable
-from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sna_eval.harness.bars import only_ours
 from sna_eval.harness.tasks.contexts import prompting_of
 from sna_eval.harness.tasks.questions import (
     output_type,
@@ -36,7 +35,9 @@ class Outcome:
     amplified: tuple[bool, ...]
 
 
-def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | None) -> Outcome:
+def evaluate(
+    lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | None, quiet: bool = True
+) -> Outcome:
     """What `--model sna` answers on one task's test items.
 
     **Arguments:**
@@ -44,22 +45,28 @@ def evaluate(lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | No
     - `plan`: resolved.
     - `limit`: test items at most.
     """
-    items = [_item(task, sample) for sample in samples_under(lm, name, task, plan, limit=limit)]
+    samples = samples_under(lm, name, task, plan, limit=limit, quiet=quiet)
+    items = [_item(task, sample) for sample in samples]
     measures, before, after, evidence = zip(*items, strict=True)
     zones = tuple(one.zone for one in evidence)
     return Outcome(measures[0], before, after, zones, tuple(one.amplified for one in evidence))
 
 
 def samples_under(
-    lm: SNALM, name: str, task: Any, plan: TaskPlan, *, limit: int | None = None
+    lm: SNALM,
+    name: str,
+    task: Any,
+    plan: TaskPlan,
+    *,
+    limit: int | None = None,
+    quiet: bool = True,
 ) -> list[Json]:
     """What lm_eval's evaluator logs of a task under a plan, one sample a document, in order."""
     from lm_eval.evaluator import evaluate as run
 
     seed_examples(task)
     shown = prompting_of(task)
-    # lm_eval's own bars, several a run, would bury the one that counts runs
-    with lm.under(Plan({name: plan})), redirect_stderr(io.StringIO()):
+    with lm.under(Plan({name: plan})), only_ours(quiet=quiet):
         results = run(
             lm=lm, task_dict={"tasks": {name: task}, "groups": {}}, limit=limit,
             bootstrap_iters=0, log_samples=True, system_instruction=shown.system_instruction,

@@ -63,14 +63,16 @@ def measure_methods(
         _check_kind(lm, name, task, bases[name])
     settings = _settings(lm, options, model_args)
     units, written = MethodUnits(output, settings), WrittenTexts(output, settings)
-    with tqdm(desc="Methods", disable=quiet, delay=_AT_ONCE) as bar:
+    form = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+    with tqdm(desc="Methods", disable=quiet, delay=_AT_ONCE, bar_format=form) as bar:
 
         def measured(name: str) -> TaskMethods | TextMethods:
-            task, base = tasks[name], bases[name]
+            task, base, say = tasks[name], bases[name], partial(_say, bar, name)
             if output_type(task) == GENERATED:
-                say = partial(_say, bar, name)
-                return TextMethods(lm, name, task, base, options, say=say, keep=written.get)
-            return TaskMethods(lm, name, task, base, options, output, quiet=quiet)
+                return TextMethods(
+                    lm, name, task, base, options, quiet=quiet, say=say, keep=written.get
+                )
+            return TaskMethods(lm, name, task, base, options, output, quiet=quiet, say=say)
 
         measures = {name: measured(name) for name in tasks}
         kept = {name: KeptUnits(units, name, one.items_hash) for name, one in measures.items()}
@@ -91,9 +93,9 @@ def measure_methods(
 _AT_ONCE = 1e-6  # seconds: a bar is shown once its length is known
 
 
-def _say(bar: tqdm[Any], name: str, what: str, done: int = 0) -> None:
+def _say(bar: tqdm[Any], name: str, what: str, done: float = 0) -> None:
     bar.set_postfix_str(f"{name} {what}")
-    bar.update(done)
+    bar.update(min(done, (bar.total or 0) - bar.n))
 
 
 def _base(lm: SNALM, name: str) -> TaskPlan:

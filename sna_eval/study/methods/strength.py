@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sna_eval.measuring.grid import Grid
+from sna_eval.measuring.moved import Moved, scaled
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import spread_over
 from sna_eval.plan import TaskPlan, plain_interventions
@@ -43,6 +44,7 @@ def choose_configuration(
     *,
     resolve: Resolve,
     tried: int,
+    moved: Moved | None = None,
 ) -> ChosenPlan:
     """The best of `tried` configurations of a method.
 
@@ -50,9 +52,10 @@ def choose_configuration(
 
     - `plans`: the method in one or several layers, one entry each.
     - `strengths`: to choose from, as multiples of what was found.
+    - `moved`: told of the parts of all that is tried.
     """
     candidates = at_strengths(plans, strengths, resolve=resolve, tried=tried)
-    best, gain, _ = best_of(choosing, candidates)
+    best, gain, _ = best_of(choosing, candidates, moved)
     chosen = candidates[best][1]
     return ChosenPlan(chosen, chosen.interventions[0].strength, gain, len(candidates))
 
@@ -98,9 +101,12 @@ def layers_tried(base: TaskPlan, layers: Sequence[int], tried: int) -> list[int]
     return [lowest] if farther == lowest else [lowest, farther]
 
 
-def best_of(choosing: ChoosingItems, candidates: Sequence[Candidate]) -> tuple[int, float, float]:
+def best_of(
+    choosing: ChoosingItems, candidates: Sequence[Candidate], moved: Moved | None = None
+) -> tuple[int, float, float]:
     """The number of the candidate that gains most, the gentlest of equals; its gain, its push."""
-    found = choosing.pushes_of([plain_interventions(plan) for _, plan in candidates])
+    part = scaled(moved, 1 / len(candidates))
+    found = choosing.pushes_of([plain_interventions(plan) for _, plan in candidates], part)
     best = largest_gain(found.gains, [strength for strength, _ in candidates])
     return best, float(found.gains[best]), float(found.kls[best])
 

@@ -23,6 +23,7 @@ from sna_eval.harness.tasks.development import examples_of
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.intervention import Affine, Intervention, Vector
 from sna_eval.measuring.items import development_fingerprint, items_fingerprint
+from sna_eval.measuring.moved import Moved
 from sna_eval.methods import Examples, Workbench
 from sna_eval.plan import (
     PlannedIntervention,
@@ -32,7 +33,8 @@ from sna_eval.plan import (
     task_fingerprint,
 )
 from sna_eval.plan.applying import BOTH, follows_choices
-from sna_eval.study.methods.evaluating import evaluate
+from sna_eval.study.bars import Say, say_nothing
+from sna_eval.study.methods.evaluating import Outcome, evaluate
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import (
     ChosenPlan,
@@ -68,6 +70,8 @@ class TaskMethods:
 
     - `base`: the task's own plan.
     - `output`: folder that searches with random rankings are kept in.
+    - `quiet`: whether to show no progress of single evaluations and of those searches.
+    - `say`: told of a method's stages.
     """
 
     def __init__(
@@ -80,9 +84,10 @@ class TaskMethods:
         output: str | Path | None,
         *,
         quiet: bool,
+        say: Say = say_nothing,
     ) -> None:
         self._lm, self._name, self._task, self._options = lm, name, task, options
-        self._given, self._quiet = base, quiet
+        self._given, self._quiet, self._say = base, quiet, say
         self._folder = None if output is None else Path(output) / "nulls" / quote(name, safe="")
         self._bench = replace(lm.bench, batch_size=options.batch_size)
 
@@ -108,9 +113,11 @@ class TaskMethods:
             seed=self._options.seed,
         )  # fmt: skip
         together = _towards_all(self.base)
-        return PlanSearch(
+        found = PlanSearch(
             self._lm, self._name, self._task, options, together, across=across_layers(self.base)
         )
+        found.quiet = self._quiet
+        return found
 
     @cached_property
     def nulls(self) -> SearchedNull:
@@ -122,13 +129,14 @@ class TaskMethods:
 
     def unit(self, variant: Variant) -> MethodUnit:
         """One method: search, choice, the gated run, the ungated one."""
+        begin = partial(self._begin, variant.label)
         started = time.monotonic()
-        plan, strength, tried = self._chosen(variant)
-        gated = evaluate(self._lm, self._name, self._task, plan, limit=self._options.limit)
+        plan, strength, tried = self._chosen(variant, begin("search", 0.4))
+        gated = self._evaluated(plan, begin("behind the gate", 0.2))
         seconds = time.monotonic() - started
         always = replace(plan, gate=replace(plan.gate, mode="always"))
-        everywhere = evaluate(self._lm, self._name, self._task, always, limit=self._options.limit)
-        specific, kl = self._specific(plan)
+        everywhere = self._evaluated(always, begin("without the gate", 0.2))
+        specific, kl = self._specific(plan, begin("other prompts", 0.2))
         return MethodUnit(
             label=variant.label, method=variant.method, task=self._name, measure=gated.measure,
             before=gated.before, after=gated.after, everywhere=everywhere.after,
@@ -136,6 +144,18 @@ class TaskMethods:
             seconds=round(seconds, 3), fingerprint=task_fingerprint(plan),
             sees_answer=plan.sees_answer, oracle=plan.oracle, specific=specific, tried=tried, kl=kl,
         )  # fmt: skip
+
+    def _begin(self, label: str, stage: str, share: float) -> Moved:
+        """Says that a stage of a method begins; returns what is told of its parts."""
+        what = f"{label}, {stage}"
+        self._say(what, 0)
+        return lambda part: self._say(what, part * share)
+
+    def _evaluated(self, plan: TaskPlan, moved: Moved) -> Outcome:
+        limit, quiet = self._options.limit, self._quiet
+        found = evaluate(self._lm, self._name, self._task, plan, limit=limit, quiet=quiet)
+        moved(1)
+        return found
 
     def steps(self, variant: Variant) -> int:
         """What a method counts for in a bar; random rankings have one of their own."""
@@ -167,20 +187,22 @@ class TaskMethods:
         """A method's plan, searched or learned."""
         return self._chosen(variant)[0]
 
-    def _chosen(self, variant: Variant) -> tuple[TaskPlan, float | None, int]:
+    def _chosen(
+        self, variant: Variant, moved: Moved | None = None
+    ) -> tuple[TaskPlan, float | None, int]:
         """A method's plan, its strength, and how many configurations were tried."""
         if variant.by_ranking:
             search, others = self.search, self._other_layers
             ranking = ranking_of_row(variant.label, search.rankings, search.profile, others)
-            (found,) = search.search_all({0: ranking})
+            (found,) = search.search_all({0: ranking}, moved)
             return self._planned(found), None, self._options.tried
         if variant.label == EQUAL_ENTROPY:
             return self._equal_entropy(variant), None, 1
         if variant.across_layers:
-            return self._best_across(variant)
+            return self._best_across(variant, moved)
         if not variant.has_strength:
             return self._resolved(variant.plan(self.base)), None, 1
-        found_plan = self._best_configuration(variant)
+        found_plan = self._best_configuration(variant, moved)
         return found_plan.plan, found_plan.strength, found_plan.tried
 
     @property
@@ -194,21 +216,21 @@ class TaskMethods:
         )  # fmt: skip
         return replace(self.base, interventions=(entry,))
 
-    def _best_configuration(self, variant: Variant) -> ChosenPlan:
+    def _best_configuration(self, variant: Variant, moved: Moved | None) -> ChosenPlan:
         plans = [variant.plan(self.base, layer) for layer in self._layers(variant)]
         return choose_configuration(
             self.search.choosing, plans, self._options.strengths,
-            resolve=self._learned, tried=self._options.tried,
+            resolve=self._learned, tried=self._options.tried, moved=moved,
         )  # fmt: skip
 
-    def _best_across(self, variant: Variant) -> tuple[TaskPlan, None, int]:
+    def _best_across(self, variant: Variant, moved: Moved | None) -> tuple[TaskPlan, None, int]:
         """The best of a few shares and multipliers, as many as everything else tries, scaled until
         it pushes as far as the plan."""
         candidates = across_shares(
             variant, self.base, self.search.grid,
             resolve=self._learned, tried=self._options.tried,
         )  # fmt: skip
-        best, _, kl = best_of(self.search.choosing, candidates)
+        best, _, kl = best_of(self.search.choosing, candidates, moved)
         chosen = candidates[best][1]
         parts = [one for one in plain_interventions(chosen) if isinstance(one, Intervention)]
         pushed = self.search.pushed_as_far(Layered(tuple(parts), parts[0].multiplier), kl)
@@ -230,12 +252,12 @@ class TaskMethods:
             self.base, interventions=(replace(entry, parameters={"temperature": value}),)
         )
 
-    def _specific(self, plan: TaskPlan) -> tuple[tuple[float, ...], float | None]:
+    def _specific(self, plan: TaskPlan, moved: Moved) -> tuple[tuple[float, ...], float | None]:
         """Specific changes of the test items and the push on the choosing items."""
         if plan.prompt:
             return (), None
         together = _towards_all(plan)
-        (tested,) = self.search.test.measure_of([together])
+        (tested,) = self.search.test.measure_of([together], moved)
         kl = self.search.choosing.pushes_of([together]).kls[0]
         return tuple(map(float, tested.specific)), float(kl)
 

@@ -32,6 +32,7 @@ from sna_eval.plan import (
     resolve_task,
     task_fingerprint,
 )
+from sna_eval.study.bars import Say, say_nothing
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.strength import (
     Candidate,
@@ -62,8 +63,6 @@ from sna_eval.study.sweep.swept_task import grid_of
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
 
-Say = Callable[[str, int], object]
-"""Told what is being done, and how many steps are done since it was told last."""
 Keep = Callable[[str, str, Callable[[], Written]], Written]
 """Reads the unmodified model's texts of some documents, by a name and the documents' hash, or has
 them written and keeps them."""
@@ -75,6 +74,7 @@ class TextMethods:
     **Arguments:**
 
     - `base`: the task's own plan.
+    - `quiet`: whether to show no progress of single evaluations.
     - `say`: told of every configuration that is tried.
     - `keep`: keeps what the unmodified model writes.
     """
@@ -87,11 +87,12 @@ class TextMethods:
         base: TaskPlan,
         options: MethodsOptions,
         *,
-        say: Say = lambda what, done: None,
+        quiet: bool = True,
+        say: Say = say_nothing,
         keep: Keep = lambda name, documents, write: write(),
     ) -> None:
         self._lm, self._name, self._task, self._options = lm, name, task, options
-        self._given, self._say, self._keep = base, say, keep
+        self._given, self._quiet, self._say, self._keep = base, quiet, say, keep
         self._bench = replace(lm.bench, batch_size=options.batch_size)
 
     # The task: its plan, its documents, and what is tried on them
@@ -122,7 +123,7 @@ class TextMethods:
         return ScoredDocuments(
             self._lm, self._name, self._task, docs, self._given.gate,
             development=apart, seed=self._options.seed, items_hash=hashed,
-            known=partial(self._keep, f"{self._name}.{split}", hashed),
+            known=partial(self._keep, f"{self._name}.{split}", hashed), quiet=self._quiet,
         )  # fmt: skip
 
     @property

@@ -117,8 +117,9 @@ class ScoredDocuments:
         seed: int,
         items_hash: str,
         known: Callable[[Callable[[], Written]], Written],
+        quiet: bool = True,
     ) -> None:
-        self._lm, self._name, self._gate = lm, name, gate
+        self._lm, self._name, self._gate, self._quiet = lm, name, gate, quiet
         self._development, self._seed, self._known = development, seed, known
         self.measure, self.items_hash = first_metric(name, task), items_hash
         self._task, self._docs = task, docs
@@ -171,7 +172,7 @@ class ScoredDocuments:
         asking = _asking_of(self._task, docs, self.measure)
         apart = left_out_of_its_own_examples(self._task) if self._development else nullcontext()
         with apart, _one_text(self._lm), _drawn_by(self._seed):
-            return samples_under(self._lm, self._name, asking, plan)
+            return samples_under(self._lm, self._name, asking, plan, quiet=self._quiet)
 
     def _score(self, sample: Json) -> float:
         value = sample[self.measure]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from tqdm import tqdm
 
 from sna_eval.cache import digest
 from sna_eval.clusters import cluster_codes
@@ -51,6 +52,8 @@ class SearchedTask:
 
     def __init__(self, lm: SNALM, name: str, task: Any, options: NullOptions) -> None:
         self.lm, self.name, self.task, self.options = lm, name, task, options
+        self.quiet = True
+        """Whether to show no progress of what is made ready."""
         profile = USUAL if options.select == RANDOM else options.select
         asked = SweepOptions(
             tasks=(name,), unit=options.unit, layers=options.layers, n_neurons=options.n_neurons,
@@ -167,14 +170,14 @@ class SearchedTask:
         wanted = np.flatnonzero(by_request)
         requests = [self.choosing.answers.requests[number] for number in wanted]
         engine = self.passes.passes.engine
-        found = first_order(
-            engine.model,
-            engine.sites,
-            [Row(context, (continuation,)) for context, continuation in requests],
-            layers=self.grid.layers,
-            abilities=engine.abilities,
-            context=engine.context,
-        )
+        rows = [Row(context, (continuation,)) for context, continuation in requests]
+        with tqdm(
+            total=len(rows), desc="Gradients", unit="row", leave=False, disable=self.quiet
+        ) as bar:
+            found = first_order(
+                engine.model, engine.sites, rows, layers=self.grid.layers,
+                abilities=engine.abilities, context=engine.context, progress=bar.update,
+            )  # fmt: skip
         return {
             layer: by_request[wanted] @ effects.double().numpy()
             for layer, effects in found.effects.items()

@@ -72,7 +72,7 @@ def run_search(
     search: TaskSearch, *, output: str | Path | None = None, quiet: bool = False
 ) -> SearchedNull:
     """A search's claim and its nulls, portion by portion."""
-    options, name = search.options, search.name
+    options, name, search.quiet = search.options, search.name, quiet
     files = NullFiles(output, search.settings())
     known = files.read()
     with PartsBar(options.draws + 1, name, quiet=quiet) as bar:

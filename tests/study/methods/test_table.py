@@ -245,9 +245,9 @@ def test_a_run_goes_on_where_it_was(
     ran: list[str] = []
     from sna_eval.study.methods import task_methods
 
-    def counted(lm: Any, name: str, task: Any, plan: TaskPlan, *, limit: int | None) -> Any:
+    def counted(lm: Any, name: str, task: Any, plan: TaskPlan, **settings: Any) -> Any:
         ran.append(name)
-        return evaluate(lm, name, task, plan, limit=limit)
+        return evaluate(lm, name, task, plan, **settings)
 
     monkeypatch.setattr(task_methods, "evaluate", counted)
     again = measure_methods(planned_lm, load(*TASKS), variants, QUICK, output=folder, quiet=True)

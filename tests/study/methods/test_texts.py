@@ -296,9 +296,9 @@ def test_the_unmodified_model_writes_once_and_no_other_metric_is_measured(
     plans: list[TaskPlan] = []
     under = text_scores.samples_under
 
-    def counted(lm: Any, name: str, task: Any, plan: TaskPlan) -> Any:
+    def counted(lm: Any, name: str, task: Any, plan: TaskPlan, **settings: Any) -> Any:
         plans.append(plan)
-        return under(lm, name, task, plan)
+        return under(lm, name, task, plan, **settings)
 
     def never(*_: Any) -> None:
         raise AssertionError("asked")
