@@ -24,6 +24,7 @@ from sna_eval.intervention.partial_passes import continued, resumed
 from sna_eval.intervention.stream import output_columns
 from sna_eval.measuring.grid import Configuration
 from sna_eval.measuring.items import ItemRow
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.passes import Captured, GridPasses, LayerPlan, RowGroup, alike
 from sna_eval.measuring.starts import LabelWeights, scaled_rows
 from sna_eval.measuring.values import Floats
@@ -77,7 +78,11 @@ class CellPasses:
     """All rows, as their beginnings were captured."""
 
     def run(
-        self, every: Sequence[LayerCells], items: frozenset[int] | None, filled: Floats
+        self,
+        every: Sequence[LayerCells],
+        items: frozenset[int] | None,
+        filled: Floats,
+        progress: Moved | None = None,
     ) -> None:
         """Log-likelihoods of all cells on some items.
 
@@ -85,7 +90,11 @@ class CellPasses:
 
         - `items`: places of the items; `None`: all.
         - `filled`: where they go, `[cell, request]`, the layers' cells one after another.
+        - `progress`: told of cells as they are done, in parts.
         """
+        rows = sum(
+            items is None or entry.item in items for group in self.groups for entry in group.entries
+        )
         with self.passes.shortcuts.everywhere(self.passes.engine.model):
             for part in self._parts(every, items):
                 scores = (
@@ -96,6 +105,8 @@ class CellPasses:
                 )
                 for row, values in zip(part, scores, strict=True):
                     filled[row.number, list(row.entry.requests)] = values.numpy()
+                if progress is not None:
+                    progress(len(part) / rows)
 
     def _parts(
         self, every: Sequence[LayerCells], items: frozenset[int] | None

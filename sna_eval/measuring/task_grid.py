@@ -163,6 +163,7 @@ class TaskGrid:
         started: Started,
         numbers: Mapping[int, Sequence[int]],
         items: Collection[int] | None = None,
+        progress: Moved | None = None,
     ) -> Iterator[tuple[int, int, Floats]]:
         """Some configurations of several layers, their rows packed together: layer, number, and
         log-likelihoods, `[request]`.
@@ -171,12 +172,13 @@ class TaskGrid:
 
         - `numbers`: configurations by layer, in the grid's order; layers that were started.
         - `items`: places of the items to run, `None` for all; the others keep their baseline.
+        - `progress`: told of configurations as they are done, in parts.
         """
         every = [self._cells(started, layer, wanted) for layer, wanted in numbers.items()]
         names = [(layer, number) for layer, wanted in numbers.items() for number in wanted]
         filled = np.tile(started.baseline.log_likelihoods, (len(names), 1))
         chosen = None if items is None else frozenset(items)
-        CellPasses(self.passes, self.groups).run(every, chosen, filled)
+        CellPasses(self.passes, self.groups).run(every, chosen, filled, progress)
         for (layer, number), row in zip(
             names, self._settled(filled, started.baseline, every), strict=True
         ):

@@ -42,6 +42,12 @@ class PartsBar(tqdm):  # type: ignore[type-arg]
     def update(self, n: float | None = 1) -> bool | None:
         return super().update(min(1 if n is None else n, self._all - self.n))
 
+    def begin(self, total: int, stage: str) -> None:
+        """Counts something else from here on."""
+        self._all = total
+        self.set_postfix_str(stage, refresh=False)
+        self.reset(total)
+
     def reach(self, done: int, stage: str = "") -> None:
         """Goes to where so many are done, however many parts were told of; a stage is named."""
         self.set_postfix_str(stage, refresh=False)

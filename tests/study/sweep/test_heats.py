@@ -77,16 +77,19 @@ def test_the_better_half_runs_on_the_other_items_of_the_heat() -> None:
         estimated_on.append(tuple(on))
         return float(row[on].mean())
 
+    told: list[float] = []
     racing: Any = SimpleNamespace(
         _rounds=((0,), (2,)),
         _rest=[1, 3],
         _estimated=np.full(gains.shape, np.nan),
         _options=ScreenOptions(finalists=0.25),
-        _swept=SimpleNamespace(items=SimpleNamespace(starts=range(5))),
+        _swept=SimpleNamespace(items=SimpleNamespace(starts=range(5), items=range(4))),
         _run=run,
         _with=lambda *given: Heats._with(racing, *given),
         _estimate=estimate,
-        _done=lambda count: None,
+        _moved=told.append,
+        _share=lambda items: Heats._share(racing, items),
+        _tell_left_out=lambda *given: Heats._tell_left_out(racing, *given),
         gains=lambda: np.full(gains.shape, np.nan),
         tried={},
         measured={},
@@ -98,6 +101,8 @@ def test_the_better_half_runs_on_the_other_items_of_the_heat() -> None:
     for cell, row in racing.measured.items():
         np.testing.assert_allclose(row, gains[cell] - lost)
     assert len(racing.tried) == 8
+    ran_themselves = 8 * 1 / 4 + 4 * 1 / 4 + 2 * 2 / 4
+    assert sum(told) == pytest.approx(8 - ran_themselves)
 
 
 def test_where_a_heat_would_be_half_of_the_items_there_is_none() -> None:

@@ -33,6 +33,7 @@ from sna_eval.study.sweep.screening.agreement import (
     held_text,
     not_held,
 )
+from sna_eval.study.sweep.screening.heats import Heats
 from sna_eval.study.sweep.screening.shortlist import around, denser, drawn, promising
 from tests.study.sweep.processes import content
 
@@ -65,6 +66,27 @@ def test_what_is_measured_is_what_a_full_sweep_measures(
         pd.testing.assert_series_equal(
             screened_rows[name], full.loc[screened_rows.index, name], rtol=1e-5
         )
+
+
+def test_a_screen_tells_of_every_configuration_once(sweep_of: MakeSweep) -> None:
+    """Of those that do not come through a heat as well."""
+    grid = sweep_of("own_choices", **WANTED).task_grid("own_choices")
+    told: list[float] = []
+    heats = Heats(grid, SCREEN, moved=told.append)
+    assert sum(told) == pytest.approx(1)
+    heats._rounds, heats._rest = ((0,), (2,)), [1, *range(3, len(grid.items.items))]
+    forecast = [
+        np.tile(heats.baseline.log_likelihoods, (grid.grid.per_layer, 1)) for _ in grid.grid.layers
+    ]
+    first, second = np.zeros((2, *heats.taken.shape), dtype=bool)
+    first[0, :3], second[1:, 2:] = True, True
+    heats.measure(first)
+    assert sum(told) == pytest.approx(1 + 3)
+    before = len(told)
+    heats.race(second, forecast)
+    assert sum(told) == pytest.approx(1 + 3 + second.sum())
+    assert 0 < len(heats.measured) - 3 < second.sum()
+    assert len(told) - before > 3
 
 
 @pytest.mark.parametrize("method", ["random", "attribution"])

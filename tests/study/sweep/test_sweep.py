@@ -78,6 +78,17 @@ def test_thirty_configurations_equal_plain_hooks(
         assert row["delta_prob"] == pytest.approx(np.mean(after) - np.mean(before), abs=1e-6)
 
 
+def test_a_sweep_tells_of_every_configuration_once(sweep_of: MakeSweep) -> None:
+    """In parts within a layer, so that a bar moves while a layer takes minutes."""
+    sweep = sweep_of("own_choices", multipliers=(1.5, 3.0), tokens_per_pass=64)
+    told: list[float] = []
+    sweep.progress = told.append
+    grid = sweep.subjects["own_choices"].grid
+    assert len(list(sweep.compute("own_choices", grid.layers))) == len(grid.layers)
+    assert sum(told) == pytest.approx(len(grid))
+    assert max(told) < grid.per_layer / 2
+
+
 @pytest.fixture(scope="module")
 def test_store(sweep_of: MakeSweep, tmp_path_factory: pytest.TempPathFactory) -> SweepStore:
     """A finished sweep of test items, which lm_eval evaluates too."""

@@ -10,12 +10,13 @@ over all items (Cochran 1977, *Sampling techniques*, chapter 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sna_eval.measuring.items import TaskItems
+from sna_eval.measuring.moved import Moved, scaled
 from sna_eval.measuring.task_grid import Started, TaskGrid
 from sna_eval.measuring.values import Floats, ItemsBaseline, item_values
 from sna_eval.study.sweep.screening.options import ScreenOptions
@@ -30,16 +31,19 @@ class Heats:
 
     **Arguments:**
 
-    - `done`: told how many configurations were measured or tried.
+    - `moved`: told of the unmodified model's pass, then of configurations that are measured or
+        tried, in parts.
     """
 
     def __init__(
-        self, swept: TaskGrid, options: ScreenOptions, *, done: Callable[[int], object]
+        self, swept: TaskGrid, options: ScreenOptions, *, moved: Moved | None = None
     ) -> None:
-        self._swept, self._options, self._done = swept, options, done
+        self._swept, self._options, self._moved = swept, options, moved
         layers = swept.grid.layers
-        self._kept = swept.start(layers) if len(swept.portions(layers)) == 1 else None
-        self.baseline: ItemsBaseline = (self._kept or swept.start([])).baseline
+        at_once = len(swept.portions(layers)) == 1
+        started = swept.start(layers if at_once else [], moved)
+        self._kept = started if at_once else None
+        self.baseline: ItemsBaseline = started.baseline
         n_items = len(swept.items.items)
         heat = options.heat_of(counted(self.baseline).tolist(), n_items)
         self._rounds = tuple(part for part in (heat[::2], heat[1::2]) if part)
@@ -72,7 +76,6 @@ class Heats:
         """Runs cells on all items."""
         for cell, row in self._run(cells, None):
             self.measured[cell] = row
-        self._done(int(cells.sum()))
 
     def race(self, cells: Cells, forecast: Sequence[Floats]) -> None:
         """Runs cells on the heat's items, and as many as come of that on the others: the best of
@@ -105,7 +108,18 @@ class Heats:
         )
         for cell, row in self._run(finalists, self._rest):
             self.measured[cell] = self._with(row, self._rest, self.tried[cell])
-        self._done(int(cells.sum()))
+        self._tell_left_out(cells, still, finalists)
+
+    def _tell_left_out(self, cells: Cells, still: Cells, finalists: Cells) -> None:
+        """What was tried and not run on all items is done as well."""
+        if self._moved is not None:
+            last = self._rounds[1] if len(self._rounds) > 1 else []
+            saved = int(cells.sum() - still.sum()) * self._share(last)
+            self._moved(saved + int(cells.sum() - finalists.sum()) * self._share(self._rest))
+
+    def _share(self, items: Sequence[int]) -> float:
+        """Of all items."""
+        return len(items) / len(self._swept.items.items)
 
     def _with(self, row: Floats, items: Sequence[int], before: Floats) -> Floats:
         """`before` with what `row` holds of some items, `[request]` each."""
@@ -137,9 +151,10 @@ class Heats:
             for place, layer in enumerate(layers)
             if cells[place].any()
         }
+        part = scaled(self._moved, 1.0 if items is None else self._share(items))
         for started, portion in self._starts(tuple(wanted)):
             here = {layer: wanted[layer] for layer in portion}
-            for layer, number, row in self._swept.scattered(started, here, items):
+            for layer, number, row in self._swept.scattered(started, here, items, part):
                 yield (layers.index(layer), number), row
 
     def _starts(self, layers: Sequence[int]) -> Iterator[tuple[Started, Sequence[int]]]:

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.task_grid import LayerResult, TaskGrid
 from sna_eval.measuring.values import Floats, ItemsBaseline
 from sna_eval.neurons.first_order import first_order
+from sna_eval.study.bars import PartsBar
 from sna_eval.study.sweep.screening.agreement import Agreement, agreements, not_held
 from sna_eval.study.sweep.screening.heats import Heats, gains
 from sna_eval.study.sweep.screening.options import ScreenOptions
@@ -47,7 +46,6 @@ class ScreenedTask:
     seed: int = 0
     quiet: bool = True
     """Whether to show no progress."""
-    _bar: Any = None
 
     @property
     def grid(self) -> Grid:
@@ -57,11 +55,11 @@ class ScreenedTask:
         """Results of every layer of the grid, in order."""
         size = len(self.grid)
         sample = drawn(self.grid, self.options.n_sample(size), task=self.name, seed=self.seed)
-        with tqdm(unit="config", desc=self.name, leave=False, disable=self.quiet) as bar:
-            self._bar = bar
-            heats = Heats(self.swept, self.options, done=bar.update)
-            forecast = self._predict(heats.baseline)
-            bar.reset(total=self.options.n_best(size) + int(sample.sum()))
+        with PartsBar(1, self.name, quiet=self.quiet) as bar:
+            bar.reach(0, "unmodified")
+            heats = Heats(self.swept, self.options, moved=bar.update)
+            forecast = self._predict(heats.baseline, bar)
+            bar.begin(self.options.n_best(size) + int(sample.sum()), "configurations")
             self._search(heats, forecast, sample)
         return [
             self._layer_result(place, heats, forecast[place], sample)
@@ -93,9 +91,9 @@ class ScreenedTask:
         drawn_there = sum(agreement.n for agreement in found if agreement.held is False)
         return min(2 * drawn_there, sum(agreement.n for agreement in found))
 
-    def _predict(self, baseline: ItemsBaseline) -> list[Floats]:
+    def _predict(self, baseline: ItemsBaseline, bar: PartsBar) -> list[Floats]:
         """Predicted log-likelihoods by place of the layer, `[configuration, request]`."""
-        effects = self._effects(baseline.log_likelihoods)
+        effects = self._effects(baseline.log_likelihoods, bar)
         found = []
         for layer in self.grid.layers:
             labels = self.swept.rankings[layer].labels
@@ -111,14 +109,13 @@ class ScreenedTask:
             )
         return found
 
-    def _effects(self, baseline: Floats) -> Effects:
+    def _effects(self, baseline: Floats, bar: PartsBar) -> Effects:
         items, engine = self.swept.items, self.swept.passes.engine
         pairs = predicted_requests(items, baseline)
         rows = [
             request_row(items, item, request, max_length=self.max_length) for item, request in pairs
         ]
-        self._bar.reset(total=len(rows))
-        self._bar.set_postfix_str("gradients", refresh=False)
+        bar.begin(len(rows), "gradients")
         found = first_order(
             engine.model,
             engine.sites,
@@ -126,9 +123,8 @@ class ScreenedTask:
             layers=self.grid.layers,
             abilities=engine.abilities,
             context=engine.context,
-            progress=self._bar.update,
+            progress=bar.update,
         )
-        self._bar.set_postfix_str("")
         numbers = tuple(request for _, request in pairs)
         return Effects(numbers, tuple(item for item, _ in pairs), found.effects)
 
