@@ -29,7 +29,7 @@ from sna_eval.measuring.grid import Grid
 from sna_eval.measuring.items import TaskItems, answered_rows, load_items
 from sna_eval.measuring.neuron_sets import SetPasses
 from sna_eval.measuring.passes import GridPasses, tokens_per_pass
-from sna_eval.measuring.starts import find_routes
+from sna_eval.measuring.starts import routes_of
 from sna_eval.measuring.values import Floats
 from sna_eval.neurons import Examples, Search, SearchConfig, spread_over
 from sna_eval.neurons.first_order import first_order
@@ -211,7 +211,7 @@ def passes_of(
     if (unit, layers, tokens) not in known:
         engine = replace(lm.engine, sites=lm.sites.of(unit))
         passes = GridPasses(engine, tokens or tokens_per_pass(engine.device))
-        known[unit, layers, tokens] = SetPasses(passes, find_routes(passes.engine, layers))
+        known[unit, layers, tokens] = SetPasses(passes, routes_of(lm, passes.engine, layers))
     return known[unit, layers, tokens]
 
 
