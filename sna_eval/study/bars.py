@@ -40,6 +40,9 @@ class PartsBar(tqdm):  # type: ignore[type-arg]
         self._all = total
 
     def update(self, n: float | None = 1) -> bool | None:
+        if n == 0:  # something is done, and nobody knows how much of what
+            self.refresh()
+            return True
         return super().update(min(1 if n is None else n, self._all - self.n))
 
     def begin(self, total: int, stage: str) -> None:

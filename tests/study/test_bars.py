@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from sna_eval.measuring.moved import scaled
+from sna_eval.measuring.moved import scaled, ticking
 from sna_eval.study.bars import PartsBar
 
 
@@ -29,6 +29,17 @@ def test_parts_end_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert "some_task" in said
     assert "first" in said
     assert "second" in said
+
+
+def test_what_has_no_length_is_drawn_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    with PartsBar(3, "some_task", quiet=False) as bar:
+        tick = ticking(bar.update)
+        assert tick is not None
+        capsys.readouterr()
+        tick(0.4)
+        assert "some_task" in capsys.readouterr().err
+        assert bar.n == 0
+    assert ticking(None) is None
 
 
 def test_a_quiet_bar_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

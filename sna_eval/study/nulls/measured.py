@@ -113,9 +113,9 @@ class ChoosingItems(MeasuredItems):
         """The same for interventions of any kind, those of a set at once."""
         return self._pushes(self._together(sets, self._divergence, moved))
 
-    def kls(self, sets: Sequence[Intervention]) -> Floats:
+    def kls(self, sets: Sequence[Intervention], moved: Moved | None = None) -> Floats:
         """How far every set pushes, `[set]`: prompts are run without answers."""
-        return self._next_tokens.kls(sets)
+        return self._next_tokens.kls(sets, moved)
 
     def _pushes(self, found: Floats) -> Pushes:
         gains = (self.specific(found[..., 0]) * self._weights).mean(axis=-1)

@@ -9,6 +9,7 @@ import numpy as np
 from sna_eval.intervention import Intervention, Row
 from sna_eval.intervention.rows import Tokens
 from sna_eval.measuring.items import ItemRow
+from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.neuron_sets import SetPasses
 from sna_eval.measuring.readings import Divergence
 from sna_eval.measuring.subjects import Together
@@ -39,10 +40,12 @@ class NextTokens:
         ]
         return cls(sorted(rows, key=lambda entry: -len(entry.row)), passes)
 
-    def kls(self, sets: Sequence[Intervention]) -> Floats:
+    def kls(self, sets: Sequence[Intervention], moved: Moved | None = None) -> Floats:
         """How far every set of neurons pushes, `[set]`, in nats."""
-        read, count = self._divergence, self._count
-        return _means(self._passes.measure(self._groups, sets, read, requests=count))
+        found = self._passes.measure(
+            self._groups, sets, self._divergence, requests=self._count, progress=moved
+        )
+        return _means(found)
 
     def kls_of(self, sets: Sequence[Together]) -> Floats:
         """The same for interventions of any kind, those of a set at once."""

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from sna_eval.intervention import Intervention
-from sna_eval.measuring.moved import Moved, scaled
+from sna_eval.measuring.moved import Moved, scaled, ticking
 from sna_eval.measuring.values import Floats
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import Pushed, equal_push
@@ -140,7 +140,8 @@ class TaskSearch(SearchedTask):
         if not self.options.equal_push:
             return [Pushed(*one) for one in zip(sets, kls, kls, strict=True)]
         wanted = [float(self.levels[choice.candidate.level]) for choice in choices]
-        return equal_push(sets, kls, wanted, self.choosing.kls, moved)
+        measure = partial(self.choosing.kls, moved=ticking(moved))
+        return equal_push(sets, kls, wanted, measure, moved)
 
     def _costs(self) -> Floats:
         """Shares of a search's tokens: choosing, making pushes equal, testing."""

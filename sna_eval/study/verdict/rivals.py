@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sna_eval.intervention import Intervention, LogitScaling
-from sna_eval.measuring.moved import Moved, scaled
+from sna_eval.measuring.moved import Moved, scaled, ticking
 from sna_eval.study.bars import Begin
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.push import equal_push
@@ -110,7 +111,7 @@ def other_claims(
         return []
     sets = [claimed(found) for found in others.values()]
     half = scaled(begin("other tasks"), 0.5 / len(sets))
-    measure, wanted = search.choosing.kls, [claim.kl] * len(sets)
+    measure, wanted = partial(search.choosing.kls, moved=ticking(half)), [claim.kl] * len(sets)
     pushed = equal_push(sets, list(measure(sets)), wanted, measure, half)
     tested = search.test.measure([one.intervention for one in pushed], half)
     return [
