@@ -8,6 +8,8 @@ from tqdm import tqdm
 
 from sna_eval.measuring.moved import Moved
 
+IN_PARTS = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+"""tqdm's format, without the rate: whole numbers of what is done in parts."""
 Begin = Callable[[str], Moved]
 """Told that a stage begins; returns what is told of its parts."""
 
@@ -34,9 +36,8 @@ class PartsBar(tqdm):  # type: ignore[type-arg]
         self, total: int, name: str, *, quiet: bool, done: int = 0, leave: bool = False
     ) -> None:
         super().__init__(
-            total=total, desc=name, disable=quiet, initial=done, leave=leave,
-            bar_format="{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]",
-        )  # fmt: skip
+            total=total, desc=name, disable=quiet, initial=done, leave=leave, bar_format=IN_PARTS
+        )
         self._all = total
 
     def update(self, n: float | None = 1) -> bool | None:

@@ -16,6 +16,7 @@ from sna_eval.harness.model.kept import numerics
 from sna_eval.harness.scoring.ledger import GENERATED
 from sna_eval.harness.tasks.questions import output_type
 from sna_eval.plan import TaskPlan, match_task, plan_fingerprint
+from sna_eval.study.bars import IN_PARTS
 from sna_eval.study.methods.options import MethodsOptions
 from sna_eval.study.methods.table import MethodTable, make_table
 from sna_eval.study.methods.task_methods import TaskMethods
@@ -63,8 +64,7 @@ def measure_methods(
         _check_kind(lm, name, task, bases[name])
     settings = _settings(lm, options, model_args)
     units, written = MethodUnits(output, settings), WrittenTexts(output, settings)
-    form = "{l_bar}{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-    with tqdm(desc="Methods", disable=quiet, delay=_AT_ONCE, bar_format=form) as bar:
+    with tqdm(desc="Methods", disable=quiet, delay=_AT_ONCE, bar_format=IN_PARTS) as bar:
 
         def measured(name: str) -> TaskMethods | TextMethods:
             task, base, say = tasks[name], bases[name], partial(_say, bar, name)
