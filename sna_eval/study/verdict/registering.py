@@ -76,7 +76,8 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
     correction: Correction = "holm" if draws >= needed else "none"
     search = replace(asked.search, draws=draws)
     level = asked.limits.alpha / (len(tasks) if correction == "holm" else 1)
-    bar = tqdm(tasks.items(), desc="Registering", unit="task", disable=quiet)
+    several = len(tasks) > 1
+    bar = tqdm(tasks.items(), desc="Registering", unit="task", disable=quiet, leave=several)
     asked = replace(asked, search=search)
     registered = {name: _task(lm, name, task, asked, level, quiet=quiet) for name, task in bar}
     return Registration(

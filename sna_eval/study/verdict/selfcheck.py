@@ -129,7 +129,8 @@ def self_check(
     total = 2 * repetitions * len(tasks)
     with tqdm(total=total, desc="Self-check", unit="trial", disable=quiet) as bar:
         for name in tasks:
-            for trial in _trials(lm, replace(asked, tasks=(name,)), repetitions, kept):
+            one = replace(asked, tasks=(name,))
+            for trial in _trials(lm, one, repetitions, kept, quiet=quiet):
                 found.append(trial)
                 bar.update()
     return SelfCheck(tuple(found))
@@ -143,7 +144,9 @@ def _with_counts(lm: SNALM, asked: RegisterOptions) -> RegisterOptions:
     return replace(asked, search=replace(asked.search, n_neurons=counts))
 
 
-def _trials(lm: SNALM, asked: RegisterOptions, repetitions: int, kept: Kept) -> Iterator[Trial]:
+def _trials(
+    lm: SNALM, asked: RegisterOptions, repetitions: int, kept: Kept, *, quiet: bool
+) -> Iterator[Trial]:
     (name,) = asked.tasks
     chosen: Sequence[Circuit] | None = None
     for kind in (PLANTED, NOTHING):
@@ -153,31 +156,34 @@ def _trials(lm: SNALM, asked: RegisterOptions, repetitions: int, kept: Kept) -> 
             if trial is None:
                 seeded = replace(asked, search=replace(asked.search, seed=number))
                 if kind == PLANTED:
-                    chosen = chosen or _known_circuits(lm, asked, kept)
-                    trial = _trial(lm, seeded, chosen[number % len(chosen)], number)
+                    chosen = chosen or _known_circuits(lm, asked, kept, quiet=quiet)
+                    circuit = chosen[number % len(chosen)]
+                    trial = _trial(lm, seeded, circuit, number, quiet=quiet)
                 else:
-                    trial = _nothing(lm, seeded, number)
+                    trial = _nothing(lm, seeded, number, quiet=quiet)
                 kept.write(key, asdict(trial))
             yield trial
 
 
-def _known_circuits(lm: SNALM, asked: RegisterOptions, kept: Kept) -> tuple[Circuit, ...]:
+def _known_circuits(
+    lm: SNALM, asked: RegisterOptions, kept: Kept, *, quiet: bool
+) -> tuple[Circuit, ...]:
     """From their file where they were found before."""
     key = f"{asked.tasks[0]}-circuits"
     found = kept.read(key, lambda raw: fitted(tuple[Circuit, ...], raw, "circuits"))
     if found is None:
-        found = tuple(_circuits(lm, asked))
+        found = tuple(_circuits(lm, asked, quiet=quiet))
         kept.write(key, [asdict(circuit) for circuit in found])
     return found
 
 
-def _circuits(lm: SNALM, asked: RegisterOptions) -> list[Circuit]:
+def _circuits(lm: SNALM, asked: RegisterOptions, *, quiet: bool) -> list[Circuit]:
     """Those worth at least what a test on their own copy detects in 80 %; where none is, the one
     that comes nearest."""
     shares = []
-    for circuit in circuits(_search(lm, register(lm, asked, quiet=True)))[:COPIES]:
+    for circuit in circuits(_search(lm, register(lm, asked, quiet=quiet)))[:COPIES]:
         with _planted(lm, asked, circuit) as (copy, there):
-            (registered,) = register(copy, there, quiet=True).tasks.values()
+            (registered,) = register(copy, there, quiet=quiet).tasks.values()
         least = registered.power.detectable
         shares.append((circuit, 0.0 if least is None else circuit.effect / max(least, 1e-12)))
     enough = [circuit for circuit, share in shares if share >= 1.0]
@@ -195,23 +201,25 @@ def _planted(
         yield load_lm(typed, gate="never"), replace(asked, model_args=typed)
 
 
-def _trial(lm: SNALM, asked: RegisterOptions, circuit: Circuit, number: int) -> Trial:
+def _trial(
+    lm: SNALM, asked: RegisterOptions, circuit: Circuit, number: int, *, quiet: bool
+) -> Trial:
     with _planted(lm, asked, circuit) as (copy, there):
-        trial = _tested(copy, there, PLANTED, number)
+        trial = _tested(copy, there, PLANTED, number, quiet=quiet)
     return replace(trial, planted_layer=circuit.layer, effect=circuit.effect)
 
 
-def _nothing(lm: SNALM, asked: RegisterOptions, number: int) -> Trial:
+def _nothing(lm: SNALM, asked: RegisterOptions, number: int, *, quiet: bool) -> Trial:
     search = replace(asked.search, select=RANDOM, claim_seed=number)
-    return _tested(lm, replace(asked, search=search), NOTHING, number)
+    return _tested(lm, replace(asked, search=search), NOTHING, number, quiet=quiet)
 
 
-def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int) -> Trial:
+def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int, *, quiet: bool) -> Trial:
     """Registers, searches and tests."""
-    registration = register(lm, asked, quiet=True)
+    registration = register(lm, asked, quiet=quiet)
     ((name, registered),) = registration.tasks.items()
     with TemporaryDirectory(prefix="sna-selfcheck-") as folder:
-        null = run_search(_search(lm, registration), output=Path(folder) / "null", quiet=True)
+        null = run_search(_search(lm, registration), output=Path(folder) / "null", quiet=quiet)
     return Trial(
         task=name,
         kind=kind,
