@@ -63,8 +63,10 @@ class PlainText:
         assert subject.tokens is not None
         losses = np.bincount(subject.text_of, weights=before - after)
         tokens = np.bincount(subject.text_of, weights=subject.tokens)
-        begin("generation")
-        rise = self._repetition([intervention]) - self._unmodified
+        moved = begin("generation")
+        unmodified = self._unmodified
+        moved(0.5)
+        rise = self._repetition([intervention]) - unmodified
         return Beyond(kept_digits(losses / tokens), kept_digits(rise))
 
     def _repetition(self, interventions: Sequence[Intervention]) -> Floats:
