@@ -38,12 +38,11 @@ def run(args: argparse.Namespace) -> int:
             f"{rate.task} {rate.kind}: H1 shown in {rate.shown} of {rate.trials} "
             f"({rate.share:.0%}, 95 % between {low:.0%} and {high:.0%})"
         )
-    for trial in found.trials:
-        if trial.effect is not None and trial.effect < (trial.detectable or float("inf")):
-            print(
-                f"{trial.task} planted {trial.number}: the circuit is worth {trial.effect:+.3f} "
-                f"log-odds, less than a test has 80 % power for"
-            )
+    for trial in found.hard_to_find():
+        print(
+            f"{trial.task}: no circuit is found often enough; the one in layer "
+            f"{trial.planted_layer} is predicted to be shown in {trial.chance:.0%}, not in 80 %"
+        )
     path = output / "selfcheck.json"
     with writing(path):
         write_whole_json(path, {"trials": [asdict(trial) for trial in found.trials]})

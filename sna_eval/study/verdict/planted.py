@@ -39,6 +39,8 @@ class Circuit:
     effect: float
     """What that is worth, in mean specific log-odds: on either half of the development items or on
     the test items, wherever it is least."""
+    chance: float | None = None
+    """That the whole chain shows it (`findable`), where that was tried."""
 
 
 def circuits(search: TaskSearch) -> list[Circuit]:

@@ -32,11 +32,17 @@ def simulated_power(
     - `smallest`: smallest effect of interest.
     """
     spread = float(np.std(gains, ddof=1))
+    shown = chance_shown(smallest, spread, draws=draws, level=level, seed=seed)
     margins = _margins(draws, level, seed)
     if margins is None:
-        return Power(_kept(spread), 0.0, None)
-    shown = float(np.mean(margins * spread < smallest))
+        return Power(_kept(spread), shown, None)
     return Power(_kept(spread), shown, _kept(float(np.quantile(margins, WANTED)) * spread))
+
+
+def chance_shown(effect: float, spread: float, *, draws: int, level: float, seed: int = 0) -> float:
+    """Share of simulated tests that show an effect; 0 where the draws allow none."""
+    margins = _margins(draws, level, seed)
+    return 0.0 if margins is None else float(np.mean(margins * spread < effect))
 
 
 def _margins(draws: int, level: float, seed: int) -> Floats | None:

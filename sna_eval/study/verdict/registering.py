@@ -95,7 +95,7 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
 def _task(
     lm: SNALM, name: str, task: Any, asked: RegisterOptions, level: float, *, quiet: bool
 ) -> RegisteredTask:
-    gate = _gate(lm, name, task, asked)
+    gate = registered_gate(lm, name, task, asked)
     options = asked.search.options(gate.gate())
     trial = replace(options, split="development", draws=POWER_DRAWS, limit=None)
     null = run_search(TaskSearch(lm, name, task, trial), quiet=quiet)
@@ -117,7 +117,8 @@ def registered_items(items: TaskItems) -> RegisteredItems:
     return RegisteredItems(len(items.items), len(set(items.clusters)), digest(items.described()))
 
 
-def _gate(lm: SNALM, name: str, task: Any, asked: RegisterOptions) -> RegisteredGate:
+def registered_gate(lm: SNALM, name: str, task: Any, asked: RegisterOptions) -> RegisteredGate:
+    """Zones by a confidence that does not look at right answers, and whose items count."""
     named = None if asked.gate == "always" else SIGNALS.find(asked.gate)
     if isinstance(named, AnswerSignal):
         return RegisteredGate(named.name, named.low, named.high, "confidence")

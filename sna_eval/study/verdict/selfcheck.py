@@ -2,9 +2,9 @@
 
 Each repetition registers, searches, repeats the search with random rankings and tests, as a user
 would. *Power*: the model is a weakened copy (`planted`) and the claim's ranking is the task's own;
-planted is what a registration of the copy says is shown in 80 % of tests. *False positives*: the
-model is as it is and the claim is a random ranking. What counts is H1 at the registered level;
-rates come with Clopper and Pearson's bounds.
+planted is what the chain is predicted to show in 80 % of repetitions (`findable`). *False
+positives*: the model is as it is and the claim is a random ranking. What counts is H1 at the
+registered level; rates come with Clopper and Pearson's bounds.
 
 Few neurons make poor circuits: a small model misses 25 of them little, while random sets of 25 that
 push as far vary widely. So the search tries `COUNTS` where it is not told which.
@@ -13,8 +13,7 @@ push as far vary widely. So the search tries `COUNTS` where it is not told which
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,15 +21,15 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, typed_arguments
+from sna_eval.harness.loading import load_tasks
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.searching import run_search
-from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.statistics import upper_bound
-from sna_eval.study.verdict.planted import Circuit, circuits, weakened
+from sna_eval.study.verdict.findable import findable, planted, registered_search
+from sna_eval.study.verdict.planted import Circuit
+from sna_eval.study.verdict.power import WANTED
 from sna_eval.study.verdict.registering import RegisterOptions, register
-from sna_eval.study.verdict.registration import Registration
 from sna_eval.typed import build, fitted
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 PLANTED, NOTHING = "planted", "nothing"
 COUNTS = (10, 30, 100)
 """Neurons of a layer that are tried, as far as it has as many again."""
-COPIES = 4
-"""Circuits that are planted to see what a test on the copy can detect."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,8 @@ class Trial:
     """Of the circuit, in log-odds."""
     detectable: float | None = None
     """What the registration says is shown in 80 % of tests."""
+    chance: float | None = None
+    """That the whole chain shows the circuit, as predicted on other halves."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,15 @@ class SelfCheck:
         tasks = list(dict.fromkeys(trial.task for trial in self.trials))
         kinds = [kind for kind in (PLANTED, NOTHING) if any(t.kind == kind for t in self.trials)]
         return [self._rate(task, kind) for task in [*tasks, "all"] for kind in kinds]
+
+    def hard_to_find(self) -> list[Trial]:
+        """A trial of each task none of whose circuits the chain is predicted to show often."""
+        hard = {
+            trial.task: trial
+            for trial in reversed(self.trials)
+            if trial.chance is not None and trial.chance < WANTED
+        }
+        return list(hard.values())[::-1]
 
     def _rate(self, task: str, kind: str) -> Rate:
         alike = [t for t in self.trials if t.kind == kind and task in (t.task, "all")]
@@ -172,41 +180,17 @@ def _known_circuits(
     key = f"{asked.tasks[0]}-circuits"
     found = kept.read(key, lambda raw: fitted(tuple[Circuit, ...], raw, "circuits"))
     if found is None:
-        found = tuple(_circuits(lm, asked, quiet=quiet))
+        found = tuple(findable(lm, asked, quiet=quiet))
         kept.write(key, [asdict(circuit) for circuit in found])
     return found
-
-
-def _circuits(lm: SNALM, asked: RegisterOptions, *, quiet: bool) -> list[Circuit]:
-    """Those worth at least what a test on their own copy detects in 80 %; where none is, the one
-    that comes nearest."""
-    shares = []
-    for circuit in circuits(_search(lm, register(lm, asked, quiet=quiet)))[:COPIES]:
-        with _planted(lm, asked, circuit) as (copy, there):
-            (registered,) = register(copy, there, quiet=quiet).tasks.values()
-        least = registered.power.detectable
-        shares.append((circuit, 0.0 if least is None else circuit.effect / max(least, 1e-12)))
-    enough = [circuit for circuit, share in shares if share >= 1.0]
-    return enough or [max(shares, key=lambda share: share[1])[0]]
-
-
-@contextmanager
-def _planted(
-    lm: SNALM, asked: RegisterOptions, circuit: Circuit
-) -> Iterator[tuple[SNALM, RegisterOptions]]:
-    """The weakened copy, and what is asked of it."""
-    with weakened(lm, circuit) as folder:
-        arguments = {**model_arguments(asked.model_args), "pretrained": str(folder)}
-        typed = typed_arguments(arguments)
-        yield load_lm(typed, gate="never"), replace(asked, model_args=typed)
 
 
 def _trial(
     lm: SNALM, asked: RegisterOptions, circuit: Circuit, number: int, *, quiet: bool
 ) -> Trial:
-    with _planted(lm, asked, circuit) as (copy, there):
+    with planted(lm, asked, circuit) as (copy, there):
         trial = _tested(copy, there, PLANTED, number, quiet=quiet)
-    return replace(trial, planted_layer=circuit.layer, effect=circuit.effect)
+    return replace(trial, planted_layer=circuit.layer, effect=circuit.effect, chance=circuit.chance)
 
 
 def _nothing(lm: SNALM, asked: RegisterOptions, number: int, *, quiet: bool) -> Trial:
@@ -219,7 +203,9 @@ def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int, *, quiet:
     registration = register(lm, asked, quiet=quiet)
     ((name, registered),) = registration.tasks.items()
     with TemporaryDirectory(prefix="sna-selfcheck-") as folder:
-        null = run_search(_search(lm, registration), output=Path(folder) / "null", quiet=quiet)
+        null = run_search(
+            registered_search(lm, registration), output=Path(folder) / "null", quiet=quiet
+        )
     return Trial(
         task=name,
         kind=kind,
@@ -230,13 +216,3 @@ def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int, *, quiet:
         layer=null.claim.layer,
         detectable=registered.power.detectable,
     )
-
-
-def _search(lm: SNALM, registration: Registration) -> TaskSearch:
-    ((name, registered),) = registration.tasks.items()
-    tasks: Mapping[str, object] = load_tasks(
-        [name], include_path=registration.include_path,
-        model_args=registration.model.arguments, arguments=registration.arguments(),
-    )  # fmt: skip
-    options = registration.search.options(registered.gate.gate())
-    return TaskSearch(lm, name, tasks[name], options)

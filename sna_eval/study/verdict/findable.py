@@ -1,0 +1,110 @@
+"""Circuits that the whole chain can find, so that how often it does is worth counting.
+
+The power that `register` states is that of the test, once the search has found what is there. On
+other halves of the development items a search may go elsewhere. So every circuit is planted and
+searched for on `SPLITS` other halves, with a few random rankings each. Its *chance* is the mean,
+over these, of the share of simulated tests that show what the search gained. Repetitions use halves
+of their own: the chance predicts what they count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, typed_arguments
+from sna_eval.study.nulls.searching import run_search
+from sna_eval.study.nulls.task_search import TaskSearch
+from sna_eval.study.verdict.planted import Circuit, circuits, weakened
+from sna_eval.study.verdict.power import WANTED, chance_shown
+from sna_eval.study.verdict.registering import RegisterOptions, register, registered_gate
+from sna_eval.study.verdict.registration import Registration
+
+if TYPE_CHECKING:
+    from sna_eval.harness.lm import SNALM
+
+CANDIDATES = 4
+"""Circuits that are planted to see whether they are found, at most."""
+ENOUGH = 2
+"""Circuits that repetitions take in turn, at most."""
+SPLITS = 8
+_RANKINGS = 4  # random ones beside the claim on each split
+_APART = 1_000  # seeds of the splits, apart from those of repetitions
+
+
+def findable(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> list[Circuit]:
+    """Those of one task that the chain shows in 80 % of repetitions, and that are worth what a
+    registration of their own copy says is shown in 80 % of tests; where none is both, the one with
+    the best chance."""
+    tried: list[Circuit] = []
+    found: list[Circuit] = []
+    known = register(lm, asked, quiet=quiet)
+    candidates = circuits(registered_search(lm, known))[:CANDIDATES]
+    for circuit in tqdm(candidates, desc="Circuits", unit="circuit", leave=False, disable=quiet):
+        with planted(lm, asked, circuit) as (copy, there):
+            chance = _chance(copy, there, known.search.draws, quiet=quiet)
+            tried.append(replace(circuit, chance=chance))
+            if chance < WANTED:
+                continue
+            (registered,) = register(copy, there, quiet=quiet).tasks.values()
+        least = registered.power.detectable
+        if least is not None and circuit.effect >= least:
+            found.append(tried[-1])
+        if len(found) == ENOUGH:
+            break
+    return found or [max(tried, key=lambda circuit: circuit.chance or 0.0)]
+
+
+def _chance(copy: SNALM, asked: RegisterOptions, draws: int, *, quiet: bool) -> float:
+    """That H1 is shown on a copy, over other halves of the development items."""
+    (name,) = asked.tasks
+    (task,) = _tasks(asked).values()
+    gate = registered_gate(copy, name, task, asked).gate()
+    claims: list[float] = []
+    nulls: list[float] = []
+    for split in range(SPLITS):
+        options = replace(asked.search, seed=_APART + split, draws=_RANKINGS).options(gate)
+        null = run_search(TaskSearch(copy, name, task, options), quiet=quiet)
+        claims.append(null.claim.gain)
+        nulls.extend(null.null_gains)
+    usual, spread = float(np.mean(nulls)), float(np.std(nulls, ddof=1))
+    level = asked.limits.alpha
+    shares = [
+        chance_shown(claim - usual, spread, draws=draws, level=level, seed=split)
+        for split, claim in enumerate(claims)
+    ]
+    return float(np.mean(shares))
+
+
+@contextmanager
+def planted(
+    lm: SNALM, asked: RegisterOptions, circuit: Circuit
+) -> Iterator[tuple[SNALM, RegisterOptions]]:
+    """The weakened copy, and what is asked of it."""
+    with weakened(lm, circuit) as folder:
+        arguments = {**model_arguments(asked.model_args), "pretrained": str(folder)}
+        typed = typed_arguments(arguments)
+        yield load_lm(typed, gate="never"), replace(asked, model_args=typed)
+
+
+def registered_search(lm: SNALM, registration: Registration) -> TaskSearch:
+    """The search that a registration of one task says."""
+    ((name, registered),) = registration.tasks.items()
+    tasks: Mapping[str, object] = load_tasks(
+        [name], include_path=registration.include_path,
+        model_args=registration.model.arguments, arguments=registration.arguments(),
+    )  # fmt: skip
+    options = registration.search.options(registered.gate.gate())
+    return TaskSearch(lm, name, tasks[name], options)
+
+
+def _tasks(asked: RegisterOptions) -> Mapping[str, object]:
+    return load_tasks(
+        list(asked.tasks), include_path=asked.include_path,
+        model_args=asked.model_args, arguments=asked.arguments,
+    )  # fmt: skip
