@@ -9,7 +9,7 @@ of their own: the chance predicts what they count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,8 +22,12 @@ from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict.planted import Circuit, circuits, weakened
 from sna_eval.study.verdict.power import WANTED, chance_shown
-from sna_eval.study.verdict.registering import RegisterOptions, register, registered_gate
-from sna_eval.study.verdict.registration import Registration
+from sna_eval.study.verdict.registering import (
+    RegisterOptions,
+    draws_of,
+    register,
+    registered_gate,
+)
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -43,16 +47,16 @@ def findable(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> list[
     the best chance."""
     tried: list[Circuit] = []
     found: list[Circuit] = []
-    known = register(lm, asked, quiet=quiet)
-    candidates = circuits(registered_search(lm, known))[:CANDIDATES]
+    candidates = circuits(chain(lm, asked))[:CANDIDATES]
     for circuit in tqdm(candidates, desc="Circuits", unit="circuit", leave=False, disable=quiet):
         with planted(lm, asked, circuit) as (copy, there):
-            chance = _chance(copy, there, known.search.draws, quiet=quiet)
+            chance = _chance(copy, there, quiet=quiet)
             tried.append(replace(circuit, chance=chance))
             if chance < WANTED:
                 continue
             (registered,) = register(copy, there, quiet=quiet).tasks.values()
         least = registered.power.detectable
+        tried[-1] = replace(tried[-1], detectable=least)
         if least is not None and circuit.effect >= least:
             found.append(tried[-1])
         if len(found) == ENOUGH:
@@ -60,25 +64,34 @@ def findable(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> list[
     return found or [max(tried, key=lambda circuit: circuit.chance or 0.0)]
 
 
-def _chance(copy: SNALM, asked: RegisterOptions, draws: int, *, quiet: bool) -> float:
+def _chance(copy: SNALM, asked: RegisterOptions, *, quiet: bool) -> float:
     """That H1 is shown on a copy, over other halves of the development items."""
-    (name,) = asked.tasks
-    (task,) = _tasks(asked).values()
-    gate = registered_gate(copy, name, task, asked).gate()
+    draws, level = draws_of(asked, 1), asked.limits.alpha
     claims: list[float] = []
     nulls: list[float] = []
     for split in range(SPLITS):
-        options = replace(asked.search, seed=_APART + split, draws=_RANKINGS).options(gate)
-        null = run_search(TaskSearch(copy, name, task, options), quiet=quiet)
+        here = replace(asked.search, seed=_APART + split)
+        search = chain(copy, replace(asked, search=here, draws=_RANKINGS))
+        null = run_search(search, quiet=quiet)
         claims.append(null.claim.gain)
         nulls.extend(null.null_gains)
     usual, spread = float(np.mean(nulls)), float(np.std(nulls, ddof=1))
-    level = asked.limits.alpha
     shares = [
         chance_shown(claim - usual, spread, draws=draws, level=level, seed=split)
         for split, claim in enumerate(claims)
     ]
     return float(np.mean(shares))
+
+
+def chain(lm: SNALM, asked: RegisterOptions) -> TaskSearch:
+    """The search that a verdict makes once one task is registered so."""
+    ((name, task),) = load_tasks(
+        list(asked.tasks), include_path=asked.include_path,
+        model_args=asked.model_args, arguments=asked.arguments,
+    ).items()  # fmt: skip
+    gate = registered_gate(lm, name, task, asked).gate()
+    search = replace(asked.search, draws=draws_of(asked, 1))
+    return TaskSearch(lm, name, task, search.options(gate))
 
 
 @contextmanager
@@ -90,21 +103,3 @@ def planted(
         arguments = {**model_arguments(asked.model_args), "pretrained": str(folder)}
         typed = typed_arguments(arguments)
         yield load_lm(typed, gate="never"), replace(asked, model_args=typed)
-
-
-def registered_search(lm: SNALM, registration: Registration) -> TaskSearch:
-    """The search that a registration of one task says."""
-    ((name, registered),) = registration.tasks.items()
-    tasks: Mapping[str, object] = load_tasks(
-        [name], include_path=registration.include_path,
-        model_args=registration.model.arguments, arguments=registration.arguments(),
-    )  # fmt: skip
-    options = registration.search.options(registered.gate.gate())
-    return TaskSearch(lm, name, tasks[name], options)
-
-
-def _tasks(asked: RegisterOptions) -> Mapping[str, object]:
-    return load_tasks(
-        list(asked.tasks), include_path=asked.include_path,
-        model_args=asked.model_args, arguments=asked.arguments,
-    )  # fmt: skip

@@ -72,7 +72,7 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
         model_args=asked.model_args, arguments=asked.arguments,
     )  # fmt: skip
     needed = draws_needed(len(tasks), alpha=asked.limits.alpha)
-    draws = asked.draws if asked.draws is not None else max(FEWEST_DRAWS, needed)
+    draws = draws_of(asked, len(tasks))
     correction: Correction = "holm" if draws >= needed else "none"
     search = replace(asked.search, draws=draws)
     level = asked.limits.alpha / (len(tasks) if correction == "holm" else 1)
@@ -90,6 +90,13 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
         include_path=asked.include_path,
         made_with={name: str(value) for name, value in versions().items()},
     )
+
+
+def draws_of(asked: RegisterOptions, n_tasks: int) -> int:
+    """Random rankings that a registration of so many tasks has."""
+    if asked.draws is not None:
+        return asked.draws
+    return max(FEWEST_DRAWS, draws_needed(n_tasks, alpha=asked.limits.alpha))
 
 
 def _task(

@@ -1,10 +1,10 @@
 """The tool's own error rates: the whole chain on planted circuits, and on nothing.
 
-Each repetition registers, searches, repeats the search with random rankings and tests, as a user
-would. *Power*: the model is a weakened copy (`planted`) and the claim's ranking is the task's own;
-planted is what the chain is predicted to show in 80 % of repetitions (`findable`). *False
-positives*: the model is as it is and the claim is a random ranking. What counts is H1 at the
-registered level; rates come with Clopper and Pearson's bounds.
+Each repetition searches, repeats the search with random rankings and tests, as a verdict does.
+*Power*: the model is a weakened copy (`planted`) and the claim's ranking is the task's own; planted
+is what the chain is predicted to show in 80 % of repetitions (`findable`). *False positives*: the
+model is as it is and the claim is a random ranking. What counts is H1 at the registered level;
+rates come with Clopper and Pearson's bounds.
 
 Few neurons make poor circuits: a small model misses 25 of them little, while random sets of 25 that
 push as far vary widely. So the search tries `COUNTS` where it is not told which.
@@ -26,10 +26,10 @@ from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.statistics import upper_bound
-from sna_eval.study.verdict.findable import findable, planted, registered_search
+from sna_eval.study.verdict.findable import chain, findable, planted
 from sna_eval.study.verdict.planted import Circuit
 from sna_eval.study.verdict.power import WANTED
-from sna_eval.study.verdict.registering import RegisterOptions, register
+from sna_eval.study.verdict.registering import RegisterOptions
 from sna_eval.typed import build, fitted
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Trial:
     effect: float | None = None
     """Of the circuit, in log-odds."""
     detectable: float | None = None
-    """What the registration says is shown in 80 % of tests."""
+    """What a registration of the copy says is shown in 80 % of tests."""
     chance: float | None = None
     """That the whole chain shows the circuit, as predicted on other halves."""
 
@@ -190,7 +190,13 @@ def _trial(
 ) -> Trial:
     with planted(lm, asked, circuit) as (copy, there):
         trial = _tested(copy, there, PLANTED, number, quiet=quiet)
-    return replace(trial, planted_layer=circuit.layer, effect=circuit.effect, chance=circuit.chance)
+    return replace(
+        trial,
+        planted_layer=circuit.layer,
+        effect=circuit.effect,
+        detectable=circuit.detectable,
+        chance=circuit.chance,
+    )
 
 
 def _nothing(lm: SNALM, asked: RegisterOptions, number: int, *, quiet: bool) -> Trial:
@@ -199,20 +205,16 @@ def _nothing(lm: SNALM, asked: RegisterOptions, number: int, *, quiet: bool) -> 
 
 
 def _tested(lm: SNALM, asked: RegisterOptions, kind: str, number: int, *, quiet: bool) -> Trial:
-    """Registers, searches and tests."""
-    registration = register(lm, asked, quiet=quiet)
-    ((name, registered),) = registration.tasks.items()
+    """Searches and tests, as a verdict on what was registered would."""
+    search = chain(lm, asked)
     with TemporaryDirectory(prefix="sna-selfcheck-") as folder:
-        null = run_search(
-            registered_search(lm, registration), output=Path(folder) / "null", quiet=quiet
-        )
+        null = run_search(search, output=Path(folder) / "null", quiet=quiet)
     return Trial(
-        task=name,
+        task=search.name,
         kind=kind,
         number=number,
         p=null.p,
-        shown=null.p <= registration.limits.alpha,
+        shown=null.p <= asked.limits.alpha,
         gain=null.claim.gain - float(null.null_gains.mean()),
         layer=null.claim.layer,
-        detectable=registered.power.detectable,
     )
