@@ -37,7 +37,7 @@ from sna_eval.neurons.rankings import USUAL
 from sna_eval.study.nulls.halves import halves, stratified_halves
 from sna_eval.study.nulls.measured import ChoosingItems, TestedItems
 from sna_eval.study.nulls.options import RANDOM, NullOptions
-from sna_eval.study.nulls.rankings import Rankings
+from sna_eval.study.nulls.rankings import Ranking, Rankings
 from sna_eval.study.same_settings import versions
 from sna_eval.study.statistics import resampled_places
 from sna_eval.study.sweep.options import SweepOptions
@@ -102,16 +102,25 @@ class SearchedTask:
     @cached_property
     def ranking_examples(self) -> Examples:
         """The half of the development items that rankings are made on, and methods learn from."""
+        return self._examples_of(self._ranking_items)
+
+    def _examples_of(self, items: TaskItems) -> Examples:
         examples = examples_of(self.task, contexts=Contexts.of(self.task, self.lm))
         limit = self.options.development_limit
         if limit is not None:
             examples = examples.only(spread_over(range(len(examples.prompts)), limit))
-        return examples.only([item.instance.doc_id for item in self._ranking_items.items])
+        return examples.only([item.instance.doc_id for item in items.items])
 
     @cached_property
     def rankings(self) -> Rankings:
         search = self._search_on(self.ranking_examples, self._ranking_items, self.grid.layers)
         return Rankings(search, self.grid.largest_count, self.options.seed)
+
+    def ranked_on_all(self) -> Ranking:
+        """The task's ranking on both halves of the development items; no search looks at it."""
+        items = self._swept.items
+        search = self._search_on(self._examples_of(items), items, self.grid.layers)
+        return Rankings(search, self.grid.largest_count, self.options.seed).real()
 
     def _search_on(self, examples: Examples, items: TaskItems, layers: Sequence[int]) -> Search:
         asked = self.options

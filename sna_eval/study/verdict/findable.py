@@ -3,25 +3,28 @@
 The power that `register` states is that of the test, once the search has found what is there. On
 other halves of the development items a search may go elsewhere. So every circuit is planted and
 searched for on `SPLITS` other halves, with a few random rankings each. Its *chance* is the mean,
-over these, of the share of simulated tests that show what the search gained. Repetitions use halves
-of their own: the chance predicts what they count.
+over these, of the share of tests that would show what the search gained. Repetitions use halves of
+their own: the chance predicts what they count.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import binom
 from tqdm import tqdm
 
 from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, typed_arguments
+from sna_eval.measuring.values import Floats
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict.planted import Circuit, circuits, weakened
-from sna_eval.study.verdict.power import WANTED, chance_shown
+from sna_eval.study.verdict.power import WANTED, allowed
 from sna_eval.study.verdict.registering import (
     RegisterOptions,
     draws_of,
@@ -66,21 +69,37 @@ def findable(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> list[
 
 def _chance(copy: SNALM, asked: RegisterOptions, *, quiet: bool) -> float:
     """That H1 is shown on a copy, over other halves of the development items."""
-    draws, level = draws_of(asked, 1), asked.limits.alpha
     claims: list[float] = []
-    nulls: list[float] = []
+    nulls: list[Floats] = []
     for split in range(SPLITS):
         here = replace(asked.search, seed=_APART + split)
         search = chain(copy, replace(asked, search=here, draws=_RANKINGS))
         null = run_search(search, quiet=quiet)
         claims.append(null.claim.gain)
-        nulls.extend(null.null_gains)
-    usual, spread = float(np.mean(nulls)), float(np.std(nulls, ddof=1))
-    shares = [
-        chance_shown(claim - usual, spread, draws=draws, level=level, seed=split)
-        for split, claim in enumerate(claims)
-    ]
-    return float(np.mean(shares))
+        nulls.append(null.null_gains)
+    return predicted_share(
+        np.array(claims), np.stack(nulls), draws=draws_of(asked, 1), level=asked.limits.alpha
+    )
+
+
+def predicted_share(claims: Floats, nulls: Floats, *, draws: int, level: float) -> float:
+    """Share of tests that will show a claim, by what some searches found.
+
+    Random rankings of a search lie around their mean as those of all searches around theirs;
+    nothing is said of the shape, which is rarely a normal one.
+
+    **Arguments:**
+
+    - `claims`: gain of each search's claim, `[search]`.
+    - `nulls`: gains of its random rankings, `[search, ranking]`.
+    - `draws`: random rankings that a test has.
+    - `level`: largest p-value that counts.
+    """
+    usual = nulls.mean(axis=1, keepdims=True)
+    few = nulls.shape[1]
+    apart = (nulls - usual).ravel() * math.sqrt(few / max(few - 1, 1))
+    as_large = (apart[None] >= (claims[:, None] - usual)).mean(axis=1)  # [search]
+    return float(binom.cdf(allowed(draws, level), draws, as_large).mean())
 
 
 def chain(lm: SNALM, asked: RegisterOptions) -> TaskSearch:

@@ -8,7 +8,7 @@ the test has to show the gain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from sna_eval.errors import InputError
 from sna_eval.intervention import Intervention
+from sna_eval.neurons import Selected
 from sna_eval.study.nulls.task_search import TaskSearch
 
 if TYPE_CHECKING:
@@ -48,13 +49,15 @@ class Circuit:
 def circuits(search: TaskSearch) -> list[Circuit]:
     """The strongest configuration of every layer as a circuit, the one worth most first.
 
-    What weakening costs is measured on the model as it is. What neurons do for the answers of some
-    development items they need not do for others, and a search can find nothing but the former.
+    Neurons are ranked on both halves of the development items: a search ranks on one half, never
+    the same, and finds what all of them have in common. What weakening costs is measured on the
+    model as it is. What neurons do for the answers of some development items they need not do for
+    others, and a search can find nothing but the former.
     """
-    grid = search.grid
+    grid, ranking = search.grid, search.ranked_on_all()
     count, multiplier = max(grid.n_neurons), max(grid.multipliers)
     sets = [
-        Intervention(layer, _neurons(search, layer, count), 1.0 / multiplier)
+        Intervention(layer, _first(ranking[layer], count), 1.0 / multiplier)
         for layer in grid.layers
     ]
     tested = np.array(
@@ -69,11 +72,10 @@ def circuits(search: TaskSearch) -> list[Circuit]:
     return sorted(found, key=lambda circuit: -circuit.effect)
 
 
-def _neurons(search: TaskSearch, layer: int, count: int) -> tuple[int, ...]:
-    ranked = search.profile[layer].values()
-    return tuple(
-        sorted({neuron for selected in ranked for neuron in selected.first(count).neurons})
-    )
+def _first(ranked: Mapping[str, Selected], count: int) -> tuple[int, ...]:
+    """All labels' first neurons."""
+    every = (selected.first(count).neurons for selected in ranked.values())
+    return tuple(sorted({neuron for neurons in every for neuron in neurons}))
 
 
 @contextmanager

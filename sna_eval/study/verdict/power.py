@@ -32,22 +32,21 @@ def simulated_power(
     - `smallest`: smallest effect of interest.
     """
     spread = float(np.std(gains, ddof=1))
-    shown = chance_shown(smallest, spread, draws=draws, level=level, seed=seed)
     margins = _margins(draws, level, seed)
     if margins is None:
-        return Power(_kept(spread), shown, None)
+        return Power(_kept(spread), 0.0, None)
+    shown = float(np.mean(margins * spread < smallest))
     return Power(_kept(spread), shown, _kept(float(np.quantile(margins, WANTED)) * spread))
 
 
-def chance_shown(effect: float, spread: float, *, draws: int, level: float, seed: int = 0) -> float:
-    """Share of simulated tests that show an effect; 0 where the draws allow none."""
-    margins = _margins(draws, level, seed)
-    return 0.0 if margins is None else float(np.mean(margins * spread < effect))
+def allowed(draws: int, level: float) -> int:
+    """Random rankings that may gain as much as a claim that is shown; -1: the draws allow none."""
+    return math.floor(level * (draws + 1) * (1 + 1e-12)) - 1
 
 
 def _margins(draws: int, level: float, seed: int) -> Floats | None:
     """Effects, in spreads, from which each simulated test shows something, `[repetition]`."""
-    beaten_by = math.floor(level * (draws + 1) * (1 + 1e-12)) - 1  # nulls that may be as large
+    beaten_by = allowed(draws, level)
     if beaten_by < 0:
         return None
     generator = np.random.default_rng(seed)
