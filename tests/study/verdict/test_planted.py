@@ -57,7 +57,9 @@ def test_a_planted_circuit_is_found_in_the_bundled_model() -> None:
         copy = load_lm(f"pretrained={folder}", gate="never")
         found = run_search(TaskSearch(copy, name, task, options), quiet=True)
     (neurons,) = found.claim.neurons.values()
-    assert (found.claim.layer, tuple(sorted(neurons))) == (circuit.layer, circuit.neurons)
+    assert found.claim.layer == circuit.layer
+    shared = set(neurons) & set(circuit.neurons)
+    assert len(shared) > 70, "half of the items ranks nearly what all of them do"
     assert found.p == 0.05
     assert found.claim.gain > 0.5 * circuit.effect > 0
 
@@ -90,6 +92,8 @@ def test_self_check_counts_both_kinds(
     ]
     planted, nothing = found.trials
     assert planted.planted_layer in (0, 1, 2)
+    assert planted.chance is not None
+    assert found.hard_to_find() == ([planted] if planted.chance < 0.8 else [])
     assert nothing.planted_layer is None
     assert {(rate.task, rate.kind, rate.trials) for rate in found.rates()} == {
         (task, kind, 1) for task in ("own_open", "all") for kind in ("planted", "nothing")
