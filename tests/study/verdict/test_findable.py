@@ -78,7 +78,8 @@ def test_which_circuits_are_planted(
     monkeypatch.setattr(
         findable, "register", lambda *_, **__: SimpleNamespace(tasks={"any": power})
     )
-    found = findable.findable(object(), asked, quiet=True)
+    nothing: Any = None
+    found = findable.findable(nothing, asked, quiet=True)
     assert [circuit.layer for circuit in found] == expected
     assert [circuit.chance for circuit in found] == [chances[layer] for layer in expected]
 
