@@ -2,7 +2,7 @@
 
 Writes the stores, the plan that was chosen on development items, what lm_eval made of it on test
 items, and one page, `report/index.html`, with a verdict on each figure and everything it rests on;
-`claims.md` holds the verdicts alone. A run that was stopped goes on where it was.
+`claims.md` and `claims.json` hold the verdicts alone. A run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", default="sna_generation", help="of the sweep; default: sna_generation")
     add("--limit", type=int, help="items a task at most")
     add("--placebos", type=int, default=1, help="runs with random rankings to set figures beside")
+    add("--beside", nargs="+", default=[], metavar="DIR",
+        help="folders of runs on other models, for columns of their own in claims.md")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         args.limit,
         with_sst2=_sst2_at_hand(),
         placebos=args.placebos,
+        beside=tuple(map(Path, args.beside)),
     )
     return reproduce(config, main)
 

@@ -40,5 +40,11 @@ def as_rows(found: Sequence[Claim]) -> tuple[tuple[str, ...], ...]:
 
 def as_markdown(found: Sequence[Claim]) -> str:
     """A table."""
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *as_rows(found)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return markdown_table([HEADINGS, *as_rows(found)])
+
+
+def markdown_table(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as Markdown, the first one as headings."""
+    first, *rows = lines
+    every = [first, ("---",) * len(first), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in every) + "\n"

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from sna_eval.files import REFERENCE_MODEL
+from sna_eval.files import REFERENCE_MODEL, write_whole
 from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
 from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.rules import Claim, Verdict, beside_placebos
+from sna_eval.paper.several import Reproduced, load_reproduced, side_by_side
 from sna_eval.reporting.page import Section
 from sna_eval.reporting.report import ReportOptions, write_report
 from sna_eval.reporting.tables import Table
@@ -68,6 +69,8 @@ class ProtocolConfig:
     """Whether there are items in the model's zone 2."""
     placebos: int = 1
     """Runs of the same protocol with random rankings, beside whose figures the others stand."""
+    beside: tuple[Path, ...] = ()
+    """Folders of runs on other models, which get columns of their own."""
 
     def typed(self) -> str:
         """The command without its folder."""
@@ -159,6 +162,7 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
 
     - `command`: runs a step and gives its exit status.
     """
+    others = [load_reproduced(folder) for folder in config.beside]
     shutil.rmtree(config.output / "results", ignore_errors=True)
     config = replace(config, with_transition=_has_transition(config, command))
     for step in [*config.steps(), *config.placebo_steps()]:
@@ -171,8 +175,12 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
         for number in range(1, config.placebos + 1)
     ]
     found = beside_placebos(claims(_evidence(config, config.output)), placebos)
+    run = Reproduced(config.model, config.typed(), tuple(found))
+    run.save(config.output)
+    table = side_by_side([run, *others]) if others else as_markdown(found)
+    write_whole(config.output / "claims.md", table.encode())
     _write(config, found)
-    print(as_markdown(found))
+    print(table)
     return 0
 
 
@@ -206,8 +214,7 @@ def _evidence(config: ProtocolConfig, folder: Path) -> ProtocolEvidence:
 
 
 def _write(config: ProtocolConfig, found: Sequence[Claim]) -> None:
-    """The page and the verdicts alone."""
-    (config.output / "claims.md").write_text(as_markdown(found), encoding="utf-8")
+    """The page."""
     draws = _DRAWS[config.grid]
     further = ReportOptions(
         measured=Interference.load(config.output / "interference"),
