@@ -1,0 +1,88 @@
+"""Every unit and ranking through exact and screened sweeps on every default architecture.
+
+What is measured is held against plain hooks. `cna` picks among all layers, which no sweep does; its
+ranking is swept here layer by layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sna_eval.plan import PlannedIntervention
+from sna_eval.study.sweep import (
+    ScreenOptions,
+    Sweep,
+    SweepOptions,
+    SweepStore,
+    run_sweep,
+)
+from tests.conftest import CONFIGS
+from tests.study.units.conftest import LAYERS
+from tests.study.units.plain_units import amplified, right_probs
+
+RANKINGS = ("differential", "absolute", "contrastive", "attribution", "gradient", "random")
+CELLS = [(unit, select) for unit in ("mlp", "head", "feature") for select in RANKINGS]
+SCREEN = ScreenOptions(verify=0.2, at_least=2, sample=0.2, sample_at_least=2)
+KEY = ["layer", "n_neurons", "multiplier", "direction"]
+
+
+def swept(lm: Any, tasks: dict[str, Any], folder: Path, **options: Any) -> SweepStore:
+    asked = SweepOptions(
+        tasks=tuple(tasks), layers=LAYERS, n_neurons=(1, 2), multipliers=(1.5, 3.0), **options
+    )
+    return run_sweep(Sweep(asked, lm=lm, tasks=tasks), folder, quiet=True)
+
+
+def holds(store: SweepStore, lm: Any, tasks: dict[str, Any], unit: Any, at_least: int) -> None:
+    """Every measured row, item by item."""
+    (task,) = tasks
+    items, ranked = store.items().to_pandas(), store.neurons().to_pandas()
+    rows = [row for row in store.configurations().to_pylist() if row["source"] == "measured"]
+    assert len(rows) >= at_least
+    docs = list(tasks[task].validation_docs())
+    changes = []
+    for row in rows:
+        here = np.logical_and.reduce([items[one] == row[one] for one in KEY])
+        found = items[here].set_index("item")
+        best = ranked[(ranked["layer"] == row["layer"]) & (ranked["rank"] <= row["n_neurons"])]
+        neurons = {label: tuple(of_label["neuron"]) for label, of_label in best.groupby("label")}
+        assert {len(units) for units in neurons.values()} == {row["n_neurons"]}
+        entry = PlannedIntervention(row["layer"], row["multiplier"], unit=unit, neurons=neurons)
+        with amplified(lm.model, [entry]):
+            expected = right_probs(lm, task, [docs[place] for place in found.index])
+        np.testing.assert_allclose(found["amplified_prob"], expected, rtol=1e-5, atol=1e-9)
+        assert row["amplified_prob"] == pytest.approx(np.mean(expected), rel=1e-5)
+        changes += list(np.log(found["amplified_prob"] / found["baseline_prob"]))
+    assert np.abs(changes).max() > 1e-2
+
+
+@pytest.mark.parametrize("screen", [None, SCREEN], ids=["exact", "screened"])
+@pytest.mark.parametrize(("unit", "select"), CELLS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_measured_rows_are_those_of_hooks(
+    name: str, unit: Any, select: str, screen: ScreenOptions | None,
+    lm_of: Callable[[str], Any], load: Callable[..., dict[str, Any]], tmp_path: Path,
+) -> None:  # fmt: skip
+    lm, tasks = lm_of(name), load("own_labels" if select == "contrastive" else "own_open")
+    store = swept(lm, tasks, tmp_path, unit=unit, select=select, screen=screen)
+    assert store.manifest["tasks"][next(iter(tasks))]["select"] == select
+    holds(store, lm, tasks, unit, at_least=8 if screen is None else 4)
+
+
+@pytest.mark.parametrize("screen", [None, SCREEN], ids=["exact", "screened"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_ranking_of_cna_goes_layer_by_layer(
+    name: str, screen: ScreenOptions | None, pairs: Path,
+    lm_of: Callable[[str], Any], load: Callable[..., dict[str, Any]], tmp_path: Path,
+) -> None:  # fmt: skip
+    lm, tasks = lm_of(name), load("own_open")
+    store = swept(
+        lm, tasks, tmp_path, select="absolute", pooling="last", drop_universal=True,
+        prompts=str(pairs), screen=screen,
+    )  # fmt: skip
+    holds(store, lm, tasks, "mlp", at_least=8 if screen is None else 4)
