@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ PAIRS = [
     {"positive": "the cat sat on a mat", "negative": "rain fell over town"},
     {"positive": "a cat on the mat", "negative": "the rain fell"},
 ]
+
+
+@pytest.fixture(scope="session")
+def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(one_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for all tests here, as they share their models: what was tried is not tried again."""
+    monkeypatch.setenv("SNA_EVAL_CACHE", str(one_cache))
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +66,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
     path.write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
     return path
+
+
+@pytest.fixture(scope="session")
+def tasks_of(load: Callable[..., dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    """A task by name, loaded once."""
+    return cache(load)

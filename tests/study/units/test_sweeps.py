@@ -22,11 +22,10 @@ from sna_eval.study.sweep import (
     run_sweep,
 )
 from tests.conftest import CONFIGS
+from tests.study.units.cells import RANKINGS, UNITS, task_of
 from tests.study.units.conftest import LAYERS
 from tests.study.units.plain_units import amplified, right_probs
 
-RANKINGS = ("differential", "absolute", "contrastive", "attribution", "gradient", "random")
-CELLS = [(unit, select) for unit in ("mlp", "head", "feature") for select in RANKINGS]
 SCREEN = ScreenOptions(verify=0.2, at_least=2, sample=0.2, sample_at_least=2)
 KEY = ["layer", "n_neurons", "multiplier", "direction"]
 
@@ -61,26 +60,42 @@ def holds(store: SweepStore, lm: Any, tasks: dict[str, Any], unit: Any, at_least
     assert np.abs(changes).max() > 1e-2
 
 
-@pytest.mark.parametrize("screen", [None, SCREEN], ids=["exact", "screened"])
-@pytest.mark.parametrize(("unit", "select"), CELLS)
+def every_cell() -> list[Any]:
+    """Screened all of them; exact one of each kind, the others where it may take longer."""
+    usual = {*((unit, "differential") for unit in UNITS), ("mlp", "contrastive")}
+    return [
+        pytest.param(
+            unit, select, screen, id=f"{unit}-{select}-{'screened' if screen else 'exact'}",
+            marks=() if screen or (unit, select) in usual else pytest.mark.slow,
+        )
+        for unit in UNITS
+        for select in RANKINGS
+        for screen in (None, SCREEN)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("unit", "select", "screen"), every_cell())
 @pytest.mark.parametrize("name", CONFIGS)
 def test_measured_rows_are_those_of_hooks(
     name: str, unit: Any, select: str, screen: ScreenOptions | None,
-    lm_of: Callable[[str], Any], load: Callable[..., dict[str, Any]], tmp_path: Path,
+    lm_of: Callable[[str], Any], tasks_of: Callable[[str], dict[str, Any]], tmp_path: Path,
 ) -> None:  # fmt: skip
-    lm, tasks = lm_of(name), load("own_labels" if select == "contrastive" else "own_open")
+    lm, tasks = lm_of(name), tasks_of(task_of(select))
     store = swept(lm, tasks, tmp_path, unit=unit, select=select, screen=screen)
     assert store.manifest["tasks"][next(iter(tasks))]["select"] == select
     holds(store, lm, tasks, unit, at_least=8 if screen is None else 4)
 
 
-@pytest.mark.parametrize("screen", [None, SCREEN], ids=["exact", "screened"])
+@pytest.mark.parametrize(
+    "screen",
+    [pytest.param(None, id="exact", marks=pytest.mark.slow), pytest.param(SCREEN, id="screened")],
+)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_ranking_of_cna_goes_layer_by_layer(
     name: str, screen: ScreenOptions | None, pairs: Path,
-    lm_of: Callable[[str], Any], load: Callable[..., dict[str, Any]], tmp_path: Path,
+    lm_of: Callable[[str], Any], tasks_of: Callable[[str], dict[str, Any]], tmp_path: Path,
 ) -> None:  # fmt: skip
-    lm, tasks = lm_of(name), load("own_open")
+    lm, tasks = lm_of(name), tasks_of("own_open")
     store = swept(
         lm, tasks, tmp_path, select="absolute", pooling="last", drop_universal=True,
         prompts=str(pairs), screen=screen,
