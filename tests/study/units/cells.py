@@ -1,12 +1,16 @@
-"""Units and the rankings they are found by, as plans ask for them."""
+"""Units and the rankings they are found by, as plans ask for them, and what is asked of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sna_eval.gating import Gate
 from sna_eval.plan import PlannedIntervention, Selection, TaskPlan
+from tests.intervention.plain_units import log_probs
 
 UNITS = ("mlp", "head", "feature")
 RANKINGS = ("differential", "contrastive", "attribution", "gradient", "random")
@@ -36,3 +40,17 @@ def _entry(unit: Any, ranking: str, pairs: Path) -> PlannedIntervention:
         prompts=str(pairs),
     )  # fmt: skip
     return PlannedIntervention(0, MULTIPLIER, method="cna", select=select)
+
+
+def asked(task: str, doc: dict[str, Any]) -> tuple[str, list[str], int]:
+    """Context, choices and right answer of a document of the tests' tasks, as their YAMLs say."""
+    if task == "own_open":
+        return doc["text"], [f" {doc['answer']}"], 0
+    return f"{doc['text']} sounds", [" dull and grey", " bright"], doc["label"]
+
+
+def right_probs(lm: Any, task: str, docs: Sequence[dict[str, Any]]) -> list[float]:
+    """Probabilities of the right answers."""
+    questions = [asked(task, doc) for doc in docs]
+    pairs = [(context, choices[right]) for context, choices, right in questions]
+    return [float(np.exp(value)) for value in log_probs(lm, pairs)]

@@ -20,8 +20,8 @@ from sna_eval.harness.values import evidence_of
 from sna_eval.intervention import find_sites
 from sna_eval.plan import Plan, TaskPlan, parse_plan, save_plan
 from tests.conftest import CONFIGS, VOCABULARY, build_model
+from tests.intervention.plain_units import amplified, log_probs
 from tests.study.units.cells import CELLS, MULTIPLIER, plan_of, task_of
-from tests.study.units.plain_units import amplified, log_probs
 
 EXPORTED = ("mlp-cna", "mlp-contrastive", "head-gradient")
 """Several layers, two labels and heads; which units of a layer they are makes no difference."""

@@ -13,8 +13,8 @@ from sna_eval.plan import Plan
 from sna_eval.study.methods import MethodsOptions, Variant, measure_methods
 from sna_eval.study.methods.task_methods import TaskMethods
 from tests.conftest import CONFIGS
-from tests.study.units.cells import CELLS, RANKINGS, UNITS, plan_of, task_of
-from tests.study.units.plain_units import amplified, asked, log_probs, mean_push
+from tests.intervention.plain_units import amplified, log_probs, mean_push
+from tests.study.units.cells import CELLS, RANKINGS, UNITS, asked, plan_of, task_of
 
 QUICK = MethodsOptions(random_draws=1, draws=20, tried=1, limit=3)
 ROWS = (Variant("sna", "sna"), Variant("random_neurons", "random_neurons"))

@@ -22,9 +22,9 @@ from sna_eval.study.sweep import (
     run_sweep,
 )
 from tests.conftest import CONFIGS
-from tests.study.units.cells import RANKINGS, UNITS, task_of
+from tests.intervention.plain_units import amplified
+from tests.study.units.cells import RANKINGS, UNITS, right_probs, task_of
 from tests.study.units.conftest import LAYERS
-from tests.study.units.plain_units import amplified, right_probs
 
 SCREEN = ScreenOptions(verify=0.2, at_least=2, sample=0.2, sample_at_least=2)
 KEY = ["layer", "n_neurons", "multiplier", "direction"]

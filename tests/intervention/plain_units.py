@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 
 from tests.intervention.dictionaries import amplified_by_hand
@@ -89,17 +88,3 @@ def mean_push(lm: Any, contexts: Sequence[Sequence[int]], entries: Sequence[Any]
     with amplified(lm.model, entries):
         after = behind()
     return float((before.exp() * (before - after)).sum(-1).mean())
-
-
-def asked(task: str, doc: dict[str, Any]) -> tuple[str, list[str], int]:
-    """Context, choices and right answer of a document of the tests' tasks, as their YAMLs say."""
-    if task == "own_open":
-        return doc["text"], [f" {doc['answer']}"], 0
-    return f"{doc['text']} sounds", [" dull and grey", " bright"], doc["label"]
-
-
-def right_probs(lm: Any, task: str, docs: Sequence[dict[str, Any]]) -> list[float]:
-    """Probabilities of the right answers."""
-    questions = [asked(task, doc) for doc in docs]
-    pairs = [(context, choices[right]) for context, choices, right in questions]
-    return [float(np.exp(value)) for value in log_probs(lm, pairs)]
