@@ -1,0 +1,168 @@
+"""Heads, features and rankings on real weights through screened sweeps and `methods`.
+
+What they say is held against plain hooks, on a small task, so that a few short passes do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from real_models import bring
+from sna_eval.gating import Gate
+from sna_eval.harness.loading import load_tasks
+from sna_eval.plan import Plan, PlannedIntervention, Selection, TaskPlan
+from sna_eval.study.methods import MethodsOptions, Variant, measure_methods
+from sna_eval.study.methods.task_methods import TaskMethods
+from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, run_sweep
+from tests.intervention.dictionaries import write_sae_lens
+from tests.intervention.plain_units import amplified, log_probs
+from tests.real.conftest import Load
+
+NAME, LAYER = "tens", 9
+TOLERANCE = 1e-4
+"""On log-probabilities in float32, as two batch sizes of `hf` differ."""
+WORDS = ["ten", "twenty", "thirty", "forty", "fifty", "sixty"]
+TASK = """
+task: tens
+dataset_path: json
+dataset_kwargs: {{data_files: {{validation: {folder}/dev.jsonl, test: {folder}/test.jsonl}}}}
+output_type: loglikelihood
+validation_split: validation
+test_split: test
+doc_to_text: "{{{{text}}}}"
+doc_to_target: " {{{{answer}}}}"
+metric_list: [{{metric: acc}}]
+"""
+PAIRS = [("3 + 4 =", "The fox ran"), ("Nine less two is", "In the evening"), ("Count:", "Dear")]
+CELLS = ("mlp-gradient", "mlp-attribution", "mlp-cna", "head-gradient", "feature-gradient")
+SWEPT = {
+    "smollm2": {"mlp-attribution", "mlp-cna", "head-gradient"},
+    "gemma3": {"mlp-attribution", "head-gradient", "feature-gradient"},
+}
+COMPARED = {"smollm2": {"head-gradient"}, "gemma3": {"feature-gradient"}}
+"""Those that are tried by default; the others take as long again, and are `slow`."""
+QUICK = MethodsOptions(random_draws=1, draws=20, tried=1)
+ROWS = (Variant("sna", "sna"), Variant("random_neurons", "random_neurons"))
+
+
+def cells(usual: dict[str, set[str]]) -> list[Any]:
+    return [
+        pytest.param(
+            model, cell, id=f"{model}-{cell}",
+            marks=() if cell in usual[model] else pytest.mark.slow,
+        )
+        for model in usual
+        for cell in CELLS
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The task and the pairs."""
+    folder = tmp_path_factory.mktemp("tens")
+    docs = [
+        {"text": f"{before}, {word},", "answer": after}
+        for before, word, after in zip(WORDS, WORDS[1:], WORDS[2:], strict=False)
+    ]
+    for split, part in (("dev", docs), ("test", docs[:2])):
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
+    (folder / "tens.yaml").write_text(TASK.format(folder=folder))
+    lines = [json.dumps({"positive": first, "negative": second}) for first, second in PAIRS]
+    (folder / "pairs.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(one_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for all tests here: what was tried on a model is not tried again."""
+    monkeypatch.setenv("SNA_EVAL_CACHE", str(one_cache))
+
+
+@pytest.fixture(scope="module")
+def lm_of(load: Load, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """A model with a dictionary of features, random as it is."""
+
+    @lru_cache(maxsize=1)  # one model at a time
+    def get(name: str) -> Any:
+        model = bring(name)
+        width = json.loads((model / "config.json").read_text())["hidden_size"]
+        folder = tmp_path_factory.mktemp("sae")
+        write_sae_lens(folder, width, f"blocks.{LAYER}.hook_resid_post")
+        return load(model, gate="never", dictionary=str(folder))
+
+    return get
+
+
+def asked(tasks: dict[str, Any], split: str, lm: Any) -> list[float]:
+    """Log-probabilities of a split's answers, by plain passes."""
+    docs = list(getattr(tasks[NAME], f"{split}_docs")())
+    return log_probs(lm, [(doc["text"], f" {doc['answer']}") for doc in docs])
+
+
+@pytest.mark.parametrize(("model", "cell"), cells(SWEPT))
+def test_a_screened_sweep_equals_plain_hooks(
+    lm_of: Callable[[str], Any], model: str, cell: str, folder: Path, tmp_path: Path
+) -> None:
+    """`cna` layer by layer: by its ranking, on its pairs, without universal neurons."""
+    lm, (unit, ranking) = lm_of(model), cell.split("-")
+    tasks = load_tasks([NAME], include_path=str(folder))
+    how: dict[str, Any] = {"select": ranking}
+    if ranking == "cna":
+        how = {
+            "select": "absolute", "pooling": "last", "drop_universal": True,
+            "prompts": str(folder / "pairs.jsonl"),
+        }  # fmt: skip
+    options = SweepOptions(
+        tasks=(NAME,), unit=unit, layers=(LAYER,), n_neurons=(2,), multipliers=(1.5, 3.0),
+        screen=ScreenOptions(verify=1.0, sample=1.0), **how,
+    )  # fmt: skip
+    store = run_sweep(Sweep(options, lm=lm, tasks=tasks), tmp_path, quiet=True)
+    chosen = tuple(store.neurons().to_pandas()["neuron"])
+    items = store.items().to_pandas()
+    assert store.configurations().column("source").to_pylist() == ["measured"] * 2
+    for multiplier, rows in items.groupby("multiplier"):
+        entry = PlannedIntervention(LAYER, multiplier, unit=unit, neurons={"": chosen})
+        with amplified(lm.model, [entry]):
+            after = np.array(asked(tasks, "validation", lm))[list(rows["item"])]
+        np.testing.assert_allclose(np.log(rows["amplified_prob"]), after, atol=TOLERANCE)
+    assert np.log(items["amplified_prob"] / items["baseline_prob"]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("model", "cell"), cells(COMPARED))
+def test_the_plans_row_of_methods_equals_plain_hooks(
+    lm_of: Callable[[str], Any], model: str, cell: str, folder: Path
+) -> None:
+    lm, (unit, ranking) = lm_of(model), cell.split("-")
+    tasks = load_tasks([NAME], include_path=str(folder))
+    if ranking == "cna":
+        select = Selection(
+            "absolute", pooling="last", across_layers=True, share=0.001, drop_universal=True,
+            prompts=str(folder / "pairs.jsonl"),
+        )  # fmt: skip
+        entry = PlannedIntervention(0, 2.0, method="cna", select=select)
+    else:
+        select = Selection(ranking, top_k=2)
+        entry = PlannedIntervention(LAYER, 3.0, unit=unit, select=select)
+    plan = TaskPlan(Gate(mode="always"), (entry,))
+    found = TaskMethods(lm, NAME, tasks[NAME], plan, QUICK, None, quiet=True).base
+    with lm.under(Plan({NAME: found})):
+        own, control = measure_methods(lm, tasks, ROWS, QUICK, quiet=True).rows
+    assert (own.method, control.method) == ("sna", "random_neurons")
+    assert own.baseline == pytest.approx(np.exp(asked(tasks, "test", lm)).mean(), rel=TOLERANCE)
+    with amplified(lm.model, found.interventions):
+        after = np.exp(asked(tasks, "test", lm)).mean()
+    assert own.amplified == pytest.approx(after, rel=TOLERANCE)
+    assert abs(own.amplified / own.baseline - 1) > 1e-3
+    assert np.isfinite([control.amplified, own.specific, own.p_random, own.kl]).all()
