@@ -121,6 +121,28 @@ def add_metadata(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where to compute."""
+    add = parser.add_argument
+    add("--executor", default="local", choices=("local", "ray"), help="where to compute")
+    add("--ray_address", help="of a running cluster, or `auto`; default: one on this machine")
+    add("--ray_cpus", type=float, default=1, help="CPUs that a worker takes")
+    add("--ray_gpus", type=float, default=0, help="GPUs that a worker takes")
+
+
+def cluster_arguments(args: argparse.Namespace) -> tuple[str | None, float, float] | None:
+    """A cluster's address, and the CPUs and GPUs a worker takes of it; `None`: compute here.
+
+    **Raises:** `InputError` where `ray` is not installed, before anything is loaded.
+    """
+    from sna_eval.study.ray_cluster import ray_module
+
+    if args.executor == "local":
+        return None
+    ray_module()
+    return args.ray_address, args.ray_cpus, args.ray_gpus
+
+
 def add_include_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--include_path", help="folder with further task YAMLs")
 

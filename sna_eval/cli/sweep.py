@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sna_eval.cli.common import add_model, add_old_name, add_tasks, task_arguments
+from sna_eval.cli.common import (
+    add_executor,
+    add_model,
+    add_old_name,
+    add_tasks,
+    cluster_arguments,
+    task_arguments,
+)
 
 if TYPE_CHECKING:
     from sna_eval.gating import Gate
@@ -57,10 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="predict the grid by one backward pass, measure part",
     )
     add("--verify", type=float, help="share of a screened grid that is measured; default 0.05")
-    add("--executor", default="local", choices=("local", "ray"), help="where to compute")
-    add("--ray_address", help="of a running cluster, or `auto`; default: one on this machine")
-    add("--ray_cpus", type=float, default=1, help="CPUs that a worker takes")
-    add("--ray_gpus", type=float, default=0, help="GPUs that a worker takes")
+    add_executor(parser)
     for name in _ACROSS:
         add(f"--{name}", nargs="?", const=True, help=argparse.SUPPRESS)
     add("--dry_run", action="store_true", help="print what it would cost, and stop")
@@ -84,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(CostModel(sweep).estimate())
         return 0
+    executor = _executor(args)
     with resumable(f"what is done is in {args.output}, and the same command goes on there"):
-        store = run_sweep(sweep, args.output, executor=_executor(args))
+        store = run_sweep(sweep, args.output, executor=executor)
     table = store.configurations()
     print(f"{args.output}: {table.num_rows:,} configurations of {len(sweep.subjects)} tasks")
     if sweep.options.screen is not None:
@@ -175,6 +180,5 @@ def _screen(args: argparse.Namespace) -> ScreenOptions | None:
 def _executor(args: argparse.Namespace) -> Executor:
     from sna_eval.study.sweep import RayExecutor, local_executor
 
-    if args.executor == "local":
-        return local_executor
-    return RayExecutor(args.ray_address, args.ray_cpus, args.ray_gpus)
+    cluster = cluster_arguments(args)
+    return local_executor if cluster is None else RayExecutor(*cluster)

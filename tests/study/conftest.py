@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from sna_eval.study.sweep import Sweep, SweepOptions, SweepStore, run_sweep
 from tests.conftest import VOCABULARY, build_model
@@ -148,3 +149,17 @@ def store(sweep_of: Callable[..., Sweep], tmp_path_factory: pytest.TempPathFacto
         "own_open", "own_labels", "own_choices", layers=(0, 1, 2), multipliers=(1.5, 3.0)
     )
     return run_sweep(sweep, tmp_path_factory.mktemp("store"), quiet=True)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A Ray cluster on this machine with room for two workers."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other work on the machine starves them
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+    torch.set_num_threads(threads)

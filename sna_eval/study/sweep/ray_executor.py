@@ -1,15 +1,11 @@
 """Units on a Ray cluster: they run where there is room, and a lost worker's units run again.
 
-Workers load model and tasks themselves, by the sweep's options, and send tables back; the process
-that started the sweep writes the store, so no shared disk is needed. A worker keeps what it loaded
-from unit to unit. `ray` is an extra: `pip install "sna-eval[ray]"`.
+Workers load model and tasks themselves, by the sweep's options, and send tables back
+(`study.ray_cluster`). A worker keeps what it loaded from unit to unit.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -17,53 +13,32 @@ from typing import Any
 
 import torch
 
-from sna_eval.errors import InputError
+from sna_eval.study.ray_cluster import RayCluster, check_equal_here, received
 from sna_eval.study.sweep.options import SweepOptions
 from sna_eval.study.sweep.schemas import Unit, UnitTables
 from sna_eval.study.sweep.sweep import Sweep
 
-_RUN_AGAIN = 10
-"""How often a unit whose worker was lost runs again; one that kills every worker ends the sweep.
-
-An error that a unit raises ends it at once."""
-
 
 @dataclass(frozen=True)
-class RayExecutor:
+class RayExecutor(RayCluster):
     """Computes units on a Ray cluster."""
-
-    address: str | None = None
-    """Of a running cluster, `auto` for the one this machine belongs to; `None` starts one here."""
-    cpus: float = 1
-    """CPUs that a worker takes."""
-    gpus: float = 0
-    """GPUs that a worker takes."""
 
     def __call__(self, sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
         """Sends the units out and yields their tables as they come back."""
         if not sweep.from_options:
             raise ValueError("workers load a sweep by its options; leave out `lm` and `tasks`")
-        ray = _ray()
-        started_here = not ray.is_initialized()
-        if started_here:
-            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
+        with self.connected() as ray:
             yield from self._collected(ray, sweep, units)
-        finally:
-            if started_here:
-                ray.shutdown()
 
     def _collected(self, ray: Any, sweep: Sweep, units: Sequence[Unit]) -> Iterator[UnitTables]:
-        remote = ray.remote(
-            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=_RUN_AGAIN, retry_exceptions=False
-        )(compute_units)
+        remote = self.remote(ray, compute_units)
         threads, expected = torch.get_num_threads(), sweep.manifest()["plan_fingerprint"]
         options = replace(sweep.options, tokens_per_pass=sweep.passes.tokens)
         portions = _portions(units, whole_tasks=options.screen is not None)
         waiting = [remote.remote(options, portion, threads, expected) for portion in portions]
         while waiting:
             ready, waiting = ray.wait(waiting, num_returns=1)
-            yield from ray.get(ready[0])
+            yield from received(ray, ready[0])
 
 
 def _portions(units: Sequence[Unit], *, whole_tasks: bool) -> list[list[Unit]]:
@@ -88,12 +63,7 @@ def compute_units(
     """
     torch.set_num_threads(threads)
     kept = _kept(options)
-    if kept.fingerprint != expected:
-        raise InputError(
-            "executor", expected="the same model and items on every machine",
-            got=f"others on {platform.node()}",
-            hint="name the model by its hub name and revision, or by one path to equal files",
-        )  # fmt: skip
+    check_equal_here(kept.fingerprint, expected, what="model and items")
     return list(kept.sweep.compute(units[0].task, [unit.layer for unit in units]))
 
 
@@ -117,16 +87,3 @@ def _kept(options: SweepOptions) -> _Kept:
         sweep.quiet = True
         _LAST.append(_Kept(options, sweep, str(sweep.manifest()["plan_fingerprint"])))
     return _LAST[0]
-
-
-def _ray() -> Any:
-    if importlib.util.find_spec("ray") is None:
-        raise InputError(
-            "executor",
-            expected="`ray` to be installed",
-            got="no such module",
-            hint='pip install "sna-eval[ray]", or use --executor local',
-        )
-    import ray
-
-    return ray

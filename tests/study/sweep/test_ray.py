@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from sna_eval.errors import InputError
+from sna_eval.study import ray_cluster
 from sna_eval.study.sweep import (
     RayExecutor,
     ScreenOptions,
@@ -28,42 +29,10 @@ from sna_eval.study.sweep import (
     ray_executor,
     run_sweep,
 )
+from tests.study.ray_workers import busy_workers
 from tests.study.sweep.processes import content, kill, options_of, sweep_into, units_in
 
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="needs the extra `ray`"
-)
 
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cluster on this machine with room for two workers."""
-    import ray
-
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield ray
-    ray.shutdown()
-    torch.set_num_threads(threads)
-
-
-def busy_workers() -> dict[int, str]:
-    """Processes that compute units now: Ray names them after their task."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                name = (folder / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if name.startswith("ray::compute_unit"):
-                found[int(folder.name)] = name
-    return found
-
-
-@needs_ray
 def test_units_of_a_killed_worker_are_sent_again(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +60,6 @@ def test_units_of_a_killed_worker_are_sent_again(
     assert (tmp_path / "b").exists()
 
 
-@needs_ray
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers in /proc")
 def test_a_killed_workers_units_run_again(
@@ -103,20 +71,19 @@ def test_a_killed_workers_units_run_again(
     def killing(sweep: Sweep, units: Any) -> Iterator[Any]:
         for result in RayExecutor()(sweep, units):
             yield result
-            busy = [] if killed else list(busy_workers())
+            busy = [] if killed else list(busy_workers("compute_unit"))
             for worker in busy[:1]:
                 kill(worker)
                 killed.append(worker)
 
     run_sweep(Sweep(options), tmp_path / "ray", executor=killing, quiet=True)
     assert killed
-    assert killed[0] not in busy_workers()
+    assert killed[0] not in busy_workers("compute_unit")
     assert units_in(tmp_path / "ray") == 9
     sweep_into(options, tmp_path / "local")
     assert content(tmp_path / "ray") == content(tmp_path / "local")
 
 
-@needs_ray
 @pytest.mark.slow
 def test_a_screened_sweep_by_workers(
     cluster: Any, checkpoint: Path, own_tasks: Path, tmp_path: Path
@@ -170,7 +137,7 @@ def test_a_screened_task_is_sent_out_whole(
         get=lambda units: sent.append(units) or units,
         is_initialized=lambda: True,
     )
-    monkeypatch.setattr(ray_executor, "_ray", lambda: ray)
+    monkeypatch.setattr(ray_cluster, "ray_module", lambda: ray)
     sweep = Sweep(options)
     assert list(RayExecutor()(sweep, sweep.units)) == sweep.units
     sizes = [len(units) for units in sent]
