@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from sna_eval.cli.common import add_executor, cluster_arguments
 from sna_eval.cli.terminal import resumable
 
 if TYPE_CHECKING:
-    from sna_eval.study.verdict import Verdict
+    from sna_eval.study.verdict import Executor, Verdict
 
 HELP = "search, repeat the search with random rankings, and judge a registration"
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--beside", nargs="+", default=[], metavar="DIR",
         help="folders of other models' verdicts, to stand in the forest plot")  # fmt: skip
+    add_executor(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,15 +40,23 @@ def run(args: argparse.Namespace) -> int:
     before = openings(registration, path)
     for opening in before:
         print(f"test items were opened on {opening.when}, registration {opening.registration}")
+    executor = _executor(args)
     lm = load_lm(registration.model.arguments, gate="never")
     with resumable(f"what is done is in {output}, and the same command goes on there"):
-        found = reach_verdict(lm, registration, path, output)
+        found = reach_verdict(lm, registration, path, output, executor=executor)
     _print(found)
     saved = found.save(output)
     opened = openings(registration, path)
     page = write_verdict(found, output / "index.html", opened=opened, beside=beside)
     print(f"{saved}: registration {registration.hash}; {page}")
     return 0
+
+
+def _executor(args: argparse.Namespace) -> Executor:
+    from sna_eval.study.verdict import RayDraws, local_executor
+
+    cluster = cluster_arguments(args)
+    return local_executor if cluster is None else RayDraws(*cluster)
 
 
 def _print(found: Verdict) -> None:

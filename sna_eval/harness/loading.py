@@ -101,7 +101,7 @@ def load_lm(
     if lm.ranks.size > 1:
         raise InputError(
             "processes", expected="one, for a command that does not evaluate", got=lm.ranks.size,
-            hint="start it without torchrun or accelerate; Ray spreads a sweep",
+            hint="start it without torchrun or accelerate; Ray spreads a sweep and a verdict",
         )  # fmt: skip
     return lm
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sna_eval.intervention import Affine
+from sna_eval.measuring.moved import Moved
 from sna_eval.study.bars import PartsBar
 from sna_eval.study.nulls.keeping import NullFiles
 from sna_eval.study.nulls.options import NullOptions
 from sna_eval.study.nulls.plan_search import PlanSearch
-from sna_eval.study.nulls.records import SearchedNull
+from sna_eval.study.nulls.records import Found, SearchedNull
 from sna_eval.study.nulls.task_search import TaskSearch
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 PORTION = 20
 """Draws that are worked on together; a batch must not depend on what is left to do."""
+Draw = Callable[[TaskSearch, range, Moved], list[Found]]
+"""Searches some of a task's random rankings, and tells of them as they are done."""
+
+
+def draw_here(search: TaskSearch, numbers: range, moved: Moved) -> list[Found]:
+    """In this process."""
+    return search.nulls(numbers, moved)
 
 
 def searched_null(
@@ -69,9 +77,18 @@ def plan_null(
 
 
 def run_search(
-    search: TaskSearch, *, output: str | Path | None = None, quiet: bool = False
+    search: TaskSearch,
+    *,
+    output: str | Path | None = None,
+    draw: Draw = draw_here,
+    quiet: bool = False,
 ) -> SearchedNull:
-    """A search's claim and its nulls, portion by portion."""
+    """A search's claim and its nulls, portion by portion.
+
+    **Arguments:**
+
+    - `draw`: what random rankings are searched by; the claim's search is made here.
+    """
     options, name, search.quiet = search.options, search.name, quiet
     files = NullFiles(output, search.settings())
     known = files.read()
@@ -81,9 +98,19 @@ def run_search(
             items, claim = search.test.record(), search.claim(bar.update)
             files.write_claim(items, claim)
         found = known.usable(options.draws, PORTION)
-        while len(found) < options.draws:
+        for numbers in _portions(len(found), options.draws):
             bar.reach(1 + len(found))
-            numbers = range(len(found), min(len(found) + PORTION, options.draws))
-            found += search.nulls(numbers, bar.update)
+            found += draw(search, numbers, bar.update)
             files.write_draws(found)
     return SearchedNull(name, items, claim, tuple(found))
+
+
+def missing_portions(search: TaskSearch, output: str | Path) -> list[range]:
+    """What `run_search` has to draw, as it goes on in a folder."""
+    draws = search.options.draws
+    known = NullFiles(output, search.settings()).read()
+    return _portions(len(known.usable(draws, PORTION)), draws)
+
+
+def _portions(done: int, draws: int) -> list[range]:
+    return [range(first, min(first + PORTION, draws)) for first in range(done, draws, PORTION)]

@@ -12,18 +12,28 @@ whole search with random rankings, and judges five hypotheses in a fixed order:
 """
 
 from sna_eval.study.verdict.hypotheses import HYPOTHESES, Judged
+from sna_eval.study.verdict.ray_draws import RayDraws
 from sna_eval.study.verdict.registering import RegisterOptions, register
 from sna_eval.study.verdict.registration import Registration, load_registration
-from sna_eval.study.verdict.running import TaskVerdict, Verdict, reach_verdict
+from sna_eval.study.verdict.running import (
+    Executor,
+    TaskVerdict,
+    Verdict,
+    local_executor,
+    reach_verdict,
+)
 
 __all__ = [
     "HYPOTHESES",
+    "Executor",
     "Judged",
+    "RayDraws",
     "RegisterOptions",
     "Registration",
     "TaskVerdict",
     "Verdict",
     "load_registration",
+    "local_executor",
     "reach_verdict",
     "register",
 ]

@@ -144,6 +144,20 @@ def _thirds(confidence: Sequence[float]) -> tuple[float, float]:
     return float(f"{low:.4g}"), float(f"{high:.4g}")
 
 
+def registered_tasks(registration: Registration) -> dict[str, Any]:
+    """The lm_eval tasks of a registration."""
+    return load_tasks(
+        list(registration.tasks), include_path=registration.include_path,
+        model_args=registration.model.arguments, arguments=registration.arguments(),
+    )  # fmt: skip
+
+
+def registered_search(registration: Registration, lm: SNALM, name: str, task: Any) -> TaskSearch:
+    """The search that was registered for a task."""
+    gate = registration.tasks[name].gate.gate()
+    return TaskSearch(lm, name, task, registration.search.options(gate))
+
+
 def check_registered(
     registration: Registration, searches: Mapping[str, TaskSearch], lm: SNALM
 ) -> None:

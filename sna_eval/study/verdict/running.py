@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,14 +23,13 @@ from tqdm import tqdm
 from sna_eval.clusters import cluster_codes
 from sna_eval.errors import writing
 from sna_eval.files import write_whole, write_whole_json
-from sna_eval.harness.loading import load_tasks
 from sna_eval.measuring.moved import Moved
 from sna_eval.measuring.values import Floats
 from sna_eval.study.bars import Begin, PartsBar
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls import SearchedNull
 from sna_eval.study.nulls.records import CLAIM
-from sna_eval.study.nulls.searching import run_search
+from sna_eval.study.nulls.searching import Draw, draw_here, run_search
 from sna_eval.study.nulls.task_search import TaskSearch
 from sna_eval.study.verdict.beside import REGISTRATION
 from sna_eval.study.verdict.harm import Beyond, PlainText
@@ -47,7 +46,11 @@ from sna_eval.study.verdict.hypotheses import (
     zone_effect,
 )
 from sna_eval.study.verdict.opened import note_opening
-from sna_eval.study.verdict.registering import check_registered
+from sna_eval.study.verdict.registering import (
+    check_registered,
+    registered_search,
+    registered_tasks,
+)
 from sna_eval.study.verdict.registration import Limits, Registration
 from sna_eval.study.verdict.rivals import (
     Rival,
@@ -150,8 +153,28 @@ class _Measured:
     beyond: Beyond
 
 
+Executor = Callable[
+    [Registration, Mapping[str, TaskSearch], Mapping[str, Path]], AbstractContextManager[Draw]
+]
+"""Gives what random rankings are searched by: of tasks' searches, each with the folder that it goes
+on in."""
+
+
+def local_executor(
+    registration: Registration, searches: Mapping[str, TaskSearch], folders: Mapping[str, Path]
+) -> AbstractContextManager[Draw]:
+    """One portion after the other, in this process."""
+    return nullcontext(draw_here)
+
+
 def reach_verdict(
-    lm: SNALM, registration: Registration, path: Path, output: Path, *, quiet: bool = False
+    lm: SNALM,
+    registration: Registration,
+    path: Path,
+    output: Path,
+    *,
+    executor: Executor = local_executor,
+    quiet: bool = False,
 ) -> Verdict:
     """The verdict on a registration.
 
@@ -159,23 +182,21 @@ def reach_verdict(
 
     - `path`: the registration's file; openings are noted beside it.
     - `output`: folder of what is measured; a run that was stopped goes on there.
+    - `executor`: where random rankings are searched.
 
     **Raises:** `InputError` where model, items or folder are not what was registered.
     """
-    tasks = load_tasks(
-        list(registration.tasks), include_path=registration.include_path,
-        model_args=registration.model.arguments, arguments=registration.arguments(),
-    )  # fmt: skip
+    tasks = registered_tasks(registration)
     searches = {
-        name: TaskSearch(lm, name, tasks[name], registration.search.options(task.gate.gate()))
-        for name, task in registration.tasks.items()
+        name: registered_search(registration, lm, name, tasks[name]) for name in registration.tasks
     }
     check_registered(registration, searches, lm)
     kept = Kept(output, {"registration": registration.hash}, command="verdict")
     note_opening(registration, path, output)
-    nulls = {}
-    for name in tqdm(searches, desc="Verdict", unit="task", disable=quiet):
-        nulls[name] = run_search(searches[name], output=output / "nulls" / name, quiet=quiet)
+    nulls, folders = {}, {name: output / "nulls" / name for name in searches}
+    with executor(registration, searches, folders) as draw:
+        for name in tqdm(searches, desc="Verdict", unit="task", disable=quiet):
+            nulls[name] = run_search(searches[name], output=folders[name], draw=draw, quiet=quiet)
     text = PlainText(lm, quiet=quiet)
     measured = {
         name: _measure(searches[name], nulls, text, kept, quiet=quiet)
