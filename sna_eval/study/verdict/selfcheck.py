@@ -13,7 +13,7 @@ push as far vary widely. So the search tries `COUNTS` where it is not told which
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ from sna_eval.study.verdict.findable import chain, findable, planted
 from sna_eval.study.verdict.planted import Circuit
 from sna_eval.study.verdict.power import WANTED
 from sna_eval.study.verdict.registering import RegisterOptions
-from sna_eval.typed import build, fitted
+from sna_eval.typed import build
 
 if TYPE_CHECKING:
     from sna_eval.harness.lm import SNALM
@@ -156,7 +156,7 @@ def _trials(
     lm: SNALM, asked: RegisterOptions, repetitions: int, kept: Kept, *, quiet: bool
 ) -> Iterator[Trial]:
     (name,) = asked.tasks
-    chosen: Sequence[Circuit] | None = None
+    circuit: Circuit | None = None
     for kind in (PLANTED, NOTHING):
         for number in range(repetitions):
             key = f"{name}-{kind}-{number}"
@@ -164,8 +164,7 @@ def _trials(
             if trial is None:
                 seeded = replace(asked, search=replace(asked.search, seed=number))
                 if kind == PLANTED:
-                    chosen = chosen or _known_circuits(lm, asked, kept, quiet=quiet)
-                    circuit = chosen[number % len(chosen)]
+                    circuit = circuit or _known_circuit(lm, asked, kept, quiet=quiet)
                     trial = _trial(lm, seeded, circuit, number, quiet=quiet)
                 else:
                     trial = _nothing(lm, seeded, number, quiet=quiet)
@@ -173,15 +172,13 @@ def _trials(
             yield trial
 
 
-def _known_circuits(
-    lm: SNALM, asked: RegisterOptions, kept: Kept, *, quiet: bool
-) -> tuple[Circuit, ...]:
-    """From their file where they were found before."""
-    key = f"{asked.tasks[0]}-circuits"
-    found = kept.read(key, lambda raw: fitted(tuple[Circuit, ...], raw, "circuits"))
+def _known_circuit(lm: SNALM, asked: RegisterOptions, kept: Kept, *, quiet: bool) -> Circuit:
+    """From its file where it was found before."""
+    key = f"{asked.tasks[0]}-circuit"
+    found = kept.read(key, lambda raw: build(Circuit, raw))
     if found is None:
-        found = tuple(findable(lm, asked, quiet=quiet))
-        kept.write(key, [asdict(circuit) for circuit in found])
+        found = findable(lm, asked, quiet=quiet)
+        kept.write(key, asdict(found))
     return found
 
 

@@ -52,16 +52,17 @@ def _circuit(layer: int, effect: float) -> Circuit:
 @pytest.mark.parametrize(
     ("chances", "detectable", "expected"),
     [
-        ([0.9, 0.5, 0.85, 0.95], 0.2, [0, 2]),
-        ([0.9, 0.7, 0.1, 0.2], 0.2, [0]),
-        ([0.9, 0.95, 0.9, 0.9], 5.0, [1]),
-        ([0.1, 0.3, 0.2, 0.2], 0.2, [1]),
+        ([0.9, 0.95, 0.9, 0.9], 0.2, 0),
+        ([0.5, 0.7, 0.85, 0.95], 0.2, 2),
+        ([0.9, 0.95, 0.9, 0.9], 0.85, 0),
+        ([0.9, 0.95, 0.9, 0.9], 5.0, 1),
+        ([0.1, 0.3, 0.2, 0.2], 0.2, 1),
     ],
 )
-def test_which_circuits_are_planted(
-    chances: list[float], detectable: float, expected: list[int], monkeypatch: pytest.MonkeyPatch
+def test_which_circuit_is_planted(
+    chances: list[float], detectable: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first two that are likely to be shown and worth enough, else the likeliest one."""
+    """The first that is likely to be shown and worth enough, else the likeliest one."""
     asked: Any = RegisterOptions(tasks=("any",), model_args="")
     every = [_circuit(layer, 1.0 - layer / 10) for layer in range(4)]
     tried: Iterator[float] = iter(chances)
@@ -80,8 +81,32 @@ def test_which_circuits_are_planted(
     )
     nothing: Any = None
     found = findable.findable(nothing, asked, quiet=True)
-    assert [circuit.layer for circuit in found] == expected
-    assert [circuit.chance for circuit in found] == [chances[layer] for layer in expected]
+    assert (found.layer, found.chance) == (expected, chances[expected])
+
+
+@pytest.mark.parametrize(
+    ("claims", "searched"), [([9.0] * 8, 8), ([9.0, 0.5, 0.5, *[9.0] * 5], 3), ([0.5] * 8, 2)]
+)
+def test_no_more_is_searched_than_it_takes(
+    claims: list[float], searched: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of eight that random rankings equal are too many for 80 %."""
+    asked: Any = RegisterOptions(tasks=("any",), model_args="", draws=19)
+    seeds: list[int] = []
+
+    def found(search: Any, quiet: bool) -> Any:
+        claim = SimpleNamespace(gain=claims[len(seeds) - 1])
+        return SimpleNamespace(claim=claim, null_gains=np.array([0.0, 1.0]))
+
+    def chained(lm: Any, asked: RegisterOptions) -> None:
+        seeds.append(asked.search.seed)
+
+    monkeypatch.setattr(findable, "chain", chained)
+    monkeypatch.setattr(findable, "run_search", found)
+    nothing: Any = None
+    chance = findable._chance(nothing, asked, quiet=True)
+    assert len(seeds) == len(set(seeds)) == searched
+    assert (chance > 0.8) == (searched == 8)
 
 
 def test_the_chain_is_the_registered_search(lm: Any, asked: Callable[..., RegisterOptions]) -> None:
