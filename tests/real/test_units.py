@@ -1,6 +1,6 @@
-"""Heads, features and rankings on real weights through screened sweeps and `methods`.
+"""Heads, features and rankings on real weights: screened sweeps, `methods`, lm_eval and exports.
 
-What they say is held against plain hooks, on a small task, so that a few short passes do.
+What they say is held against plain hooks, on small tasks, so that a few short passes do.
 """
 
 from __future__ import annotations
@@ -9,21 +9,35 @@ import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from real_models import bring
+from sna_eval.export import Source, export_plan
 from sna_eval.gating import Gate
 from sna_eval.harness.loading import load_tasks
-from sna_eval.plan import Plan, PlannedIntervention, Selection, TaskPlan
+from sna_eval.intervention import find_sites
+from sna_eval.plan import (
+    Plan,
+    PlannedIntervention,
+    Selection,
+    TaskPlan,
+    parse_plan,
+    save_plan,
+)
 from sna_eval.study.methods import MethodsOptions, Variant, measure_methods
 from sna_eval.study.methods.task_methods import TaskMethods
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, run_sweep
 from tests.intervention.dictionaries import write_sae_lens
 from tests.intervention.plain_units import amplified, log_probs
 from tests.real.conftest import Load
+from tests.study.units.cells import CELLS as EVERY
+from tests.study.units.cells import plan_of
 
 NAME, LAYER = "tens", 9
 TOLERANCE = 1e-4
@@ -40,6 +54,19 @@ doc_to_text: "{{{{text}}}}"
 doc_to_target: " {{{{answer}}}}"
 metric_list: [{{metric: acc}}]
 """
+LABELLED = """
+task: kinds
+dataset_path: json
+dataset_kwargs: {{data_files: {{validation: {folder}/kinds.jsonl, test: {folder}/kinds.jsonl}}}}
+output_type: multiple_choice
+validation_split: validation
+test_split: test
+doc_to_text: "{{{{text}}}} and"
+doc_to_choice: [" ten", " red"]
+doc_to_target: label
+metric_list: [{{metric: acc}}]
+"""
+KINDS = [("one, two,", 0), ("green, blue,", 1), ("five, nine,", 0), ("white, black,", 1)]
 PAIRS = [("3 + 4 =", "The fox ran"), ("Nine less two is", "In the evening"), ("Count:", "Dear")]
 CELLS = ("mlp-gradient", "mlp-attribution", "mlp-cna", "head-gradient", "feature-gradient")
 SWEPT = {
@@ -73,7 +100,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for split, part in (("dev", docs), ("test", docs[:2])):
         (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
+    kinds = [json.dumps({"text": text, "label": label}) for text, label in KINDS]
+    (folder / "kinds.jsonl").write_text("\n".join(kinds))
     (folder / "tens.yaml").write_text(TASK.format(folder=folder))
+    (folder / "kinds.yaml").write_text(LABELLED.format(folder=folder))
     lines = [json.dumps({"positive": first, "negative": second}) for first, second in PAIRS]
     (folder / "pairs.jsonl").write_text("\n".join(lines))
     return folder
@@ -166,3 +196,64 @@ def test_the_plans_row_of_methods_equals_plain_hooks(
     assert own.amplified == pytest.approx(after, rel=TOLERANCE)
     assert abs(own.amplified / own.baseline - 1) > 1e-3
     assert np.isfinite([control.amplified, own.specific, own.p_random, own.kl]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["smollm2", "gemma3"])
+def test_lm_eval_scores_every_cell_as_hooks_do(model: str, folder: Path, tmp_path: Path) -> None:
+    """A copy of a task for each cell, all in one run; two of the plans that were found as
+    checkpoints as well."""
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    from sna_eval.harness.plugin.registration import register
+
+    register()
+    weights = bring(model)
+    width = json.loads((weights / "config.json").read_text())["hidden_size"]
+    write_sae_lens(tmp_path / "sae", width, f"blocks.{LAYER}.hook_resid_post")
+    for cell in EVERY:
+        task = "kinds" if cell.endswith("contrastive") else NAME
+        (tmp_path / f"{cell}.yaml").write_text(f"include: {folder}/{task}.yaml\ntask: {cell}\n")
+    planned = {cell: plan_of(cell, folder / "pairs.jsonl", LAYER) for cell in EVERY}
+    save_plan(Plan(planned), tmp_path / "plan.yaml")
+    results = simple_evaluate(
+        model="sna",
+        model_args={
+            "pretrained": str(weights), "dtype": "float32", "plan": str(tmp_path / "plan.yaml"),
+            "dictionary": str(tmp_path / "sae"),
+        },
+        tasks=list(EVERY), device="cpu", batch_size=4, limit=2, bootstrap_iters=0,
+        task_manager=TaskManager(include_path=tmp_path, include_defaults=False),
+    )  # fmt: skip
+    said = results["config"]["sna"]["tasks"]
+    keys = ("gate", "interventions")
+    plans = parse_plan(
+        {"version": 1, "tasks": {cell: {key: said[cell][key] for key in keys} for cell in EVERY}}
+    ).tasks
+    plain = SimpleNamespace(
+        model=AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32).eval(),
+        tokenizer=AutoTokenizer.from_pretrained(weights),
+    )
+    differences, moved = {}, {}
+    for cell in EVERY:
+        samples = results["samples"][cell]
+        pairs = [tuple(arguments) for sample in samples for arguments in sample["arguments"]]
+        answers = np.array([answer[0][0] for sample in samples for answer in sample["resps"]])
+        before = log_probs(plain, pairs)
+        with amplified(plain.model, plans[cell].interventions):
+            expected = log_probs(plain, pairs)
+        differences[cell] = np.abs(answers - expected).max()
+        moved[cell] = np.abs(np.subtract(expected, before)).max()
+        if cell in ("mlp-cna", "head-gradient"):
+            source = Source(
+                plain.model, plain.tokenizer, find_sites(plain.model), cell, plans[cell],
+                str(weights),
+            )  # fmt: skip
+            merged = export_plan(source, tmp_path / f"merged-{cell}", format="merged")
+            loaded = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32).eval()
+            served = SimpleNamespace(model=loaded, tokenizer=plain.tokenizer)
+            apart = np.abs(answers - log_probs(served, pairs)).max()
+            differences[f"{cell}, merged"] = apart
+    assert {cell: apart for cell, apart in differences.items() if apart > TOLERANCE} == {}
+    assert {cell: by for cell, by in moved.items() if by < 10 * TOLERANCE} == {}

@@ -24,17 +24,17 @@ def task_of(cell: str) -> str:
     return "own_labels" if cell.endswith("contrastive") else "own_open"
 
 
-def plan_of(cell: str, pairs: Path) -> TaskPlan:
+def plan_of(cell: str, pairs: Path, layer: int = LAYER) -> TaskPlan:
     """Ungated, its units still to be found."""
     unit, ranking = cell.split("-")
-    return TaskPlan(Gate(mode="always"), (_entry(unit, ranking, pairs),))
+    return TaskPlan(Gate(mode="always"), (_entry(unit, ranking, pairs, layer),))
 
 
-def _entry(unit: Any, ranking: str, pairs: Path) -> PlannedIntervention:
+def _entry(unit: Any, ranking: str, pairs: Path, layer: int) -> PlannedIntervention:
     if ranking != "cna":
         count = 1 if unit == "head" else 2  # all four heads together Gemma 2 would norm away
         select = Selection(ranking, top_k=count)
-        return PlannedIntervention(LAYER, MULTIPLIER, unit=unit, select=select)
+        return PlannedIntervention(layer, MULTIPLIER, unit=unit, select=select)
     select = Selection(
         "absolute", pooling="last", across_layers=True, share=0.03, drop_universal=True,
         prompts=str(pairs),
