@@ -22,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from sna_eval.errors import InputError, writing
     from sna_eval.files import write_whole_json
     from sna_eval.harness.loading import load_lm
+    from sna_eval.study.verdict.power import WANTED
     from sna_eval.study.verdict.selfcheck import self_check
 
     if args.repetitions < 1:
@@ -38,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
             f"{rate.task} {rate.kind}: H1 shown in {rate.shown} of {rate.trials} "
             f"({rate.share:.0%}, 95 % between {low:.0%} and {high:.0%})"
         )
-    for trial in found.hard_to_find():
+    for trial in found.planted():
         print(
-            f"{trial.task}: no circuit is found often enough; the one in layer "
-            f"{trial.planted_layer} is predicted to be shown in {trial.chance:.0%}, not in 80 %"
+            f"{trial.task}: the circuit in layer {trial.planted_layer} is worth "
+            f"{trial.effect:+.3f} log-odds, and is predicted to be shown in {trial.chance:.0%} "
+            f"({WANTED:.0%} are asked)"
         )
     path = output / "selfcheck.json"
     with writing(path):

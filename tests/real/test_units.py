@@ -55,16 +55,13 @@ doc_to_target: " {{{{answer}}}}"
 metric_list: [{{metric: acc}}]
 """
 LABELLED = """
+include: {folder}/tens.yaml
 task: kinds
-dataset_path: json
 dataset_kwargs: {{data_files: {{validation: {folder}/kinds.jsonl, test: {folder}/kinds.jsonl}}}}
 output_type: multiple_choice
-validation_split: validation
-test_split: test
 doc_to_text: "{{{{text}}}} and"
 doc_to_choice: [" ten", " red"]
 doc_to_target: label
-metric_list: [{{metric: acc}}]
 """
 KINDS = [("one, two,", 0), ("green, blue,", 1), ("five, nine,", 0), ("white, black,", 1)]
 PAIRS = [("3 + 4 =", "The fox ran"), ("Nine less two is", "In the evening"), ("Count:", "Dear")]

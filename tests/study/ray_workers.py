@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,8 +35,8 @@ def ray_here(order: list[Any]) -> Any:
         def prepared(work: Callable[..., Any]) -> Any:
             def send(*arguments: Any) -> Callable[[], Any]:
                 order.append(arguments)
-                copied = pickle.loads(pickle.dumps(arguments))
-                return lambda: pickle.loads(pickle.dumps(work(*copied)))
+                copied = copy.deepcopy(arguments)
+                return lambda: copy.deepcopy(work(*copied))
 
             return SimpleNamespace(remote=send)
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import binom
 from tqdm import tqdm
 
-from sna_eval.harness.loading import load_lm, load_tasks, model_arguments, typed_arguments
+from sna_eval.harness.loading import load_lm, model_arguments, typed_arguments
 from sna_eval.measuring.values import Floats
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.nulls.task_search import TaskSearch
@@ -27,6 +27,7 @@ from sna_eval.study.verdict.planted import Circuit, circuits, weakened
 from sna_eval.study.verdict.power import WANTED, allowed
 from sna_eval.study.verdict.registering import (
     RegisterOptions,
+    asked_tasks,
     draws_of,
     register,
     registered_gate,
@@ -104,10 +105,7 @@ def predicted_share(claims: Floats, nulls: Floats, *, draws: int, level: float) 
 
 def chain(lm: SNALM, asked: RegisterOptions) -> TaskSearch:
     """The search that a verdict makes once one task is registered so."""
-    ((name, task),) = load_tasks(
-        list(asked.tasks), include_path=asked.include_path,
-        model_args=asked.model_args, arguments=asked.arguments,
-    ).items()  # fmt: skip
+    ((name, task),) = asked_tasks(asked).items()
     gate = registered_gate(lm, name, task, asked).gate()
     search = replace(asked.search, draws=draws_of(asked, 1))
     return TaskSearch(lm, name, task, search.options(gate))

@@ -67,10 +67,7 @@ class RegisterOptions:
 
 def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Registration:
     """A registration of a search that has not been made."""
-    tasks = load_tasks(
-        list(asked.tasks), include_path=asked.include_path,
-        model_args=asked.model_args, arguments=asked.arguments,
-    )  # fmt: skip
+    tasks = asked_tasks(asked)
     needed = draws_needed(len(tasks), alpha=asked.limits.alpha)
     draws = draws_of(asked, len(tasks))
     correction: Correction = "holm" if draws >= needed else "none"
@@ -90,6 +87,14 @@ def register(lm: SNALM, asked: RegisterOptions, *, quiet: bool = False) -> Regis
         include_path=asked.include_path,
         made_with={name: str(value) for name, value in versions().items()},
     )
+
+
+def asked_tasks(asked: RegisterOptions) -> dict[str, Any]:
+    """The lm_eval tasks that are asked for."""
+    return load_tasks(
+        list(asked.tasks), include_path=asked.include_path,
+        model_args=asked.model_args, arguments=asked.arguments,
+    )  # fmt: skip
 
 
 def draws_of(asked: RegisterOptions, n_tasks: int) -> int:

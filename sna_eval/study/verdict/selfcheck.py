@@ -21,15 +21,13 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from sna_eval.harness.loading import load_tasks
 from sna_eval.study.keeping import Kept
 from sna_eval.study.nulls.options import RANDOM
 from sna_eval.study.nulls.searching import run_search
 from sna_eval.study.statistics import upper_bound
 from sna_eval.study.verdict.findable import chain, findable, planted
 from sna_eval.study.verdict.planted import Circuit
-from sna_eval.study.verdict.power import WANTED
-from sna_eval.study.verdict.registering import RegisterOptions
+from sna_eval.study.verdict.registering import RegisterOptions, asked_tasks
 from sna_eval.typed import build
 
 if TYPE_CHECKING:
@@ -96,14 +94,10 @@ class SelfCheck:
         kinds = [kind for kind in (PLANTED, NOTHING) if any(t.kind == kind for t in self.trials)]
         return [self._rate(task, kind) for task in [*tasks, "all"] for kind in kinds]
 
-    def hard_to_find(self) -> list[Trial]:
-        """A trial of each task none of whose circuits the chain is predicted to show often."""
-        hard = {
-            trial.task: trial
-            for trial in reversed(self.trials)
-            if trial.chance is not None and trial.chance < WANTED
-        }
-        return list(hard.values())[::-1]
+    def planted(self) -> list[Trial]:
+        """A trial of each task, for the circuit that it was tried with."""
+        first = {trial.task: trial for trial in reversed(self.trials) if trial.kind == PLANTED}
+        return list(first.values())[::-1]
 
     def _rate(self, task: str, kind: str) -> Rate:
         alike = [t for t in self.trials if t.kind == kind and task in (t.task, "all")]
@@ -126,10 +120,7 @@ def self_check(
     - `repetitions`: of each kind, for each task.
     - `output`: folder that finished repetitions are kept in.
     """
-    tasks = load_tasks(
-        list(asked.tasks), include_path=asked.include_path,
-        model_args=asked.model_args, arguments=asked.arguments,
-    )  # fmt: skip
+    tasks = asked_tasks(asked)
     asked = _with_counts(lm, asked)
     settings = {**asdict(asked), "model_hash": lm.model_hash}
     kept = Kept(output, settings, command="selfcheck")

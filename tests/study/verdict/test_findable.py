@@ -25,8 +25,8 @@ def test_how_many_random_rankings_may_be_as_good(draws: int, level: float, expec
 
 def test_a_share_by_hand() -> None:
     """Random rankings lie 1 below or above their mean, times the square root of 2: of two
-    searches, one's claim is above all, the other's as good as the upper half."""
-    claims, nulls = np.array([10.0, 1.0]), np.array([[4.0, 6.0], [-1.0, 1.0]])
+    searches, one's claim is above all, the other's below the upper half."""
+    claims, nulls = np.array([10.0, 1.2]), np.array([[4.0, 6.0], [-1.0, 1.0]])
     found = predicted_share(claims, nulls, draws=19, level=0.05)
     assert found == pytest.approx((1.0 + 0.5**19) / 2)
     assert predicted_share(claims, nulls, draws=18, level=0.05) == 0.0

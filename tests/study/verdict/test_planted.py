@@ -93,7 +93,7 @@ def test_self_check_counts_both_kinds(
     planted, nothing = found.trials
     assert planted.planted_layer in (0, 1, 2)
     assert planted.chance is not None
-    assert found.hard_to_find() == ([planted] if planted.chance < 0.8 else [])
+    assert found.planted() == [planted]
     assert nothing.planted_layer is None
     assert {(rate.task, rate.kind, rate.trials) for rate in found.rates()} == {
         (task, kind, 1) for task in ("own_open", "all") for kind in ("planted", "nothing")
