@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from real_models import bring
 from sna_eval.export import Source, export_plan
 from sna_eval.gating import Gate
+from sna_eval.harness.lm import SNALM
 from sna_eval.harness.loading import load_tasks
 from sna_eval.intervention import find_sites
 from sna_eval.plan import (
@@ -35,13 +36,12 @@ from sna_eval.study.methods.task_methods import TaskMethods
 from sna_eval.study.sweep import ScreenOptions, Sweep, SweepOptions, run_sweep
 from tests.intervention.dictionaries import write_sae_lens
 from tests.intervention.plain_units import amplified, log_probs
-from tests.real.conftest import Load
 from tests.study.units.cells import CELLS as EVERY
 from tests.study.units.cells import plan_of
 
 NAME, LAYER = "tens", 9
-TOLERANCE = 1e-4
-"""On log-probabilities in float32, as two batch sizes of `hf` differ."""
+TOLERANCE = 1e-5
+"""On log-probabilities in float64; in float32 two batch sizes of `hf` differ by ten times that."""
 WORDS = ["ten", "twenty", "thirty", "forty", "fifty", "sixty"]
 TASK = """
 task: tens
@@ -118,7 +118,7 @@ def own_cache(one_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def lm_of(load: Load, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+def lm_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     """A model with a dictionary of features, random as it is."""
 
     @lru_cache(maxsize=1)  # one model at a time
@@ -127,7 +127,11 @@ def lm_of(load: Load, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         width = json.loads((model / "config.json").read_text())["hidden_size"]
         folder = tmp_path_factory.mktemp("sae")
         write_sae_lens(folder, width, f"blocks.{LAYER}.hook_resid_post")
-        return load(model, gate="never", dictionary=str(folder))
+        return SNALM(
+            AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64).eval(),
+            tokenizer=AutoTokenizer.from_pretrained(model), batch_size=8, gate="never",
+            dictionary=str(folder),
+        )  # fmt: skip
 
     return get
 
@@ -217,7 +221,7 @@ def test_lm_eval_scores_every_cell_as_hooks_do(model: str, folder: Path, tmp_pat
     results = simple_evaluate(
         model="sna",
         model_args={
-            "pretrained": str(weights), "dtype": "float32", "plan": str(tmp_path / "plan.yaml"),
+            "pretrained": str(weights), "dtype": "float64", "plan": str(tmp_path / "plan.yaml"),
             "dictionary": str(tmp_path / "sae"),
         },
         tasks=list(EVERY), device="cpu", batch_size=4, limit=2, bootstrap_iters=0,
@@ -229,7 +233,7 @@ def test_lm_eval_scores_every_cell_as_hooks_do(model: str, folder: Path, tmp_pat
         {"version": 1, "tasks": {cell: {key: said[cell][key] for key in keys} for cell in EVERY}}
     ).tasks
     plain = SimpleNamespace(
-        model=AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float32).eval(),
+        model=AutoModelForCausalLM.from_pretrained(weights, dtype=torch.float64).eval(),
         tokenizer=AutoTokenizer.from_pretrained(weights),
     )
     differences, moved = {}, {}
@@ -248,9 +252,9 @@ def test_lm_eval_scores_every_cell_as_hooks_do(model: str, folder: Path, tmp_pat
                 str(weights),
             )  # fmt: skip
             merged = export_plan(source, tmp_path / f"merged-{cell}", format="merged")
-            loaded = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32).eval()
+            loaded = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float64).eval()
             served = SimpleNamespace(model=loaded, tokenizer=plain.tokenizer)
             apart = np.abs(answers - log_probs(served, pairs)).max()
             differences[f"{cell}, merged"] = apart
     assert {cell: apart for cell, apart in differences.items() if apart > TOLERANCE} == {}
-    assert {cell: by for cell, by in moved.items() if by < 10 * TOLERANCE} == {}
+    assert {cell: by for cell, by in moved.items() if by < 100 * TOLERANCE} == {}
