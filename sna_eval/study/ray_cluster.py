@@ -18,6 +18,7 @@ from typing import Any
 
 from sna_eval.errors import InputError
 
+_LOGGER = logging.getLogger(__name__)
 _RUN_AGAIN = 10
 """How often work whose worker was lost runs again; what kills every worker ends the run.
 
@@ -46,6 +47,7 @@ class RayCluster:
         if started_here:
             self._start(ray)
         try:
+            self._tell_of_waiting(ray)
             yield ray
         finally:
             if started_here:
@@ -66,6 +68,19 @@ class RayCluster:
                 "ray_address", expected="a running cluster", got=self.address,
                 hint="`ray start --head` starts one; without an address one is started here",
             ) from error  # fmt: skip
+
+    def _tell_of_waiting(self, ray: Any) -> None:
+        """Work that no machine has room for waits: forever, where none is added."""
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        has = [(machine.get("CPU", 0), machine.get("GPU", 0)) for machine in machines]
+        if any(cpus >= self.cpus and gpus >= self.gpus for cpus, gpus in has):
+            return
+        there = ", ".join(f"{cpus:g} and {gpus:g}" for cpus, gpus in has)
+        _LOGGER.warning(
+            "ray_cpus, ray_gpus: a worker takes %g CPUs and %g GPUs, and the cluster's machines "
+            "have %s: work waits until one with room joins",
+            self.cpus, self.gpus, there,
+        )  # fmt: skip
 
 
 def ray_module() -> Any:

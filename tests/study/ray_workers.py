@@ -42,4 +42,6 @@ def ray_here(order: list[Any]) -> Any:
 
         return prepared
 
-    return SimpleNamespace(remote=remote, get=lambda sent: sent(), is_initialized=lambda: True)
+    return SimpleNamespace(
+        remote=remote, get=lambda sent: sent(), is_initialized=lambda: True, nodes=list
+    )

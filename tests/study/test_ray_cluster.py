@@ -14,6 +14,13 @@ from sna_eval.errors import InputError
 from sna_eval.study import ray_cluster
 from sna_eval.study.ray_cluster import RayCluster, check_equal_here, ray_module, received
 
+MACHINES = [
+    {"Alive": True, "Resources": {"CPU": 32.0, "memory": 1e9}},
+    {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 4.0}},
+    {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+]
+"""As `ray.nodes()` tells of them."""
+
 
 def test_what_a_worker_complains_of_is_one_line(cluster: Any) -> None:
     """Ray's own error says the worker's whole traceback. A cluster that runs is left running."""
@@ -57,7 +64,9 @@ def test_a_cluster_that_was_started_ends_and_sigterm_stays(
     def shutdown() -> None:
         asked.append("shutdown")
 
-    fake = SimpleNamespace(is_initialized=lambda: False, init=init, shutdown=shutdown)
+    fake = SimpleNamespace(
+        is_initialized=lambda: False, init=init, shutdown=shutdown, nodes=lambda: MACHINES
+    )
     monkeypatch.setattr(ray_cluster, "ray_module", lambda: fake)
     with RayCluster("auto").connected():
         assert signal.getsignal(signal.SIGTERM) is ours
@@ -77,6 +86,29 @@ def test_no_cluster_at_the_address(ours: Any, monkeypatch: pytest.MonkeyPatch) -
     ):
         pass
     assert signal.getsignal(signal.SIGTERM) is ours
+
+
+@pytest.mark.parametrize(
+    ("cluster", "waits"),
+    [
+        (RayCluster(gpus=5), True),
+        (RayCluster(cpus=64), True),
+        (RayCluster(cpus=32, gpus=1), True),
+        (RayCluster(cpus=8, gpus=4), False),
+        (RayCluster(cpus=32), False),
+    ],
+)
+def test_more_than_any_machine_has_is_said(
+    cluster: RayCluster, waits: bool, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Ray waits for such a machine without a word."""
+    fake = SimpleNamespace(is_initialized=lambda: True, nodes=lambda: MACHINES)
+    monkeypatch.setattr(ray_cluster, "ray_module", lambda: fake)
+    with cluster.connected():
+        pass
+    said = f"takes {cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs, and the cluster's machines have"
+    assert (f"{said} 32 and 0, 8 and 4: work waits" in caplog.text) == waits
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:

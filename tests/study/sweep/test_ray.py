@@ -136,6 +136,7 @@ def test_a_screened_task_is_sent_out_whole(
         wait=lambda waiting, num_returns: (waiting[:1], waiting[1:]),
         get=lambda units: sent.append(units) or units,
         is_initialized=lambda: True,
+        nodes=list,
     )
     monkeypatch.setattr(ray_cluster, "ray_module", lambda: ray)
     sweep = Sweep(options)
