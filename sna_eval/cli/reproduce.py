@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--grid", default="full", choices=("full", "small"), help="`small` is for a look alone")
     add("--tasks", default="sna_generation", help="of the sweep; default: sna_generation")
     add("--limit", type=int, help="items a task at most")
+    add("--sst2_limit", type=int, help="sentences of SST-2 at most; default: as --limit")
     add("--placebos", type=int, default=1, help="runs with random rankings to set figures beside")
     add("--beside", nargs="+", default=[], metavar="DIR",
         help="folders of runs on other models, for columns of their own in claims.md")  # fmt: skip
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         args.grid,
         args.tasks,
         args.limit,
+        args.sst2_limit,
         with_sst2=_sst2_at_hand(),
         placebos=args.placebos,
         beside=tuple(map(Path, args.beside)),

@@ -33,11 +33,11 @@ _SWEEP: dict[Grid, list[str]] = {
 _DIRECTIONS = ["--directions", "both,predicted,gold", "--allow_oracle"]
 _SST2: dict[Grid, list[str]] = {
     "full": _DIRECTIONS,
-    "small": [*_DIRECTIONS, "--top_k", "5,10", "--multipliers", "2,8", "--layers", "3,7"],
+    "small": [*_DIRECTIONS, "--top_k", "5,10", "--multipliers", "2,8"],
 }
 _SST2_RANDOM: dict[Grid, list[str]] = {
     "full": ["--top_k", "10,20,30", "--multipliers", "2,4,8,12"],
-    "small": ["--top_k", "10,20", "--multipliers", "2,8", "--layers", "3,7"],
+    "small": ["--top_k", "10,20", "--multipliers", "2,8"],
 }
 """As many neurons as both labels of the other grid have together; random ones belong to none."""
 _INTERFERENCE: dict[Grid, list[str]] = {
@@ -63,6 +63,8 @@ class ProtocolConfig:
     """Of the sweep, with commas."""
     limit: int | None = None
     """Items a task at most; `None`: all."""
+    sst2_limit: int | None = None
+    """Sentences of SST-2 at most; `None`: as `limit` says."""
     with_sst2: bool = True
     """Whether SST-2 is at hand."""
     with_transition: bool = True
@@ -75,21 +77,21 @@ class ProtocolConfig:
     def typed(self) -> str:
         """The command without its folder."""
         words = ["--model", self.model, "--grid", self.grid, "--tasks", self.tasks]
-        words += ["--limit", str(self.limit)] if self.limit else []
+        words += self._limit
+        words += ["--sst2_limit", str(self.sst2_limit)] if self.sst2_limit else []
         words += ["--placebos", str(self.placebos)]
         return shlex.join(["sna-eval", "reproduce", *words])
 
     def steps(self) -> list[list[str]]:
         """The commands, in order, each without `sna-eval`."""
         plan = str(self.output / "plan.yaml")
-        limit = ["--limit", str(self.limit)] if self.limit else []
         return [
             *self._searched(self.output, []),
             ["interference", *self._model, "--plan", plan, "--output",
-             str(self.output / "interference"), *_INTERFERENCE[self.grid], *limit],
+             str(self.output / "interference"), *_INTERFERENCE[self.grid], *self._limit],
             ["run", "--model_args", f"pretrained={self.model},plan={plan}", "--tasks", self.tasks,
              "--batch_size", "16", "--log_samples", "--output_path", str(self.output / "results"),
-             *limit],
+             *self._limit],
         ]  # fmt: skip
 
     @property
@@ -109,14 +111,13 @@ class ProtocolConfig:
 
     def placebo_steps(self) -> list[list[str]]:
         """The same with random rankings: what figures rest on, and no evaluation by lm_eval."""
-        limit = ["--limit", str(self.limit)] if self.limit else []
         steps = []
         for number in range(1, self.placebos + 1):
             folder = self.placebo(number)
             steps += [
                 *self._searched(folder, ["--select", "random", "--seed", str(number)]),
                 ["interference", *self._model, "--plan", str(folder / "plan.yaml"), "--output",
-                 str(folder / "interference"), "--random_draws", "0", *limit],
+                 str(folder / "interference"), "--random_draws", "0", *self._limit],
             ]  # fmt: skip
         return steps
 
@@ -130,22 +131,26 @@ class ProtocolConfig:
     def _model(self) -> list[str]:
         return ["--model_args", f"pretrained={self.model}"]
 
+    @property
+    def _limit(self) -> list[str]:
+        return ["--limit", str(self.limit)] if self.limit else []
+
     def _searched(self, folder: Path, ranking: list[str]) -> list[list[str]]:
         """Sweeps and the choice of a plan."""
-        limit = ["--limit", str(self.limit)] if self.limit else []
+        sentences = ["--limit", str(self.sst2_limit)] if self.sst2_limit else self._limit
         grid = _SWEEP[self.grid]
         labels = _SST2_RANDOM[self.grid] if ranking else _SST2[self.grid]
         sst2 = [
             "sweep", *self._model, "--tasks", "sna_sst2", "--split", "test", *labels, *ranking,
-            "--output", str(folder / "sst2"), *limit,
+            "--output", str(folder / "sst2"), *sentences,
         ]  # fmt: skip
         transition = [
             "sweep", *self._model, *self._transition, *ranking, "--output",
-            str(folder / "transition"), *grid, *limit,
+            str(folder / "transition"), *grid, *self._limit,
         ]  # fmt: skip
         return [
             ["sweep", *self._model, "--tasks", self.tasks, *ranking, "--output",
-             str(folder / "sweep"), *grid, *limit],
+             str(folder / "sweep"), *grid, *self._limit],
             *([transition] if self.with_transition else []),
             *([sst2] if self.with_sst2 else []),
             ["select", str(folder / "sweep"), "--output", str(folder / "plan.yaml")],

@@ -51,6 +51,16 @@ def test_without_sst2_its_sweep_is_left_out(tmp_path: Path) -> None:
     assert len(steps) == len(NAMES) - 1
 
 
+def test_sentences_have_a_limit_of_their_own(tmp_path: Path) -> None:
+    """Sweeps of generation tasks cost most: a few of their items, and all sentences."""
+    config = ProtocolConfig("m", tmp_path, limit=8, sst2_limit=90)
+    steps = [*config.steps(), *config.placebo_steps()]
+    limits = {
+        (step[step.index("--limit") + 1], "sna_sst2" in step) for step in steps if "--limit" in step
+    }
+    assert limits == {("8", False), ("90", True)}
+
+
 def test_the_first_step_that_fails_ends_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,12 +99,11 @@ def test_zone_two_of_another_model_is_built_first_and_left_out_where_it_is_empty
 
 
 def test_what_was_typed_is_said_without_its_folder(tmp_path: Path) -> None:
-    config = ProtocolConfig("my model", tmp_path, "small", limit=8, placebos=3)
+    config = ProtocolConfig("my model", tmp_path, "small", limit=8, sst2_limit=90, placebos=3)
     words = shlex.split(config.typed())
     args = parser()[0].parse_args(words[1:])
-    assert (args.command, args.model, args.grid, args.limit, args.placebos) == (
-        "reproduce", "my model", "small", 8, 3,
-    )  # fmt: skip
+    assert (args.command, args.model, args.grid) == ("reproduce", "my model", "small")
+    assert (args.limit, args.sst2_limit, args.placebos) == (8, 90, 3)
     assert str(tmp_path) not in words
 
 
