@@ -2,7 +2,8 @@
 
 Writes the stores, the plan that was chosen on development items, what lm_eval made of it on test
 items, and one page, `report/index.html`, with a verdict on each figure and everything it rests on;
-`claims.md` and `claims.json` hold the verdicts alone. A run that was stopped goes on where it was.
+`claims.md` and `claims.json` hold the verdicts alone, `configurations.csv` what every configuration
+of the sweeps gave. A run that was stopped goes on where it was.
 """
 
 from __future__ import annotations

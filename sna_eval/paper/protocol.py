@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 from sna_eval.files import REFERENCE_MODEL, write_whole
 from sna_eval.paper.claims import HEADINGS, as_markdown, as_rows, claims
+from sna_eval.paper.configurations import write_configurations
 from sna_eval.paper.evidence import Labelled, ProtocolEvidence
 from sna_eval.paper.rules import Claim, Verdict, beside_placebos
 from sna_eval.paper.several import Reproduced, load_reproduced, side_by_side
@@ -121,6 +122,11 @@ class ProtocolConfig:
             ]  # fmt: skip
         return steps
 
+    def sweeps(self) -> dict[str, Path]:
+        """Folders of the tasks' sweeps: the claim's and its placebos'."""
+        placebos = [self.placebo(number) for number in range(1, self.placebos + 1)]
+        return {"claim": self.output / "sweep", **{path.name: path / "sweep" for path in placebos}}
+
     @property
     def _transition(self) -> list[str]:
         if self.transition_task is None:
@@ -182,6 +188,7 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
     found = beside_placebos(claims(_evidence(config, config.output)), placebos)
     run = Reproduced(config.model, config.typed(), tuple(found))
     run.save(config.output)
+    write_configurations(config.sweeps(), config.output)
     table = side_by_side([run, *others]) if others else as_markdown(found)
     write_whole(config.output / "claims.md", table.encode())
     _write(config, found)
