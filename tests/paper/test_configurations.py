@@ -13,7 +13,7 @@ from sna_eval.study.sweep import SweepStore
 
 def test_every_configuration_of_every_sweep(store: SweepStore, tmp_path: Path) -> None:
     write_configurations({"claim": store.path, "placebo-1": store.path}, tmp_path)
-    written = pd.read_csv(tmp_path / FILE, float_precision="round_trip")
+    written = pd.read_csv(tmp_path / FILE)
     expected = store.configurations().to_pandas()[list(COLUMNS)]
     for name, rows in written.groupby("ranking"):
         rows = rows.drop(columns="ranking").reset_index(drop=True)
