@@ -27,7 +27,7 @@ from tests.real.conftest import Load
 REPORTS = Path(__file__).parents[2] / "docs" / "reports"
 TASKS = ["sna_math_hard", "sna_poetry_hard"]
 CHOSEN = ["layer", "n_neurons", "searched_multiplier"]
-PUBLISHED = ["smollm2"]
+PUBLISHED = ["smollm2", "gemma3"]
 
 
 @pytest.mark.parametrize("task", TASKS)
