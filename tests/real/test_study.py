@@ -25,13 +25,15 @@ from sna_eval.study.verdict.registering import check_registered
 from tests.real.conftest import Load
 
 REPORTS = Path(__file__).parents[2] / "docs" / "reports"
-TASKS = ["sna_math_hard", "sna_poetry_hard"]
+TASKS = {
+    "smollm2": ["sna_math_hard", "sna_poetry_hard"],
+    "gemma3": ["sna_poetry_easy", "sna_logic_medium"],
+}
+"""Of each model whose study is published."""
 CHOSEN = ["layer", "n_neurons", "searched_multiplier"]
-PUBLISHED = ["smollm2", "gemma3"]
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize(("name", "task"), [(name, task) for name in TASKS for task in TASKS[name]])
 def test_a_published_search_gives_its_numbers_again(
     request: pytest.FixtureRequest, load: Load, name: str, task: str
 ) -> None:
@@ -54,21 +56,22 @@ def test_a_published_search_gives_its_numbers_again(
     ("ranking", "asked"),
     [("claim", {}), ("placebo-1", {"select": "random", "seed": 1})],
 )
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", TASKS)
 def test_a_published_sweep_gives_its_numbers_again(
     request: pytest.FixtureRequest, load: Load, name: str, ranking: str, asked: dict[str, Any],
     tmp_path: Path,
 ) -> None:  # fmt: skip
     lm = load(request.getfixturevalue(name), gate="never")
     published = pd.read_csv(REPORTS / f"{name}-paper" / CONFIGURATIONS)
+    tasks = TASKS[name]
     layers = (lm.sites.n_layers // 2, lm.sites.n_layers - 1)
     options = SweepOptions(
-        tasks=tuple(TASKS), layers=layers, n_neurons=(5, 15), multipliers=(1.2, 1.6, 2.0),
+        tasks=tuple(tasks), layers=layers, n_neurons=(5, 15), multipliers=(1.2, 1.6, 2.0),
         limit=12, **asked,
     )  # fmt: skip
-    sweep = Sweep(options, lm=lm, tasks=load_tasks(TASKS, model_args=""))
+    sweep = Sweep(options, lm=lm, tasks=load_tasks(tasks, model_args=""))
     again = run_sweep(sweep, tmp_path, quiet=True).configurations().to_pandas()
-    rows = published.query("ranking == @ranking and task in @TASKS and layer in @layers")
+    rows = published.query("ranking == @ranking and task in @tasks and layer in @layers")
     key = ["task", "layer", "n_neurons", "multiplier"]
     both = rows.merge(again, on=key, suffixes=("", "_again"))
     assert len(both) == len(rows) == len(again) == 2 * 2 * 2 * 3
