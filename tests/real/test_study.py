@@ -54,7 +54,10 @@ def test_a_published_search_gives_its_numbers_again(
 
 @pytest.mark.parametrize(
     ("ranking", "asked"),
-    [("claim", {}), ("placebo-1", {"select": "random", "seed": 1})],
+    [
+        ("claim", {}),
+        pytest.param("placebo-1", {"select": "random", "seed": 1}, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", TASKS)
 def test_a_published_sweep_gives_its_numbers_again(
