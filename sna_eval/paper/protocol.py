@@ -106,17 +106,16 @@ class ProtocolConfig:
             "transition", *self._model, "--name", _BUILT, "--output", str(self.transition_task)
         ]  # fmt: skip
 
-    def placebo(self, number: int) -> Path:
-        """The folder of a run with random rankings, counted from 1."""
-        return self.output / f"placebo-{number}"
+    def placebo_folders(self) -> list[Path]:
+        """Of the runs with random rankings, whose seeds are counted from 1."""
+        return [self.output / f"placebo-{number}" for number in range(1, self.placebos + 1)]
 
     def placebo_steps(self) -> list[list[str]]:
         """The same with random rankings: what figures rest on, and no evaluation by lm_eval."""
         steps = []
-        for number in range(1, self.placebos + 1):
-            folder = self.placebo(number)
+        for seed, folder in enumerate(self.placebo_folders(), start=1):
             steps += [
-                *self._searched(folder, ["--select", "random", "--seed", str(number)]),
+                *self._searched(folder, ["--select", "random", "--seed", str(seed)]),
                 ["interference", *self._model, "--plan", str(folder / "plan.yaml"), "--output",
                  str(folder / "interference"), "--random_draws", "0", *self._limit],
             ]  # fmt: skip
@@ -124,8 +123,8 @@ class ProtocolConfig:
 
     def sweeps(self) -> dict[str, Path]:
         """Folders of the tasks' sweeps: the claim's and its placebos'."""
-        placebos = [self.placebo(number) for number in range(1, self.placebos + 1)]
-        return {"claim": self.output / "sweep", **{path.name: path / "sweep" for path in placebos}}
+        placebos = {path.name: path / "sweep" for path in self.placebo_folders()}
+        return {"claim": self.output / "sweep", **placebos}
 
     @property
     def _transition(self) -> list[str]:
@@ -181,10 +180,7 @@ def reproduce(config: ProtocolConfig, command: Callable[[Sequence[str]], int]) -
         status = command(step)
         if status:
             return status
-    placebos = [
-        claims(_evidence(config, config.placebo(number)))
-        for number in range(1, config.placebos + 1)
-    ]
+    placebos = [claims(_evidence(config, folder)) for folder in config.placebo_folders()]
     found = beside_placebos(claims(_evidence(config, config.output)), placebos)
     run = Reproduced(config.model, config.typed(), tuple(found))
     run.save(config.output)
