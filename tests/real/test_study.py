@@ -3,7 +3,8 @@
 Two tasks of every registration: the claim's search and that of the first random ranking choose what
 the published table says, and gain as much. Two tasks of every run of the paper's protocol: the
 small grid in the middle and the last layer gives what the table of configurations has. Another
-processor rounds otherwise: a gain in log-odds may differ by a thousandth.
+processor rounds otherwise: a gain in log-odds may differ by a thousandth, a probability by 3e-4 of
+itself (what was seen: 4e-5).
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def test_a_published_sweep_gives_its_numbers_again(
     both = rows.merge(again, on=key, suffixes=("", "_again"))
     assert len(both) == len(rows) == len(again) == 2 * 2 * 2 * 3
     for column in ("baseline_prob", "amplified_prob"):
-        np.testing.assert_allclose(both[f"{column}_again"], both[column], rtol=1e-3)
+        np.testing.assert_allclose(both[f"{column}_again"], both[column], rtol=3e-4)
 
 
 def _only(registration: Registration, task: str) -> Registration:
